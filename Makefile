@@ -1,0 +1,42 @@
+# make study: install and run the default study. make test: install and test. make ui: look at it in MLflow.
+PYTHON ?= python3
+STUDY ?= nano
+PORT ?= 5000
+BIN := $(CURDIR)/.venv/bin
+OVERLAY := $(if $(filter nano,$(STUDY)),,--configfile workflow/scales/$(STUDY).yaml)
+export PATH := $(BIN):$(PATH)
+
+.PHONY: study test lint format ui clean
+
+study: .venv/installed
+	snakemake $(OVERLAY)
+	snakemake $(OVERLAY) --quiet --report results/$(STUDY)/report.html
+	spikesink summary $(OVERLAY)
+
+test: .venv/installed lint
+	pytest
+
+lint: .venv/installed
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+
+format: .venv/installed
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflow
+
+# Loopback only. The job runner and extra workers of the server are of no use to one person and slow its start.
+ui: .venv/installed
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true \
+	mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
+		--backend-store-uri sqlite:///results/mlflow.db --artifacts-destination results/mlartifacts
+
+.venv/installed: pyproject.toml envs/constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]" --constraint envs/constraints.txt
+	touch .venv/installed
+
+clean:
+	rm -rf .venv build src/spikesink.egg-info

@@ -1,0 +1,86 @@
+# A study, from config.yaml to the report. The config is read and checked here; the rules are in workflow/rules.
+import os
+import re
+import sys
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# Jobs run the package of this checkout with the interpreter that runs Snakemake, unless a job has an environment of its own.
+SOURCE = Path(workflow.basedir) / "src"
+sys.path.insert(0, str(SOURCE))
+os.environ["PYTHONPATH"] = str(SOURCE)
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+from spikesink.code_digest import code_digest
+from spikesink.study import BASELINE, ConfigError, canonical, read_yaml, resolve
+from spikesink.tracking import default_uri
+
+
+configfile: "config.yaml"
+
+
+try:
+    for path in workflow.configfiles:
+        read_yaml(path)  # refuses keys that stand twice, which Snakemake would drop silently
+    STUDY = resolve(config)
+except ConfigError as error:
+    raise SystemExit(f"config error: {error}")
+
+RESULTS = f"results/{STUDY.config.study}"
+RUN = f"{RESULTS}/runs/{{variant}}/seed{{seed}}"
+FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
+TABLE_FORMATS = ("csv", "parquet", "md", "tex")
+FIGURE_FORMATS = ("pdf", "png")
+
+# Where MLflow is has no influence on a result, so it reaches jobs through the environment instead of their identity.
+TRACKING_URI = STUDY.config.tracking.uri or default_uri("results")
+if STUDY.config.tracking.live:
+    os.environ["SPIKESINK_TRACKING_URI"] = TRACKING_URI
+
+wildcard_constraints:
+    ablation="|".join(map(re.escape, (BASELINE, *STUDY.ablations))),
+    variant="|".join(re.escape(run.variant) for run in STUDY.runs),
+    seed="[0-9]+",
+
+
+localrules:
+    all,
+    tables,
+    figures,
+
+
+rule tables:
+    input:
+        f"{RESULTS}/tables/runs.csv",
+        expand(f"{RESULTS}/tables/{{ablation}}.{{format}}", ablation=STUDY.ablations, format=TABLE_FORMATS),
+
+
+rule figures:
+    input:
+        expand(
+            f"{RESULTS}/figures/{{ablation}}_{{family}}.{{format}}",
+            ablation=STUDY.ablations,
+            family=FAMILIES,
+            format=FIGURE_FORMATS,
+        ),
+
+
+rule all:
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.figures.input,
+        f"{RESULTS}/tracking.txt",
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/ablations.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/tracking.smk"

@@ -1,0 +1,87 @@
+"""A digest of the code that an entry point runs: what must change for its results to be computed again.
+
+It covers the modules of this package that the entry point imports, directly or not, parsed and printed back without
+comments, docstrings or formatting, so only a change of meaning changes it.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+# Settings enter a rule's identity by value; tracking, progress and the manifest only report.
+WITHOUT_EFFECT = frozenset(
+    {
+        "spikesink",
+        "spikesink.settings",
+        "spikesink.tracking",
+        "spikesink.training.manifest",
+        "spikesink.training.progress",
+    }
+)
+
+
+def code_digest(entry: str, without: frozenset[str] = frozenset()) -> str:
+    """Digest of ``entry`` (a module such as spikesink.training.__main__) and of all that it imports from this package.
+
+    ``without`` names swappable modules that this use of the entry does not run; they and what only they import are left
+    out. Raises FileNotFoundError when ``entry`` is not a module of this package.
+    """
+    seen: set[str] = set()
+    waiting = [entry]
+    while waiting:
+        module = waiting.pop()
+        if module in seen or module in without | WITHOUT_EFFECT:
+            continue
+        seen.add(module)
+        waiting += imports(module)
+    text = "".join(f"{module}\n{meaning(module)}\n" for module in sorted(seen))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def source_file(module: str) -> Path | None:
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    path = source_file(module)
+    if path is None:
+        raise FileNotFoundError(f"{module} is not a module of this package")
+    return ast.parse(path.read_text())
+
+
+@cache
+def meaning(module: str) -> str:
+    """The module's code without comments, docstrings and formatting."""
+    code = ast.parse(ast.unparse(tree(module)))
+    for node in ast.walk(code):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [item for item in body if not is_text(item)] or [ast.Pass()]
+    return ast.unparse(code)
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+@cache
+def imports(module: str) -> tuple[str, ...]:
+    """Modules of this package that ``module`` imports anywhere in its code, and the packages around them."""
+    found: set[str] = set()
+    for node in ast.walk(tree(module)):
+        names: Iterator[str] = iter(())
+        if isinstance(node, ast.Import):
+            names = (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names = iter([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+        found.update(name for name in names if name.split(".")[0] == "spikesink" and source_file(name))
+    packages = {name.rsplit(".", depth)[0] for name in found | {module} for depth in range(1, name.count(".") + 1)}
+    return tuple(sorted((found | packages) - {module}))

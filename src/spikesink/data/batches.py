@@ -1,0 +1,142 @@
+"""Batches from a packed token stream: a pure function of (seed, step).
+
+There is no loader state. Whoever knows the seed and the step knows the batch, so a resumed run sees exactly what an
+uninterrupted one would have seen, and every variant of a seed trains on the same tokens in the same order.
+
+Imports numpy and the standard library only, so that training runs on a machine without ``datasets`` or ``tokenizers``.
+Shapes: B sequences in a batch, T tokens of context; a row holds T + 1 tokens, T inputs and as many targets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+INDEX = "tokens.json"
+FORMAT = 1
+REMEDY = "delete the folder and pack the tokens again"
+
+
+class TokenError(ValueError):
+    """A token stream that is missing, damaged or too short; the message names the file and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class TokenStream:
+    """One split of a packed corpus."""
+
+    tokens: np.ndarray
+    """Token ids, one after another (memory-mapped)."""
+    bos: str
+    """sequence: a row starts with a BOS that is not in the stream; document, none: a row is a piece of the stream."""
+    bos_id: int | None
+    """Id of the BOS token; None if there is none."""
+    vocabulary: int
+    """Number of token ids."""
+
+    @classmethod
+    def open(cls, folder: str | Path, split: str, verify: bool = True) -> TokenStream:
+        """Open ``train`` or ``validation``; ``verify`` reads the file once to compare its checksum with the index.
+
+        Raises TokenError when the index or the file is missing, or the file is not the one that was packed.
+        """
+        index = read_index(folder)
+        if split not in index["splits"]:
+            raise TokenError(f"{Path(folder) / INDEX} has no split {split!r}: it has {', '.join(index['splits'])}")
+        entry = index["splits"][split]
+        path = Path(folder) / entry["file"]
+        if not path.exists():
+            raise TokenError(f"{path} is missing: {REMEDY}")
+        size = path.stat().st_size
+        if size != entry["bytes"]:
+            raise TokenError(f"{path} has {size} bytes, its index says {entry['bytes']}: {REMEDY}")
+        if verify and file_sha256(path) != entry["sha256"]:
+            raise TokenError(f"{path} is damaged, its sha256 differs from the index: {REMEDY}")
+        tokens = np.memmap(path, dtype=index["dtype"], mode="r")
+        return cls(tokens=tokens, bos=index["bos"], bos_id=index["bos_id"], vocabulary=index["vocabulary"])
+
+    def number_of_sequences(self, sequence_length: int) -> int:
+        """How many rows of ``sequence_length`` + 1 tokens the stream yields; consecutive rows share one token.
+
+        Only with bos ``sequence`` do they share none: there the first token of a row is the BOS.
+        """
+        return max(len(self.tokens) - (self.bos != "sequence"), 0) // sequence_length
+
+    def sequences(self, indices: np.ndarray, sequence_length: int) -> np.ndarray:
+        """Rows at ``indices`` [B], each T + 1 tokens from stream position index * T, as int64 [B, T + 1]."""
+        first = np.asarray(indices, dtype=np.int64) * sequence_length
+        if self.bos != "sequence":
+            return self.tokens[first[:, None] + np.arange(sequence_length + 1)].astype(np.int64)
+        rows = np.empty((len(first), sequence_length + 1), dtype=np.int64)
+        rows[:, 0] = self.bos_id
+        rows[:, 1:] = self.tokens[first[:, None] + np.arange(sequence_length)]
+        return rows
+
+
+def batch(stream: TokenStream, *, seed: int, step: int, batch_size: int, sequence_length: int) -> np.ndarray:
+    """The batch of a 0-based ``step``, int64 [B, T + 1]: inputs are [:, :-1], targets [:, 1:].
+
+    Every epoch is a fresh permutation of all sequences; a batch may straddle two epochs.
+    Raises TokenError when the stream is shorter than one sequence.
+    """
+    count = _at_least_one_sequence(stream, sequence_length)
+    position = step * batch_size + np.arange(batch_size, dtype=np.int64)
+    epoch, within = np.divmod(position, count)
+    indices = np.empty(batch_size, dtype=np.int64)
+    for number in np.unique(epoch):
+        rows = epoch == number
+        indices[rows] = _permutation(seed, int(number), count)[within[rows]]
+    return stream.sequences(indices, sequence_length)
+
+
+def chunks(stream: TokenStream, sequence_length: int, limit_tokens: int | None = None) -> np.ndarray:
+    """Rows for evaluation in stream order, int64 [n, T + 1]; n * T, the tokens predicted, is at most ``limit_tokens``.
+
+    Raises TokenError when the stream, or the limit, is shorter than one sequence.
+    """
+    count = _at_least_one_sequence(stream, sequence_length)
+    if limit_tokens is not None:
+        if limit_tokens < sequence_length:
+            raise TokenError(f"a limit of {limit_tokens} tokens is shorter than one sequence of {sequence_length}")
+        count = min(count, limit_tokens // sequence_length)
+    return stream.sequences(np.arange(count), sequence_length)
+
+
+def read_index(folder: str | Path) -> dict:
+    """The index of a packed corpus; raises TokenError when it is missing or not readable."""
+    path = Path(folder) / INDEX
+    try:
+        index = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise TokenError(f"{path} is missing: pack the tokens first") from None
+    except ValueError as error:
+        raise TokenError(f"{path} is not valid JSON ({error}): {REMEDY}") from None
+    if not isinstance(index, dict) or index.get("format") != FORMAT:
+        raise TokenError(f"{path} is not a token index of format {FORMAT}: {REMEDY}")
+    return index
+
+
+def file_sha256(path: str | Path) -> str:
+    """SHA-256 of a file as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _at_least_one_sequence(stream: TokenStream, sequence_length: int) -> int:
+    count = stream.number_of_sequences(sequence_length)
+    if count < 1:
+        raise TokenError(
+            f"the stream has {len(stream.tokens)} tokens, less than one sequence of sequence_length = "
+            f"{sequence_length}: use a larger corpus or a shorter sequence_length"
+        )
+    return count
+
+
+@lru_cache(maxsize=2)  # two, because a batch may straddle an epoch
+def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng([seed, epoch]).permutation(count)

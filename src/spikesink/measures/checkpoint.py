@@ -1,0 +1,34 @@
+"""A trained run's model from its folder."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from spikesink.model.decoder import Decoder
+from spikesink.settings import Model, Training, build
+
+
+class RunError(ValueError):
+    """A run's folder that cannot be measured. The message is one line naming the file."""
+
+
+def load_run(folder: Path, device: str) -> tuple[Decoder, Training]:
+    """Decoder in float32 and evaluation mode, with the training settings it was made with. Raises RunError."""
+    try:
+        run = json.loads((folder / "run.json").read_text())
+        weights = load_file(folder / "model.safetensors")
+    except (OSError, ValueError, SafetensorError) as error:
+        raise RunError(f"{folder}: run.json or model.safetensors cannot be read ({error}): train this run again") from error
+    training = build(Training, run["training"])
+    model = Decoder(
+        build(Model, run["model"]), vocabulary=run["tokenizer"]["vocabulary"], positions=training.sequence_length
+    )
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise RunError(f"{folder}/model.safetensors does not fit {folder}/run.json: {detail}") from error
+    return model.to(device=device, dtype=torch.float32).eval(), training

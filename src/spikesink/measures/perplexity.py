@@ -1,0 +1,27 @@
+"""How well does the model predict held-out text? (2603.05498 App A)"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from spikesink.model.decoder import Decoder
+
+
+@torch.no_grad()
+def perplexity(model: Decoder, rows: Tensor, batch_size: int) -> list[dict]:
+    """Negative log-likelihood by position over held-out rows [n, T + 1], chunks of the model's configured context.
+
+    One row per position: position (0-based), tokens (how many were scored there), nll_nats (their summed negative
+    log-likelihood). The perplexity is exp(sum nll_nats / sum tokens); keeping positions apart also gives it for a loss
+    window alone.
+    """
+    device = model.head.weight.device
+    total = torch.zeros(rows.shape[1] - 1, dtype=torch.float64)
+    for batch in rows.split(batch_size):
+        batch = batch.to(device)
+        logits = model(batch[:, :-1]).float()
+        losses = F.cross_entropy(logits.transpose(1, 2), batch[:, 1:], reduction="none")
+        total += losses.double().sum(dim=0).cpu()
+    return [
+        {"position": position, "tokens": len(rows), "nll_nats": nll} for position, nll in enumerate(total.tolist())
+    ]

@@ -1,0 +1,51 @@
+"""Feed-forward branches (2603.05498 Table 4). The second-attention kind is composed in decoder.py."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spikesink.model.context import Context
+from spikesink.settings import FeedForward
+
+
+class SwiGLU(nn.Module):
+    """W_down (silu(W_gate x) * (W_up x))."""
+
+    def __init__(self, d_model: int, width: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(d_model, width, bias=False)
+        self.up = nn.Linear(d_model, width, bias=False)
+        self.down = nn.Linear(width, d_model, bias=False)
+
+    def forward(self, x_BTD: Tensor, context: Context) -> Tensor:
+        return self.down(F.silu(self.gate(x_BTD)) * self.up(x_BTD))
+
+
+class GELU(nn.Module):
+    """W_down gelu(W_up x) with the exact (erf) GELU."""
+
+    def __init__(self, d_model: int, width: int) -> None:
+        super().__init__()
+        self.up = nn.Linear(d_model, width, bias=False)
+        self.down = nn.Linear(width, d_model, bias=False)
+
+    def forward(self, x_BTD: Tensor, context: Context) -> Tensor:
+        return self.down(F.gelu(self.up(x_BTD)))
+
+
+class SingleLinear(nn.Module):
+    """One d_model x d_model matrix."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.matrix = nn.Linear(d_model, d_model, bias=False)
+
+    def forward(self, x_BTD: Tensor, context: Context) -> Tensor:
+        return self.matrix(x_BTD)
+
+
+def build_feed_forward(settings: FeedForward, d_model: int) -> nn.Module:
+    if settings.kind == "swiglu":
+        return SwiGLU(d_model, settings.width)
+    if settings.kind == "gelu":
+        return GELU(d_model, settings.width)
+    return SingleLinear(d_model)

@@ -1,0 +1,42 @@
+"""Sigmoid gates on the attention output before the output projection (2603.05498 Table 7)."""
+
+import torch
+from torch import Tensor, nn
+
+from spikesink.settings import Gate
+
+
+class AttentionGate(nn.Module):
+    """y -> y * sigmoid(g), without bias, so that a gate starts near one half.
+
+    g is a projection of the layer's normalised input (conditional) or of the raw input embedding (token_embedding), a
+    learned constant (unconditional) or a learned table over positions (positional); one value per channel of every
+    head, per head, or a single one.
+    """
+
+    def __init__(self, settings: Gate, *, d_model: int, heads: int, head_dim: int, positions: int) -> None:
+        super().__init__()
+        self.kind = settings.kind
+        self.shape = {"channel": (heads, head_dim), "head": (heads, 1), "single": (1, 1)}[settings.per]
+        if self.kind in ("conditional", "token_embedding"):
+            self.projection = nn.Linear(d_model, self.shape[0] * self.shape[1], bias=False)
+        elif self.kind == "positional":
+            self.table = nn.Parameter(torch.empty(positions, *self.shape))
+        else:
+            self.table = nn.Parameter(torch.empty(self.shape))
+
+    def forward(self, y_BTNH: Tensor, x_BTD: Tensor, embedding_BTD: Tensor) -> Tensor:
+        if self.kind == "conditional":
+            g = self.projection(x_BTD).unflatten(-1, self.shape)
+        elif self.kind == "token_embedding":
+            g = self.projection(embedding_BTD).unflatten(-1, self.shape)
+        elif self.kind == "positional":
+            if y_BTNH.shape[1] > self.table.shape[0]:
+                raise ValueError(
+                    f"{y_BTNH.shape[1]} positions, but the positional gate has a table of {self.table.shape[0]}: "
+                    "use shorter sequences"
+                )
+            g = self.table[: y_BTNH.shape[1]]
+        else:
+            g = self.table
+        return y_BTNH * torch.sigmoid(g)

@@ -1,0 +1,72 @@
+"""Reading what earlier stages wrote: a file that is missing, broken or incomplete stops with one line."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+
+class InputError(ValueError):
+    """An input that cannot be used. The message is one line: file, fault, remedy."""
+
+
+def read_json(path: Path, remedy: str) -> dict:
+    """A JSON object from a file."""
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): {remedy}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}): {remedy}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no JSON object: {remedy}")
+    return content
+
+
+def read_table(
+    path: Path,
+    columns: Mapping[str, pl.DataType],
+    remedy: str,
+    finite: Iterable[str] = (),
+    may_be_empty: bool = False,
+) -> pl.DataFrame:
+    """The named columns of a parquet or CSV file, in the named types; other columns are dropped.
+
+    A missing file or column, an empty table, and a null, NaN or infinity in a column of ``finite`` raise InputError.
+    """
+    try:
+        table = pl.read_csv(path, infer_schema_length=None) if path.suffix == ".csv" else pl.read_parquet(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or 'no such file'}): {remedy}") from error
+    except pl.exceptions.PolarsError as error:
+        fault = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: not a whole {path.suffix[1:]} file ({fault}): {remedy}") from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise InputError(f"{path}: has no column {missing[0]!r}: {remedy}")
+    if table.is_empty() and not may_be_empty:
+        raise InputError(f"{path}: has no rows: {remedy}")
+    try:
+        table = table.select(pl.col(name).cast(kind) for name, kind in columns.items())
+    except pl.exceptions.PolarsError as error:
+        fault = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: a column holds something else than numbers ({fault}): {remedy}") from error
+    for name in finite:
+        if not table[name].is_finite().fill_null(False).all():
+            raise InputError(f"{path}: column {name!r} holds a value that is no finite number: {remedy}")
+    return table
+
+
+def one_line_errors(work: Callable[[], None]) -> int:
+    """Run an entry point's work; an unusable input or output becomes one line on standard error and exit status 1."""
+    try:
+        work()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.filename or 'output'}: {error.strerror or error}: check the path", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,80 @@
+"""An ablation's table as LaTeX, to be \\input into a paper that loads the booktabs package."""
+
+import textwrap
+from itertools import groupby
+
+from spikesink.tables.layout import Column
+
+ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "±": r"$\pm$",
+        "×": r"$\times$",
+        "–": "--",
+    }
+)
+
+
+def escaped(text: str) -> str:
+    """Plain text with LaTeX's special characters written out."""
+    return text.translate(ESCAPES)
+
+
+def heading(column: Column) -> str:
+    """A column's heading, broken into short lines."""
+    lines = [escaped(line) for line in textwrap.wrap(column.heading, 11)]
+    if len(lines) == 1:
+        return lines[0]
+    return r"\shortstack[r]{" + r" \\ ".join(lines) + "}"
+
+
+def latex(title: str, reference: str, columns: list[Column], notes: list[str]) -> str:
+    """A table float over the width of the page: caption, column groups, booktabs rules, notes below.
+
+    Only essential columns; ``reference`` goes into the \\label.
+    """
+    columns = [column for column in columns if column.essential]
+    spec = "".join("l" if column.heading in ("variant", "row") else "r" for column in columns)
+    groups, rules, start = [], [], 1
+    for group, members in groupby(columns, key=lambda column: column.group):
+        width = len(list(members))
+        groups.append(f"\\multicolumn{{{width}}}{{c}}{{{escaped(group)}}}" if group else "")
+        if group:
+            rules.append(f"\\cmidrule(lr){{{start}-{start + width - 1}}}")
+        start += width
+    rows = zip(*(column.cells for column in columns), strict=True)
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table*}",
+        "\\centering",
+        f"\\caption{{{escaped(title)}}}",
+        f"\\label{{tab:{reference}}}",
+        "\\footnotesize",
+        "\\setlength{\\tabcolsep}{4pt}",
+        f"\\begin{{tabular}}{{{spec}}}",
+        "\\toprule",
+        " & ".join(groups) + " \\\\",
+        " ".join(rules),
+        " & ".join(heading(column) for column in columns) + " \\\\",
+        "\\midrule",
+        *(" & ".join(escaped(cell) for cell in row) + " \\\\" for row in rows),
+        "\\bottomrule",
+        "\\end{tabular}",
+        "\\par\\smallskip",
+        "\\begin{minipage}{\\linewidth}",
+        *(escaped(note) for note in notes),
+        "\\end{minipage}",
+        "\\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"

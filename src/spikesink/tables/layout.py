@@ -1,0 +1,90 @@
+"""What an ablation's table shows to a reader: columns, rounded cells and notes, the same in Markdown and LaTeX."""
+
+from typing import NamedTuple
+
+import polars as pl
+
+from spikesink.tables.collect import FINISHED
+from spikesink.tables.numbers import ABSENT, decimals, significant, written
+
+OURS, PAPER = "this study", "paper"
+
+
+class Column(NamedTuple):
+    """A column: which group it belongs to, its heading with the unit, its cells, whether a narrow table keeps it."""
+
+    group: str
+    heading: str
+    cells: list[str]
+    essential: bool = True
+
+
+def columns(variants: pl.DataFrame) -> list[Column]:
+    """The columns of an ablation's table, rounded for reading; ``variants`` is ``ablation.compare``'s table."""
+    rows = variants.to_dicts()
+
+    def numbers(name: str, write) -> list[str]:
+        return [written(row[name], write, row.get(f"{name}_sd")) for row in rows]
+
+    names = [row["label"] + ("" if row["status"] == FINISHED else f" ({row['status']})") for row in rows]
+    shown = [Column("", "variant", names), Column(OURS, "perplexity", numbers("perplexity", decimals(2)))]
+    if any(row["perplexity_loss_window"] != row["perplexity"] for row in rows):
+        window = numbers("perplexity_loss_window", decimals(2))
+        shown.append(Column(OURS, "perplexity in loss window", window))
+    millions = [significant(3)(row["parameters"] / 1e6) if row["parameters"] else ABSENT for row in rows]
+    shown += [
+        Column(OURS, "sink ratio (%)", numbers("sink_ratio_pct", decimals(1))),
+        Column(OURS, "largest head", numbers("sink_mass_max", decimals(2))),
+        Column(OURS, "spike", numbers("spike", significant(3))),
+        Column(OURS, "at position", [row["spike_positions"] or ABSENT for row in rows], essential=False),
+        Column(OURS, "parameters (M)", millions, essential=False),
+    ]
+    if any(row["paper_row"] for row in rows):
+        shown += [
+            Column(PAPER, "row", [row["paper_row"] or ABSENT for row in rows]),
+            Column(PAPER, "perplexity", numbers("paper_perplexity", as_published)),
+            Column(PAPER, "sink ratio (%)", numbers("paper_sink_ratio_pct", decimals(1))),
+        ]
+        if any(row["paper_spike"] is not None for row in rows):
+            shown.append(Column(PAPER, "spike", numbers("paper_spike", decimals(0))))
+    return shown
+
+
+def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
+    """Scale, seeds and definitions, one sentence or two each."""
+    seeds = variants["seeds"].max()
+    spread = f"{seeds} seeds, mean ± standard deviation" if seeds > 1 else "1 seed, no interval"
+    epsilon, tokens = runs["sink_epsilon"].drop_nulls(), runs["sink_tokens"].drop_nulls()
+    threshold = f"{epsilon[0]:g} mean attention at T = {tokens.max()}" if len(epsilon) else "the threshold"
+    lines = [
+        f"Scale: {runs['scale'][0]}; {spread}.",
+        f"Sink ratio: heads in which a key of the first half receives more than {threshold} "
+        "(arXiv 2603.05498 Eq 27-28). Largest head: its mean attention on position 0.",
+        "Spike: largest magnitude in the residual stream over all hidden states, at that position (from 0).",
+    ]
+    if runs["sequence_length"].n_unique() > 1:
+        lines.append(
+            "Perplexity is scored in chunks of each run's own context: compare it only between equal contexts."
+        )
+    if (variants["status"] != FINISHED).any():
+        lines.append("Runs that did not finish are named and in no mean.")
+    sources = variants["paper_source"].drop_nulls().unique(maintain_order=True).to_list()
+    if sources:
+        named = ", ".join(sources[:1] + [source.removeprefix("arXiv 2603.05498 ") for source in sources[1:]])
+        lines.append(
+            f"Paper: {named}; one run per row. "
+            "Its scale, corpus and tokenizer differ from ours: compare directions, not values."
+        )
+    if any("2603.05498" in source for source in sources):
+        lines.append("arXiv 2603.05498 trains 7B models on DCLM and scores C4.")
+    if any("2603.17771" in source for source in sources):
+        lines.append(
+            "arXiv 2603.17771 trains on C4 and reports a validation loss in nats per token, shown as exp(loss), and a "
+            "sink rate of position 0 alone, here its mean over layers; it reports no spike of this definition."
+        )
+    return lines
+
+
+def as_published(perplexity: float) -> str:
+    """One decimal, as 2603.05498 prints it, or two where it is the exponential of a published loss."""
+    return decimals(1 if round(perplexity, 1) == perplexity else 2)(perplexity)

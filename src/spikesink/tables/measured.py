@@ -1,0 +1,57 @@
+"""From the measures of one run to its numbers: perplexity, sink ratio and spike, as the papers define them."""
+
+import math
+
+import polars as pl
+
+
+def perplexity(positions: pl.DataFrame, window: tuple[int, int] | None = None) -> float | None:
+    """exp(sum of nll / scored tokens) over all positions (2603.05498 App A), or over a window of them, [first, last).
+
+    None where no token was scored.
+    """
+    if window is not None:
+        positions = positions.filter(pl.col("position").is_between(*window, closed="left"))
+    tokens = positions["tokens"].sum()
+    if not tokens:
+        return None
+    mean = positions["nll_nats"].sum() / tokens
+    return math.exp(mean) if mean < 700 else math.inf
+
+
+def sinks(heads: pl.DataFrame) -> dict[str, float]:
+    """Sink ratios in percent of all heads (2603.05498 Eq 27-28; Gu et al. 2410.10781) and attention on position 0.
+
+    ``sink_mass_mean`` is the mean over heads of the mean attention on position 0, ``sink_mass_max`` the largest head's:
+    both change smoothly where a threshold over few heads moves in jumps.
+    """
+    return {
+        "sink_ratio_pct": 100 * heads["sink_share"].mean(),
+        "sink_ratio_gu_pct": 100 * heads["sink_share_gu"].mean(),
+        "sink_mass_mean": heads["mass_0"].mean(),
+        "sink_mass_max": heads["mass_0"].max(),
+        "sink_epsilon": heads["epsilon"][0],
+        "sink_tokens": heads["tokens"][0],
+        "sink_sequences": heads["sequences"][0],
+    }
+
+
+def spike(states: pl.DataFrame) -> dict[str, float | int | None]:
+    """The largest |h| over all hidden states (2603.05498 Sec 4), where it is, and how far it stands out there.
+
+    ``spike_over_median`` is the largest channel's magnitude over the median |h| of that state (compare 2402.17762),
+    ``token0_over_early`` the norm of token 0 over the mean norm of tokens 1..15 there (2603.17771).
+    """
+    peak = states.row(states["maximum"].arg_max(), named=True)
+    return {
+        "spike": peak["maximum"],
+        "spike_position": peak["maximum_position"],
+        "spike_channel": peak["maximum_channel"],
+        "spike_over_median": ratio(peak["top1"], peak["median"]),
+        "token0_over_early": ratio(peak["norm_token0"], peak["norm_early"]),
+    }
+
+
+def ratio(above: float, below: float | None) -> float | None:
+    """above / below, None where that is no number."""
+    return above / below if below and math.isfinite(below) else None

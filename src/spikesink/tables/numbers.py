@@ -1,0 +1,31 @@
+"""How numbers are written in tables: fixed decimals for ratios, significant digits for magnitudes."""
+
+import math
+from collections.abc import Callable
+
+ABSENT = "–"
+
+
+def decimals(places: int) -> Callable[[float], str]:
+    """Writes a number with this many decimals and with thousands separators."""
+    return lambda value: f"{value:,.{places}f}"
+
+
+def significant(digits: int) -> Callable[[float], str]:
+    """Writes a number rounded to this many significant digits, without an exponent: 38470 as 38,500."""
+
+    def write(value: float) -> str:
+        if value == 0 or not math.isfinite(value):
+            return f"{value:g}"
+        places = digits - 1 - math.floor(math.log10(abs(value)))
+        rounded = round(value, places)
+        return f"{rounded:,.{max(0, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"
+
+    return write
+
+
+def written(value: float | None, write: Callable[[float], str], spread: float | None = None) -> str:
+    """A number, with its standard deviation behind it where there is one, or a dash."""
+    if value is None:
+        return ABSENT
+    return write(value) if spread is None else f"{write(value)} ± {write(spread)}"

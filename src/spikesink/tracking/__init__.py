@@ -1,0 +1,10 @@
+"""MLflow tracking: a live mirror while runs train, an idempotent sync afterwards.
+
+A run's folder is the record; the store is a view of it that can be lost and rebuilt. Nothing here imports mlflow until
+a store is opened, and ``sync`` is not imported here, so that editing it leaves the training step's code unchanged.
+"""
+
+from spikesink.tracking.mirror import Mirror
+from spikesink.tracking.store import default_uri, run_name, run_params, run_tags
+
+__all__ = ["Mirror", "default_uri", "run_name", "run_params", "run_tags"]

@@ -1,0 +1,40 @@
+"""``python -m spikesink.tracking sync --study NAME``: complete the MLflow store from a study's files."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from spikesink.tracking.store import default_uri, reason, without_credentials
+from spikesink.tracking.sync import sync
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns 1, with one line on standard error, when the store or a file is not usable."""
+    parser = argparse.ArgumentParser(prog="python -m spikesink.tracking", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("sync", help="complete the store from the files of a study")
+    command.add_argument("--study", required=True, help="name of the study, and of its MLflow experiment")
+    command.add_argument("--results", type=Path, help="the study's folder (results/<study>)")
+    command.add_argument("--uri", help="MLflow server or store (mlflow.db beside the study's folder)")
+    options = parser.parse_args(arguments)
+    results = options.results or Path("results") / options.study
+    uri = options.uri or default_uri(results.parent)
+    # The HTTP library announces every retry.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    try:
+        print(sync(options.study, results, uri))
+    except Exception as trouble:
+        print(
+            f"spikesink: MLflow store {without_credentials(uri)} is not complete: {reason(trouble)}. "
+            "The results are unharmed; run the sync again when that is solved.",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Open an MLflow store, and say how a run is described in it.
+
+The default store is one SQLite file, ``results/mlflow.db``, with artifacts in ``results/mlartifacts`` beside it. Its
+experiments keep artifacts under ``mlflow-artifacts:/<study>``, the scheme of MLflow servers, not under a path: the
+results folder can then be moved or copied to another machine, and a server started with ``--artifacts-destination
+results/mlartifacts`` finds every file. This package writes such artifacts straight into the folder.
+
+Several processes of one machine may write the SQLite file at once. Several machines may not, because SQLite's locks do
+not hold on network disks: there, run an MLflow server (``tracking.uri``), or switch the mirror off (``tracking.live:
+false``) and let the sync step write the store from one place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+METRICS_PER_REQUEST = 1000
+ENTRIES_PER_REQUEST = 100
+# The installed MLflow stores 6000 characters of a param, but a server may be years older than its clients.
+PARAM_LENGTH = 250
+TAG_LENGTH = 5000
+
+
+def default_uri(results_root: str | Path) -> str:
+    """The store used when ``tracking.uri`` is null: ``mlflow.db`` in the folder of all results."""
+    return f"sqlite:///{(Path(results_root) / 'mlflow.db').as_posix()}"
+
+
+def without_credentials(text: str) -> str:
+    """``text`` with the user and password of any URL in it masked, fit for a log."""
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
+
+
+def reason(trouble: BaseException) -> str:
+    """The kind and the first line of an exception, without credentials."""
+    first_line = str(trouble).strip().partition("\n")[0]
+    return without_credentials(f"{type(trouble).__name__}: {first_line[:200]}")
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store, None for any other kind."""
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def run_name(settings: Mapping[str, Any]) -> str:
+    """The name of a run in its study: ``<variant>/seed<k>``."""
+    return f"{settings['variant']}/seed{settings['seed']}"
+
+
+def run_tags(settings: Mapping[str, Any], digest: str) -> dict[str, str]:
+    """Tags by which the mirror and the sync step find the same MLflow run, and by which people filter."""
+    tags = {"spikesink.kind": "run", "spikesink.run": run_name(settings), "spikesink.digest": digest}
+    facts = ("study", "scale", "ablation", "variant", "seed", "stands_for", "label")
+    return tags | {name: str(settings[name]) for name in facts if settings.get(name) is not None}
+
+
+def run_params(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The tokenizer, model and training settings of a run as dotted names and short texts."""
+    parts = {part: settings[part] for part in ("tokenizer", "model", "training") if part in settings}
+    return {name: text[:PARAM_LENGTH] for name, text in flatten(parts).items()}
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """``{"model": {"layers": 4}}`` becomes ``{"model.layers": "4"}``; values are written as in JSON."""
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value if isinstance(value, str) else json.dumps(value, default=str)
+    return flat
+
+
+def open_store(uri: str, experiment: str, *, timeout_seconds: int, retries: int) -> tuple[Any, str]:
+    """Connect to a store, making the SQLite file and the experiment if they are missing.
+
+    Parameters
+    ----------
+    uri : SQLite file or HTTP server.
+    experiment : the study's name.
+    timeout_seconds, retries : of one HTTP request, unless the environment already sets MLflow's variables for them.
+
+    Returns the ``MlflowClient`` and the experiment's id. Raises ImportError without mlflow, and MlflowException or
+    RuntimeError when the store cannot be used.
+    """
+    # MLflow's own values let one call wait for several minutes; they are read from the environment at every request.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_seconds))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retries))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+
+    # MLflow logs a traceback before it raises; whoever catches the exception says it in one line.
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    database = sqlite_file(uri)
+    if database is None:
+        client = MlflowClient(tracking_uri=uri)
+        return client, _experiment(client, experiment, artifact_location=None)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(database.with_name(f"{database.name}.lock")):
+        if not database.exists():
+            _create(database)
+        client = MlflowClient(tracking_uri=uri)
+    return client, _experiment(client, experiment, artifact_location=f"mlflow-artifacts:/{experiment}")
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock that the operating system releases even if the process is killed."""
+    with path.open("w") as file:
+        # Some network disks have no locks; MLflow's own checks are then all there is.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _create(database: Path) -> None:
+    """Make the SQLite file with MLflow's tables in one step: neither a race nor a kill leaves half a schema behind."""
+    from mlflow import MlflowClient
+
+    unfinished = database.with_name(f".{database.name}.new")
+    unfinished.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{unfinished.as_posix()}")
+    os.replace(unfinished, database)
+
+
+def _experiment(client: Any, name: str, artifact_location: str | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.create_experiment(name, artifact_location=artifact_location)
+        except MlflowException as conflict:
+            # Another process made it since we looked.
+            if conflict.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)
+    if found.lifecycle_stage != "active":
+        raise RuntimeError(f"experiment {name!r} was deleted there: restore it, or remove it for good with `mlflow gc`")
+    return found.experiment_id
+
+
+def log(
+    client: Any,
+    run_id: str,
+    *,
+    metrics: Iterable[tuple[str, float, int, int]] = (),
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write to a run in requests of the size that MLflow accepts; a metric is (name, value, time in ms, step)."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    for part in _parts((Param(*item) for item in (params or {}).items()), ENTRIES_PER_REQUEST):
+        client.log_batch(run_id, params=part)
+    for part in _parts((RunTag(name, text[:TAG_LENGTH]) for name, text in (tags or {}).items()), ENTRIES_PER_REQUEST):
+        client.log_batch(run_id, tags=part)
+    for part in _parts((Metric(*item) for item in metrics), METRICS_PER_REQUEST):
+        client.log_batch(run_id, metrics=part)
+
+
+def _parts(items: Iterable[Any], length: int) -> Iterator[list[Any]]:
+    remaining = iter(items)
+    while part := list(itertools.islice(remaining, length)):
+        yield part

@@ -1,0 +1,141 @@
+"""Batches are a pure function of (seed, step), and a damaged token file never reaches a model."""
+
+import ast
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikesink.data import batches
+from spikesink.data.batches import TokenError, TokenStream, batch, chunks
+
+
+def stream_of(count: int, bos: str = "none", bos_id: int | None = None) -> TokenStream:
+    """A stream whose token at position p is p + 100."""
+    return TokenStream(tokens=np.arange(100, 100 + count, dtype=np.uint16), bos=bos, bos_id=bos_id, vocabulary=60000)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    tokens = np.arange(50, dtype="<u2")
+    (tmp_path / "train.bin").write_bytes(tokens.tobytes())
+    entry = {"file": "train.bin", "bytes": 100, "tokens": 50, "sha256": batches.file_sha256(tmp_path / "train.bin")}
+    index = {"format": 1, "dtype": "<u2", "vocabulary": 64, "bos": "none", "bos_id": None, "splits": {"train": entry}}
+    (tmp_path / "tokens.json").write_text(json.dumps(index))
+    return tmp_path
+
+
+def test_rows_without_bos_overlap_by_the_token_that_is_target_and_then_input():
+    rows = stream_of(9).sequences(np.array([0, 1]), 4)
+    assert rows.tolist() == [[100, 101, 102, 103, 104], [104, 105, 106, 107, 108]]
+
+
+def test_rows_with_sequence_bos_start_with_it_and_use_every_token_once():
+    rows = stream_of(8, "sequence", 7).sequences(np.array([0, 1]), 4)
+    assert rows.tolist() == [[7, 100, 101, 102, 103], [7, 104, 105, 106, 107]]
+    assert rows.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("count", "bos", "expected"),
+    [(8, "none", 1), (9, "none", 2), (8, "sequence", 2), (7, "sequence", 1), (0, "none", 0)],
+)
+def test_number_of_sequences_never_reads_past_the_end(count, bos, expected):
+    stream = stream_of(count, bos, 7)
+    assert stream.number_of_sequences(4) == expected
+    if expected:
+        stream.sequences(np.arange(expected), 4)
+
+
+def test_known_answer_batch():
+    """Changes only if the data order of every published run changes."""
+    order = np.random.default_rng([3, 0]).permutation(5)
+    rows = batch(stream_of(21), seed=3, step=1, batch_size=2, sequence_length=4)
+    assert rows[:, 0].tolist() == (100 + 4 * order[2:4]).tolist() == [104, 112]
+
+
+def test_a_batch_depends_on_seed_and_step_only():
+    def at(seed, step):
+        return batch(stream_of(400), seed=seed, step=step, batch_size=4, sequence_length=8)
+
+    straight = [at(0, step) for step in range(30)]
+    for step in (29, 3, 17):  # as after a resume: other order, cold cache
+        batches._permutation.cache_clear()
+        assert np.array_equal(at(0, step), straight[step])
+    assert not np.array_equal(at(1, 0), straight[0])
+    assert not np.array_equal(straight[0], straight[1])
+
+
+def test_every_epoch_shows_each_sequence_once_in_a_new_order():
+    stream, size = stream_of(41), 3  # 10 sequences: batches of 3 straddle epochs
+    first = np.concatenate(
+        [batch(stream, seed=5, step=step, batch_size=size, sequence_length=4)[:, 0] for step in range(10)]
+    )
+    epochs = first.reshape(3, 10)
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(100, 140, 4))
+    assert not np.array_equal(epochs[0], epochs[1])
+
+
+def test_a_stream_shorter_than_one_sequence_is_refused():
+    with pytest.raises(TokenError, match=r"4 tokens.*sequence_length = 4"):
+        batch(stream_of(4), seed=0, step=0, batch_size=1, sequence_length=4)
+    with pytest.raises(TokenError, match="3 tokens"):
+        chunks(stream_of(3), 4)
+
+
+def test_chunks_are_in_order_and_bounded():
+    assert chunks(stream_of(21), 4)[:, 0].tolist() == [100, 104, 108, 112, 116]
+    assert chunks(stream_of(21), 4, limit_tokens=11).shape == (2, 5)
+    with pytest.raises(TokenError, match="limit of 3"):
+        chunks(stream_of(21), 4, limit_tokens=3)
+
+
+def test_open_reads_what_was_written(folder):
+    stream = TokenStream.open(folder, "train")
+    assert stream.tokens.tolist() == list(range(50))
+    assert (stream.bos, stream.bos_id, stream.vocabulary) == ("none", None, 64)
+
+
+def test_a_truncated_file_is_refused(folder):
+    content = (folder / "train.bin").read_bytes()
+    (folder / "train.bin").write_bytes(content[:-2])
+    with pytest.raises(TokenError, match=r"train\.bin has 98 bytes, its index says 100: delete"):
+        TokenStream.open(folder, "train", verify=False)
+
+
+def test_a_flipped_bit_is_refused(folder):
+    content = bytearray((folder / "train.bin").read_bytes())
+    content[31] ^= 4
+    (folder / "train.bin").write_bytes(content)
+    with pytest.raises(TokenError, match=r"train\.bin is damaged"):
+        TokenStream.open(folder, "train")
+
+
+@pytest.mark.parametrize("name", ["train.bin", "tokens.json"])
+def test_a_missing_file_is_refused(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(TokenError, match=f"{name} is missing"):
+        TokenStream.open(folder, "train")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 99}'])
+def test_an_unreadable_index_is_refused(folder, content):
+    (folder / "tokens.json").write_text(content)
+    with pytest.raises(TokenError, match=r"tokens\.json is not"):
+        TokenStream.open(folder, "train")
+
+
+def test_an_unknown_split_is_refused(folder):
+    with pytest.raises(TokenError, match="no split 'test'"):
+        TokenStream.open(folder, "test")
+
+
+def test_batches_need_numpy_only():
+    """Otherwise a bare GPU machine needs datasets and tokenizers to train."""
+    tree = ast.parse(Path(batches.__file__).read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) == {"numpy"}

@@ -1,0 +1,215 @@
+"""Every variant computes the papers' formulas."""
+
+import models
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from spikesink.model.norms import DynamicTanh, RMSNorm
+from spikesink.model.rotary import rotary_tables, rotate
+from spikesink.training.module import next_token_loss
+
+
+@pytest.mark.parametrize("name", models.VARIANTS)
+def test_no_variant_sees_the_future(name):
+    model = models.decoder(**models.VARIANTS[name])
+    tokens = models.tokens()
+    changed = tokens.clone()
+    changed[:, 7] = (changed[:, 7] + 1) % models.VOCABULARY
+    before, after = model(tokens), model(changed)
+    torch.testing.assert_close(before[:, :7], after[:, :7], rtol=0, atol=1e-6)
+    assert (before[:, 7:] - after[:, 7:]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("name", models.VARIANTS)
+def test_every_parameter_of_a_variant_learns(name):
+    model = models.decoder(**models.VARIANTS[name])
+    next_token_loss(model, models.tokens(length=24), None).backward()
+    still = [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    assert still == []
+
+
+@pytest.mark.parametrize("name", ["baseline", "sandwich", "sandwich_qk", "grouped_query", "conditional_head"])
+def test_the_gradient_of_query_zero_is_zero(name):
+    """Token 0 attends to itself alone, so no loss can depend on its query (2603.17771)."""
+    model = models.decoder(**models.VARIANTS[name])
+    queries = []
+
+    def keep(module, inputs, output):
+        output.retain_grad()
+        queries.append(output)
+
+    for block in model.blocks[::2]:
+        block.body.q.register_forward_hook(keep)
+    next_token_loss(model, models.tokens(), None).backward()
+    assert len(queries) == 2
+    for query in queries:
+        torch.testing.assert_close(query.grad[:, 0], torch.zeros_like(query.grad[:, 0]), rtol=0, atol=1e-7)
+        assert query.grad[:, 1:].abs().max() > 1e-6
+
+
+def test_the_baseline_is_the_formula_written_out():
+    """Pre-norm, rotate-half RoPE, causal softmax, SwiGLU, untied head, against loops and sums."""
+    model = models.decoder()
+    token_ids = models.tokens(batch=1, length=5)
+    h = model.embedding.weight[token_ids[0]]
+
+    def rms(x, weight):
+        return weight * x / torch.sqrt((x * x).mean(-1, keepdim=True) + 1e-5)
+
+    def turn(vector, position):
+        out = torch.empty(4)
+        for pair in range(2):
+            angle = torch.tensor(position / 10_000 ** (2 * pair / 4))
+            a, b = vector[pair], vector[pair + 2]
+            out[pair] = a * angle.cos() - b * angle.sin()
+            out[pair + 2] = b * angle.cos() + a * angle.sin()
+        return out
+
+    for layer in range(2):
+        attention, feed_forward = model.blocks[2 * layer], model.blocks[2 * layer + 1]
+        x = rms(h, attention.pre_norm.weight)
+        mixed = torch.zeros(5, 16)
+        for head in range(4):
+            part = slice(4 * head, 4 * head + 4)
+            q = torch.stack([turn(row, t) for t, row in enumerate(x @ attention.body.q.weight[part].T)])
+            k = torch.stack([turn(row, t) for t, row in enumerate(x @ attention.body.k.weight[part].T)])
+            v = x @ attention.body.v.weight[part].T
+            for t in range(5):
+                weights = torch.softmax(torch.stack([q[t] @ k[j] / 2.0 for j in range(t + 1)]), dim=0)
+                mixed[t, part] = sum(weights[j] * v[j] for j in range(t + 1))
+        h = h + mixed @ attention.body.o.weight.T
+        x = rms(h, feed_forward.pre_norm.weight)
+        body = feed_forward.body
+        h = h + (F.silu(x @ body.gate.weight.T) * (x @ body.up.weight.T)) @ body.down.weight.T
+    expected = rms(h, model.norm.weight) @ model.head.weight.T
+    torch.testing.assert_close(model(token_ids)[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_sandwich_normalises_before_and_after_each_branch():
+    model = models.decoder(norm={"kind": "sandwich"})
+    h = torch.randn(2, 6, 16)
+    block = model.blocks[1]
+    block.post_norm.weight.data.uniform_(0.5, 2)
+    rms = nn.RMSNorm(16, eps=1e-5)
+    expected = h + block.post_norm.weight * rms(block.body(rms(h), None))
+    torch.testing.assert_close(block(h, None), expected)
+
+
+def test_sandwich_qk_feeds_the_raw_stream_and_normalises_queries_and_keys_over_their_whole_width():
+    model = models.decoder(norm={"kind": "sandwich_qk"})
+    block = model.blocks[0]
+    assert isinstance(block.pre_norm, nn.Identity)
+    x = torch.randn(2, 6, 16)
+    q, k = block.body.queries_keys(x, model.context(x))
+    for vectors in (q, k):  # rotation keeps norms; the gain is 1, so all heads together have mean square 1
+        torch.testing.assert_close(vectors.transpose(1, 2).flatten(2).square().mean(-1), torch.ones(2, 6), rtol=1e-4, atol=0)
+    torch.testing.assert_close(block.body.values(x), block.body.v(x).unflatten(-1, (4, 4)).transpose(1, 2))
+    output = block(x, model.context(x)) - x
+    torch.testing.assert_close(output.square().mean(-1), torch.ones(2, 6), rtol=1e-3, atol=0)
+
+
+def test_dynamic_tanh_is_its_formula_with_the_papers_slopes():
+    module = DynamicTanh(3, 0.8)
+    module.weight.data = torch.tensor([1.0, 2.0, -1.0])
+    x = torch.tensor([[0.5, -1.0, 10.0]])
+    expected = torch.tensor([[1.0, 2.0, -1.0]]) * torch.tanh(0.8 * x)
+    torch.testing.assert_close(module(x), expected)
+    blocks = models.decoder(norm={"kind": "dyt"}).blocks
+    assert [round(block.pre_norm.alpha.item(), 3) for block in blocks] == [0.8, 0.2, 0.8, 0.2]
+    assert isinstance(models.decoder(norm={"kind": "dyt"}).norm, RMSNorm)
+
+
+def test_rms_norm_is_computed_in_float32():
+    """Squares of values this large overflow in float16: the result is finite only if the mean square is in float32."""
+    x = torch.full((1, 8), 60_000.0, dtype=torch.float16)
+    torch.testing.assert_close(RMSNorm(8, 1e-5)(x), torch.ones(1, 8, dtype=torch.float16))
+
+
+def test_rotation_depends_on_distance_alone():
+    cos, sin = rotary_tables(20, 8, 10_000.0, torch.device("cpu"))
+    q, k = torch.randn(8), torch.randn(8)
+    scores = [rotate(q, cos[t], sin[t]) @ rotate(k, cos[t - 3], sin[t - 3]) for t in (3, 9, 19)]
+    torch.testing.assert_close(scores[0], scores[1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(scores[0], scores[2], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["baseline", "grouped_query", "sandwich_qk"])
+def test_the_map_that_measures_see_is_the_one_the_model_uses(name):
+    model = models.decoder(**models.VARIANTS[name])
+    attention = model.blocks[0].body
+    x = torch.randn(2, 9, 16)
+    context = model.context(x)
+    maps = attention.probabilities(x, context)
+    torch.testing.assert_close(maps.sum(-1), torch.ones(2, 4, 9))
+    assert maps.triu(1).abs().max() == 0
+    values = attention.values(x).repeat_interleave(attention.heads // attention.kv_heads, dim=1)
+    expected = attention.o((maps @ values).transpose(1, 2).flatten(2))
+    torch.testing.assert_close(attention(x, context), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["swiglu", "gelu"])
+def test_feed_forward_branches_are_their_formulas(kind):
+    body = models.decoder(feed_forward={"kind": kind, "width": 20}).blocks[1].body
+    x = torch.randn(3, 16)
+    if kind == "swiglu":
+        gate = x @ body.gate.weight.T
+        hidden = gate * torch.sigmoid(gate) * (x @ body.up.weight.T)
+    else:
+        up = x @ body.up.weight.T
+        hidden = up * 0.5 * (1 + torch.erf(up / 2**0.5))
+    torch.testing.assert_close(body(x, None), hidden @ body.down.weight.T)
+
+
+def test_linear_and_attention_only_have_the_papers_shapes():
+    linear = models.decoder(feed_forward={"kind": "linear", "width": 20}).blocks[1].body
+    assert [tuple(parameter.shape) for parameter in linear.parameters()] == [(16, 16)]
+    blocks = models.decoder(feed_forward={"kind": "attention", "width": 20}).blocks
+    assert [type(block.body).__name__ for block in blocks] == ["CausalAttention"] * 4
+    assert all(isinstance(block.pre_norm, RMSNorm) for block in blocks)
+
+
+def test_the_loss_window_equals_slicing_logits_and_labels():
+    model = models.decoder()
+    rows = models.tokens(length=13)
+    logits = model(rows[:, :-1])
+    expected = F.cross_entropy(logits[:, 4:9].flatten(0, 1), rows[:, 5:10].flatten())
+    torch.testing.assert_close(next_token_loss(model, rows, (4, 9)), expected)
+    # Earlier tokens stay visible: changing one changes the windowed loss.
+    changed = rows.clone()
+    changed[:, 1] = (changed[:, 1] + 1) % models.VOCABULARY
+    assert next_token_loss(model, changed, (4, 9)) != expected
+
+
+def test_variants_of_a_seed_share_the_initial_values_of_shared_parameters():
+    baseline = dict(models.decoder(seed=3).named_parameters())
+    gated = dict(models.decoder(seed=3, gate={"kind": "conditional"}, norm={"kind": "sandwich"}).named_parameters())
+    assert set(baseline) < set(gated)
+    for name, parameter in baseline.items():
+        assert torch.equal(parameter, gated[name]), name
+    other = dict(models.decoder(seed=4).named_parameters())
+    assert not torch.equal(baseline["embedding.weight"], other["embedding.weight"])
+
+
+def test_initial_standard_deviations_are_those_asked_for():
+    settings = models.model_settings(
+        d_model=256,
+        attention={"heads": 4, "head_dim": 64},
+        initialisation={"embedding_std": 1.0, "linear_std": 0.02},
+        gate={"kind": "conditional"},
+    )
+    model = models.Decoder(settings, vocabulary=400, positions=8)
+    models.initialise(model, 0)
+    assert model.embedding.weight.std().item() == pytest.approx(1.0, rel=0.02)
+    assert model.head.weight.std().item() == pytest.approx(256**-0.5, rel=0.02)
+    assert model.blocks[0].body.q.weight.std().item() == pytest.approx(0.02, rel=0.02)
+    assert model.blocks[0].body.gate.projection.weight.std().item() == pytest.approx(0.02, rel=0.02)
+
+
+def test_attention_scale_and_causality_match_scaled_dot_product_attention_for_one_token():
+    """With a single token attention returns its own value vector, whatever the queries and keys are."""
+    model = models.decoder()
+    x = torch.randn(1, 1, 16)
+    attention = model.blocks[0].body
+    torch.testing.assert_close(attention(x, model.context(x)), attention.o(attention.v(x)))

@@ -1,0 +1,130 @@
+"""A made-up study on disk with planted numbers, for the tests of tables and figures."""
+
+import json
+import math
+import random
+from pathlib import Path
+
+import polars as pl
+
+TOKENS = 64
+EPSILON = 0.3
+
+
+def fake_run(
+    folder: Path, *, seed: int, perplexity=20.0, sink=0.5, spike=100.0, layers=2, heads=4, status="finished", rows=40
+) -> None:
+    """A run's folder: constant perplexity, planted sink heads (the first ``sink`` share of heads), one planted spike.
+
+    The first half of the chunk's positions has twice the nll that makes ``perplexity``, the rest has none: a loss window
+    on the first half has the perplexity squared.
+    """
+    noise = random.Random(f"{folder}{seed}")
+    folder.mkdir(parents=True)
+    manifest = {"status": status, "parameters": 1_000_000, "tokens": 64_000, "digest": "abc"}
+    manifest |= {"tokens_per_second": 500.0, "wall_seconds": 128.0}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    lines = ["step,tokens,loss,learning_rate,gradient_norm"]
+    for row in range(1, rows + 1 if status == "finished" else rows // 2):
+        loss = math.log(perplexity) + 5 * math.exp(-5 * row / rows) + noise.gauss(0, 0.03)
+        lines.append(f"{row * 10},{row * 1600},{loss},0.001,{1 + 4 * math.exp(-row / 5) + noise.random()}")
+    (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
+    if status != "finished":
+        return
+    measures = folder / "measures"
+    measures.mkdir()
+    nll = [2 * math.log(perplexity) * 10] * 4 + [0.0] * 4
+    pl.DataFrame({"position": range(8), "tokens": [10] * 8, "nll_nats": nll}).write_parquet(
+        measures / "perplexity.parquet"
+    )
+    attention = []
+    for index in range(layers * heads):
+        is_sink = index < sink * layers * heads
+        mass = 0.4 + 0.5 * noise.random() if is_sink else 0.25 * noise.random()
+        attention.append(
+            {
+                "block": 2 * (index // heads) + 1,
+                "layer": index // heads,
+                "head": index % heads,
+                "sink_share": float(is_sink),
+                "sink_share_gu": 0.5 * is_sink,
+                "mass_0": mass,
+                "mass_max": mass,
+                "sink_position": 0,
+                "tokens": TOKENS,
+                "epsilon": EPSILON,
+                "sequences": 10,
+            }
+        )
+    pl.DataFrame(attention).write_parquet(measures / "attention.parquet")
+    activations = []
+    for state in range(2 * layers + 1):
+        plateau = 1 < state < 2 * layers
+        top = spike * (1 - 0.01 * abs(state - 2)) if plateau else 3 + 2 * noise.random()
+        output = [None] * 3 if state == 0 else [top if state in (2, 2 * layers) else 2.0, 1.5, 1.0]
+        activations.append(
+            {
+                "state": state,
+                "kind": "embedding" if state == 0 else ("attention" if state % 2 else "feed_forward"),
+                "top1": top,
+                "top2": 0.6 * top,
+                "top3": 0.3 * top,
+                "output_top1": output[0],
+                "output_top2": output[1],
+                "output_top3": output[2],
+                "median": 0.5,
+                "maximum": top,
+                "maximum_position": 7 if plateau else 3,
+                "maximum_channel": 11,
+                "norm_token0": 2 * top,
+                "norm_early": 10.0,
+                "sequences": 10,
+                "tokens": TOKENS,
+            }
+        )
+    pl.DataFrame(activations).write_parquet(measures / "activations.parquet")
+
+
+def fake_study(root: Path, ablations: dict[str, dict[str, dict]], seeds=(0,), **common) -> Path:
+    """Write the runs of ``ablations`` (name, variant, settings of ``fake_run`` and of the listing); study.json's path.
+
+    The settings under "baseline" are the baseline's. ``seed<k>`` among a variant's settings holds what differs for it.
+    """
+    listing = []
+    ablations = dict(ablations)
+    everything = {"baseline": {"baseline": ablations.pop("baseline", {})}} | ablations
+    for ablation, variants in everything.items():
+        for variant, settings in variants.items():
+            for seed in seeds:
+                planted = common | settings | settings.get(f"seed{seed}", {})
+                planted = {key: value for key, value in planted.items() if not key.startswith("seed")}
+                known = {key: planted.pop(key, None) for key in ("label", "stands_for", "head_dim", "loss_window")}
+                folder = root / "runs" / variant / f"seed{seed}"
+                fake_run(folder, seed=seed, **planted)
+                listing.append(
+                    {
+                        "ablation": ablation,
+                        "variant": variant,
+                        "seed": seed,
+                        "label": known["label"],
+                        "stands_for": known["stands_for"],
+                        "folder": str(folder),
+                        "heads": planted.get("heads", 4),
+                        "head_dim": known["head_dim"] or 32,
+                        "loss_window": known["loss_window"],
+                        "sequence_length": 8,
+                    }
+                )
+    study = {"study": "fake", "scale": "tiny", "ablations": list(ablations), "runs": listing}
+    path = root / "study.json"
+    path.write_text(json.dumps(study))
+    return path
+
+
+def test_a_planted_perplexity_is_what_its_loss_window_squares(tmp_path):
+    fake_run(tmp_path / "run", seed=0, perplexity=9.0)
+    table = pl.read_parquet(tmp_path / "run/measures/perplexity.parquet")
+    whole = math.exp(table["nll_nats"].sum() / table["tokens"].sum())
+    first = table.filter(pl.col("position") < 4)
+    assert math.isclose(whole, 9.0)
+    assert math.isclose(math.exp(first["nll_nats"].sum() / first["tokens"].sum()), 81.0)

@@ -1,0 +1,226 @@
+"""Training follows the recipe, resumes exactly, and says clearly when it cannot go on."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import models
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from spikesink.settings import Schedule, Training, build
+from spikesink.training.module import LanguageModel, parameter_groups
+from spikesink.training.schedule import learning_rate_share
+
+RUN = {
+    "study": "test",
+    "scale": "test",
+    "ablation": "baseline",
+    "variant": "baseline",
+    "seed": 0,
+    "code": "abc",
+    "tokenizer": {"vocabulary": 300, "bos": "sequence"},
+    "model": {
+        "layers": 1,
+        "d_model": 16,
+        "attention": {"heads": 2, "head_dim": 8},
+        "feed_forward": {"kind": "swiglu", "width": 20},
+        "initialisation": {"head_std": 0.02},
+    },
+    "training": {
+        "steps": 40,
+        "sequence_length": 16,
+        "batch_size": 4,
+        "optimiser": {"lr": 0.01},
+        "schedule": {"warmup_steps": 5},
+        "log_every": 4,
+        "checkpoint_every": 6,
+    },
+}
+
+
+def command(run: dict, tokens: Path, folder: Path) -> list[str]:
+    module = [sys.executable, "-m", "spikesink.training"]
+    paths = ["--tokens", tokens, "--output", folder / "run", "--checkpoints", folder / "checkpoints"]
+    return [*module, "--run", json.dumps(run), *map(str, paths)]
+
+
+def train(run: dict, tokens: Path, folder: Path, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(command(run, tokens, folder), capture_output=True, text=True, timeout=120, **options)
+
+
+def changed(**training) -> dict:
+    return RUN | {"training": RUN["training"] | training}
+
+
+@pytest.fixture(scope="module")
+def unbroken(token_folder, tmp_path_factory) -> Path:
+    """A run that trained to its end in one go."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    result = train(RUN, token_folder, folder)
+    assert result.returncode == 0, result.stderr
+    return folder / "run"
+
+
+def test_a_run_leaves_its_four_files_and_no_checkpoint(unbroken):
+    assert sorted(path.name for path in unbroken.iterdir()) == ["manifest.json", "metrics.csv", "model.safetensors", "run.json"]
+    assert json.loads((unbroken / "run.json").read_text()) == RUN
+    assert list((unbroken.parent / "checkpoints").iterdir()) == []
+    manifest = json.loads((unbroken / "manifest.json").read_text())
+    assert manifest["status"] == "finished"
+    assert manifest["parameters"] == sum(tensor.numel() for tensor in load_file(unbroken / "model.safetensors").values())
+    assert manifest["tokens"] == 40 * 4 * 16
+
+
+def test_the_record_has_a_row_per_interval_and_the_loss_falls(unbroken):
+    rows = list(csv.DictReader(open(unbroken / "metrics.csv")))
+    assert [int(row["step"]) for row in rows] == list(range(4, 41, 4))
+    assert [int(row["tokens"]) for row in rows] == [step * 64 for step in range(4, 41, 4)]
+    assert float(rows[0]["loss"]) == pytest.approx(math.log(300), abs=0.3)
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) - 0.2
+    schedule = build(Schedule, RUN["training"]["schedule"])
+    for row in rows:  # the rate of a row is the one its last step used
+        expected = 0.01 * learning_rate_share(schedule, int(row["step"]) - 1, 40)
+        assert float(row["learning_rate"]) == pytest.approx(expected)
+
+
+def same_result(first: Path, second: Path) -> bool:
+    weights, others = (load_file(folder / "model.safetensors") for folder in (first, second))
+    assert weights.keys() == others.keys()
+    same_weights = all(torch.equal(weights[name], others[name]) for name in weights)
+    return same_weights and (first / "metrics.csv").read_bytes() == (second / "metrics.csv").read_bytes()
+
+
+def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
+    """Until the record shows that ``step`` has been reached."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        for record in folder.glob("checkpoints/*/metrics.csv"):
+            steps = [line.split(",")[0] for line in record.read_text().splitlines()[1:]]
+            if steps and int(steps[-1]) >= step:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"step {step} was not reached: {process.poll()}")
+
+
+LONG = changed(steps=1500, checkpoint_every=50)
+
+
+@pytest.fixture(scope="module")
+def unbroken_long(token_folder, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken_long")
+    assert train(LONG, token_folder, folder).returncode == 0
+    return folder / "run"
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGKILL, -9)])
+def test_an_interrupted_run_resumes_to_the_same_bits(unbroken_long, token_folder, tmp_path, number, code):
+    process = subprocess.Popen(command(LONG, token_folder, tmp_path), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for_step(tmp_path, 200, process)
+        os.kill(process.pid, number)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert not (tmp_path / "run" / "manifest.json").exists()
+    if number != signal.SIGKILL:
+        assert "checkpoint written, start it again to resume" in errors
+        assert "Traceback" not in errors
+    again = train(LONG, token_folder, tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "resumes at step" in again.stderr
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["resumed_from_step"] >= 150
+    assert same_result(unbroken_long, tmp_path / "run")
+
+
+def test_a_checkpoint_of_other_settings_or_code_is_not_resumed(token_folder, tmp_path):
+    process = subprocess.Popen(command(LONG, token_folder, tmp_path), stderr=subprocess.DEVNULL)
+    try:
+        wait_for_step(tmp_path, 100, process)
+    finally:
+        process.kill()
+        process.wait()
+    assert len(list((tmp_path / "checkpoints").glob("*/last.ckpt"))) == 1
+    other = train(RUN | {"code": "another"}, token_folder, tmp_path)
+    assert other.returncode == 0
+    assert "resumes" not in other.stderr
+
+
+def test_a_diverging_run_stops_with_one_clear_line(token_folder, tmp_path):
+    run = changed(optimiser={"lr": 1e30, "clip_norm": 1e30})
+    result = train(run, token_folder, tmp_path)
+    assert result.returncode == 1
+    assert "not finite numbers: lower training.optimiser.lr" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_tokens_are_one_clear_line(tmp_path):
+    result = train(RUN, tmp_path / "nowhere", tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert "tokens.json is missing" in result.stderr
+
+
+def test_the_entry_point_needs_only_torch_lightning_numpy_and_safetensors(token_folder, tmp_path):
+    """A bare GPU machine has no snakemake, mlflow, polars, datasets, tokenizers, transformers or pydantic."""
+    missing = ("snakemake", "mlflow", "polars", "datasets", "tokenizers", "transformers", "pydantic", "seaborn", "pandas")
+    blocker = f"import sys\nfor name in {missing}:\n    sys.modules[name] = None\n"
+    (tmp_path / "sitecustomize.py").write_text(blocker)
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    result = train(changed(steps=6), token_folder, tmp_path, env=environment)
+    assert result.returncode == 0, result.stderr
+    measure = [sys.executable, "-m", "spikesink.measures", "perplexity", "attention", "activations"]
+    paths = ["--run", str(tmp_path / "run"), "--tokens", str(token_folder), "--format", "csv"]
+    settings = json.dumps({"sink_tokens": 16, "sequences": 4, "perplexity_tokens": 64})
+    measured = subprocess.run([*measure, *paths, "--settings", settings], env=environment, capture_output=True, text=True)
+    assert measured.returncode == 0, measured.stderr
+    assert len(list((tmp_path / "run" / "measures").glob("*.csv"))) == 3
+
+
+def test_quadratic_warmup_and_cosine_are_the_released_codes_formula():
+    schedule = build(Schedule, {"warmup_steps": 2000})
+    for step in (0, 500, 1999, 2000, 26_000, 50_000):
+        expected = min(
+            1 - (1 - min(step, 2000) / 2000) ** 2,
+            0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (step - 2000) / 48_000)) if step >= 2000 else 1.0,
+        )
+        assert learning_rate_share(schedule, step, 50_000) == pytest.approx(expected)
+    assert learning_rate_share(schedule, 0, 50_000) == 0
+    assert learning_rate_share(schedule, 50_000, 50_000) == pytest.approx(0.1)
+
+
+def test_linear_warmup_and_constant_rate():
+    linear = build(Schedule, {"warmup_steps": 10, "warmup": "linear", "min_lr_ratio": 1.0})
+    assert [learning_rate_share(linear, step, 100) for step in (0, 4, 9, 50, 99)] == [0.1, 0.5, 1.0, 1.0, 1.0]
+
+
+def test_decay_reaches_all_parameters_or_matrices_only():
+    model = models.decoder(value={"kind": "v_scale"}, norm={"kind": "sandwich"})
+    total = sum(parameter.numel() for parameter in model.parameters())
+    (everything,) = parameter_groups(model, 0.1, "all")
+    assert sum(parameter.numel() for parameter in everything["params"]) == total
+    matrices, vectors = parameter_groups(model, 0.1, "matrices")
+    assert matrices["weight_decay"] == 0.1 and vectors["weight_decay"] == 0.0
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert all(names[id(parameter)].split(".")[-1] in ("weight", "theta") for parameter in vectors["params"])
+    assert {parameter.dim() for parameter in vectors["params"]} == {1}
+    assert sum(parameter.numel() for group in (matrices, vectors) for parameter in group["params"]) == total
+
+
+def test_gradients_are_clipped_to_the_global_norm():
+    model = models.decoder()
+    module = LanguageModel(model, build(Training, RUN["training"]))
+    (model(models.tokens()).square().sum() * 1e3).backward()
+    module.configure_gradient_clipping(None)
+    norm = torch.sqrt(sum(parameter.grad.square().sum() for parameter in model.parameters()))
+    assert module.last_gradient_norm > 1
+    assert norm.item() == pytest.approx(1.0, rel=1e-4)

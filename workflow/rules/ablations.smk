@@ -1,0 +1,60 @@
+# One training rule and one target per ablation; `snakemake norm` makes that ablation's runs, table and figures.
+RUNS = {(run.variant, str(run.seed)): run for run in STUDY.runs}
+
+
+def resolved_run(wildcards):
+    """The run as one canonical JSON text: its settings and the digest of the code that trains it."""
+    run = RUNS[wildcards.variant, wildcards.seed]
+    unused = set()
+    if run.model.gate.kind == "none":
+        unused.add("spikesink.model.gates")
+    if run.model.value.kind == "plain":
+        unused.add("spikesink.model.values")
+    return canonical(run.resolved() | {"code": code_digest("spikesink.training.__main__", frozenset(unused))})
+
+
+for ablation in (BASELINE, *STUDY.ablations):
+
+    rule:
+        name:
+            f"train_{ablation}"
+        input:
+            rules.tokens.output.index,
+        output:
+            run=f"{RUN}/run.json",
+            weights=f"{RUN}/model.safetensors",
+            metrics=f"{RUN}/metrics.csv",
+            manifest=f"{RUN}/manifest.json",
+        wildcard_constraints:
+            variant="|".join(sorted({re.escape(run.variant) for run in STUDY.of(ablation)})),
+        params:
+            run=resolved_run,
+            tokens=lambda wildcards, input: str(Path(input[0]).parent),
+            output=lambda wildcards, output: str(Path(output.run).parent),
+        log:
+            f"{RESULTS}/logs/train/{{variant}}_seed{{seed}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/train/{{variant}}_seed{{seed}}.tsv"
+        threads: STUDY.config.resources.train.threads
+        resources:
+            gpu=STUDY.config.resources.train.gpus,
+            mem_mb=STUDY.config.resources.train.memory_mb,
+            runtime=STUDY.config.resources.train.runtime_minutes,
+        conda:
+            "../../envs/spikesink.yaml"
+        message:
+            f"train {ablation}/{{wildcards.variant}} seed {{wildcards.seed}}"
+        shell:
+            "python -m spikesink.training --run {params.run:q} --tokens {params.tokens} --output {params.output}"
+            f" --checkpoints {RESULTS}/checkpoints --threads {{threads}} --gpus {{resources.gpu}} 2>&1 | tee -a -i {{log}}"
+
+
+for ablation in STUDY.ablations:
+
+    rule:
+        name:
+            ablation
+        input:
+            expand(f"{RESULTS}/tables/{ablation}.{{format}}", format=TABLE_FORMATS),
+            expand(f"{RESULTS}/figures/{ablation}_{{family}}.{{format}}", family=FAMILIES, format=FIGURE_FORMATS),
+        localrule: True

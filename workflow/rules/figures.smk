@@ -1,0 +1,30 @@
+# Figures, from the parts alone: `snakemake figures` needs no model and no GPU.
+for family in FAMILIES:
+
+    rule:
+        name:
+            f"figure_{family}"
+        input:
+            expand(f"{PARTS}/{{ablation}}/{{part}}.parquet", part=PART_NAMES, allow_missing=True),
+        output:
+            pdf=f"{RESULTS}/figures/{{ablation}}_{family}.pdf",
+            png=report(
+                f"{RESULTS}/figures/{{ablation}}_{family}.png",
+                caption=f"../report/{family}.rst",
+                category="{ablation}",
+                labels={"what": family.replace("_", " "), "ablation": "{ablation}"},
+            ),
+        params:
+            code=code_digest(f"spikesink.figures.{family}"),
+            style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
+            parts=f"{PARTS}/{{ablation}}",
+            stem=f"{RESULTS}/figures/{{ablation}}_{family}",
+        log:
+            f"{RESULTS}/logs/figures/{{ablation}}_{family}.log",
+        conda:
+            "../../envs/spikesink.yaml"
+        message:
+            f"figure {family} of {{wildcards.ablation}}"
+        shell:
+            f"python -m spikesink.figures.{family} --parts {{params.parts}} --ablation {{wildcards.ablation}}"
+            " --output {params.stem} 2>&1 | tee {log}"

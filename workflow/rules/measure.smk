@@ -1,0 +1,51 @@
+# What is measured on every trained run. One job answers several questions, because starting PyTorch costs more than
+# answering one at small scale; a question's job has its own identity, so editing one measure reruns only its job.
+QUESTIONS = {
+    "quality": ("perplexity",),
+    "forward": ("attention", "activations"),
+}
+READ_BY = {
+    "quality": ("perplexity_tokens", "batch_size"),
+    "forward": ("sink_epsilon", "sink_tokens", "sequences", "batch_size"),
+}
+ALL_QUESTIONS = [question for questions in QUESTIONS.values() for question in questions]
+
+
+def measure_code(group):
+    """Digest of the code that answers a group's questions, without the modules of the other questions."""
+    others = {f"spikesink.measures.{name}" for name in ALL_QUESTIONS if name not in QUESTIONS[group]}
+    return code_digest("spikesink.measures.__main__", frozenset(others))
+
+
+for group, questions in QUESTIONS.items():
+
+    rule:
+        name:
+            f"measure_{group}"
+        input:
+            manifest=f"{RUN}/manifest.json",
+            tokens=rules.tokens.output.index,
+        output:
+            expand(f"{RUN}/measures/{{question}}.parquet", question=questions, allow_missing=True),
+        params:
+            settings=canonical({key: getattr(STUDY.config.measures, key) for key in READ_BY[group]}),
+            code=measure_code(group),
+            questions=" ".join(questions),
+            run=lambda wildcards, input: str(Path(input.manifest).parent),
+            tokens=lambda wildcards, input: str(Path(input.tokens).parent),
+        log:
+            f"{RESULTS}/logs/measure_{group}/{{variant}}_seed{{seed}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/measure_{group}/{{variant}}_seed{{seed}}.tsv"
+        threads: STUDY.config.resources.measure.threads
+        resources:
+            gpu=STUDY.config.resources.measure.gpus,
+            mem_mb=STUDY.config.resources.measure.memory_mb,
+            runtime=STUDY.config.resources.measure.runtime_minutes,
+        conda:
+            "../../envs/spikesink.yaml"
+        message:
+            f"measure {group}: {{wildcards.variant}} seed {{wildcards.seed}}"
+        shell:
+            "python -m spikesink.measures {params.questions} --run {params.run} --tokens {params.tokens}"
+            " --settings {params.settings:q} --threads {threads} --gpus {resources.gpu} 2>&1 | tee {log}"

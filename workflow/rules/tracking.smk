@@ -1,0 +1,25 @@
+# MLflow mirrors the study: runs log while they train, and this makes the store complete, without duplicates.
+# It runs where Snakemake runs: one process writes, whatever the number of nodes.
+localrules:
+    track,
+
+
+rule track:
+    input:
+        rules.tables.input,
+        rules.figures.input,
+    output:
+        f"{RESULTS}/tracking.txt",
+    params:
+        uri=TRACKING_URI,
+        results=RESULTS,
+        study=STUDY.config.study,
+    log:
+        f"{RESULTS}/logs/tracking.log",
+    conda:
+        "../../envs/spikesink.yaml"
+    message:
+        "complete the study in MLflow at {params.uri}"
+    shell:
+        "python -m spikesink.tracking sync --study {params.study} --results {params.results} --uri {params.uri:q}"
+        " 2>&1 | tee {log} && cp {log} {output}"
