@@ -12,6 +12,7 @@ import pyarrow.parquet
 import pytest
 import yaml
 import zstandard
+from huggingface_hub import errors
 
 from spikesink.data import corpora
 from spikesink.data.hub import COMMIT
@@ -137,6 +138,19 @@ def test_a_null_in_parquet_is_refused(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"text": ["a", None]}), tmp_path / "a.parquet")
     with pytest.raises(CorpusError, match=r"document 1 .* is null"):
         list(corpora.split_batches(files(tmp_path / "a.parquet")))
+
+
+def test_reading_a_hub_corpus_never_opens_a_connection(monkeypatch):
+    def hub_client(*arguments, local_files_only, **options):
+        assert local_files_only
+        raise errors.LocalEntryNotFoundError("not in the cache")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", hub_client)
+    corpus = Corpus(kind="hub", dataset="some/corpus", revision="0" * 40, files=("a.jsonl",))
+    with pytest.raises(
+        CorpusError, match=r"'a\.jsonl' .* has not been downloaded: run `python -m spikesink\.data corpus`"
+    ):
+        corpora.documents(corpus)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.005, 0.3, 0.5, 0.99])

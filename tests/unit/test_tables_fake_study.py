@@ -16,7 +16,7 @@ def fake_run(
 ) -> None:
     """A run's folder: constant perplexity, planted sink heads (the first ``sink`` share of heads), one planted spike.
 
-    The first half of the chunk's positions has twice the nll that makes ``perplexity``, the rest has none: a loss window
+    The first half of the chunk's positions has twice the nll that makes ``perplexity``, the rest none: a loss window
     on the first half has the perplexity squared.
     """
     noise = random.Random(f"{folder}{seed}")

@@ -1,0 +1,123 @@
+"""What an ablation does to perplexity, sink ratio and spike: one panel each, one row per variant, one mark per seed."""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from spikesink.figures import style
+from spikesink.figures.command import command
+from spikesink.figures.sweeps import changes_heads_only, draw_sweeps
+from spikesink.tables.average import over_seeds
+from spikesink.tables.collect import FINISHED
+from spikesink.tables.parts import read_runs
+
+
+class Panel(NamedTuple):
+    """A quantity of runs.parquet on an axis, and a lighter second quantity beside it."""
+
+    quantity: str
+    axis: str
+    second: str | None = None
+    second_name: str = ""
+
+
+PANELS = (
+    Panel("perplexity", "Perplexity", "perplexity_loss_window", "perplexity in the loss window"),
+    Panel("sink_ratio_pct", "Sink ratio (% of heads)", "sink_mass_max_pct", "largest head's attention on position 0 (%)"),
+    Panel("spike", "Spike (magnitude)"),
+)
+
+
+def draw(parts: Path, ablation: str) -> Figure:
+    """The figure of one ablation: rows are variants or, where only heads change, the axis is the head dimension."""
+    style.use()
+    runs = read_runs(parts, ablation).with_columns(sink_mass_max_pct=100 * pl.col("sink_mass_max"))
+    panels = [panel if second_differs(runs, panel) else panel._replace(second=None) for panel in PANELS]
+    if changes_heads_only(runs):
+        return draw_sweeps(runs, panels, ablation)
+    return draw_rows(runs, panels, ablation)
+
+
+def second_differs(runs: pl.DataFrame, panel: Panel) -> bool:
+    """Whether a panel's second quantity says anything that its first does not."""
+    return panel.second is not None and not runs[panel.quantity].equals(runs[panel.second])
+
+
+def draw_rows(runs: pl.DataFrame, panels: list[Panel], ablation: str) -> Figure:
+    """One row per variant, the baseline on top and as a reference line."""
+    variants = over_seeds(runs)
+    names = variants["variant"].to_list()
+    several = variants["seeds"].max() > 1
+    figure = Figure(figsize=(style.PAGE, 0.95 + 0.27 * len(names)))
+    axes = figure.subplots(1, len(panels), sharey=True)
+    for panel, axis in zip(panels, axes, strict=True):
+        draw_panel(axis, panel, runs.filter(pl.col("status") == FINISHED), names, several)
+    axes[0].set_yticks(range(len(names)), [tick_label(row) for row in variants.iter_rows(named=True)])
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    figure.suptitle(f"Ablation: {ablation.replace('_', ' ')}")
+    figure.legend(handles=legend(panels, several), loc="outside lower center", ncols=4)
+    return figure
+
+
+def draw_panel(axis: Axes, panel: Panel, runs: pl.DataFrame, names: list[str], several: bool) -> None:
+    looks = style.looks(names)
+    palette = {name: looks[name].colour for name in names}
+    values = runs[panel.quantity].to_list() + (runs[panel.second].to_list() if panel.second else [])
+    if style.spans_a_decade(values):
+        axis.set_xscale("log")
+    means = {name: runs.filter(pl.col("variant") == name)[panel.quantity].mean() for name in names}
+    if means.get("baseline") is not None:
+        axis.axvline(means["baseline"], **style.REFERENCE)
+    if panel.second:
+        for row, name in enumerate(names):
+            second = runs.filter(pl.col("variant") == name)[panel.second].to_list()
+            colour = style.lighter(palette[name])
+            axis.scatter(second, [row] * len(second), s=16, marker="D", facecolors="none", edgecolors=[colour], zorder=2)
+    data = runs.select("variant", panel.quantity).to_dict(as_series=False)
+    common = {
+        "data": data,
+        "x": panel.quantity,
+        "y": "variant",
+        "order": names,
+        "hue": "variant",
+        "hue_order": names,
+        "palette": palette,
+        "orient": "y",
+        "legend": False,
+        "ax": axis,
+    }
+    if several:
+        seaborn.stripplot(**common, jitter=False, size=3, alpha=0.6, zorder=3)
+    seaborn.pointplot(**common, errorbar=None, linestyle="none", markers="|" if several else "o", markersize=9 if several else 5)
+    axis.set_xlabel(panel.axis)
+    axis.set_ylabel("")
+
+
+def tick_label(row: dict) -> str:
+    """A variant's label, with its status where not every seed finished."""
+    label = style.wrapped(row["label"], 26)
+    return label if row["status"] == FINISHED else f"{label}\n{row['status']}"
+
+
+def legend(panels: list[Panel], several: bool) -> list[Line2D]:
+    grey = style.BASELINE_COLOUR
+    handles = [Line2D([], [], **style.REFERENCE, label="baseline")]
+    if several:
+        handles.append(Line2D([], [], color=grey, marker="o", markersize=3, linestyle="none", label="one seed"))
+        handles.append(Line2D([], [], color=grey, marker="|", markersize=8, linestyle="none", label="mean"))
+    for panel in panels:
+        if panel.second:
+            light = style.lighter(grey)
+            style_of = {"marker": "D", "markersize": 4, "markerfacecolor": "none", "linestyle": "none"}
+            handles.append(Line2D([], [], color=light, label=panel.second_name, **style_of))
+    return handles
+
+
+if __name__ == "__main__":
+    sys.exit(command("ablation", __doc__, draw))

@@ -1,0 +1,69 @@
+"""The look that all figures share: style file, widths, colours, and how a figure becomes files."""
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+from matplotlib.figure import Figure
+
+COLUMN, PAGE = 3.35, 6.9
+"""Widths of a text column and of a page's text in inches."""
+
+BASELINE_COLOUR = "#404040"
+# Okabe and Ito's colour-blind-safe set without its yellow, which is too light for lines on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+# When colours repeat, lines and marks still differ.
+DASHES = ((), (4, 1.5), (1, 1), (5, 1, 1, 1))
+MARKERS = ("o", "s", "^", "D")
+REFERENCE = {"color": BASELINE_COLOUR, "linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 1}
+"""How the baseline is drawn where it is a reference for others."""
+
+
+class Look(NamedTuple):
+    """How a variant is drawn: colour, dash pattern in line widths (empty: solid), marker."""
+
+    colour: str
+    dashes: tuple[float, ...]
+    marker: str
+
+
+def use() -> None:
+    """Load the style, whatever a user's own matplotlibrc says."""
+    matplotlib.rc_file(Path(__file__).with_name("style.mplstyle"))
+
+
+def looks(variants: Iterable[str]) -> dict[str, Look]:
+    """A look per variant, the same in every figure of an ablation: the baseline first, dark grey, the others in order."""
+    others = [variant for variant in variants if variant != "baseline"]
+    found = {"baseline": Look(BASELINE_COLOUR, (), "o")}
+    for index, variant in enumerate(others):
+        turn = index // len(COLOURS) % len(DASHES)
+        found[variant] = Look(COLOURS[index % len(COLOURS)], DASHES[turn], MARKERS[turn])
+    return found
+
+
+def lighter(colour: str, share: float = 0.55) -> tuple[float, float, float]:
+    """The colour mixed with this share of white."""
+    from matplotlib.colors import to_rgb
+
+    return tuple(channel + (1 - channel) * share for channel in to_rgb(colour))
+
+
+def wrapped(text: str, width: int) -> str:
+    """A label in lines of at most this many characters."""
+    return "\n".join(textwrap.wrap(text, width)) or text
+
+
+def spans_a_decade(values: Iterable[float]) -> bool:
+    """Whether positive values lie more than a factor of ten apart: then a logarithmic axis reads better."""
+    values = [value for value in values if value is not None]
+    return bool(values) and min(values) > 0 and max(values) > 10 * min(values)
+
+
+def save(figure: Figure, stem: str) -> None:
+    """Write STEM.pdf (TrueType fonts) and STEM.png (200 dpi); the same figure gives the same bytes."""
+    Path(stem).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
+    figure.savefig(f"{stem}.png")

@@ -1,0 +1,122 @@
+"""Perplexity, sink ratio and spike over the head dimension, one line per way of changing it (2603.05498 Table 6)."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from spikesink.figures import style
+from spikesink.tables.average import over_seeds
+from spikesink.tables.collect import BASELINE, FINISHED
+
+if TYPE_CHECKING:
+    from spikesink.figures.ablation import Panel
+
+WIDTH, HEADS, HEAD_DIM, OTHER = "width", "heads", "head_dim", "other"
+
+
+def changes_heads_only(runs: pl.DataFrame) -> bool:
+    """Whether head dimensions differ and every variant differs from the baseline in heads or head dimension."""
+    shapes = runs.select("variant", "heads", "head_dim").unique()
+    baseline = shapes.filter(pl.col("variant") == BASELINE)
+    others = shapes.filter(pl.col("variant") != BASELINE)
+    same = others.join(baseline, on=["heads", "head_dim"], how="semi")
+    return shapes["head_dim"].n_unique() > 1 and same.is_empty()
+
+
+def sweep_of(heads: int, head_dim: int, baseline: tuple[int, int]) -> str:
+    """What a shape keeps of the baseline's (heads, head dimension): their product, the heads or the head dimension."""
+    if heads * head_dim == baseline[0] * baseline[1]:
+        return WIDTH
+    if heads == baseline[0]:
+        return HEADS
+    return HEAD_DIM if head_dim == baseline[1] else OTHER
+
+
+def sweeps(runs: pl.DataFrame) -> dict[str, tuple[str, bool, pl.DataFrame]]:
+    """Runs by sweep: name in the legend, whether a line joins them, and the runs, the baseline's where it belongs."""
+    shape = runs.filter(pl.col("variant") == BASELINE).select("heads", "head_dim").row(0)
+    kinds = [sweep_of(heads, head_dim, shape) for heads, head_dim in runs.select("heads", "head_dim").iter_rows()]
+    runs = runs.with_columns(pl.Series("sweep", kinds))
+    baseline = pl.col("variant") == BASELINE
+    found = {}
+    for kind, name in (
+        (WIDTH, f"same width, heads × head dim. = {shape[0] * shape[1]}"),
+        (HEADS, f"same heads, {shape[0]}"),
+    ):
+        members = runs.filter((pl.col("sweep") == kind) & ~baseline)
+        if not members.is_empty():
+            found[kind] = (name, True, pl.concat([runs.filter(baseline), members]))
+    for kind in (HEAD_DIM, OTHER):
+        for (heads,), members in runs.filter(pl.col("sweep") == kind).group_by("heads", maintain_order=True):
+            found[f"{kind} {heads}"] = (f"{heads} head{'s' if heads > 1 else ''}", False, members)
+    return found
+
+
+def draw_sweeps(runs: pl.DataFrame, panels: list["Panel"], ablation: str) -> Figure:
+    """Panels over the head dimension; what does not finish is left out and named in the title."""
+    figure = Figure(figsize=(style.PAGE, 2.6))
+    axes = figure.subplots(1, len(panels))
+    finished = runs.filter(pl.col("status") == FINISHED)
+    groups = sweeps(runs)
+    looks = dict(zip(groups, style.looks(groups).values(), strict=False))
+    looks = {name: look for name, look in style.looks(groups).items() if name in groups}
+    dims = sorted(set(runs["head_dim"]))
+    for panel, axis in zip(panels, axes, strict=True):
+        quantities = [quantity for quantity in (panel.second, panel.quantity) if quantity]
+        axis.set_xscale("log", base=2)
+        if style.spans_a_decade(value for quantity in quantities for value in finished[quantity]):
+            axis.set_yscale("log")
+        for name, (_, joined, members) in groups.items():
+            members = members.filter(pl.col("status") == FINISHED)
+            for quantity in quantities:
+                draw_sweep(axis, members, quantity, looks[name], joined, second=quantity == panel.second)
+        baseline = finished.filter(pl.col("variant") == BASELINE)[panel.quantity].mean()
+        if baseline is not None:
+            axis.axhline(baseline, **style.REFERENCE)
+        axis.set_xticks(dims, [str(dim) for dim in dims])
+        axis.minorticks_off() if axis.get_yscale() == "linear" else axis.xaxis.minorticks_off()
+        axis.set_xlabel("Head dimension")
+        axis.set_ylabel(panel.axis)
+    failed = over_seeds(runs).filter(pl.col("status") != FINISHED)
+    missing = "; ".join(f"{label} {status}" for label, status in failed.select("label", "status").iter_rows())
+    figure.suptitle(f"Ablation: {ablation.replace('_', ' ')}" + (f" ({missing})" if missing else ""))
+    figure.legend(handles=legend(groups, looks, panels), loc="outside lower center", ncols=4)
+    return figure
+
+
+def draw_sweep(axis: Axes, runs: pl.DataFrame, quantity: str, look: style.Look, joined: bool, second: bool) -> None:
+    """Marks per seed and a line through their means; a second quantity is lighter and open."""
+    if runs.is_empty():
+        return
+    colour = style.lighter(look.colour) if second else look.colour
+    means = runs.group_by("head_dim").agg(pl.col(quantity).mean()).sort("head_dim")
+    if joined:
+        axis.plot(means["head_dim"].to_list(), means[quantity].to_list(), color=colour, linewidth=0.8 if second else 1.2)
+    axis.scatter(
+        runs["head_dim"].to_list(),
+        runs[quantity].to_list(),
+        s=14,
+        marker="D" if second else look.marker,
+        facecolors="none" if second else [colour],
+        edgecolors=[colour],
+        linewidths=0.8,
+        alpha=None if second else 0.8,
+        zorder=2 if second else 3,
+    )
+
+
+def legend(groups: dict, looks: dict[str, style.Look], panels: list["Panel"]) -> list[Line2D]:
+    handles = [Line2D([], [], **style.REFERENCE, label="baseline")]
+    for name, (label, joined, _) in groups.items():
+        look = looks[name]
+        line = "solid" if joined else "none"
+        handles.append(Line2D([], [], color=look.colour, marker=look.marker, linestyle=line, label=label))
+    for panel in panels:
+        if panel.second:
+            light = style.lighter(style.BASELINE_COLOUR)
+            marks = {"marker": "D", "markerfacecolor": "none", "linestyle": "none"}
+            handles.append(Line2D([], [], color=light, label=panel.second_name, **marks))
+    return handles

@@ -1,0 +1,275 @@
+"""Real Snakemake runs of a tiny study in a copy of the project: what is made, what a change reruns, what a kill loses."""
+
+import csv
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).parents[2]
+TINY = {
+    "study": "tiny",
+    "scale": "tiny",
+    "corpus": {"documents": 30, "validation_share": 0.2},
+    "tokenizer": {"vocabulary": 300},
+    "model": {
+        "layers": 1,
+        "d_model": 16,
+        "attention": {"heads": 2, "head_dim": 8},
+        "feed_forward": {"width": 20},
+    },
+    "training": {
+        "steps": 12,
+        "batch_size": 4,
+        "sequence_length": 32,
+        "log_every": 4,
+        "checkpoint_every": 4,
+        "schedule": {"warmup_steps": 3},
+    },
+    "measures": {"sequences": 8, "perplexity_tokens": 1024},
+    "tracking": {"live": False},
+    "ablations": {
+        "norm": None,
+        "ffn": None,
+        "head_dim": None,
+        "context": None,
+        "weight_decay": None,
+        "gating": {"conditional_channel": None, "unconditional_channel": None},
+        "v_scale": {"v_scale_backward_only": None},
+    },
+}
+
+
+def copy_project(folder: Path) -> Path:
+    for name in ("Snakefile", "config.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("workflow", "profiles", "src", "envs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    write(folder, {})
+    return folder
+
+
+def write(project: Path, changes: dict) -> None:
+    """The overlay of the tiny study, with changes merged into it."""
+    from spikesink.study import merge
+
+    (project / "tiny.yaml").write_text(yaml.safe_dump(merge(TINY, changes)))
+
+
+def arguments(*options: str) -> list[str]:
+    return [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml", *options]
+
+
+def snakemake(project: Path, *options: str, expect: int = 0) -> str:
+    result = subprocess.run(arguments(*options), cwd=project, capture_output=True, text=True, timeout=500)
+    output = result.stdout + result.stderr
+    assert result.returncode == expect, output
+    return output
+
+
+def jobs(project: Path, *options: str) -> set[str]:
+    """Messages of the jobs that a dry run would start."""
+    output = snakemake(project, "--dry-run", *options)
+    return set(re.findall(r"^Job \d+: (.*)$", output, re.M))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The tiny study, run to its end."""
+    project = copy_project(tmp_path_factory.mktemp("project"))
+    snakemake(project)
+    return project
+
+
+@pytest.fixture
+def project(finished):
+    """The finished project; its sources and overlay are put back afterwards."""
+    yield finished
+    shutil.rmtree(finished / "src")
+    shutil.copytree(ROOT / "src", finished / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    write(finished, {})
+
+
+AFTER_GATING = {
+    "collect the measures of gating",
+    "table of gating",
+    "figure ablation of gating",
+    "figure lifecycle of gating",
+    "figure sink_map of gating",
+    "figure training of gating",
+    "table of all runs",
+}
+GATED_RUN = {
+    "train gating/conditional_head seed 0",
+    "measure quality: conditional_head seed 0",
+    "measure forward: conditional_head seed 0",
+}
+
+
+def without_tracking(messages: set[str]) -> set[str]:
+    tracked = {message for message in messages if message.startswith("complete the study in MLflow")}
+    assert len(tracked) <= 1
+    return messages - tracked
+
+
+def test_the_study_leaves_the_promised_files(finished):
+    results = finished / "results/tiny"
+    header, *rows = csv.reader(open(results / "tables/runs.csv"))
+    promised = "ablation,variant,seed,perplexity,sink_ratio_pct,sink_ratio_gu_pct,spike,spike_position,parameters,tokens,status"
+    assert header[:11] == promised.split(",")
+    assert [row[1] for row in rows] == ["baseline", "conditional_head", "v_scale"]
+    for row in map(dict, (zip(header, row, strict=True) for row in rows)):
+        assert row["status"] == "finished"
+        assert 1 < float(row["perplexity"]) < 600
+    for ablation in ("gating", "v_scale"):
+        for suffix in ("csv", "parquet", "md", "tex"):
+            assert (results / f"tables/{ablation}.{suffix}").stat().st_size > 0
+        for family in ("ablation", "lifecycle", "sink_map", "training"):
+            assert (results / f"figures/{ablation}_{family}.png").read_bytes().startswith(b"\x89PNG")
+            assert (results / f"figures/{ablation}_{family}.pdf").read_bytes().startswith(b"%PDF")
+    for name in ("run.json", "model.safetensors", "metrics.csv", "manifest.json", "measures/attention.parquet"):
+        assert (results / "runs/v_scale/seed0" / name).exists()
+    assert list((results / "checkpoints").iterdir()) == []
+
+
+def test_a_finished_study_has_nothing_to_do(finished):
+    assert "Nothing to be done" in snakemake(finished, "--dry-run")
+    assert "Nothing to be done" in snakemake(finished, "--dry-run", "gating")
+
+
+def test_changing_one_gate_setting_reruns_that_run_and_what_depends_on_it(project):
+    write(project, {"ablations": {"gating": {"conditional_head": {"model": {"gate": {"per": "single"}}}}}})
+    assert without_tracking(jobs(project)) == GATED_RUN | AFTER_GATING
+
+
+def test_editing_the_gates_retrains_gated_runs_only(project):
+    path = project / "src/spikesink/model/gates.py"
+    path.write_text(path.read_text().replace("torch.sigmoid(g)", "torch.sigmoid(2 * g)"))
+    assert without_tracking(jobs(project)) == GATED_RUN | AFTER_GATING
+
+
+def test_editing_a_measure_or_a_figure_reruns_only_what_depends_on_it(project):
+    path = project / "src/spikesink/measures/perplexity.py"
+    path.write_text(path.read_text() + "\nEDITED = True\n")
+    found = without_tracking(jobs(project))
+    assert {message for message in found if message.startswith(("train", "measure"))} == {
+        f"measure quality: {variant} seed 0" for variant in ("baseline", "conditional_head", "v_scale")
+    }
+    path.write_text((ROOT / "src/spikesink/measures/perplexity.py").read_text())
+    path = project / "src/spikesink/figures/sink_map.py"
+    path.write_text(path.read_text() + "\nEDITED = True\n")
+    assert without_tracking(jobs(project)) == {"figure sink_map of gating", "figure sink_map of v_scale"}
+
+
+def test_comments_docstrings_touches_key_order_and_resources_rerun_nothing(project):
+    for path in (project / "src").rglob("*.py"):
+        path.write_text(f'{path.read_text()}\n# a comment\n"""A late docstring."""\n')
+    for path in (project / "config.yaml", project / "src/spikesink/data/embedded/english.parquet"):
+        os.utime(path)
+    write(project, {"resources": {"train": {"memory_mb": 3000}}, "tracking": {"live": True}})
+    reordered = dict(reversed(yaml.safe_load((project / "tiny.yaml").read_text()).items()))
+    (project / "tiny.yaml").write_text(yaml.safe_dump(reordered, sort_keys=False))
+    assert jobs(project) == set()
+
+
+def test_adding_a_variant_or_a_seed_runs_only_what_is_new(project):
+    write(project, {"ablations": {"gating": {"mine": {"model": {"gate": {"kind": "positional"}}}}}})
+    new = {"train gating/mine seed 0", "measure quality: mine seed 0", "measure forward: mine seed 0"}
+    listed = {"list the runs of gating", "list all runs"}
+    assert without_tracking(jobs(project)) == new | listed | AFTER_GATING
+    write(project, {"seeds": [0, 1]})
+    trained = {message for message in jobs(project) if message.startswith("train")}
+    assert trained == {f"train {name} seed 1" for name in ("baseline/baseline", "gating/conditional_head", "v_scale/v_scale")}
+
+
+def test_one_ablation_needs_no_other(finished):
+    """`snakemake gating` makes that ablation's runs, table and figures."""
+    wanted = jobs(finished, "gating", "--forceall")
+    assert {message for message in wanted if message.startswith("train")} == {
+        "train baseline/baseline seed 0",
+        "train gating/conditional_head seed 0",
+    }
+    assert not any("v_scale" in message for message in wanted)
+
+
+def test_every_ablation_is_a_node_of_the_rule_graph(finished):
+    graph = snakemake(finished, "--rulegraph")
+    for rule in ("train_baseline", "train_gating", "train_v_scale", "measure_forward", "figure_sink_map", "track"):
+        assert f'label = "{rule}"' in graph
+
+
+def test_figures_are_redrawn_from_tables_alone(project):
+    figure = project / "results/tiny/figures/gating_ablation.png"
+    figure.unlink()
+    runs = project / "results/tiny/runs"
+    hidden = runs.rename(runs.with_name("hidden"))
+    try:
+        snakemake(project, "--forcerun", "figure_ablation", "--allowed-rules", "figure_ablation", "figures", "--", "figures")
+    finally:
+        hidden.rename(runs)
+    assert figure.exists()
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"model": {"attention": {"head_dim": 7}}}, "config error: model.attention: head_dim = 7 is odd"),
+        ({"model": {"gat": {}}}, "config error: model.gat = {}: unknown key; did you mean 'gate'?"),
+    ],
+)
+def test_a_bad_config_stops_before_any_job(project, changes, message):
+    write(project, changes)
+    output = snakemake(project, "--dry-run", expect=1)
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_the_report_has_a_caption_for_every_table_and_figure(finished):
+    snakemake(finished, "--report", "report.zip")
+    with zipfile.ZipFile(finished / "report.zip") as report:
+        names = "\n".join(report.namelist())
+        page = b"".join(report.read(name) for name in report.namelist() if name.endswith((".html", ".js"))).decode()
+    for name in ("gating_ablation.png", "gating_lifecycle.png", "v_scale_sink_map.png", "v_scale_training.png"):
+        assert name in names
+    for text in ("gating", "v_scale", "all runs", "sink map", "Eq"):
+        assert text in page
+    assert page.count('"caption"') >= 2 * 5 + 1
+
+
+def test_snakemake_finds_no_fault_with_the_workflow(finished):
+    output = snakemake(finished, "--lint")
+    assert "Congratulations" in output
+
+
+def test_a_killed_study_completes_with_the_same_result(finished, tmp_path):
+    project = copy_project(tmp_path)
+    process = subprocess.Popen(
+        arguments(), cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 300
+        while not list(project.glob("results/tiny/runs/*/seed0/manifest.json")):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = list(project.glob("results/tiny/runs/*/seed0/manifest.json"))
+    assert len(done) < 3
+    snakemake(project, "--unlock")
+    snakemake(project, "tables")
+    for variant in ("baseline", "conditional_head", "v_scale"):
+        folder = f"results/tiny/runs/{variant}/seed0"
+        first, second = (load_file(where / folder / "model.safetensors") for where in (finished, project))
+        assert all(torch.equal(first[name], second[name]) for name in first)
+        assert (finished / folder / "metrics.csv").read_bytes() == (project / folder / "metrics.csv").read_bytes()
