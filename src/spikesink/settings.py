@@ -207,11 +207,14 @@ class Initialisation:
     """Token embeddings."""
     linear_std: float = 0.02
     """Every matrix inside the layers, gates included."""
+    query_key_std: float | None = None
+    """Query and key projections; null means linear_std. A narrow model needs more than 0.02, or its first attention
+    logits, which grow with d_model * std^2, are nearly all equal."""
     head_std: float | None = None
     """Output head; null means 1 / sqrt(d_model)."""
 
     def __post_init__(self) -> None:
-        _positive(self, "embedding_std", "linear_std", "head_std")
+        _positive(self, "embedding_std", "linear_std", "query_key_std", "head_std")
 
 
 @dataclass(frozen=True, kw_only=True)

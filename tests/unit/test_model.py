@@ -196,14 +196,15 @@ def test_initial_standard_deviations_are_those_asked_for():
     settings = models.model_settings(
         d_model=256,
         attention={"heads": 4, "head_dim": 64},
-        initialisation={"embedding_std": 1.0, "linear_std": 0.02},
+        initialisation={"embedding_std": 1.0, "linear_std": 0.02, "query_key_std": 0.06},
         gate={"kind": "conditional"},
     )
     model = models.Decoder(settings, vocabulary=400, positions=8)
     models.initialise(model, 0)
     assert model.embedding.weight.std().item() == pytest.approx(1.0, rel=0.02)
     assert model.head.weight.std().item() == pytest.approx(256**-0.5, rel=0.02)
-    assert model.blocks[0].body.q.weight.std().item() == pytest.approx(0.02, rel=0.02)
+    for name, std in (("q", 0.06), ("k", 0.06), ("v", 0.02), ("o", 0.02)):
+        assert getattr(model.blocks[0].body, name).weight.std().item() == pytest.approx(std, rel=0.02)
     assert model.blocks[0].body.gate.projection.weight.std().item() == pytest.approx(0.02, rel=0.02)
 
 

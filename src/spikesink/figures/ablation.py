@@ -14,7 +14,7 @@ from spikesink.figures import style
 from spikesink.figures.command import command
 from spikesink.figures.sweeps import changes_heads_only, draw_sweeps
 from spikesink.tables.average import over_seeds
-from spikesink.tables.collect import FINISHED
+from spikesink.tables.collect import BASELINE, FINISHED
 from spikesink.tables.parts import read_runs
 
 
@@ -25,28 +25,36 @@ class Panel(NamedTuple):
     axis: str
     second: str | None = None
     second_name: str = ""
+    percent: bool = False
 
 
 PANELS = (
     Panel("perplexity", "Perplexity", "perplexity_loss_window", "perplexity in the loss window"),
-    Panel("sink_ratio_pct", "Sink ratio (% of heads)", "sink_mass_max_pct", "largest head's attention on position 0 (%)"),
+    Panel(
+        "sink_ratio_pct",
+        "Sink ratio (% of heads)",
+        "sink_mass_max_pct",
+        "largest head's attention on position 0 (%)",
+        True,
+    ),
     Panel("spike", "Spike (magnitude)"),
 )
+PERCENT = (-4, 104)
 
 
 def draw(parts: Path, ablation: str) -> Figure:
-    """The figure of one ablation: rows are variants or, where only heads change, the axis is the head dimension."""
+    """Panels with a row per variant or, where only heads change, with the head dimension as their axis."""
     style.use()
-    runs = read_runs(parts, ablation).with_columns(sink_mass_max_pct=100 * pl.col("sink_mass_max"))
-    panels = [panel if second_differs(runs, panel) else panel._replace(second=None) for panel in PANELS]
+    runs = read_runs(parts, ablation).with_columns(
+        sink_mass_max_pct=100 * pl.col("sink_mass_max"),
+        perplexity_loss_window=pl.when(pl.col("loss_window_first").is_not_null()).then("perplexity_loss_window"),
+    )
+    # A second quantity that no run has, such as a loss window's perplexity, needs no mark and no legend.
+    empty = {name for name in runs.columns if runs[name].null_count() == len(runs)}
+    panels = [panel._replace(second=None) if panel.second in empty else panel for panel in PANELS]
     if changes_heads_only(runs):
         return draw_sweeps(runs, panels, ablation)
     return draw_rows(runs, panels, ablation)
-
-
-def second_differs(runs: pl.DataFrame, panel: Panel) -> bool:
-    """Whether a panel's second quantity says anything that its first does not."""
-    return panel.second is not None and not runs[panel.quantity].equals(runs[panel.second])
 
 
 def draw_rows(runs: pl.DataFrame, panels: list[Panel], ablation: str) -> Figure:
@@ -61,7 +69,7 @@ def draw_rows(runs: pl.DataFrame, panels: list[Panel], ablation: str) -> Figure:
     axes[0].set_yticks(range(len(names)), [tick_label(row) for row in variants.iter_rows(named=True)])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     figure.suptitle(f"Ablation: {ablation.replace('_', ' ')}")
-    figure.legend(handles=legend(panels, several), loc="outside lower center", ncols=4)
+    figure.legend(handles=legend(panels, several), loc="outside lower center", ncols=5)
     return figure
 
 
@@ -69,19 +77,22 @@ def draw_panel(axis: Axes, panel: Panel, runs: pl.DataFrame, names: list[str], s
     looks = style.looks(names)
     palette = {name: looks[name].colour for name in names}
     values = runs[panel.quantity].to_list() + (runs[panel.second].to_list() if panel.second else [])
-    if style.spans_a_decade(values):
+    logarithmic = not panel.percent and style.spans_a_decade(values)
+    if logarithmic:
         axis.set_xscale("log")
-    means = {name: runs.filter(pl.col("variant") == name)[panel.quantity].mean() for name in names}
-    if means.get("baseline") is not None:
-        axis.axvline(means["baseline"], **style.REFERENCE)
+    # Not left to seaborn, which takes a geometric mean on a logarithmic axis.
+    means = runs.group_by("variant", maintain_order=True).agg(pl.col(panel.quantity).mean())
+    reference = means.filter(pl.col("variant") == BASELINE)[panel.quantity]
+    if len(reference):
+        axis.axvline(reference[0], **style.REFERENCE)
     if panel.second:
         for row, name in enumerate(names):
             second = runs.filter(pl.col("variant") == name)[panel.second].to_list()
             colour = style.lighter(palette[name])
-            axis.scatter(second, [row] * len(second), s=16, marker="D", facecolors="none", edgecolors=[colour], zorder=2)
-    data = runs.select("variant", panel.quantity).to_dict(as_series=False)
+            axis.scatter(
+                second, [row] * len(second), s=16, marker="D", facecolors="none", edgecolors=[colour], zorder=2
+            )
     common = {
-        "data": data,
         "x": panel.quantity,
         "y": "variant",
         "order": names,
@@ -93,15 +104,21 @@ def draw_panel(axis: Axes, panel: Panel, runs: pl.DataFrame, names: list[str], s
         "ax": axis,
     }
     if several:
-        seaborn.stripplot(**common, jitter=False, size=3, alpha=0.6, zorder=3)
-    seaborn.pointplot(**common, errorbar=None, linestyle="none", markers="|" if several else "o", markersize=9 if several else 5)
+        data = runs.select("variant", panel.quantity).to_dict(as_series=False)
+        seaborn.stripplot(data, **common, jitter=False, size=3, alpha=0.6, zorder=3)
+    mark = {"markers": "|", "markersize": 9} if several else {"markers": "o", "markersize": 4}
+    seaborn.pointplot(means.to_dict(as_series=False), **common, **mark, errorbar=None, linestyle="none")
+    if logarithmic:
+        style.log_scale(axis.xaxis)
+    if panel.percent:
+        axis.set_xlim(*PERCENT)
     axis.set_xlabel(panel.axis)
     axis.set_ylabel("")
 
 
 def tick_label(row: dict) -> str:
     """A variant's label, with its status where not every seed finished."""
-    label = style.wrapped(row["label"], 26)
+    label = style.wrapped(row["label"], 28)
     return label if row["status"] == FINISHED else f"{label}\n{row['status']}"
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 COLUMN, PAGE = 3.35, 6.9
 """Widths of a text column and of a page's text in inches."""
@@ -35,7 +38,7 @@ def use() -> None:
 
 
 def looks(variants: Iterable[str]) -> dict[str, Look]:
-    """A look per variant, the same in every figure of an ablation: the baseline first, dark grey, the others in order."""
+    """A look per variant, the same in every figure of an ablation: baseline dark grey, the others by order."""
     others = [variant for variant in variants if variant != "baseline"]
     found = {"baseline": Look(BASELINE_COLOUR, (), "o")}
     for index, variant in enumerate(others):
@@ -44,10 +47,13 @@ def looks(variants: Iterable[str]) -> dict[str, Look]:
     return found
 
 
+def line(look: Look) -> str | tuple:
+    """A look's dash pattern as matplotlib's linestyle."""
+    return (0, look.dashes) if look.dashes else "solid"
+
+
 def lighter(colour: str, share: float = 0.55) -> tuple[float, float, float]:
     """The colour mixed with this share of white."""
-    from matplotlib.colors import to_rgb
-
     return tuple(channel + (1 - channel) * share for channel in to_rgb(colour))
 
 
@@ -60,6 +66,15 @@ def spans_a_decade(values: Iterable[float]) -> bool:
     """Whether positive values lie more than a factor of ten apart: then a logarithmic axis reads better."""
     values = [value for value in values if value is not None]
     return bool(values) and min(values) > 0 and max(values) > 10 * min(values)
+
+
+def log_scale(axis: XAxis | YAxis) -> None:
+    """A logarithmic axis with plain numbers at the ticks, few enough not to touch."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 150 * low else (1.0, 3.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, stem: str) -> None:

@@ -1,5 +1,6 @@
 """Perplexity, sink ratio and spike over the head dimension, one line per way of changing it (2603.05498 Table 6)."""
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from spikesink.figures.ablation import Panel
 
 WIDTH, HEADS, HEAD_DIM, OTHER = "width", "heads", "head_dim", "other"
+BASELINE_LOOK = style.looks([BASELINE])[BASELINE]
 
 
 def changes_heads_only(runs: pl.DataFrame) -> bool:
@@ -50,8 +52,10 @@ def sweeps(runs: pl.DataFrame) -> dict[str, tuple[str, bool, pl.DataFrame]]:
         if not members.is_empty():
             found[kind] = (name, True, pl.concat([runs.filter(baseline), members]))
     for kind in (HEAD_DIM, OTHER):
-        for (heads,), members in runs.filter(pl.col("sweep") == kind).group_by("heads", maintain_order=True):
-            found[f"{kind} {heads}"] = (f"{heads} head{'s' if heads > 1 else ''}", False, members)
+        members = runs.filter((pl.col("sweep") == kind) & ~baseline).sort("heads", maintain_order=True)
+        for (heads,), same in members.group_by("heads", maintain_order=True):
+            head_dims = ", ".join(str(head_dim) for head_dim in same["head_dim"].unique().sort())
+            found[f"{kind} {heads}"] = (f"{heads} head{'s' if heads > 1 else ''} × {head_dims}", False, same)
     return found
 
 
@@ -61,55 +65,65 @@ def draw_sweeps(runs: pl.DataFrame, panels: list["Panel"], ablation: str) -> Fig
     axes = figure.subplots(1, len(panels))
     finished = runs.filter(pl.col("status") == FINISHED)
     groups = sweeps(runs)
-    looks = dict(zip(groups, style.looks(groups).values(), strict=False))
-    looks = {name: look for name, look in style.looks(groups).items() if name in groups}
+    marks = zip(groups, cycle(style.COLOURS), cycle(style.MARKERS), strict=False)
+    looks = {name: style.Look(colour, (), marker) for name, colour, marker in marks}
     dims = sorted(set(runs["head_dim"]))
     for panel, axis in zip(panels, axes, strict=True):
         quantities = [quantity for quantity in (panel.second, panel.quantity) if quantity]
         axis.set_xscale("log", base=2)
-        if style.spans_a_decade(value for quantity in quantities for value in finished[quantity]):
-            axis.set_yscale("log")
         for name, (_, joined, members) in groups.items():
             members = members.filter(pl.col("status") == FINISHED)
             for quantity in quantities:
                 draw_sweep(axis, members, quantity, looks[name], joined, second=quantity == panel.second)
-        baseline = finished.filter(pl.col("variant") == BASELINE)[panel.quantity].mean()
-        if baseline is not None:
-            axis.axhline(baseline, **style.REFERENCE)
+        baseline = finished.filter(pl.col("variant") == BASELINE)
+        if not baseline.is_empty():
+            axis.axhline(baseline[panel.quantity].mean(), **style.REFERENCE)
+            points(axis, baseline, panel.quantity, BASELINE_LOOK)
+        if panel.percent:
+            axis.set_ylim(-4, 104)
+        elif style.spans_a_decade(value for quantity in quantities for value in finished[quantity]):
+            style.log_scale(axis.yaxis)
         axis.set_xticks(dims, [str(dim) for dim in dims])
-        axis.minorticks_off() if axis.get_yscale() == "linear" else axis.xaxis.minorticks_off()
+        axis.xaxis.minorticks_off()
         axis.set_xlabel("Head dimension")
         axis.set_ylabel(panel.axis)
     failed = over_seeds(runs).filter(pl.col("status") != FINISHED)
     missing = "; ".join(f"{label} {status}" for label, status in failed.select("label", "status").iter_rows())
     figure.suptitle(f"Ablation: {ablation.replace('_', ' ')}" + (f" ({missing})" if missing else ""))
-    figure.legend(handles=legend(groups, looks, panels), loc="outside lower center", ncols=4)
+    figure.legend(handles=legend(groups, looks, panels), loc="outside lower center", ncols=3)
     return figure
 
 
 def draw_sweep(axis: Axes, runs: pl.DataFrame, quantity: str, look: style.Look, joined: bool, second: bool) -> None:
-    """Marks per seed and a line through their means; a second quantity is lighter and open."""
+    """Marks per seed and a line through their means; of a second quantity only the means, lighter and open."""
     if runs.is_empty():
         return
-    colour = style.lighter(look.colour) if second else look.colour
     means = runs.group_by("head_dim").agg(pl.col(quantity).mean()).sort("head_dim")
-    if joined:
-        axis.plot(means["head_dim"].to_list(), means[quantity].to_list(), color=colour, linewidth=0.8 if second else 1.2)
+    colour = style.lighter(look.colour) if second else look.colour
+    line = ("-" if joined else "none") if not second else (0, (1, 1)) if joined else "none"
+    axis.plot(
+        means["head_dim"].to_list(),
+        means[quantity].to_list(),
+        color=colour,
+        linestyle=line,
+        linewidth=0.8 if second else 1.2,
+        marker="D" if second else "none",
+        markerfacecolor="none",
+        zorder=2,
+    )
+    if not second:
+        points(axis, runs.filter(pl.col("variant") != BASELINE), quantity, look)
+
+
+def points(axis: Axes, runs: pl.DataFrame, quantity: str, look: style.Look) -> None:
+    """One mark per run."""
     axis.scatter(
-        runs["head_dim"].to_list(),
-        runs[quantity].to_list(),
-        s=14,
-        marker="D" if second else look.marker,
-        facecolors="none" if second else [colour],
-        edgecolors=[colour],
-        linewidths=0.8,
-        alpha=None if second else 0.8,
-        zorder=2 if second else 3,
+        runs["head_dim"].to_list(), runs[quantity].to_list(), s=11, marker=look.marker, color=look.colour, zorder=3
     )
 
 
 def legend(groups: dict, looks: dict[str, style.Look], panels: list["Panel"]) -> list[Line2D]:
-    handles = [Line2D([], [], **style.REFERENCE, label="baseline")]
+    handles = [Line2D([], [], **style.REFERENCE, marker="o", label="baseline")]
     for name, (label, joined, _) in groups.items():
         look = looks[name]
         line = "solid" if joined else "none"

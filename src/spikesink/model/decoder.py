@@ -88,6 +88,8 @@ def initialise(model: Decoder, seed: int) -> None:
             std = settings.embedding_std
         elif name == "head.weight":
             std = settings.head_std or model.settings.d_model**-0.5
+        elif name.endswith((".body.q.weight", ".body.k.weight")):
+            std = settings.query_key_std or settings.linear_std
         elif parameter.dim() >= 2:
             std = settings.linear_std
         else:
