@@ -1,5 +1,6 @@
 """A config becomes the right runs, or one line that says what is wrong with it."""
 
+import csv
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from spikesink.schema import config_schema
+from spikesink.settings import Attention, FeedForward, Model, Optimiser, Schedule, Training
 from spikesink.study import ConfigError, canonical, load, merge, read_yaml, resolve
 
 ROOT = Path(__file__).parents[2]
@@ -160,3 +162,45 @@ def test_reading_a_study_imports_no_torch():
     code = "import sys; from spikesink.study import load; load(); print('torch' in sys.modules, 'pandas' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "False"]
+
+
+def test_the_7b_overlay_is_the_papers_recipe_with_all_its_rows():
+    """2603.05498 Table 9; nothing of the nano preset may leak through the overlay."""
+    study = load([ROOT / "workflow/scales/7b.yaml"], base=ROOT / "config.yaml")
+    baseline = study.runs[0]
+    assert baseline.model == Model(
+        layers=32,
+        d_model=4096,
+        attention=Attention(heads=32, head_dim=128),
+        feed_forward=FeedForward(width=11008),
+    )
+    assert baseline.training == Training(
+        steps=50_000,
+        sequence_length=4096,
+        batch_size=512,
+        optimiser=Optimiser(lr=3e-4),
+        schedule=Schedule(warmup_steps=2000),
+        compile=True,
+        log_every=10,
+        checkpoint_every=1000,
+    )
+    with open(ROOT / "src/spikesink/tables/paper_rows.csv") as file:
+        rows = {row["variant"] for row in csv.DictReader(line for line in file if not line.startswith("#"))}
+    assert len(rows) == 41
+    assert {run.variant for run in study.runs} == rows | {"v_scale", "v_scale_backward_only"}
+
+
+def test_nano_full_stands_for_every_row_of_the_paper():
+    study = load([ROOT / "workflow/scales/nano_full.yaml"], base=ROOT / "config.yaml")
+    with open(ROOT / "src/spikesink/tables/paper_rows.csv") as file:
+        rows = {row["variant"]: row for row in csv.DictReader(line for line in file if not line.startswith("#"))}
+    stands = {run.stands_for or run.variant: run for run in study.runs if run.seed == 0}
+    assert set(rows) == set(stands) - {"v_scale", "v_scale_backward_only"}
+    assert study.config.seeds == (0, 1, 2, 3, 4)
+    attention = study.runs[0].model.attention
+    for name, row in rows.items():
+        if row["ablation"] == "head_dim":  # heads and head_dim in the paper's proportions to its baseline, 32 x 128
+            heads, head_dim = (int(number) for number in re.match(r"heads(\d+)_dim(\d+)", name).groups())
+            scaled = stands[name].model.attention
+            assert scaled.heads / attention.heads == heads / 32
+            assert scaled.head_dim / attention.head_dim == head_dim / 128

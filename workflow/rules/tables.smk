@@ -63,7 +63,7 @@ rule table:
     output:
         report(
             f"{RESULTS}/tables/{{ablation}}.csv",
-            caption="../report/table.rst",
+            caption="../report/ablation_table.rst",
             category="{ablation}",
             labels={"what": "table", "ablation": "{ablation}"},
         ),

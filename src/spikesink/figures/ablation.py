@@ -44,7 +44,6 @@ PERCENT = (-4, 104)
 
 def draw(parts: Path, ablation: str) -> Figure:
     """Panels with a row per variant or, where only heads change, with the head dimension as their axis."""
-    style.use()
     runs = read_runs(parts, ablation).with_columns(
         sink_mass_max_pct=100 * pl.col("sink_mass_max"),
         perplexity_loss_window=pl.when(pl.col("loss_window_first").is_not_null()).then("perplexity_loss_window"),
@@ -62,7 +61,7 @@ def draw_rows(runs: pl.DataFrame, panels: list[Panel], ablation: str) -> Figure:
     variants = over_seeds(runs)
     names = variants["variant"].to_list()
     several = variants["seeds"].max() > 1
-    figure = Figure(figsize=(style.PAGE, 0.95 + 0.27 * len(names)))
+    figure = style.new_figure(style.PAGE, 0.95 + 0.27 * len(names))
     axes = figure.subplots(1, len(panels), sharey=True)
     for panel, axis in zip(panels, axes, strict=True):
         draw_panel(axis, panel, runs.filter(pl.col("status") == FINISHED), names, several)
@@ -77,10 +76,7 @@ def draw_panel(axis: Axes, panel: Panel, runs: pl.DataFrame, names: list[str], s
     looks = style.looks(names)
     palette = {name: looks[name].colour for name in names}
     values = runs[panel.quantity].to_list() + (runs[panel.second].to_list() if panel.second else [])
-    logarithmic = not panel.percent and style.spans_a_decade(values)
-    if logarithmic:
-        axis.set_xscale("log")
-    # Not left to seaborn, which takes a geometric mean on a logarithmic axis.
+    # Not left to seaborn, which would take a geometric mean on a logarithmic axis.
     means = runs.group_by("variant", maintain_order=True).agg(pl.col(panel.quantity).mean())
     reference = means.filter(pl.col("variant") == BASELINE)[panel.quantity]
     if len(reference):
@@ -108,10 +104,10 @@ def draw_panel(axis: Axes, panel: Panel, runs: pl.DataFrame, names: list[str], s
         seaborn.stripplot(data, **common, jitter=False, size=3, alpha=0.6, zorder=3)
     mark = {"markers": "|", "markersize": 9} if several else {"markers": "o", "markersize": 4}
     seaborn.pointplot(means.to_dict(as_series=False), **common, **mark, errorbar=None, linestyle="none")
-    if logarithmic:
-        style.log_scale(axis.xaxis)
     if panel.percent:
         axis.set_xlim(*PERCENT)
+    elif style.spans_a_decade(values):
+        style.log_scale(axis.xaxis)
     axis.set_xlabel(panel.axis)
     axis.set_ylabel("")
 

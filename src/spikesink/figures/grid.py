@@ -21,7 +21,7 @@ def grid(names: list[str], rows: int, row_height: float, extra_height: float) ->
     columns = columns_for(len(names))
     bands = -(-len(names) // columns)
     width = max(style.COLUMN, style.PAGE * min(1, len(names) / COLUMNS))
-    figure = Figure(figsize=(width, extra_height + row_height * rows * bands))
+    figure = style.new_figure(width, extra_height + row_height * rows * bands)
     axes = figure.subplots(rows * bands, columns, squeeze=False)
     found = {}
     for index in range(bands * columns):

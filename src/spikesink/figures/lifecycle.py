@@ -28,7 +28,6 @@ SHADES = (0.0, 0.4, 0.7)
 
 def draw(parts: Path, ablation: str) -> Figure:
     """Two panels per variant; the baseline's largest channel is a dashed line in every other panel."""
-    style.use()
     runs, states = read_runs(parts, ablation), read_part(parts, "states")
     names, label = variants(runs), labels(runs)
     looks = style.looks(names)
@@ -58,7 +57,12 @@ def draw(parts: Path, ablation: str) -> Figure:
 def draw_channels(axis: Axes, states: pl.DataFrame, quantities: tuple[str, ...], colour: str) -> None:
     """Means over seeds of the largest channels; a band shows the seeds' range of the largest one."""
     top = quantities[0]
-    spread = states.drop_nulls(top).group_by("state").agg(low=pl.col(top).min(), high=pl.col(top).max()).sort("state")
+    spread = (
+        states.drop_nulls(top)
+        .group_by("state", maintain_order=True)
+        .agg(low=pl.col(top).min(), high=pl.col(top).max())
+        .sort("state")
+    )
     axis.fill_between(
         spread["state"].to_list(),
         spread["low"].to_list(),
@@ -73,7 +77,7 @@ def draw_channels(axis: Axes, states: pl.DataFrame, quantities: tuple[str, ...],
 
 def draw_mean(axis: Axes, states: pl.DataFrame, quantity: str, **look) -> None:
     """The mean over seeds of a quantity, over hidden states."""
-    mean = states.drop_nulls(quantity).group_by("state").agg(pl.col(quantity).mean()).sort("state")
+    mean = states.drop_nulls(quantity).group_by("state", maintain_order=True).agg(pl.col(quantity).mean()).sort("state")
     axis.plot(mean["state"].to_list(), mean[quantity].to_list(), **look)
 
 

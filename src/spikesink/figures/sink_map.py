@@ -17,10 +17,11 @@ from spikesink.tables.parts import labels, read_part, read_runs, variants
 
 def draw(parts: Path, ablation: str) -> Figure:
     """One map per variant, means over seeds, one colour bar for all; dots mark heads above the threshold."""
-    style.use()
     runs, heads = read_runs(parts, ablation), read_part(parts, "heads")
     names, label = variants(runs), labels(runs)
-    means = heads.group_by("variant", "layer", "head").agg(pl.col("mass_0", "mass_max", "epsilon").mean())
+    means = heads.group_by("variant", "layer", "head", maintain_order=True).agg(
+        pl.col("mass_0", "mass_max", "epsilon").mean()
+    )
     epsilon = heads["epsilon"].max() if len(heads) else 0.3
     # The threshold always lies on the colour bar.
     top = max([epsilon, *means["mass_0"]])

@@ -72,13 +72,23 @@ def log_scale(axis: XAxis | YAxis) -> None:
     """A logarithmic axis with plain numbers at the ticks, few enough not to touch."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 150 * low else (1.0, 3.0)))
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 150 * low else (1.0, 3.0), numticks=7))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure in this style, sizes in inches; its parts make room for each other."""
+    use()
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Figure, stem: str) -> None:
     """Write STEM.pdf (TrueType fonts) and STEM.png (200 dpi); the same figure gives the same bytes."""
     Path(stem).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
-    figure.savefig(f"{stem}.png")
+    # The layout and the box around all text are found once, not anew for every file.
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
+    box = figure.get_tightbbox().padded(0.03)
+    figure.savefig(f"{stem}.pdf", bbox_inches=box, metadata={"CreationDate": None})
+    figure.savefig(f"{stem}.png", bbox_inches=box)

@@ -61,7 +61,7 @@ def sweeps(runs: pl.DataFrame) -> dict[str, tuple[str, bool, pl.DataFrame]]:
 
 def draw_sweeps(runs: pl.DataFrame, panels: list["Panel"], ablation: str) -> Figure:
     """Panels over the head dimension; what does not finish is left out and named in the title."""
-    figure = Figure(figsize=(style.PAGE, 2.6))
+    figure = style.new_figure(style.PAGE, 2.6)
     axes = figure.subplots(1, len(panels))
     finished = runs.filter(pl.col("status") == FINISHED)
     groups = sweeps(runs)
@@ -98,7 +98,7 @@ def draw_sweep(axis: Axes, runs: pl.DataFrame, quantity: str, look: style.Look, 
     """Marks per seed and a line through their means; of a second quantity only the means, lighter and open."""
     if runs.is_empty():
         return
-    means = runs.group_by("head_dim").agg(pl.col(quantity).mean()).sort("head_dim")
+    means = runs.group_by("head_dim", maintain_order=True).agg(pl.col(quantity).mean()).sort("head_dim")
     colour = style.lighter(look.colour) if second else look.colour
     line = ("-" if joined else "none") if not second else (0, (1, 1)) if joined else "none"
     axis.plot(

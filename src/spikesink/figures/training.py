@@ -21,12 +21,11 @@ SETTLED = 0.1
 
 def draw(parts: Path, ablation: str) -> Figure:
     """Smoothed means over seeds with a band of one standard deviation, the raw curves behind them."""
-    style.use()
     runs, curves = read_runs(parts, ablation), read_part(parts, "curves")
     names, label = variants(runs), labels(runs)
     looks = style.looks(names)
     curves = with_smoothed(curves.with_columns(mega_tokens=pl.col("tokens") / 1e6))
-    figure = Figure(figsize=(style.PAGE, 2.35 + 0.14 * -(-len(names) // 4)))
+    figure = style.new_figure(style.PAGE, 2.35 + 0.14 * -(-len(names) // 4))
     loss, difference, gradient = figure.subplots(1, 3)
     for axis, quantity in ((loss, "loss"), (gradient, "gradient_norm")):
         draw_raw(axis, curves, quantity, looks)
@@ -76,7 +75,11 @@ def draw_lines(axis: Axes, curves: pl.DataFrame, quantity: str, looks: dict[str,
     """A line per variant through the means over seeds, and a band of one standard deviation with several seeds."""
     value = pl.col(quantity)
     for (variant,), runs in curves.group_by("variant", maintain_order=True):
-        mean = runs.group_by("mega_tokens").agg(value.mean(), deviation=value.std()).sort("mega_tokens")
+        mean = (
+            runs.group_by("mega_tokens", maintain_order=True)
+            .agg(value.mean(), deviation=value.std())
+            .sort("mega_tokens")
+        )
         x, y = mean["mega_tokens"].to_numpy(), mean[quantity].to_numpy()
         look = looks[variant]
         axis.plot(x, y, color=look.colour, linestyle=style.line(look), zorder=3)

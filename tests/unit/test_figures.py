@@ -1,0 +1,217 @@
+"""Figures: the right data on the axes, nothing cut off, the same bytes when drawn again."""
+
+import itertools
+import re
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from test_tables_fake_study import fake_study
+
+from spikesink.figures import ablation, lifecycle, sink_map, style, sweeps, training
+from spikesink.figures.grid import columns_for
+from spikesink.tables.collect import collect
+
+FAMILIES = {"ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map, "training": training}
+NORM = {
+    "norm": {
+        "sandwich": {
+            "perplexity": 18.0,
+            "spike": 400.0,
+            "sink": 0.25,
+            "label": "A label that is much longer than others",
+        },
+        "dyt": {"perplexity": 22.0, "spike": 4.0, "sink": 0.75},
+        "failed": {"status": "diverged"},
+    }
+}
+
+
+def collected(root, ablations, name, **options):
+    root.mkdir(parents=True)
+    parts = root / "parts"
+    parts.mkdir()
+    for table_name, table in collect(fake_study(root, ablations, **options), name).items():
+        table.write_parquet(parts / f"{table_name}.parquet")
+    return parts
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    return collected(tmp_path_factory.mktemp("norm") / "study", NORM, "norm", seeds=(0, 1))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return collected(tmp_path_factory.mktemp("small") / "study", {"norm": {"dyt": {}}}, "norm", rows=10)
+
+
+@pytest.fixture(scope="module")
+def one_seed(tmp_path_factory):
+    return collected(tmp_path_factory.mktemp("one") / "study", NORM, "norm")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pdf_and_png_are_the_same_bytes_twice_with_truetype_fonts_and_no_date(family, small, tmp_path):
+    for name in ("first", "second"):
+        style.save(FAMILIES[family].draw(small, "norm"), str(tmp_path / name))
+    for kind in ("pdf", "png"):
+        assert (tmp_path / f"first.{kind}").read_bytes() == (tmp_path / f"second.{kind}").read_bytes()
+    pdf = (tmp_path / "first.pdf").read_bytes()
+    streams = [zlib_or_raw(stream) for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)]
+    everything = pdf + b"".join(streams)
+    assert b"/FontFile2" in everything and b"/Type3" not in everything
+    assert b"CreationDate" not in everything
+
+
+def zlib_or_raw(stream: bytes) -> bytes:
+    try:
+        return zlib.decompress(stream)
+    except zlib.error:
+        return stream
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_text_is_cut_and_no_tick_labels_touch(family, parts):
+    figure = FAMILIES[family].draw(parts, "norm")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    whole = figure.get_tightbbox(renderer)
+    inches = figure.dpi_scale_trans.inverted()
+    texts = [figure._suptitle, *(text for legend in figure.legends for text in legend.get_texts())]
+    for axis in figure.axes:
+        texts += [axis.title, axis.xaxis.label, axis.yaxis.label]
+    for text in texts:
+        if text.get_text():
+            box = text.get_window_extent(renderer).transformed(inches)
+            assert box.x0 >= whole.x0 - 0.01 and box.x1 <= whole.x1 + 0.01, text.get_text()
+            assert box.y0 >= whole.y0 - 0.01 and box.y1 <= whole.y1 + 0.01, text.get_text()
+    assert whole.width <= style.PAGE * 1.02
+    for axis in figure.axes:
+        low, high = axis.get_xlim()
+        shown = [
+            label.get_window_extent(renderer)
+            for tick, label in zip(axis.get_xticks(), axis.get_xticklabels(), strict=False)
+            if label.get_text() and label.get_visible() and low <= tick <= high
+        ]
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(shown))
+
+
+def test_the_ablation_panels_carry_every_run_and_the_baselines_mean(parts):
+    figure = ablation.draw(parts, "norm")
+    runs = pl.read_parquet(parts / "runs.parquet").filter(pl.col("status") == "finished")
+    assert [axis.get_xlabel() for axis in figure.axes] == ["Perplexity", "Sink ratio (% of heads)", "Spike (magnitude)"]
+    for axis, quantity in zip(figure.axes, ("perplexity", "sink_ratio_pct", "spike"), strict=True):
+        drawn = sorted(x for marks in axis.collections for x in marks.get_offsets()[:, 0] if not np.ma.is_masked(x))
+        assert set(np.round(runs[quantity], 6)) <= set(np.round(drawn, 6))
+    reference = figure.axes[0].lines[0].get_xdata()
+    assert reference[0] == pytest.approx(20.0)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels[0] == "baseline" and labels[3] == "failed\ndiverged: 2 of 2 seeds"
+    assert figure.axes[2].get_xscale() == "log" and figure.axes[0].get_xscale() == "linear"
+
+
+def test_means_on_a_logarithmic_axis_are_arithmetic(tmp_path):
+    spikes = {"norm": {"dyt": {"seed0": {"spike": 20.0}, "seed1": {"spike": 2000.0}}}}
+    figure = ablation.draw(collected(tmp_path / "study", spikes, "norm", seeds=(0, 1)), "norm")
+    means = {float(x) for line in figure.axes[2].lines for x in np.atleast_1d(line.get_xdata()) if np.isfinite(x)}
+    assert any(mean == pytest.approx(1010.0) for mean in means)
+    assert not any(mean == pytest.approx(200.0) for mean in means), "the geometric mean"
+
+
+HEADS = {
+    "baseline": {"heads": 4, "head_dim": 32},
+    "head_dim": {
+        "heads8_dim16": {"heads": 8, "head_dim": 16, "perplexity": 21.0},
+        "heads4_dim8": {"heads": 4, "head_dim": 8, "perplexity": 25.0},
+        "heads2_dim32": {"heads": 2, "head_dim": 32, "perplexity": 23.0},
+    },
+}
+
+
+def test_head_dimensions_are_an_axis_with_a_line_per_sweep(tmp_path):
+    figure = ablation.draw(collected(tmp_path / "study", HEADS, "head_dim"), "head_dim")
+    axis = figure.axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["8", "16", "32"]
+    lines = [list(zip(line.get_xdata(), np.round(line.get_ydata(), 6), strict=True)) for line in axis.lines]
+    assert [(16, 21.0), (32, 20.0)] in lines and [(8, 25.0), (32, 20.0)] in lines
+
+
+def test_a_shape_belongs_to_the_sweep_of_what_it_keeps():
+    shapes = {(8, 16): sweeps.WIDTH, (4, 8): sweeps.HEADS, (2, 32): sweeps.HEAD_DIM, (3, 8): sweeps.OTHER}
+    assert {shape: sweeps.sweep_of(*shape, (4, 32)) for shape in shapes} == shapes
+
+
+def test_the_lifecycle_carries_the_three_channels_of_stream_and_output(one_seed):
+    figure = lifecycle.draw(one_seed, "norm")
+    stream, output = (axis for axis in figure.axes if axis.get_subplotspec().is_first_col())
+    states = pl.read_parquet(one_seed / "states.parquet").filter(pl.col("variant") == "baseline")
+    for line, name in zip(stream.lines, ("top1", "top2", "top3", "median"), strict=True):
+        assert list(line.get_ydata()) == pytest.approx(states[name].to_list())
+        assert list(line.get_xdata()) == list(range(5))
+    assert list(output.lines[0].get_xdata()) == [1, 2, 3, 4], "the embedding has no block output"
+    assert stream.get_yscale() == "log"
+
+
+def test_the_sink_map_is_layers_by_heads_with_a_dot_per_sink(one_seed):
+    figure = sink_map.draw(one_seed, "norm")
+    heads = pl.read_parquet(one_seed / "heads.parquet")
+    baseline = heads.filter(pl.col("variant") == "baseline").sort("layer", "head")
+    axis = figure.axes[0]
+    mesh, above, elsewhere = axis.collections
+    assert mesh.get_array().ravel().tolist() == pytest.approx(baseline["mass_0"].to_list())
+    assert len(above.get_offsets()) == 4 and len(elsewhere.get_offsets()) == 0
+    assert mesh.get_clim() == (0, pytest.approx(heads["mass_0"].max())), "one scale for all variants"
+
+
+def test_the_difference_to_the_baseline_is_paired_by_seed(parts):
+    curves = training.with_smoothed(pl.read_parquet(parts / "curves.parquet"))
+    paired = training.against_baseline(curves)
+    assert "failed" not in paired["variant"].to_list()
+    assert paired.filter(pl.col("variant") == "baseline")["difference"].abs().max() == 0
+    one = paired.filter((pl.col("variant") == "dyt") & (pl.col("seed") == 1)).sort("step")["difference"]
+    loss = {
+        name: curves.filter((pl.col("variant") == name) & (pl.col("seed") == 1)).sort("step")["loss_smooth"]
+        for name in ("dyt", "baseline")
+    }
+    assert one.to_list() == pytest.approx((loss["dyt"] - loss["baseline"]).to_list())
+
+
+def test_a_run_that_did_not_finish_is_drawn_apart_from_the_means(parts):
+    figure = training.draw(parts, "norm")
+    crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    assert len(crosses) == 2
+    assert all(
+        line.get_color() == style.looks(["baseline", "sandwich", "dyt", "failed"])["failed"].colour for line in crosses
+    )
+
+
+def test_looks_are_fixed_by_order_and_never_repeat():
+    names = ["baseline", *(f"variant{index}" for index in range(11))]
+    looks = style.looks(names)
+    assert looks["baseline"].colour == style.BASELINE_COLOUR
+    assert len(set(looks.values())) == len(names)
+    assert style.looks(names[:4]) == {name: looks[name] for name in names[:4]}
+
+
+@pytest.mark.parametrize(("panels", "columns"), [(2, 2), (4, 4), (5, 3), (6, 3), (7, 4), (8, 4), (9, 3)])
+def test_grids_leave_few_holes(panels, columns):
+    assert columns_for(panels) == columns
+
+
+def test_the_wrong_folder_is_one_line_and_status_1(parts, tmp_path):
+    command = [sys.executable, "-m", "spikesink.figures.sink_map", "--parts", str(parts), "--ablation", "ffn"]
+    result = subprocess.run([*command, "--output", str(tmp_path / "figure")], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1 and "not ffn" in result.stderr
+
+
+def test_families_that_need_no_seaborn_import_no_pandas():
+    code = "import sys, spikesink.figures.lifecycle, spikesink.figures.sink_map, spikesink.figures.training;"
+    code += "sys.exit('pandas' in sys.modules or 'scipy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

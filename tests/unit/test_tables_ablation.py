@@ -1,0 +1,142 @@
+"""Ablation tables: means over seeds, the paper's rows beside ours, and files that other programs can read."""
+
+import math
+import sys
+
+import polars as pl
+import pytest
+from test_tables_fake_study import fake_study
+
+from spikesink.tables import ablation as entry
+from spikesink.tables.ablation import compare
+from spikesink.tables.collect import collect
+from spikesink.tables.inputs import InputError
+from spikesink.tables.latex import escaped
+from spikesink.tables.numbers import decimals, significant, written
+from spikesink.tables.paper import beside, spike_rows, v_scale_rows
+
+TWO_SEEDS = {
+    "norm": {
+        "sandwich_qk": {"seed0": {"perplexity": 10.0, "spike": 100.0}, "seed1": {"perplexity": 14.0, "spike": 300.0}},
+        "dyt": {"seed0": {"perplexity": 8.0}, "seed1": {"status": "diverged"}},
+    }
+}
+
+
+def written_files(tmp_path, monkeypatch, ablations, ablation, seeds=(0,)):
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for name, table in collect(fake_study(tmp_path / "study", ablations, seeds), ablation).items():
+        table.write_parquet(parts / f"{name}.parquet")
+    stem = tmp_path / "tables" / ablation
+    monkeypatch.setattr(sys, "argv", ["ablation", "--parts", str(parts), "--ablation", ablation, "--output", str(stem)])
+    assert entry.main() == 0
+    return {kind: stem.with_suffix(f".{kind}") for kind in ("csv", "parquet", "md", "tex")}
+
+
+@pytest.fixture
+def study_root(tmp_path):
+    (tmp_path / "study").mkdir()
+    return tmp_path
+
+
+def test_two_seeds_give_mean_and_standard_deviation(tmp_path):
+    variants = compare(collect(fake_study(tmp_path, TWO_SEEDS, seeds=(0, 1)), "norm")["runs"])
+    row = variants.row(1, named=True)
+    assert row["perplexity"] == pytest.approx(12.0)
+    assert row["perplexity_sd"] == pytest.approx(math.sqrt(8))
+    assert (row["spike"], row["seeds"], row["seeds_finished"]) == (200.0, 2, 2)
+
+
+def test_a_diverged_seed_is_named_and_in_no_mean(tmp_path):
+    variants = compare(collect(fake_study(tmp_path, TWO_SEEDS, seeds=(0, 1)), "norm")["runs"])
+    row = variants.row(2, named=True)
+    assert row["perplexity"] == pytest.approx(8.0)
+    assert row["perplexity_sd"] is None
+    assert row["status"] == "diverged: 1 of 2 seeds"
+
+
+def test_one_seed_has_no_standard_deviation_and_says_so(study_root, monkeypatch):
+    files = written_files(study_root, monkeypatch, {"norm": {"dyt": {}}}, "norm")
+    assert pl.read_parquet(files["parquet"])["perplexity_sd"].null_count() == 2
+    for kind in ("md", "tex"):
+        text = files[kind].read_text()
+        assert "1 seed, no interval" in text
+        assert "±" not in text and "pm" not in text
+
+
+def test_the_papers_row_is_found_by_stands_for_before_the_name():
+    rows = beside([("baseline", None), ("dyt", None), ("heads4_dim8", "heads32_dim32"), ("my_own", None)])
+    assert [row["paper_row"] for row in rows] == ["baseline", "dyt", "heads32_dim32", None]
+    assert [row["paper_perplexity"] for row in rows] == [10.1, 10.0, 10.5, None]
+    assert rows[2]["paper_spike"] == 829.0
+    assert rows[1]["paper_sink_ratio_pct"] == 61.0
+
+
+def test_v_scale_stands_beside_the_other_paper_with_its_own_baseline():
+    rows = beside([("baseline", None), ("v_scale", None), ("v_scale_backward_only", None)])
+    assert rows[0]["paper_perplexity"] == pytest.approx(math.exp(2.9168))
+    assert rows[1]["paper_sink_ratio_pct"] == pytest.approx(50.18)
+    assert all("2603.17771" in row["paper_source"] and row["paper_spike"] is None for row in rows)
+
+
+def test_a_stands_for_without_a_row_is_an_error_that_names_it():
+    with pytest.raises(InputError, match="'mine' has stands_for 'heads3_dim3'"):
+        beside([("baseline", None), ("mine", "heads3_dim3")])
+
+
+def test_the_papers_numbers_are_complete():
+    assert len(spike_rows()) == 41
+    assert spike_rows()["baseline"]["paper_source"] == "arXiv 2603.05498 Table 3"
+    assert set(v_scale_rows()) == {"baseline", "v_scale", "v_scale_backward_only"}
+
+
+def test_markdown_has_heading_units_notes_and_the_papers_values(study_root, monkeypatch):
+    text = written_files(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["md"].read_text()
+    lines = text.splitlines()
+    assert lines[0] == "# Ablation norm of study fake"
+    assert "sink ratio (%)" in lines[2] and "paper: spike" in lines[2]
+    assert lines[4].startswith("| baseline |") and lines[4].endswith("| baseline | 10.1 | 46.0 | 3,818 |")
+    assert "| dyt (diverged: 1 of 2 seeds) | 8.00 |" in text
+    assert "12.00 ± 2.83" in text
+    assert "Scale: tiny; 2 seeds" in text
+
+
+def test_latex_is_balanced_and_escaped(study_root, monkeypatch):
+    text = written_files(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["tex"].read_text()
+    body = text.split("\\midrule")[1].split("\\bottomrule")[0]
+    rows = [line for line in body.splitlines() if line.endswith("\\\\")]
+    columns = len(text.split("\\begin{tabular}{")[1].split("}")[0])
+    assert len(rows) == 3 and all(row.count("&") == columns - 1 for row in rows)
+    assert "sandwich\\_qk" in body and "_" not in body.replace("\\_", "")
+    for environment in ("table*", "tabular", "minipage"):
+        assert text.count(f"\\begin{{{environment}}}") == text.count(f"\\end{{{environment}}}") == 1
+    assert text.count("{") == text.count("}") and text.count("$") % 2 == 0
+    spans = [int(part.split("}")[0]) for part in text.split("\\multicolumn{")[1:]]
+    assert sum(spans) == columns - 1
+    assert text.isascii(), "pdflatex needs no input encoding"
+
+
+def test_special_characters_are_written_out_once():
+    assert escaped(r"a_b & 5% \x {y}") == r"a\_b \& 5\% \textbackslash{}x \{y\}"
+
+
+def test_csv_and_parquet_hold_the_same_rows_baseline_first(study_root, monkeypatch):
+    files = written_files(study_root, monkeypatch, {"norm": {"sandwich_qk": {}, "dyt": {}}}, "norm")
+    table = pl.read_parquet(files["parquet"])
+    assert pl.read_csv(files["csv"]).columns == table.columns
+    assert table["variant"].to_list() == ["baseline", "sandwich_qk", "dyt"]
+    paper = ["paper_row", "paper_source", "paper_perplexity", "paper_sink_ratio_pct", "paper_spike"]
+    assert table.columns[-5:] == paper
+
+
+def test_numbers_are_rounded_for_reading():
+    assert [significant(3)(value) for value in (38470, 92.04, 999.6, 0.01234, 0)] == [
+        "38,500",
+        "92.0",
+        "1,000",
+        "0.0123",
+        "0",
+    ]
+    assert written(10.126, decimals(2), 0.5) == "10.13 ± 0.50"
+    assert written(None, decimals(2)) == "–"
