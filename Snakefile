@@ -17,7 +17,7 @@ os.environ["PYTHONPATH"] = str(SOURCE)
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 from spikesink.code_digest import code_digest
-from spikesink.study import BASELINE, ConfigError, canonical, read_yaml, resolve
+from spikesink.study import BASELINE, ConfigError, canonical, merge, read_yaml, resolve
 from spikesink.tracking import default_uri
 
 
@@ -27,7 +27,8 @@ configfile: "config.yaml"
 try:
     for path in workflow.configfiles:
         read_yaml(path)  # refuses keys that stand twice, which Snakemake would drop silently
-    STUDY = resolve(config)
+    # Snakemake puts the keys of an overlay first; the ablations keep the order of config.yaml.
+    STUDY = resolve(merge(read_yaml(Path(workflow.basedir) / "config.yaml"), config))
 except ConfigError as error:
     raise SystemExit(f"config error: {error}")
 

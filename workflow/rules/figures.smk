@@ -15,6 +15,7 @@ for family in FAMILIES:
                 labels={"what": family.replace("_", " "), "ablation": "{ablation}"},
             ),
         params:
+            family=family,
             code=code_digest(f"spikesink.figures.{family}"),
             style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
             parts=f"{PARTS}/{{ablation}}",
@@ -26,5 +27,6 @@ for family in FAMILIES:
         message:
             f"figure {family} of {{wildcards.ablation}}"
         shell:
-            f"python -m spikesink.figures.{family} --parts {{params.parts}} --ablation {{wildcards.ablation}}"
+            # Not an f-string: a shell command is put together when the job starts, after the loop has ended.
+            "python -m spikesink.figures.{params.family} --parts {params.parts} --ablation {wildcards.ablation}"
             " --output {params.stem} 2>&1 | tee {log}"
