@@ -26,7 +26,9 @@ configfile: "config.yaml"
 
 try:
     for path in workflow.configfiles:
-        read_yaml(path)  # refuses keys that stand twice, which Snakemake would drop silently
+        read_yaml(
+            path
+        )  # refuses keys that stand twice, which Snakemake would drop silently
     # Snakemake puts the keys of an overlay first; the ablations keep the order of config.yaml.
     STUDY = resolve(merge(read_yaml(Path(workflow.basedir) / "config.yaml"), config))
 except ConfigError as error:
@@ -43,6 +45,7 @@ TRACKING_URI = STUDY.config.tracking.uri or default_uri("results")
 if STUDY.config.tracking.live:
     os.environ["SPIKESINK_TRACKING_URI"] = TRACKING_URI
 
+
 wildcard_constraints:
     ablation="|".join(map(re.escape, (BASELINE, *STUDY.ablations))),
     variant="|".join(re.escape(run.variant) for run in STUDY.runs),
@@ -58,7 +61,11 @@ localrules:
 rule tables:
     input:
         f"{RESULTS}/tables/runs.csv",
-        expand(f"{RESULTS}/tables/{{ablation}}.{{format}}", ablation=STUDY.ablations, format=TABLE_FORMATS),
+        expand(
+            f"{RESULTS}/tables/{{ablation}}.{{format}}",
+            ablation=STUDY.ablations,
+            format=TABLE_FORMATS,
+        ),
 
 
 rule figures:

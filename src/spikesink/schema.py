@@ -1,4 +1,7 @@
-"""The JSON schema of config.yaml, generated from the settings: ``python -m spikesink.schema > workflow/schemas/...``."""
+"""The JSON schema of config.yaml, generated from the settings.
+
+``python -m spikesink.schema > workflow/schemas/config.schema.json`` writes it.
+"""
 
 import json
 

@@ -408,7 +408,7 @@ class Variant:
     label: str | None = None
     """Name in figures; null uses the variant's name."""
     stands_for: str | None = None
-    """The row of the papers' tables that this scaled-down variant stands for; null: the row of the same name, if any."""
+    """The row of the papers' tables that a scaled-down variant stands for; null: the row of the same name, if any."""
     model: dict[str, Any] | None = None
     """Overrides of the baseline's model, nested like it."""
     training: dict[str, Any] | None = None

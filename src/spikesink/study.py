@@ -162,7 +162,9 @@ def resolve(config: Mapping) -> Study:
     for ablation, name, variant, path in variants(checked):
         check_name(path, name)
         if name in owners:
-            raise ConfigError(f"{path}: variant {name!r} also stands under {owners[name]!r}: variant names must be unique")
+            raise ConfigError(
+                f"{path}: variant {name!r} also stands under {owners[name]!r}: variant names must be unique"
+            )
         owners[name] = ablation
         model = overridden(Model, config["model"], variant.model, f"{path}.model")
         training = overridden(Training, config["training"], variant.training, f"{path}.training")
@@ -193,7 +195,9 @@ def variants(config: Config) -> Iterator[tuple[str, str, Variant, str]]:
         if ablation == BASELINE:
             raise ConfigError("ablations.baseline: the baseline is always there, name the ablation otherwise")
         if ablation in TARGETS:
-            raise ConfigError(f"ablations.{ablation}: `snakemake {ablation}` is another target, name the ablation otherwise")
+            raise ConfigError(
+                f"ablations.{ablation}: `snakemake {ablation}` is another target, name the ablation otherwise"
+            )
         for name, variant in (members or {}).items():
             if variant is not None:
                 yield ablation, name, variant, f"ablations.{ablation}.{name}"

@@ -23,7 +23,14 @@ def token_folder(tmp_path_factory) -> Path:
     steps = {
         "corpus": ["--output", folder / "corpus.json"],
         "tokenizer": ["--corpus", folder / "corpus.json", "--output", folder / "tokenizer.json"],
-        "tokens": ["--corpus", folder / "corpus.json", "--tokenizer", folder / "tokenizer.json", "--output", folder / "tokens"],
+        "tokens": [
+            "--corpus",
+            folder / "corpus.json",
+            "--tokenizer",
+            folder / "tokenizer.json",
+            "--output",
+            folder / "tokens",
+        ],
     }
     for step, options in steps.items():
         command = [sys.executable, "-m", "spikesink.data", step, "--settings", json.dumps(settings), *map(str, options)]

@@ -42,7 +42,9 @@ def test_comments_docstrings_and_formatting_do_not_count(package):
     before = digest()
     path = package / "model/norms.py"
     edit(path, '"""w * tanh(alpha * x): one learned slope alpha', '"""Another text. One slope')
-    path.write_text("# a comment\n\n\n" + path.read_text().replace("self.eps = eps", "self.eps = (\n            eps\n        )"))
+    path.write_text(
+        "# a comment\n\n\n" + path.read_text().replace("self.eps = eps", "self.eps = (\n            eps\n        )")
+    )
     assert digest() == before
 
 
@@ -62,7 +64,13 @@ def test_a_part_that_is_not_used_does_not_count(package):
 
 def test_training_does_not_depend_on_measures_figures_or_tracking(package):
     before = digest()
-    for path in ("measures/attention.py", "figures/style.py", "tracking/store.py", "training/progress.py", "settings.py"):
+    for path in (
+        "measures/attention.py",
+        "figures/style.py",
+        "tracking/store.py",
+        "training/progress.py",
+        "settings.py",
+    ):
         (package / path).write_text((package / path).read_text() + "\nCHANGED = 1\n")
     assert digest() == before
 

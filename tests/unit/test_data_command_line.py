@@ -71,7 +71,7 @@ class Hub(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(content)
 
-    do_HEAD = do_GET  # noqa: N815 (the name is the protocol's)
+    do_HEAD = do_GET
 
     def log_message(self, *_):
         pass

@@ -116,7 +116,9 @@ def test_the_threshold_is_strict_and_a_share_of_sequences():
 
 
 def test_attention_only_counts_all_its_attention_layers():
-    rows = attention_sinks(silent(feed_forward={"kind": "attention", "width": 20}), models.tokens(2, 8), epsilon=0.3, batch_size=2)
+    rows = attention_sinks(
+        silent(feed_forward={"kind": "attention", "width": 20}), models.tokens(2, 8), epsilon=0.3, batch_size=2
+    )
     assert [row["block"] for row in rows[::HEADS]] == [1, 2, 3, 4]
     assert [row["layer"] for row in rows[::HEADS]] == [0, 1, 2, 3]
 

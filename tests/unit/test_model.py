@@ -104,7 +104,9 @@ def test_sandwich_qk_feeds_the_raw_stream_and_normalises_queries_and_keys_over_t
     x = torch.randn(2, 6, 16)
     q, k = block.body.queries_keys(x, model.context(x))
     for vectors in (q, k):  # rotation keeps norms; the gain is 1, so all heads together have mean square 1
-        torch.testing.assert_close(vectors.transpose(1, 2).flatten(2).square().mean(-1), torch.ones(2, 6), rtol=1e-4, atol=0)
+        torch.testing.assert_close(
+            vectors.transpose(1, 2).flatten(2).square().mean(-1), torch.ones(2, 6), rtol=1e-4, atol=0
+        )
     torch.testing.assert_close(block.body.values(x), block.body.v(x).unflatten(-1, (4, 4)).transpose(1, 2))
     output = block(x, model.context(x)) - x
     torch.testing.assert_close(output.square().mean(-1), torch.ones(2, 6), rtol=1e-3, atol=0)

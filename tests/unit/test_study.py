@@ -63,11 +63,20 @@ REFUSED = [
     ({"training": {"optimiser": {"lr": -1.0}}}, r"training.optimiser: lr = -1.0 must be greater than 0"),
     ({"model": {"attention": {"head_dim": 31}}}, r"model.attention: head_dim = 31 is odd: .* even"),
     ({"model": {"attention": {"kv_heads": 3}}}, r"heads = \d+ is not divisible by kv_heads = 3"),
-    ({"training": {"loss_window": [8, 4000]}}, r"loss_window = \[8, 4000\] lies outside the context of \d+ tokens: use"),
+    (
+        {"training": {"loss_window": [8, 4000]}},
+        r"loss_window = \[8, 4000\] lies outside the context of \d+ tokens: use",
+    ),
     ({"training": {"loss_window": [8, 8]}}, r"loss_window = \[8, 8\]"),
     ({"ablations": {"other": {"dyt": {}}}}, r"ablations.other.dyt: variant 'dyt' also stands under 'norm'.*unique"),
-    ({"ablations": {"x": {"y": {"model": {"gate": {"kind": "conditionl"}}}}}}, r"ablations.x.y.model.gate.kind = .*use one of"),
-    ({"ablations": {"x": {"y": {"model": {"attention": {"heds": 2}}}}}}, r"ablations.x.y.model.attention.heds = 2: .*'heads'"),
+    (
+        {"ablations": {"x": {"y": {"model": {"gate": {"kind": "conditionl"}}}}}},
+        r"ablations.x.y.model.gate.kind = .*use one of",
+    ),
+    (
+        {"ablations": {"x": {"y": {"model": {"attention": {"heds": 2}}}}}},
+        r"ablations.x.y.model.attention.heds = 2: .*'heads'",
+    ),
     ({"ablations": {"x": {"y": {"modell": {}}}}}, r"ablations.x.y.modell = {}: unknown key; did you mean 'model'\?"),
     ({"ablations": {"x": {"a b": {}}}}, r"ablations.x.a b: the name 'a b' becomes a folder"),
     ({"ablations": {"all": {"y": {}}}}, r"ablations.all: .*target"),
@@ -90,7 +99,7 @@ def test_a_bad_config_is_refused_in_one_line(overlay, message):
 
 
 def test_a_missing_section_is_named():
-    with pytest.raises(ConfigError, match="model: missing; set it in config.yaml"):
+    with pytest.raises(ConfigError, match=r"model: missing; set it in config\.yaml"):
         resolve({key: value for key, value in BASE.items() if key != "model"})
 
 
@@ -159,7 +168,9 @@ def test_every_key_of_the_default_config_has_a_comment():
 
 
 def test_reading_a_study_imports_no_torch():
-    code = "import sys; from spikesink.study import load; load(); print('torch' in sys.modules, 'pandas' in sys.modules)"
+    code = (
+        "import sys; from spikesink.study import load; load(); print('torch' in sys.modules, 'pandas' in sys.modules)"
+    )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "False"]
 

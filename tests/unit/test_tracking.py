@@ -223,7 +223,7 @@ def failing():
         def do_GET(self):
             self.send_error(500)
 
-        do_POST = do_GET  # noqa: N815, the name is the library's
+        do_POST = do_GET
 
         def log_message(self, *_):
             pass

@@ -70,17 +70,25 @@ def unbroken(token_folder, tmp_path_factory) -> Path:
 
 
 def test_a_run_leaves_its_four_files_and_no_checkpoint(unbroken):
-    assert sorted(path.name for path in unbroken.iterdir()) == ["manifest.json", "metrics.csv", "model.safetensors", "run.json"]
+    assert sorted(path.name for path in unbroken.iterdir()) == [
+        "manifest.json",
+        "metrics.csv",
+        "model.safetensors",
+        "run.json",
+    ]
     assert json.loads((unbroken / "run.json").read_text()) == RUN
     assert list((unbroken.parent / "checkpoints").iterdir()) == []
     manifest = json.loads((unbroken / "manifest.json").read_text())
     assert manifest["status"] == "finished"
-    assert manifest["parameters"] == sum(tensor.numel() for tensor in load_file(unbroken / "model.safetensors").values())
+    assert manifest["parameters"] == sum(
+        tensor.numel() for tensor in load_file(unbroken / "model.safetensors").values()
+    )
     assert manifest["tokens"] == 40 * 4 * 16
 
 
 def test_the_record_has_a_row_per_interval_and_the_loss_falls(unbroken):
-    rows = list(csv.DictReader(open(unbroken / "metrics.csv")))
+    with open(unbroken / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == list(range(4, 41, 4))
     assert [int(row["tokens"]) for row in rows] == [step * 64 for step in range(4, 41, 4)]
     assert float(rows[0]["loss"]) == pytest.approx(math.log(300), abs=0.3)
@@ -181,7 +189,9 @@ def test_the_entry_point_needs_only_torch_lightning_numpy_and_safetensors(token_
     measure = [sys.executable, "-m", "spikesink.measures", "perplexity", "attention", "activations"]
     paths = ["--run", str(tmp_path / "run"), "--tokens", str(token_folder), "--format", "csv"]
     settings = json.dumps({"sink_tokens": 16, "sequences": 4, "perplexity_tokens": 64})
-    measured = subprocess.run([*measure, *paths, "--settings", settings], env=environment, capture_output=True, text=True)
+    measured = subprocess.run(
+        [*measure, *paths, "--settings", settings], env=environment, capture_output=True, text=True
+    )
     assert measured.returncode == 0, measured.stderr
     assert len(list((tmp_path / "run" / "measures").glob("*.csv"))) == 3
 

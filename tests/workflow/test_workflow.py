@@ -1,4 +1,4 @@
-"""Real Snakemake runs of a tiny study in a copy of the project: what is made, what a change reruns, what a kill loses."""
+"""Real Snakemake runs of a tiny study: what is made, what a change reruns, what a kill loses."""
 
 import csv
 import os
@@ -124,9 +124,10 @@ def without_tracking(messages: set[str]) -> set[str]:
 
 def test_the_study_leaves_the_promised_files(finished):
     results = finished / "results/tiny"
-    header, *rows = csv.reader(open(results / "tables/runs.csv"))
-    promised = "ablation,variant,seed,perplexity,sink_ratio_pct,sink_ratio_gu_pct,spike,spike_position,parameters,tokens,status"
-    assert header[:11] == promised.split(",")
+    with open(results / "tables/runs.csv") as file:
+        header, *rows = csv.reader(file)
+    names = "ablation variant seed perplexity sink_ratio_pct sink_ratio_gu_pct spike spike_position parameters tokens"
+    assert header[:11] == [*names.split(), "status"]
     assert [row[1] for row in rows] == ["baseline", "conditional_head", "v_scale"]
     for row in map(dict, (zip(header, row, strict=True) for row in rows)):
         assert row["status"] == "finished"
@@ -191,7 +192,9 @@ def test_adding_a_variant_or_a_seed_runs_only_what_is_new(project):
     assert without_tracking(jobs(project)) == new | listed | AFTER_GATING
     write(project, {"seeds": [0, 1]})
     trained = {message for message in jobs(project) if message.startswith("train")}
-    assert trained == {f"train {name} seed 1" for name in ("baseline/baseline", "gating/conditional_head", "v_scale/v_scale")}
+    assert trained == {
+        f"train {name} seed 1" for name in ("baseline/baseline", "gating/conditional_head", "v_scale/v_scale")
+    }
 
 
 def test_one_ablation_needs_no_other(finished):
@@ -216,7 +219,9 @@ def test_figures_are_redrawn_from_tables_alone(project):
     runs = project / "results/tiny/runs"
     hidden = runs.rename(runs.with_name("hidden"))
     try:
-        snakemake(project, "--forcerun", "figure_ablation", "--allowed-rules", "figure_ablation", "figures", "--", "figures")
+        snakemake(
+            project, "--forcerun", "figure_ablation", "--allowed-rules", "figure_ablation", "figures", "--", "figures"
+        )
     finally:
         hidden.rename(runs)
     assert figure.exists()

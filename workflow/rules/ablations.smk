@@ -10,7 +10,10 @@ def resolved_run(wildcards):
         unused.add("spikesink.model.gates")
     if run.model.value.kind == "plain":
         unused.add("spikesink.model.values")
-    return canonical(run.resolved() | {"code": code_digest("spikesink.training.__main__", frozenset(unused))})
+    return canonical(
+        run.resolved()
+        | {"code": code_digest("spikesink.training.__main__", frozenset(unused))}
+    )
 
 
 for ablation in (BASELINE, *STUDY.ablations):
@@ -25,23 +28,25 @@ for ablation in (BASELINE, *STUDY.ablations):
             weights=f"{RUN}/model.safetensors",
             metrics=f"{RUN}/metrics.csv",
             manifest=f"{RUN}/manifest.json",
-        wildcard_constraints:
-            variant="|".join(sorted({re.escape(run.variant) for run in STUDY.of(ablation)})),
-        params:
-            run=resolved_run,
-            tokens=lambda wildcards, input: str(Path(input[0]).parent),
-            output=lambda wildcards, output: str(Path(output.run).parent),
         log:
             f"{RESULTS}/logs/train/{{variant}}_seed{{seed}}.log",
         benchmark:
             f"{RESULTS}/benchmarks/train/{{variant}}_seed{{seed}}.tsv"
+        wildcard_constraints:
+            variant="|".join(
+                sorted({re.escape(run.variant) for run in STUDY.of(ablation)})
+            ),
+        conda:
+            "../../envs/spikesink.yaml"
         threads: STUDY.config.resources.train.threads
         resources:
             gpu=STUDY.config.resources.train.gpus,
             mem_mb=STUDY.config.resources.train.memory_mb,
             runtime=STUDY.config.resources.train.runtime_minutes,
-        conda:
-            "../../envs/spikesink.yaml"
+        params:
+            run=resolved_run,
+            tokens=lambda wildcards, input: str(Path(input[0]).parent),
+            output=lambda wildcards, output: str(Path(output.run).parent),
         message:
             f"train {ablation}/{{wildcards.variant}} seed {{wildcards.seed}}"
         shell:
@@ -56,5 +61,9 @@ for ablation in STUDY.ablations:
             ablation
         input:
             expand(f"{RESULTS}/tables/{ablation}.{{format}}", format=TABLE_FORMATS),
-            expand(f"{RESULTS}/figures/{ablation}_{{family}}.{{format}}", family=FAMILIES, format=FIGURE_FORMATS),
+            expand(
+                f"{RESULTS}/figures/{ablation}_{{family}}.{{format}}",
+                family=FAMILIES,
+                format=FIGURE_FORMATS,
+            ),
         localrule: True

@@ -1,7 +1,11 @@
 # Corpus, tokenizer and packed tokens: one token stream, shared by every run of the study.
 DATA = f"{RESULTS}/data"
-EMBEDDED_SHA256 = sha256((SOURCE / "spikesink/data/embedded/english.parquet").read_bytes()).hexdigest()
-TEXT_SETTINGS = canonical({"corpus": asdict(STUDY.config.corpus), "tokenizer": asdict(STUDY.config.tokenizer)})
+EMBEDDED_SHA256 = sha256(
+    (SOURCE / "spikesink/data/embedded/english.parquet").read_bytes()
+).hexdigest()
+TEXT_SETTINGS = canonical(
+    {"corpus": asdict(STUDY.config.corpus), "tokenizer": asdict(STUDY.config.tokenizer)}
+)
 
 
 # The only rule that may need a network; it runs where Snakemake runs, which on a cluster is the login node.
@@ -12,14 +16,14 @@ localrules:
 rule corpus:
     output:
         f"{DATA}/corpus.json",
-    params:
-        settings=TEXT_SETTINGS,
-        code=code_digest("spikesink.data.corpora"),
-        sample=EMBEDDED_SHA256,
     log:
         f"{RESULTS}/logs/corpus.log",
     conda:
         "../../envs/spikesink.yaml"
+    params:
+        settings=TEXT_SETTINGS,
+        code=code_digest("spikesink.data.corpora"),
+        sample=EMBEDDED_SHA256,
     message:
         "corpus: locate and check the text"
     shell:
@@ -31,13 +35,13 @@ rule tokenizer:
         rules.corpus.output,
     output:
         f"{DATA}/tokenizer.json",
-    params:
-        settings=TEXT_SETTINGS,
-        code=code_digest("spikesink.data.tokenizer"),
     log:
         f"{RESULTS}/logs/tokenizer.log",
     conda:
         "../../envs/spikesink.yaml"
+    params:
+        settings=TEXT_SETTINGS,
+        code=code_digest("spikesink.data.tokenizer"),
     message:
         "tokenizer"
     shell:
@@ -54,16 +58,16 @@ rule tokens:
         index=f"{DATA}/tokens/tokens.json",
         train=f"{DATA}/tokens/train.bin",
         validation=f"{DATA}/tokens/validation.bin",
-    params:
-        settings=TEXT_SETTINGS,
-        code=code_digest("spikesink.data.packing"),
-        folder=lambda wildcards, output: str(Path(output.index).parent),
     log:
         f"{RESULTS}/logs/tokens.log",
     benchmark:
         f"{RESULTS}/benchmarks/tokens.tsv"
     conda:
         "../../envs/spikesink.yaml"
+    params:
+        settings=TEXT_SETTINGS,
+        code=code_digest("spikesink.data.packing"),
+        folder=lambda wildcards, output: str(Path(output.index).parent),
     message:
         "tokens: encode and pack the corpus"
     shell:

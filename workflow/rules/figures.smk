@@ -5,7 +5,11 @@ for family in FAMILIES:
         name:
             f"figure_{family}"
         input:
-            expand(f"{PARTS}/{{ablation}}/{{part}}.parquet", part=PART_NAMES, allow_missing=True),
+            expand(
+                f"{PARTS}/{{ablation}}/{{part}}.parquet",
+                part=PART_NAMES,
+                allow_missing=True,
+            ),
         output:
             pdf=f"{RESULTS}/figures/{{ablation}}_{family}.pdf",
             png=report(
@@ -14,16 +18,18 @@ for family in FAMILIES:
                 category="{ablation}",
                 labels={"what": family.replace("_", " "), "ablation": "{ablation}"},
             ),
-        params:
-            family=family,
-            code=code_digest(f"spikesink.figures.{family}"),
-            style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
-            parts=f"{PARTS}/{{ablation}}",
-            stem=f"{RESULTS}/figures/{{ablation}}_{family}",
         log:
             f"{RESULTS}/logs/figures/{{ablation}}_{family}.log",
         conda:
             "../../envs/spikesink.yaml"
+        params:
+            family=family,
+            code=code_digest(f"spikesink.figures.{family}"),
+            style=sha256(
+                (SOURCE / "spikesink/figures/style.mplstyle").read_bytes()
+            ).hexdigest(),
+            parts=f"{PARTS}/{{ablation}}",
+            stem=f"{RESULTS}/figures/{{ablation}}_{family}",
         message:
             f"figure {family} of {{wildcards.ablation}}"
         shell:

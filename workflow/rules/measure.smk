@@ -13,7 +13,11 @@ ALL_QUESTIONS = [question for questions in QUESTIONS.values() for question in qu
 
 def measure_code(group):
     """Digest of the code that answers a group's questions, without the modules of the other questions."""
-    others = {f"spikesink.measures.{name}" for name in ALL_QUESTIONS if name not in QUESTIONS[group]}
+    others = {
+        f"spikesink.measures.{name}"
+        for name in ALL_QUESTIONS
+        if name not in QUESTIONS[group]
+    }
     return code_digest("spikesink.measures.__main__", frozenset(others))
 
 
@@ -26,24 +30,30 @@ for group, questions in QUESTIONS.items():
             manifest=f"{RUN}/manifest.json",
             tokens=rules.tokens.output.index,
         output:
-            expand(f"{RUN}/measures/{{question}}.parquet", question=questions, allow_missing=True),
-        params:
-            settings=canonical({key: getattr(STUDY.config.measures, key) for key in READ_BY[group]}),
-            code=measure_code(group),
-            questions=" ".join(questions),
-            run=lambda wildcards, input: str(Path(input.manifest).parent),
-            tokens=lambda wildcards, input: str(Path(input.tokens).parent),
+            expand(
+                f"{RUN}/measures/{{question}}.parquet",
+                question=questions,
+                allow_missing=True,
+            ),
         log:
             f"{RESULTS}/logs/measure_{group}/{{variant}}_seed{{seed}}.log",
         benchmark:
             f"{RESULTS}/benchmarks/measure_{group}/{{variant}}_seed{{seed}}.tsv"
+        conda:
+            "../../envs/spikesink.yaml"
         threads: STUDY.config.resources.measure.threads
         resources:
             gpu=STUDY.config.resources.measure.gpus,
             mem_mb=STUDY.config.resources.measure.memory_mb,
             runtime=STUDY.config.resources.measure.runtime_minutes,
-        conda:
-            "../../envs/spikesink.yaml"
+        params:
+            settings=canonical(
+                {key: getattr(STUDY.config.measures, key) for key in READ_BY[group]}
+            ),
+            code=measure_code(group),
+            questions=" ".join(questions),
+            run=lambda wildcards, input: str(Path(input.manifest).parent),
+            tokens=lambda wildcards, input: str(Path(input.tokens).parent),
         message:
             f"measure {group}: {{wildcards.variant}} seed {{wildcards.seed}}"
         shell:

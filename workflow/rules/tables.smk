@@ -6,7 +6,10 @@ PART_NAMES = ("runs", "states", "heads", "curves")
 def measured(ablation):
     """Every file that the parts of an ablation are made of."""
     runs = dict.fromkeys((*STUDY.of(BASELINE), *STUDY.of(ablation)))
-    names = ["manifest.json", *(f"measures/{question}.parquet" for question in ALL_QUESTIONS)]
+    names = [
+        "manifest.json",
+        *(f"measures/{question}.parquet" for question in ALL_QUESTIONS),
+    ]
     return [f"{run.folder}/{name}" for run in runs for name in names]
 
 
@@ -42,14 +45,18 @@ rule collect:
         measured=lambda wildcards: measured(wildcards.ablation),
         study=rules.listing.output,
     output:
-        expand(f"{PARTS}/{{ablation}}/{{part}}.parquet", part=PART_NAMES, allow_missing=True),
-    params:
-        code=code_digest("spikesink.tables.collect"),
-        folder=f"{PARTS}/{{ablation}}",
+        expand(
+            f"{PARTS}/{{ablation}}/{{part}}.parquet",
+            part=PART_NAMES,
+            allow_missing=True,
+        ),
     log:
         f"{RESULTS}/logs/tables/collect_{{ablation}}.log",
     conda:
         "../../envs/spikesink.yaml"
+    params:
+        code=code_digest("spikesink.tables.collect"),
+        folder=f"{PARTS}/{{ablation}}",
     message:
         "collect the measures of {wildcards.ablation}"
     shell:
@@ -67,15 +74,19 @@ rule table:
             category="{ablation}",
             labels={"what": "table", "ablation": "{ablation}"},
         ),
-        expand(f"{RESULTS}/tables/{{ablation}}.{{format}}", format=TABLE_FORMATS[1:], allow_missing=True),
-    params:
-        code=code_digest("spikesink.tables.ablation"),
-        parts=f"{PARTS}/{{ablation}}",
-        stem=f"{RESULTS}/tables/{{ablation}}",
+        expand(
+            f"{RESULTS}/tables/{{ablation}}.{{format}}",
+            format=TABLE_FORMATS[1:],
+            allow_missing=True,
+        ),
     log:
         f"{RESULTS}/logs/tables/{{ablation}}.log",
     conda:
         "../../envs/spikesink.yaml"
+    params:
+        code=code_digest("spikesink.tables.ablation"),
+        parts=f"{PARTS}/{{ablation}}",
+        stem=f"{RESULTS}/tables/{{ablation}}",
     message:
         "table of {wildcards.ablation}"
     shell:
@@ -86,7 +97,10 @@ rule table:
 rule runs:
     input:
         study=rules.study_listing.output,
-        parts=expand(f"{PARTS}/{{ablation}}/runs.parquet", ablation=STUDY.ablations or [BASELINE]),
+        parts=expand(
+            f"{PARTS}/{{ablation}}/runs.parquet",
+            ablation=STUDY.ablations or [BASELINE],
+        ),
     output:
         report(
             f"{RESULTS}/tables/runs.csv",
@@ -95,14 +109,14 @@ rule runs:
             labels={"what": "table", "ablation": "all"},
         ),
         f"{RESULTS}/tables/long.parquet",
-    params:
-        code=code_digest("spikesink.tables.runs"),
-        parts=expand(f"{PARTS}/{{ablation}}", ablation=STUDY.ablations or [BASELINE]),
-        tables=f"{RESULTS}/tables",
     log:
         f"{RESULTS}/logs/tables/runs.log",
     conda:
         "../../envs/spikesink.yaml"
+    params:
+        code=code_digest("spikesink.tables.runs"),
+        parts=expand(f"{PARTS}/{{ablation}}", ablation=STUDY.ablations or [BASELINE]),
+        tables=f"{RESULTS}/tables",
     message:
         "table of all runs"
     shell:

@@ -10,14 +10,14 @@ rule track:
         rules.figures.input,
     output:
         f"{RESULTS}/tracking.txt",
-    params:
-        uri=TRACKING_URI,
-        results=RESULTS,
-        study=STUDY.config.study,
     log:
         f"{RESULTS}/logs/tracking.log",
     conda:
         "../../envs/spikesink.yaml"
+    params:
+        uri=TRACKING_URI,
+        results=RESULTS,
+        study=STUDY.config.study,
     message:
         "complete the study in MLflow at {params.uri}"
     shell:

@@ -10,7 +10,7 @@ EARLY = slice(1, 16)  # the tokens that token 0 is compared with (2603.17771)
 
 
 def top_channels(h_BTD: Tensor) -> Tensor:
-    """The three largest channel magnitudes of each sequence, a channel's magnitude being its largest |h| over tokens."""
+    """The three largest channel magnitudes of each sequence [B, 3], a channel's being its largest |h| over tokens."""
     return h_BTD.abs().amax(dim=1).topk(3, dim=-1).values
 
 

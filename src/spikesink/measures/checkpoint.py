@@ -21,7 +21,9 @@ def load_run(folder: Path, device: str) -> tuple[Decoder, Training]:
         run = json.loads((folder / "run.json").read_text())
         weights = load_file(folder / "model.safetensors")
     except (OSError, ValueError, SafetensorError) as error:
-        raise RunError(f"{folder}: run.json or model.safetensors cannot be read ({error}): train this run again") from error
+        raise RunError(
+            f"{folder}: run.json or model.safetensors cannot be read ({error}): train this run again"
+        ) from error
     training = build(Training, run["training"])
     model = Decoder(
         build(Model, run["model"]), vocabulary=run["tokenizer"]["vocabulary"], positions=training.sequence_length

@@ -11,7 +11,7 @@ from spikesink.model.decoder import Decoder
 
 
 class Observation(NamedTuple):
-    """What a block did: its output before the residual sum, the stream after it, and its attention map if it has one."""
+    """What a block did: its output before the residual sum, the stream after it, its attention map if any."""
 
     block: int
     """1-based as in the papers; 0 is the embedding."""

@@ -22,6 +22,4 @@ def perplexity(model: Decoder, rows: Tensor, batch_size: int) -> list[dict]:
         logits = model(batch[:, :-1]).float()
         losses = F.cross_entropy(logits.transpose(1, 2), batch[:, 1:], reduction="none")
         total += losses.double().sum(dim=0).cpu()
-    return [
-        {"position": position, "tokens": len(rows), "nll_nats": nll} for position, nll in enumerate(total.tolist())
-    ]
+    return [{"position": position, "tokens": len(rows), "nll_nats": nll} for position, nll in enumerate(total.tolist())]

@@ -46,9 +46,7 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(vocabulary, settings.d_model)
         self.blocks = nn.ModuleList()
         for _ in range(settings.layers):
-            self.blocks.append(
-                Block(settings, CausalAttention(settings, positions), settings.norm.dyt_alpha_attention)
-            )
+            self.blocks.append(Block(settings, CausalAttention(settings, positions), settings.norm.dyt_alpha_attention))
             second = (
                 CausalAttention(settings, positions)
                 if settings.feed_forward.kind == "attention"

@@ -14,13 +14,14 @@ from lightning.pytorch.callbacks import Callback
 CHECKPOINT = "last.ckpt"
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the run is intact and continues when started again
+class Interrupted(Exception):
     """A signal asked the run to stop; its checkpoint has been written."""
 
     def __init__(self, signal_number: int, step: int) -> None:
         self.exit_code = 128 + signal_number
         super().__init__(
-            f"stopped by {signal.Signals(signal_number).name} after step {step}; checkpoint written, start it again to resume"
+            f"stopped by {signal.Signals(signal_number).name} after step {step}; checkpoint written, "
+            "start it again to resume"
         )
 
 

@@ -1,4 +1,4 @@
-"""metrics.csv, the record of a run: append-only while training, the same bytes whether or not the run was interrupted."""
+"""metrics.csv, the record of a run: append-only while training, the same bytes after an interruption or without."""
 
 import csv
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from spikesink.training.module import LanguageModel
 COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
 
 
-class Diverged(Exception):  # noqa: N818 - a result of the run, reported by the entry point
+class Diverged(Exception):
     """The loss is no longer a finite number."""
 
 
