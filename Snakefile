@@ -13,8 +13,12 @@ min_version("9.0")
 # Jobs run the package of this checkout with the interpreter that runs Snakemake, unless a job has an environment of its own.
 SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
-os.environ["PYTHONPATH"] = str(SOURCE)
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+os.environ.update(
+    PYTHONPATH=str(SOURCE),
+    PATH=os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    ),
+)
 
 from spikesink.code_digest import code_digest
 from spikesink.study import BASELINE, ConfigError, canonical, merge, read_yaml, resolve
@@ -43,7 +47,7 @@ FIGURE_FORMATS = ("pdf", "png")
 # Where MLflow is has no influence on a result, so it reaches jobs through the environment instead of their identity.
 TRACKING_URI = STUDY.config.tracking.uri or default_uri("results")
 if STUDY.config.tracking.live:
-    os.environ["SPIKESINK_TRACKING_URI"] = TRACKING_URI
+    os.environ.update(SPIKESINK_TRACKING_URI=TRACKING_URI)
 
 
 wildcard_constraints:
@@ -86,6 +90,7 @@ rule all:
         f"{RESULTS}/tracking.txt",
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/ablations.smk"
 include: "workflow/rules/measure.smk"

@@ -1,21 +1,4 @@
 # One training rule and one target per ablation; `snakemake norm` makes that ablation's runs, table and figures.
-RUNS = {(run.variant, str(run.seed)): run for run in STUDY.runs}
-
-
-def resolved_run(wildcards):
-    """The run as one canonical JSON text: its settings and the digest of the code that trains it."""
-    run = RUNS[wildcards.variant, wildcards.seed]
-    unused = set()
-    if run.model.gate.kind == "none":
-        unused.add("spikesink.model.gates")
-    if run.model.value.kind == "plain":
-        unused.add("spikesink.model.values")
-    return canonical(
-        run.resolved()
-        | {"code": code_digest("spikesink.training.__main__", frozenset(unused))}
-    )
-
-
 for ablation in (BASELINE, *STUDY.ablations):
 
     rule:
@@ -45,8 +28,8 @@ for ablation in (BASELINE, *STUDY.ablations):
             runtime=STUDY.config.resources.train.runtime_minutes,
         params:
             run=resolved_run,
-            tokens=lambda wildcards, input: str(Path(input[0]).parent),
-            output=lambda wildcards, output: str(Path(output.run).parent),
+            tokens=lambda wildcards, input: folder(input),
+            output=lambda wildcards, output: folder(output),
         message:
             f"train {ablation}/{{wildcards.variant}} seed {{wildcards.seed}}"
         shell:

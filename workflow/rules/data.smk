@@ -67,7 +67,7 @@ rule tokens:
     params:
         settings=TEXT_SETTINGS,
         code=code_digest("spikesink.data.packing"),
-        folder=lambda wildcards, output: str(Path(output.index).parent),
+        folder=lambda wildcards, output: folder(output),
     message:
         "tokens: encode and pack the corpus"
     shell:

@@ -28,8 +28,8 @@ for family in FAMILIES:
             style=sha256(
                 (SOURCE / "spikesink/figures/style.mplstyle").read_bytes()
             ).hexdigest(),
-            parts=f"{PARTS}/{{ablation}}",
-            stem=f"{RESULTS}/figures/{{ablation}}_{family}",
+            parts=lambda wildcards, input: folder(input),
+            stem=lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
         message:
             f"figure {family} of {{wildcards.ablation}}"
         shell:

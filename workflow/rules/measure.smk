@@ -1,26 +1,4 @@
-# What is measured on every trained run. One job answers several questions, because starting PyTorch costs more than
-# answering one at small scale; a question's job has its own identity, so editing one measure reruns only its job.
-QUESTIONS = {
-    "quality": ("perplexity",),
-    "forward": ("attention", "activations"),
-}
-READ_BY = {
-    "quality": ("perplexity_tokens", "batch_size"),
-    "forward": ("sink_epsilon", "sink_tokens", "sequences", "batch_size"),
-}
-ALL_QUESTIONS = [question for questions in QUESTIONS.values() for question in questions]
-
-
-def measure_code(group):
-    """Digest of the code that answers a group's questions, without the modules of the other questions."""
-    others = {
-        f"spikesink.measures.{name}"
-        for name in ALL_QUESTIONS
-        if name not in QUESTIONS[group]
-    }
-    return code_digest("spikesink.measures.__main__", frozenset(others))
-
-
+# What is measured on every trained run.
 for group, questions in QUESTIONS.items():
 
     rule:
@@ -52,7 +30,7 @@ for group, questions in QUESTIONS.items():
             ),
             code=measure_code(group),
             questions=" ".join(questions),
-            run=lambda wildcards, input: str(Path(input.manifest).parent),
+            run=lambda wildcards, input: folder(input),
             tokens=lambda wildcards, input: str(Path(input.tokens).parent),
         message:
             f"measure {group}: {{wildcards.variant}} seed {{wildcards.seed}}"

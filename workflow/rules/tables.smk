@@ -3,16 +3,6 @@ PARTS = f"{RESULTS}/tables/parts"
 PART_NAMES = ("runs", "states", "heads", "curves")
 
 
-def measured(ablation):
-    """Every file that the parts of an ablation are made of."""
-    runs = dict.fromkeys((*STUDY.of(BASELINE), *STUDY.of(ablation)))
-    names = [
-        "manifest.json",
-        *(f"measures/{question}.parquet" for question in ALL_QUESTIONS),
-    ]
-    return [f"{run.folder}/{name}" for run in runs for name in names]
-
-
 localrules:
     listing,
     study_listing,
@@ -21,28 +11,32 @@ localrules:
 rule listing:
     output:
         f"{PARTS}/{{ablation}}/study.json",
+    log:
+        f"{RESULTS}/logs/tables/listing_{{ablation}}.log",
     params:
         listing=lambda wildcards: canonical(STUDY.listing([wildcards.ablation])),
     message:
         "list the runs of {wildcards.ablation}"
     run:
-        Path(output[0]).write_text(params.listing + "\n")
+        Path(output[0]).write_text(f"{params.listing}\n")
 
 
 rule study_listing:
     output:
         f"{RESULTS}/study.json",
+    log:
+        f"{RESULTS}/logs/tables/listing.log",
     params:
         listing=canonical(STUDY.listing(STUDY.ablations)),
     message:
         "list all runs"
     run:
-        Path(output[0]).write_text(params.listing + "\n")
+        Path(output[0]).write_text(f"{params.listing}\n")
 
 
 rule collect:
     input:
-        measured=lambda wildcards: measured(wildcards.ablation),
+        measured=measured,
         study=rules.listing.output,
     output:
         expand(
@@ -56,7 +50,7 @@ rule collect:
         "../../envs/spikesink.yaml"
     params:
         code=code_digest("spikesink.tables.collect"),
-        folder=f"{PARTS}/{{ablation}}",
+        folder=lambda wildcards, output: folder(output),
     message:
         "collect the measures of {wildcards.ablation}"
     shell:
@@ -85,8 +79,8 @@ rule table:
         "../../envs/spikesink.yaml"
     params:
         code=code_digest("spikesink.tables.ablation"),
-        parts=f"{PARTS}/{{ablation}}",
-        stem=f"{RESULTS}/tables/{{ablation}}",
+        parts=lambda wildcards, input: folder(input),
+        stem=lambda wildcards, output: str(Path(output[0]).with_suffix("")),
     message:
         "table of {wildcards.ablation}"
     shell:
@@ -115,8 +109,8 @@ rule runs:
         "../../envs/spikesink.yaml"
     params:
         code=code_digest("spikesink.tables.runs"),
-        parts=expand(f"{PARTS}/{{ablation}}", ablation=STUDY.ablations or [BASELINE]),
-        tables=f"{RESULTS}/tables",
+        parts=lambda wildcards, input: [str(Path(part).parent) for part in input.parts],
+        tables=lambda wildcards, output: folder(output),
     message:
         "table of all runs"
     shell:

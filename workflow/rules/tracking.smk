@@ -16,7 +16,7 @@ rule track:
         "../../envs/spikesink.yaml"
     params:
         uri=TRACKING_URI,
-        results=RESULTS,
+        results=lambda wildcards, output: folder(output),
         study=STUDY.config.study,
     message:
         "complete the study in MLflow at {params.uri}"

@@ -1,0 +1,53 @@
+# What several rules need: which runs there are, what decides a job's identity, and which questions a measuring job answers.
+RUNS = {(run.variant, str(run.seed)): run for run in STUDY.runs}
+
+# One measuring job answers several questions, because starting PyTorch costs more than answering one at small scale. A
+# job's identity covers its own questions only, so editing one measure reruns only its job.
+QUESTIONS = {
+    "quality": ("perplexity",),
+    "forward": ("attention", "activations"),
+}
+READ_BY = {
+    "quality": ("perplexity_tokens", "batch_size"),
+    "forward": ("sink_epsilon", "sink_tokens", "sequences", "batch_size"),
+}
+ALL_QUESTIONS = [question for questions in QUESTIONS.values() for question in questions]
+
+
+def folder(files):
+    """The folder of the first of a job's inputs or outputs."""
+    return str(Path(files[0]).parent)
+
+
+def resolved_run(wildcards):
+    """The run as one canonical JSON text: its settings and the digest of the code that trains it."""
+    run = RUNS[wildcards.variant, wildcards.seed]
+    unused = set()
+    if run.model.gate.kind == "none":
+        unused.add("spikesink.model.gates")
+    if run.model.value.kind == "plain":
+        unused.add("spikesink.model.values")
+    return canonical(
+        run.resolved()
+        | {"code": code_digest("spikesink.training.__main__", frozenset(unused))}
+    )
+
+
+def measure_code(group):
+    """Digest of the code that answers a group's questions, without the modules of the other questions."""
+    others = {
+        f"spikesink.measures.{name}"
+        for name in ALL_QUESTIONS
+        if name not in QUESTIONS[group]
+    }
+    return code_digest("spikesink.measures.__main__", frozenset(others))
+
+
+def measured(wildcards):
+    """Every file that the parts of an ablation are made of: the baseline's and its own."""
+    runs = dict.fromkeys((*STUDY.of(BASELINE), *STUDY.of(wildcards.ablation)))
+    names = [
+        "manifest.json",
+        *(f"measures/{question}.parquet" for question in ALL_QUESTIONS),
+    ]
+    return [f"{run.folder}/{name}" for run in runs for name in names]
