@@ -100,21 +100,6 @@ class Run:
             "training": asdict(self.training),
         }
 
-    def listing(self) -> dict:
-        """What study.json says of the run: what tables and figures need to name and order it."""
-        return {
-            "ablation": self.ablation,
-            "variant": self.variant,
-            "seed": self.seed,
-            "label": self.label,
-            "stands_for": self.stands_for,
-            "folder": self.folder,
-            "heads": self.model.attention.heads,
-            "head_dim": self.model.attention.head_dim,
-            "loss_window": self.training.loss_window,
-            "sequence_length": self.training.sequence_length,
-        }
-
 
 @dataclass(frozen=True)
 class Study:
@@ -130,16 +115,6 @@ class Study:
 
     def of(self, ablation: str) -> tuple[Run, ...]:
         return tuple(run for run in self.runs if run.ablation == ablation)
-
-    def listing(self, ablations: Iterable[str]) -> dict:
-        """The study as tables and figures need it: names and order of these ablations' runs, after the baseline's."""
-        ablations = [ablation for ablation in ablations if ablation != BASELINE]
-        return {
-            "study": self.config.study,
-            "scale": self.config.scale,
-            "ablations": ablations,
-            "runs": [run.listing() for ablation in (BASELINE, *ablations) for run in self.of(ablation)],
-        }
 
 
 def canonical(value: Any) -> str:

@@ -9,8 +9,8 @@ import zlib
 import numpy as np
 import polars as pl
 import pytest
+from fake_study import fake_study
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from test_tables_fake_study import fake_study
 
 from spikesink.figures import ablation, lifecycle, sink_map, style, sweeps, training
 from spikesink.figures.grid import columns_for
@@ -35,7 +35,7 @@ def collected(root, ablations, name, **options):
     root.mkdir(parents=True)
     parts = root / "parts"
     parts.mkdir()
-    for table_name, table in collect(fake_study(root, ablations, **options), name).items():
+    for table_name, table in collect(*fake_study(root, ablations, **options)[name]).items():
         table.write_parquet(parts / f"{table_name}.parquet")
     return parts
 

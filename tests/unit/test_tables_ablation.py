@@ -5,7 +5,7 @@ import sys
 
 import polars as pl
 import pytest
-from test_tables_fake_study import fake_study
+from fake_study import fake_study
 
 from spikesink.tables import ablation as entry
 from spikesink.tables.ablation import compare
@@ -26,7 +26,7 @@ TWO_SEEDS = {
 def written_files(tmp_path, monkeypatch, ablations, ablation, seeds=(0,)):
     parts = tmp_path / "parts"
     parts.mkdir()
-    for name, table in collect(fake_study(tmp_path / "study", ablations, seeds), ablation).items():
+    for name, table in collect(*fake_study(tmp_path / "study", ablations, seeds)[ablation]).items():
         table.write_parquet(parts / f"{name}.parquet")
     stem = tmp_path / "tables" / ablation
     monkeypatch.setattr(sys, "argv", ["ablation", "--parts", str(parts), "--ablation", ablation, "--output", str(stem)])
@@ -41,7 +41,7 @@ def study_root(tmp_path):
 
 
 def test_two_seeds_give_mean_and_standard_deviation(tmp_path):
-    variants = compare(collect(fake_study(tmp_path, TWO_SEEDS, seeds=(0, 1)), "norm")["runs"])
+    variants = compare(collect(*fake_study(tmp_path, TWO_SEEDS, seeds=(0, 1))["norm"])["runs"])
     row = variants.row(1, named=True)
     assert row["perplexity"] == pytest.approx(12.0)
     assert row["perplexity_sd"] == pytest.approx(math.sqrt(8))
@@ -49,7 +49,7 @@ def test_two_seeds_give_mean_and_standard_deviation(tmp_path):
 
 
 def test_a_diverged_seed_is_named_and_in_no_mean(tmp_path):
-    variants = compare(collect(fake_study(tmp_path, TWO_SEEDS, seeds=(0, 1)), "norm")["runs"])
+    variants = compare(collect(*fake_study(tmp_path, TWO_SEEDS, seeds=(0, 1))["norm"])["runs"])
     row = variants.row(2, named=True)
     assert row["perplexity"] == pytest.approx(8.0)
     assert row["perplexity_sd"] is None

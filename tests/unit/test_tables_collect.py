@@ -5,7 +5,7 @@ import sys
 
 import polars as pl
 import pytest
-from test_tables_fake_study import fake_study
+from fake_study import fake_study
 
 from spikesink.tables import collect as entry
 from spikesink.tables.collect import collect
@@ -16,7 +16,7 @@ NORM = {"norm": {"dyt": {"perplexity": 30.0, "sink": 0.25, "spike": 40.0}}, "ffn
 
 
 def test_runs_carry_the_planted_perplexity_sinks_and_spike(tmp_path):
-    runs = collect(fake_study(tmp_path, NORM), "norm")["runs"]
+    runs = collect(*fake_study(tmp_path, NORM)["norm"])["runs"]
     assert runs["variant"].to_list() == ["baseline", "dyt"], "baseline first, no run of another ablation"
     dyt = runs.row(1, named=True)
     assert dyt["perplexity"] == pytest.approx(30.0)
@@ -29,7 +29,7 @@ def test_runs_carry_the_planted_perplexity_sinks_and_spike(tmp_path):
 
 
 def test_every_other_table_names_the_run_of_each_row(tmp_path):
-    tables = collect(fake_study(tmp_path, NORM, seeds=(0, 1), layers=3, heads=2), "norm")
+    tables = collect(*fake_study(tmp_path, NORM, seeds=(0, 1), layers=3, heads=2)["norm"])
     sizes = {"states": 7, "heads": 6, "curves": 40}
     for name, rows in sizes.items():
         counts = tables[name].group_by("variant", "seed").len()
@@ -37,16 +37,16 @@ def test_every_other_table_names_the_run_of_each_row(tmp_path):
 
 
 def test_attention_mass_is_the_mean_and_the_largest_head_on_position_0(tmp_path):
-    study = fake_study(tmp_path, NORM)
+    study = fake_study(tmp_path, NORM)["norm"]
     heads = pl.read_parquet(tmp_path / "runs/dyt/seed0/measures/attention.parquet")
-    dyt = collect(study, "norm")["runs"].row(1, named=True)
+    dyt = collect(*study)["runs"].row(1, named=True)
     assert dyt["sink_mass_mean"] == pytest.approx(heads["mass_0"].mean())
     assert dyt["sink_mass_max"] == heads["mass_0"].max()
 
 
 def test_a_loss_window_scores_its_own_positions_alone(tmp_path):
     context = {"context": {"loss_1_4": {"perplexity": 9.0, "loss_window": [0, 4]}, "loss_4_8": {"loss_window": [4, 8]}}}
-    runs = collect(fake_study(tmp_path, context), "context")["runs"]
+    runs = collect(*fake_study(tmp_path, context)["context"])["runs"]
     assert runs["perplexity_loss_window"].to_list() == pytest.approx([20.0, 81.0, 1.0])
     assert runs["perplexity"].to_list() == pytest.approx([20.0, 9.0, 20.0])
 
@@ -71,18 +71,17 @@ def test_the_spike_is_the_largest_maximum_not_the_largest_mean():
 
 
 def test_a_diverged_run_keeps_its_status_and_has_no_measures(tmp_path):
-    study = fake_study(tmp_path, {"norm": {"dyt": {"status": "diverged"}}})
-    tables = collect(study, "norm")
+    tables = collect(*fake_study(tmp_path, {"norm": {"dyt": {"status": "diverged"}}})["norm"])
     dyt = tables["runs"].row(1, named=True)
     assert (dyt["status"], dyt["perplexity"], dyt["spike"], dyt["sink_ratio_pct"]) == ("diverged", None, None, None)
     assert tables["heads"]["variant"].unique().to_list() == ["baseline"]
 
 
 def test_a_missing_measure_is_one_line_naming_the_file_and_the_remedy(tmp_path, monkeypatch, capsys):
-    study = fake_study(tmp_path, NORM)
+    folders, *_ = fake_study(tmp_path, NORM)["norm"]
     (tmp_path / "runs/dyt/seed0/measures/attention.parquet").unlink()
-    arguments = ["collect", "--study-file", str(study), "--ablation", "norm", "--output", str(tmp_path / "parts")]
-    monkeypatch.setattr(sys, "argv", arguments)
+    arguments = ["--ablation", "norm", "--runs", *map(str, folders), "--output", str(tmp_path / "parts")]
+    monkeypatch.setattr(sys, "argv", ["collect", *arguments])
     assert entry.main() == 1
     message = capsys.readouterr().err
     assert message.count("\n") == 1
@@ -92,7 +91,7 @@ def test_a_missing_measure_is_one_line_naming_the_file_and_the_remedy(tmp_path, 
 
 @pytest.mark.parametrize("fault", ["column", "nan", "truncated"])
 def test_a_broken_measure_is_refused(tmp_path, fault):
-    study = fake_study(tmp_path, NORM)
+    study = fake_study(tmp_path, NORM)["norm"]
     path = tmp_path / "runs/dyt/seed0/measures/activations.parquet"
     table = pl.read_parquet(path)
     if fault == "column":
@@ -102,19 +101,43 @@ def test_a_broken_measure_is_refused(tmp_path, fault):
     else:
         path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match=r"activations\.parquet") as error:
-        collect(study, "norm")
+        collect(*study)
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_ablation_is_named_with_the_known_ones(tmp_path):
-    with pytest.raises(InputError, match=r"nrom.*norm, ffn"):
-        collect(fake_study(tmp_path, NORM), "nrom")
+def test_labels_and_stands_for_come_from_the_variants_that_have_them(tmp_path, monkeypatch):
+    folders, *_ = fake_study(tmp_path, {"norm": {"my_own": {}, "dyt": {}}})["norm"]
+    variants = json.dumps({"dyt": {"label": "DyT's", "stands_for": "dyt"}})
+    arguments = ["--ablation", "norm", "--runs", *map(str, folders), "--variants", variants]
+    monkeypatch.setattr(sys, "argv", ["collect", *arguments, "--output", str(tmp_path / "parts")])
+    assert entry.main() == 0
+    runs = pl.read_parquet(tmp_path / "parts/runs.parquet")
+    assert runs["label"].to_list() == ["baseline", "my own", "DyT's"]
+    assert runs["stands_for"].to_list() == [None, None, "dyt"]
 
 
-def test_a_study_file_without_a_key_is_refused(tmp_path):
-    path = fake_study(tmp_path, NORM)
-    study = json.loads(path.read_text())
-    del study["runs"][0]["folder"]
-    path.write_text(json.dumps(study))
-    with pytest.raises(InputError, match="folder"):
-        collect(path, "norm")
+def test_a_run_of_another_ablation_is_refused(tmp_path):
+    study = fake_study(tmp_path, NORM)
+    with pytest.raises(InputError, match=r"gelu/seed0/run\.json: is a run of ffn, not of norm"):
+        collect(study["ffn"][0], "norm", {})
+
+
+def test_a_missing_run_file_is_named(tmp_path):
+    study = fake_study(tmp_path, NORM)["norm"]
+    (tmp_path / "runs/dyt/seed0/run.json").unlink()
+    with pytest.raises(InputError, match=r"dyt/seed0/run\.json: cannot be read"):
+        collect(*study)
+
+
+@pytest.mark.parametrize(("section", "key"), [((), "study"), (("model", "attention"), "heads"), ((), "training")])
+def test_a_run_file_without_a_key_is_refused(tmp_path, section, key):
+    study = fake_study(tmp_path, NORM)["norm"]
+    path = tmp_path / "runs/dyt/seed0/run.json"
+    run = json.loads(path.read_text())
+    holder = run
+    for name in section:
+        holder = holder[name]
+    del holder[key]
+    path.write_text(json.dumps(run))
+    with pytest.raises(InputError, match=f"has no key '{key}'"):
+        collect(*study)

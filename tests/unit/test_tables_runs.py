@@ -6,10 +6,10 @@ import sys
 
 import polars as pl
 import pytest
-from test_tables_fake_study import fake_study
+from fake_study import fake_study
 
 from spikesink.tables import runs as entry
-from spikesink.tables.collect import collect, read_study
+from spikesink.tables.collect import collect
 from spikesink.tables.inputs import InputError
 from spikesink.tables.runs import all_runs, long_table
 from spikesink.tables.summary import summary
@@ -18,27 +18,22 @@ ABLATIONS = {"norm": {"sandwich": {}, "dyt": {"spike": 40.0}}, "ffn": {"gelu": {
 
 
 @pytest.fixture
-def study(tmp_path):
-    return fake_study(tmp_path, ABLATIONS, seeds=(0, 1))
+def parts(tmp_path):
+    return [collect(*study)["runs"] for study in fake_study(tmp_path, ABLATIONS, seeds=(0, 1)).values()]
 
 
-@pytest.fixture
-def parts(study):
-    return [collect(study, ablation)["runs"] for ablation in ("ffn", "norm")]
-
-
-def test_runs_stand_in_the_studys_order_with_the_baseline_once(study, parts):
-    runs = all_runs(read_study(study), parts)
+def test_runs_stand_in_the_order_of_the_parts_with_the_baseline_once(parts):
+    runs = all_runs(parts)
     order = [(variant, seed) for variant in ("baseline", "sandwich", "dyt", "gelu") for seed in (0, 1)]
     assert list(runs.select("variant", "seed").iter_rows()) == order
 
 
-def test_the_csv_begins_with_the_promised_columns(study, parts, tmp_path, monkeypatch):
+def test_the_csv_begins_with_the_promised_columns(parts, tmp_path, monkeypatch):
     for name, part in zip("ab", parts, strict=True):
         (tmp_path / name).mkdir()
         part.write_parquet(tmp_path / name / "runs.parquet")
     folders = [str(tmp_path / name) for name in "ab"]
-    arguments = ["--study-file", str(study), "--parts", *folders, "--output", str(tmp_path / "tables")]
+    arguments = ["--parts", *folders, "--output", str(tmp_path / "tables")]
     monkeypatch.setattr(sys, "argv", ["runs", *arguments])
     assert entry.main() == 0
     header = (tmp_path / "tables/runs.csv").read_text().splitlines()[0]
@@ -49,30 +44,38 @@ def test_the_csv_begins_with_the_promised_columns(study, parts, tmp_path, monkey
     assert pl.read_parquet(tmp_path / "tables/long.parquet")["unit"].null_count() == 0
 
 
-def test_the_long_table_has_a_unit_for_every_value_and_no_nulls(study, parts):
-    long = long_table(all_runs(read_study(study), parts))
+def test_the_long_table_has_a_unit_for_every_value_and_no_nulls(parts):
+    long = long_table(all_runs(parts))
     assert long.columns == ["study", "scale", "ablation", "variant", "seed", "quantity", "value", "unit"]
     dyt = long.filter((pl.col("variant") == "dyt") & (pl.col("quantity") == "spike"))
     assert dyt["value"].to_list() == [40.0, 40.0]
     assert not long["value"].has_nulls()
 
 
-def test_a_run_that_no_part_holds_is_named(study, parts):
-    with pytest.raises(InputError, match="gelu with seed 0"):
-        all_runs(read_study(study), parts[1:])
+@pytest.mark.parametrize(
+    ("column", "other", "subject"),
+    [
+        ("study", pl.lit("other"), "the study, other and fake"),
+        ("scale", pl.lit("large"), "the scale, large and tiny"),
+        ("perplexity", pl.col("perplexity") + 1, "baseline with seed 0"),
+    ],
+)
+def test_parts_that_differ_are_refused(parts, column, other, subject):
+    stale = parts[0].with_columns(other.alias(column))
+    with pytest.raises(InputError, match=f"differ about {subject}"):
+        all_runs([stale, parts[1]])
 
 
-def test_parts_that_differ_about_the_baseline_are_refused(study, parts):
-    stale = parts[0].with_columns(pl.col("perplexity") + 1)
-    with pytest.raises(InputError, match="differ about baseline"):
-        all_runs(read_study(study), [stale, parts[1]])
+def test_a_part_without_a_seed_of_the_baseline_is_refused(parts):
+    with pytest.raises(InputError, match="differ about the seeds of the baseline"):
+        all_runs([parts[0].filter(pl.col("seed") == 0), parts[1]])
 
 
 def test_the_summary_is_aligned_and_names_failures(tmp_path):
     (tmp_path / "s").mkdir()
-    study = fake_study(tmp_path / "s", {"norm": {"a_long_name": {"spike": 12345.0}, "dyt": {"status": "diverged"}}})
+    ablations = {"norm": {"a_long_name": {"spike": 12345.0}, "dyt": {"status": "diverged"}}}
     path = tmp_path / "runs.csv"
-    all_runs(read_study(study), [collect(study, "norm")["runs"]]).write_csv(path)
+    all_runs([collect(*fake_study(tmp_path / "s", ablations)["norm"])["runs"]]).write_csv(path)
     lines = summary(path).splitlines()
     assert lines[0].split("  ")[0] == "ablation"
     assert len({line.rindex("12,300") + 6 for line in lines if "12,300" in line} | {len(lines[0])}) == 1

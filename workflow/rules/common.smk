@@ -43,11 +43,27 @@ def measure_code(group):
     return code_digest("spikesink.measures.__main__", frozenset(others))
 
 
-def measured(wildcards):
-    """Every file that the parts of an ablation are made of: the baseline's and its own."""
+def run_folders(wildcards):
+    """Folders of the runs that the parts of an ablation are made of: the baseline's, then its own."""
     runs = dict.fromkeys((*STUDY.of(BASELINE), *STUDY.of(wildcards.ablation)))
+    return [run.folder for run in runs]
+
+
+def variant_names(wildcards):
+    """Label and ``stands_for`` of the ablation's variants that have either, as one canonical JSON text."""
+    return canonical(
+        {
+            run.variant: {"label": run.label, "stands_for": run.stands_for}
+            for run in STUDY.of(wildcards.ablation)
+            if run.label or run.stands_for
+        }
+    )
+
+
+def measured(wildcards):
+    """Every file that the parts of an ablation are made of."""
     names = [
         "manifest.json",
         *(f"measures/{question}.parquet" for question in ALL_QUESTIONS),
     ]
-    return [f"{run.folder}/{name}" for run in runs for name in names]
+    return [f"{run}/{name}" for run in run_folders(wildcards) for name in names]

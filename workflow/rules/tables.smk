@@ -3,41 +3,9 @@ PARTS = f"{RESULTS}/tables/parts"
 PART_NAMES = ("runs", "states", "heads", "curves")
 
 
-localrules:
-    listing,
-    study_listing,
-
-
-rule listing:
-    output:
-        f"{PARTS}/{{ablation}}/study.json",
-    log:
-        f"{RESULTS}/logs/tables/listing_{{ablation}}.log",
-    params:
-        listing=lambda wildcards: canonical(STUDY.listing([wildcards.ablation])),
-    message:
-        "list the runs of {wildcards.ablation}"
-    run:
-        Path(output[0]).write_text(f"{params.listing}\n")
-
-
-rule study_listing:
-    output:
-        f"{RESULTS}/study.json",
-    log:
-        f"{RESULTS}/logs/tables/listing.log",
-    params:
-        listing=canonical(STUDY.listing(STUDY.ablations)),
-    message:
-        "list all runs"
-    run:
-        Path(output[0]).write_text(f"{params.listing}\n")
-
-
 rule collect:
     input:
-        measured=measured,
-        study=rules.listing.output,
+        measured,
     output:
         expand(
             f"{PARTS}/{{ablation}}/{{part}}.parquet",
@@ -50,12 +18,14 @@ rule collect:
         "../../envs/spikesink.yaml"
     params:
         code=code_digest("spikesink.tables.collect"),
+        runs=run_folders,
+        variants=variant_names,
         folder=lambda wildcards, output: folder(output),
     message:
         "collect the measures of {wildcards.ablation}"
     shell:
-        "python -m spikesink.tables.collect --study-file {input.study} --ablation {wildcards.ablation}"
-        " --output {params.folder} 2>&1 | tee {log}"
+        "python -m spikesink.tables.collect --ablation {wildcards.ablation} --runs {params.runs}"
+        " --variants {params.variants:q} --output {params.folder} 2>&1 | tee {log}"
 
 
 rule table:
@@ -90,8 +60,7 @@ rule table:
 
 rule runs:
     input:
-        study=rules.study_listing.output,
-        parts=expand(
+        expand(
             f"{PARTS}/{{ablation}}/runs.parquet",
             ablation=STUDY.ablations or [BASELINE],
         ),
@@ -109,9 +78,9 @@ rule runs:
         "../../envs/spikesink.yaml"
     params:
         code=code_digest("spikesink.tables.runs"),
-        parts=lambda wildcards, input: [str(Path(part).parent) for part in input.parts],
+        parts=lambda wildcards, input: [str(Path(part).parent) for part in input],
         tables=lambda wildcards, output: folder(output),
     message:
         "table of all runs"
     shell:
-        "python -m spikesink.tables.runs --study-file {input.study} --parts {params.parts} --output {params.tables} 2>&1 | tee {log}"
+        "python -m spikesink.tables.runs --parts {params.parts} --output {params.tables} 2>&1 | tee {log}"

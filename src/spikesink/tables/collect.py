@@ -10,6 +10,7 @@ A run that did not finish keeps its row and its status, without measures.
 
 import argparse
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -24,50 +25,26 @@ from spikesink.tables.contracts import (
     RUNS,
     STATES,
 )
-from spikesink.tables.inputs import InputError, one_line_errors, read_json, read_table
+from spikesink.tables.inputs import InputError, json_object, one_line_errors, read_json, read_table
 from spikesink.tables.measured import perplexity, sinks, spike
 
 BASELINE = "baseline"
 FINISHED = "finished"
-STUDY_KEYS = ("study", "scale", "ablations", "runs")
-RUN_KEYS = (
-    "ablation",
-    "variant",
-    "seed",
-    "label",
-    "stands_for",
-    "folder",
-    "heads",
-    "head_dim",
-    "loss_window",
-    "sequence_length",
-)
 
 
-def read_study(path: Path) -> dict:
-    """study.json, checked for its keys."""
-    remedy = "let the workflow write it again"
-    study = read_json(path, remedy)
-    for keys, holder in ((STUDY_KEYS, [study]), (RUN_KEYS, study.get("runs", []))):
-        for entry in holder:
-            missing = [key for key in keys if key not in entry]
-            if missing:
-                raise InputError(f"{path}: has no key {missing[0]!r}: {remedy}")
-    return study
-
-
-def runs_of(study: dict, ablation: str) -> list[dict]:
-    """The study's entries for the baseline and for the ablation, baseline first, else in the study's order."""
-    if ablation not in (*study["ablations"], BASELINE):
-        known = ", ".join(study["ablations"])
-        raise InputError(f"--ablation {ablation}: study {study['study']!r} has no such ablation: use one of {known}")
-    baseline = [run for run in study["runs"] if run["ablation"] == BASELINE]
-    return baseline + [run for run in study["runs"] if run["ablation"] == ablation != BASELINE]
-
-
-def label_of(run: dict) -> str:
-    """What figures call the variant."""
-    return run["label"] or run["variant"].replace("_", " ")
+def read_run(folder: Path, ablation: str) -> dict:
+    """What run.json says of a run of the baseline or of the ablation."""
+    path = folder / "run.json"
+    run = read_json(path, "train this run first")
+    try:
+        facts = {key: run[key] for key in ("study", "scale", "ablation", "variant", "seed")}
+        facts |= {key: run["model"]["attention"][key] for key in ("heads", "head_dim")}
+        facts |= {key: run["training"][key] for key in ("loss_window", "sequence_length")}
+    except KeyError as error:
+        raise InputError(f"{path}: has no key {error}: train this run again") from error
+    if facts["ablation"] not in (BASELINE, ablation):
+        raise InputError(f"{path}: is a run of {facts['ablation']}, not of {ablation}: take it out of --runs")
+    return facts
 
 
 def numbers_of(run: dict, positions: pl.DataFrame, heads: pl.DataFrame, states: pl.DataFrame) -> dict:
@@ -77,24 +54,26 @@ def numbers_of(run: dict, positions: pl.DataFrame, heads: pl.DataFrame, states: 
     return {"perplexity": perplexity(positions), "perplexity_loss_window": inside, **sinks(heads), **spike(states)}
 
 
-def collect(study_file: Path, ablation: str) -> dict[str, pl.DataFrame]:
-    """The four tables of an ablation: runs, states, heads, curves. Raises InputError."""
-    study = read_study(study_file)
+def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]) -> dict[str, pl.DataFrame]:
+    """The four tables of an ablation: runs, states, heads, curves. Raises InputError.
+
+    ``variants`` holds the label and ``stands_for`` of the variants that have either.
+    """
     rows, states, heads, curves = [], [], [], []
-    for run in runs_of(study, ablation):
-        folder, name = Path(run["folder"]), f"{run['variant']} with seed {run['seed']}"
+    for folder in folders:
+        run = read_run(folder, ablation)
+        name, known = f"{run['variant']} with seed {run['seed']}", variants.get(run["variant"], {})
         manifest = read_json(folder / "manifest.json", f"train {name} first")
         status = manifest.get("status", "unknown")
         identity = {key: run[key] for key in ("ablation", "variant", "seed")} | {
-            "label": label_of(run),
+            "label": known.get("label") or run["variant"].replace("_", " "),
             "status": status,
         }
         window = run["loss_window"] or (None, None)
         row = {
-            "study": study["study"],
-            "scale": study["scale"],
             **identity,
-            **{key: run[key] for key in ("stands_for", "heads", "head_dim", "sequence_length")},
+            "stands_for": known.get("stands_for"),
+            **{key: run[key] for key in ("study", "scale", "heads", "head_dim", "sequence_length")},
             **{
                 key: manifest.get(key)
                 for key in ("parameters", "tokens", "tokens_per_second", "wall_seconds", "digest")
@@ -136,13 +115,17 @@ def identified(identity: dict, table: pl.DataFrame, columns: dict) -> pl.DataFra
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m spikesink.tables.collect", description=__doc__.splitlines()[0])
-    parser.add_argument("--study-file", type=Path, required=True, help="the study's study.json")
     parser.add_argument("--ablation", required=True, help="name of the ablation")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="run folders, the baseline's first")
+    parser.add_argument(
+        "--variants", default="{}", help='JSON object {variant: {"label": ..., "stands_for": ...}} of those with either'
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder for runs, states, heads and curves")
     options = parser.parse_args()
 
     def work() -> None:
-        tables = collect(options.study_file, options.ablation)
+        variants = json_object(options.variants, "--variants", "give one JSON object, or leave it out")
+        tables = collect(options.runs, options.ablation, variants)
         options.output.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             table.write_parquet(options.output / f"{name}.parquet")

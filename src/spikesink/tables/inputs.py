@@ -15,13 +15,19 @@ class InputError(ValueError):
 def read_json(path: Path, remedy: str) -> dict:
     """A JSON object from a file."""
     try:
-        content = json.loads(path.read_text())
+        return json_object(path.read_bytes(), str(path), remedy)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}): {remedy}") from error
+
+
+def json_object(text: str | bytes, name: str, remedy: str) -> dict:
+    """A JSON object from text; ``name`` says where the text is from."""
+    try:
+        content = json.loads(text)
     except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}): {remedy}") from error
+        raise InputError(f"{name}: not valid JSON ({error}): {remedy}") from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no JSON object: {remedy}")
+        raise InputError(f"{name}: holds no JSON object: {remedy}")
     return content
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from spikesink.tables.collect import BASELINE, read_study
+from spikesink.tables.collect import BASELINE
 from spikesink.tables.contracts import RUNS, UNITS
 from spikesink.tables.inputs import InputError, one_line_errors
 from spikesink.tables.parts import read_part
@@ -27,26 +27,23 @@ FIRST_COLUMNS = [
 COLUMNS = FIRST_COLUMNS + [name for name in RUNS if name not in FIRST_COLUMNS]
 
 
-def all_runs(study: dict, parts: list[pl.DataFrame]) -> pl.DataFrame:
-    """The runs of all ablations in the study's order, the baseline first and once.
+def all_runs(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """The runs of all parts in their order, the baseline first and once.
 
-    Raises InputError where a run of the study is in no part, or where two parts differ about the baseline.
+    Raises InputError where two parts differ about study, scale, the baseline or another run.
     """
     together = pl.concat(parts).unique(maintain_order=True)
+    for name in ("study", "scale"):
+        found = together[name].unique(maintain_order=True)
+        if len(found) > 1:
+            raise InputError(f"the parts differ about the {name}, {' and '.join(found)}: name parts of one in --parts")
     twice = together.filter(together.select("variant", "seed").is_duplicated())
     if not twice.is_empty():
         variant, seed = twice["variant"][0], twice["seed"][0]
         raise InputError(f"the parts differ about {variant} with seed {seed}: collect every ablation again")
-    listed = sorted(study["runs"], key=lambda run: run["ablation"] != BASELINE)
-    order = pl.DataFrame(
-        [{"variant": run["variant"], "seed": run["seed"]} for run in listed],
-        schema={"variant": RUNS["variant"], "seed": RUNS["seed"]},
-    )
-    absent = order.join(together, on=["variant", "seed"], how="anti", maintain_order="left")
-    if not absent.is_empty():
-        variant, seed = absent.row(0)
-        raise InputError(f"no part holds {variant} with seed {seed}: name the folders of all ablations in --parts")
-    return order.join(together, on=["variant", "seed"], how="left", maintain_order="left").select(COLUMNS)
+    if len({frozenset(part.filter(pl.col("ablation") == BASELINE)["seed"]) for part in parts}) > 1:
+        raise InputError("the parts differ about the seeds of the baseline: collect every ablation again")
+    return together.select(COLUMNS)
 
 
 def long_table(runs: pl.DataFrame) -> pl.DataFrame:
@@ -59,13 +56,12 @@ def long_table(runs: pl.DataFrame) -> pl.DataFrame:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m spikesink.tables.runs", description=__doc__)
-    parser.add_argument("--study-file", type=Path, required=True, help="the study's study.json")
     parser.add_argument("--parts", type=Path, nargs="+", required=True, help="folders written by tables.collect")
     parser.add_argument("--output", type=Path, required=True, help="folder for runs.csv and long.parquet")
     options = parser.parse_args()
 
     def work() -> None:
-        runs = all_runs(read_study(options.study_file), [read_part(folder, "runs") for folder in options.parts])
+        runs = all_runs([read_part(folder, "runs") for folder in options.parts])
         options.output.mkdir(parents=True, exist_ok=True)
         runs.write_csv(options.output / "runs.csv")
         long_table(runs).write_parquet(options.output / "long.parquet")

@@ -85,46 +85,25 @@ def fake_run(
     pl.DataFrame(activations).write_parquet(measures / "activations.parquet")
 
 
-def fake_study(root: Path, ablations: dict[str, dict[str, dict]], seeds=(0,), **common) -> Path:
-    """Write the runs of ``ablations`` (name, variant, settings of ``fake_run`` and of the listing); study.json's path.
+def fake_study(root: Path, ablations: dict[str, dict[str, dict]], seeds=(0,), **common) -> dict[str, tuple]:
+    """Write the runs of ``ablations`` (name, variant, settings); the arguments of ``collect`` by ablation.
 
     The settings under "baseline" are the baseline's. ``seed<k>`` among a variant's settings holds what differs for it.
     """
-    listing = []
-    ablations = dict(ablations)
-    everything = {"baseline": {"baseline": ablations.pop("baseline", {})}} | ablations
-    for ablation, variants in everything.items():
+    folders, names = {}, {}
+    planned = ablations | {"baseline": {"baseline": ablations.get("baseline", {})}}
+    for ablation, variants in planned.items():
         for variant, settings in variants.items():
             for seed in seeds:
                 planted = common | settings | settings.get(f"seed{seed}", {})
                 planted = {key: value for key, value in planted.items() if not key.startswith("seed")}
-                known = {key: planted.pop(key, None) for key in ("label", "stands_for", "head_dim", "loss_window")}
+                names[variant] = {key: planted.pop(key, None) for key in ("label", "stands_for")}
+                attention = {"heads": planted.get("heads", 4), "head_dim": planted.pop("head_dim", 32)}
+                training = {"loss_window": planted.pop("loss_window", None), "sequence_length": 8}
                 folder = root / "runs" / variant / f"seed{seed}"
                 fake_run(folder, seed=seed, **planted)
-                listing.append(
-                    {
-                        "ablation": ablation,
-                        "variant": variant,
-                        "seed": seed,
-                        "label": known["label"],
-                        "stands_for": known["stands_for"],
-                        "folder": str(folder),
-                        "heads": planted.get("heads", 4),
-                        "head_dim": known["head_dim"] or 32,
-                        "loss_window": known["loss_window"],
-                        "sequence_length": 8,
-                    }
-                )
-    study = {"study": "fake", "scale": "tiny", "ablations": list(ablations), "runs": listing}
-    path = root / "study.json"
-    path.write_text(json.dumps(study))
-    return path
-
-
-def test_a_planted_perplexity_is_what_its_loss_window_squares(tmp_path):
-    fake_run(tmp_path / "run", seed=0, perplexity=9.0)
-    table = pl.read_parquet(tmp_path / "run/measures/perplexity.parquet")
-    whole = math.exp(table["nll_nats"].sum() / table["tokens"].sum())
-    first = table.filter(pl.col("position") < 4)
-    assert math.isclose(whole, 9.0)
-    assert math.isclose(math.exp(first["nll_nats"].sum() / first["tokens"].sum()), 81.0)
+                run = {"study": "fake", "scale": "tiny", "ablation": ablation, "variant": variant, "seed": seed}
+                run |= {"model": {"attention": attention}, "training": training}
+                (folder / "run.json").write_text(json.dumps(run))
+                folders.setdefault(ablation, []).append(folder)
+    return {name: (folders["baseline"] + folders[name], name, names) for name in ablations if name != "baseline"}

@@ -1,0 +1,56 @@
+"""The project's own files agree with each other."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+
+
+def test_the_conda_environment_has_the_pinned_versions():
+    constraints = pins((ROOT / "envs/constraints.txt").read_text().splitlines())
+    environment = yaml.safe_load((ROOT / "envs/spikesink.yaml").read_text())
+    packages = pins(next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)))
+    assert packages
+    assert packages == {name: constraints[name] for name in packages}
+
+
+def test_every_dependency_is_pinned_and_torch_exactly():
+    pinned = pins((ROOT / "envs/constraints.txt").read_text().splitlines())
+    constraints = {name.lower().replace("_", "-") for name in pinned}
+    project = (ROOT / "pyproject.toml").read_text()
+    names = re.findall(r'^    "([A-Za-z0-9-]+)>=', project, re.M)
+    assert len(names) > 10
+    assert {name.lower() for name in names} <= constraints
+    assert "torch==2.13.0" in (ROOT / "envs/constraints.txt").read_text().splitlines()
+
+
+def test_readme_names_targets_and_files_that_exist():
+    readme = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"^make (\w+)", readme, re.M)):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+    for path in set(re.findall(r"(?:workflow|src|profiles|envs|benchmarks|results/published)/[\w./-]+\.\w+", readme)):
+        assert (ROOT / path).exists(), path
+    for command in set(re.findall(r"python -m (spikesink\.\w+) --help", readme)):
+        subprocess.run([sys.executable, "-m", command, "--help"], check=True, capture_output=True, timeout=120)
+
+
+def test_the_command_shows_runs_and_refuses_unknown_ones():
+    def spikesink(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "spikesink.cli", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert '"kind": "sandwich"' in spikesink("show", "sandwich/seed0").stdout
+    assert len(spikesink("runs").stdout.splitlines()) == 18
+    assert "7b" in spikesink("runs", "--configfile", "workflow/scales/7b.yaml").stdout
+    unknown = spikesink("show", "nothing")
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("error: run 'nothing' is not in study 'nano': variants are baseline, sandwich")
