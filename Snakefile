@@ -15,9 +15,7 @@ SOURCE = Path(workflow.basedir) / "src"
 sys.path.insert(0, str(SOURCE))
 os.environ.update(
     PYTHONPATH=str(SOURCE),
-    PATH=os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    ),
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
 )
 
 from spikesink.code_digest import code_digest
@@ -30,9 +28,7 @@ configfile: "config.yaml"
 
 try:
     for path in workflow.configfiles:
-        read_yaml(
-            path
-        )  # refuses keys that stand twice, which Snakemake would drop silently
+        read_yaml(path)  # refuses keys that stand twice, which Snakemake would drop silently
     # Snakemake puts the keys of an overlay first; the ablations keep the order of config.yaml.
     STUDY = resolve(merge(read_yaml(Path(workflow.basedir) / "config.yaml"), config))
 except ConfigError as error:

@@ -16,9 +16,7 @@ for ablation in (BASELINE, *STUDY.ablations):
         benchmark:
             f"{RESULTS}/benchmarks/train/{{variant}}_seed{{seed}}.tsv"
         wildcard_constraints:
-            variant="|".join(
-                sorted({re.escape(run.variant) for run in STUDY.of(ablation)})
-            ),
+            variant="|".join(sorted({re.escape(run.variant) for run in STUDY.of(ablation)})),
         conda:
             "../../envs/spikesink.yaml"
         threads: STUDY.config.resources.train.threads

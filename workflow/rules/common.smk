@@ -27,19 +27,12 @@ def resolved_run(wildcards):
         unused.add("spikesink.model.gates")
     if run.model.value.kind == "plain":
         unused.add("spikesink.model.values")
-    return canonical(
-        run.resolved()
-        | {"code": code_digest("spikesink.training.__main__", frozenset(unused))}
-    )
+    return canonical(run.resolved() | {"code": code_digest("spikesink.training.__main__", frozenset(unused))})
 
 
 def measure_code(group):
     """Digest of the code that answers a group's questions, without the modules of the other questions."""
-    others = {
-        f"spikesink.measures.{name}"
-        for name in ALL_QUESTIONS
-        if name not in QUESTIONS[group]
-    }
+    others = {f"spikesink.measures.{name}" for name in ALL_QUESTIONS if name not in QUESTIONS[group]}
     return code_digest("spikesink.measures.__main__", frozenset(others))
 
 

@@ -1,11 +1,7 @@
 # Corpus, tokenizer and packed tokens: one token stream, shared by every run of the study.
 DATA = f"{RESULTS}/data"
-EMBEDDED_SHA256 = sha256(
-    (SOURCE / "spikesink/data/embedded/english.parquet").read_bytes()
-).hexdigest()
-TEXT_SETTINGS = canonical(
-    {"corpus": asdict(STUDY.config.corpus), "tokenizer": asdict(STUDY.config.tokenizer)}
-)
+EMBEDDED_SHA256 = sha256((SOURCE / "spikesink/data/embedded/english.parquet").read_bytes()).hexdigest()
+TEXT_SETTINGS = canonical({"corpus": asdict(STUDY.config.corpus), "tokenizer": asdict(STUDY.config.tokenizer)})
 
 
 # The only rule that may need a network; it runs where Snakemake runs, which on a cluster is the login node.

@@ -25,9 +25,7 @@ for family in FAMILIES:
         params:
             family=family,
             code=code_digest(f"spikesink.figures.{family}"),
-            style=sha256(
-                (SOURCE / "spikesink/figures/style.mplstyle").read_bytes()
-            ).hexdigest(),
+            style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
             parts=lambda wildcards, input: folder(input),
             stem=lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
         message:

@@ -25,9 +25,7 @@ for group, questions in QUESTIONS.items():
             mem_mb=STUDY.config.resources.measure.memory_mb,
             runtime=STUDY.config.resources.measure.runtime_minutes,
         params:
-            settings=canonical(
-                {key: getattr(STUDY.config.measures, key) for key in READ_BY[group]}
-            ),
+            settings=canonical({key: getattr(STUDY.config.measures, key) for key in READ_BY[group]}),
             code=measure_code(group),
             questions=" ".join(questions),
             run=lambda wildcards, input: folder(input),
