@@ -26,6 +26,9 @@ from spikesink.tracking import default_uri
 configfile: "config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 try:
     for path in workflow.configfiles:
         read_yaml(path)  # refuses keys that stand twice, which Snakemake would drop silently
