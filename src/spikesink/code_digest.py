@@ -23,6 +23,7 @@ WITHOUT_EFFECT = frozenset(
 )
 
 
+@cache
 def code_digest(entry: str, without: frozenset[str] = frozenset()) -> str:
     """Digest of ``entry`` (a module such as spikesink.training.__main__) and of all that it imports from this package.
 

@@ -23,7 +23,7 @@ def package(tmp_path, monkeypatch) -> Path:
 
 
 def clear() -> None:
-    for cached in (module.tree, module.meaning, module.imports):
+    for cached in (module.code_digest, module.tree, module.meaning, module.imports):
         cached.cache_clear()
 
 

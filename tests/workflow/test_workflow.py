@@ -67,7 +67,7 @@ def write(project: Path, changes: dict) -> None:
 
 
 def arguments(*options: str) -> list[str]:
-    return [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml", *options]
+    return [sys.executable, "-m", "snakemake", *options, "--cores", "2", "--configfile", "tiny.yaml"]
 
 
 def snakemake(project: Path, *options: str, expect: int = 0) -> str:

@@ -19,21 +19,31 @@ def folder(files):
     return str(Path(files[0]).parent)
 
 
-def resolved_run(wildcards):
-    """The run as one canonical JSON text: its settings and the digest of the code that trains it."""
-    run = RUNS[wildcards.variant, wildcards.seed]
+def unused_parts(run):
+    """The swappable modules of the decoder that this run's model does not have."""
     unused = set()
     if run.model.gate.kind == "none":
         unused.add("spikesink.model.gates")
     if run.model.value.kind == "plain":
         unused.add("spikesink.model.values")
-    return canonical(run.resolved() | {"code": code_digest("spikesink.training.__main__", frozenset(unused))})
+    return frozenset(unused)
+
+
+def resolved_run(wildcards):
+    """The run as one canonical JSON text: its settings and the digest of the code that trains it."""
+    run = RUNS[wildcards.variant, wildcards.seed]
+    return canonical(run.resolved() | {"code": code_digest("spikesink.training.__main__", unused_parts(run))})
 
 
 def measure_code(group):
-    """Digest of the code that answers a group's questions, without the modules of the other questions."""
-    others = {f"spikesink.measures.{name}" for name in ALL_QUESTIONS if name not in QUESTIONS[group]}
-    return code_digest("spikesink.measures.__main__", frozenset(others))
+    """For a job's wildcards, the digest of the code that answers the group's questions, without that of the others."""
+    others = frozenset(f"spikesink.measures.{name}" for name in ALL_QUESTIONS if name not in QUESTIONS[group])
+
+    def digest(wildcards):
+        run = RUNS[wildcards.variant, wildcards.seed]
+        return code_digest("spikesink.measures.__main__", others | unused_parts(run))
+
+    return digest
 
 
 def run_folders(wildcards):
