@@ -218,9 +218,7 @@ def test_figures_are_redrawn_from_tables_alone(project):
     runs = project / "results/tiny/runs"
     hidden = runs.rename(runs.with_name("hidden"))
     try:
-        snakemake(
-            project, "--forcerun", "figure_ablation", "--allowed-rules", "figure_ablation", "figures", "--", "figures"
-        )
+        snakemake(project, "figures", "--allowed-rules", "figure_ablation", "figures")
     finally:
         hidden.rename(runs)
     assert figure.exists()
