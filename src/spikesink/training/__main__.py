@@ -118,7 +118,7 @@ def train(run: dict, options: argparse.Namespace) -> None:
     checkpoint = work / CHECKPOINT
     resumed_from = None
     if checkpoint.exists():
-        resumed_from = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"]
+        resumed_from = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
     status = "FAILED"
     try:
         trainer.fit(module, data, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
