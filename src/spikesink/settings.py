@@ -42,7 +42,8 @@ class Corpus:
     revision: str | None = None
     """Commit of the hub dataset, pinned so that the study can be repeated (kind: hub)."""
     files: tuple[str, ...] = ()
-    """Files to read, in this order: paths inside the hub dataset, or local paths (kinds: hub, files)."""
+    """Files to read, in this order: paths inside the hub dataset, or local paths (kinds: hub, files). A range in braces
+    stands for as many files: part-{00000..00063}.json.gz."""
     text_field: str = "text"
     """Column or JSON key that holds the text of a document."""
     documents: int | None = None
@@ -126,8 +127,32 @@ class Norm:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RopeScaling:
+    """Llama 3's stretching of the slow rotary frequencies for contexts longer than those trained on."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    factor: float
+    """Division of the frequencies whose wavelength exceeds original_positions / low_frequency_factor."""
+    low_frequency_factor: float
+    """Upper end of the smooth transition, in turns over original_positions."""
+    high_frequency_factor: float
+    """Frequencies with more turns than this over original_positions stay as they are."""
+    original_positions: int
+    """Context length before the stretching."""
+
+    def __post_init__(self) -> None:
+        _positive(self, "factor", "low_frequency_factor", "high_frequency_factor", "original_positions")
+        if self.high_frequency_factor <= self.low_frequency_factor:
+            raise ValueError(
+                f"high_frequency_factor = {self.high_frequency_factor} must exceed low_frequency_factor = "
+                f"{self.low_frequency_factor}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attention:
-    """Shape of the attention branch (2603.05498 Table 6)."""
+    """The attention branch: its shape (2603.05498 Table 6) and how scores become weights."""
 
     __pydantic_config__ = SPECIFICATION
 
@@ -139,9 +164,26 @@ class Attention:
     """Key and value heads per layer (grouped-query attention); null means as many as heads."""
     rope_theta: float = 10_000.0
     """Base of the rotary frequencies."""
+    rope_scaling: RopeScaling | None = None
+    """Llama 3's frequency scaling; null leaves the frequencies as they are."""
+    qkv_bias: bool = False
+    """Biases on the query, key and value projections (Qwen2)."""
+    qk_norm: bool = False
+    """RMSNorm on every head's queries and keys before the rotation (Qwen3)."""
+    softmax: Literal["softmax", "softmax1", "sink_logit", "softpick"] = "softmax"
+    """softmax; softmax1: e^x / (1 + sum e^x) (Miller 2023); sink_logit: a learned logit per head joins the sum and its
+    weight is dropped (gpt-oss); softpick: relu(e^x - 1) / sum |e^x - 1| (2504.20966)."""
+    extra_key: Literal["none", "key_bias", "key_value_bias"] = "none"
+    """A learned key per head that every query may attend to: key_bias with value 0 (Gu et al. 2410.10781),
+    key_value_bias with a learned value (Sun et al. 2402.17762)."""
 
     def __post_init__(self) -> None:
         _positive(self, "heads", "head_dim", "kv_heads", "rope_theta")
+        if self.softmax != "softmax" and self.extra_key != "none":
+            raise ValueError(
+                f"extra_key = {self.extra_key!r} with softmax = {self.softmax!r}: both give attention a place to rest, "
+                "choose one"
+            )
         if self.head_dim % 2:
             raise ValueError(f"head_dim = {self.head_dim} is odd: rotary embeddings need an even head_dim")
         if self.heads % self.key_value_heads:
@@ -170,31 +212,47 @@ class FeedForward:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """A sigmoid gate on the attention output before the output projection (2603.05498 Table 7)."""
+    """A sigmoid gate in the attention branch (2603.05498 Table 7; positions G1 and G2 of Qiu et al. 2505.06708)."""
 
     __pydantic_config__ = SPECIFICATION
 
-    kind: Literal["none", "conditional", "unconditional", "positional", "token_embedding"] = "none"
+    kind: Literal["none", "conditional", "unconditional", "positional", "token_embedding", "value_state"] = "none"
     """conditional: from the layer's normalised input; unconditional: a learned constant; positional: a learned table
-    over positions; token_embedding: from the raw input embedding."""
+    over positions; token_embedding: from the raw input embedding; value_state: from the value vector that it gates
+    (2510.09017), with at: value."""
     per: Literal["channel", "head", "single"] = "channel"
     """One gate value per channel of every head, per head, or a single one."""
+    at: Literal["output", "value"] = "output"
+    """output: on the attention output before the output projection; value: on the value vectors."""
+
+    def __post_init__(self) -> None:
+        if self.kind == "value_state" and self.at != "value":
+            raise ValueError(f"at = {self.at!r} with kind = 'value_state': a gate from the values acts on them, use value")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Value:
-    """What happens to value vectors before attention mixes them (2603.17771 section 5.1)."""
+class Valve:
+    """A contraction of short vectors, V-scale (2603.17771 section 5.1), on the values or on the keys."""
 
     __pydantic_config__ = SPECIFICATION
 
-    kind: Literal["plain", "v_scale", "v_scale_backward_only"] = "plain"
-    """v_scale: v |v|^2 / (|v|^2 + C) with learned C = d_model head_dim std^2 exp(theta) per value head;
-    v_scale_backward_only: the forward pass is unchanged, the gradient passes through v_scale's Jacobian, theta = 0."""
-    init_std: float = 0.02
-    """The std in C: the standard deviation with which the value projection is initialised."""
+    kind: Literal["plain", "v_scale", "v_scale_backward_only", "v_scale_forward_only"] = "plain"
+    """v_scale: v |v|^2 / (|v|^2 + C) per head; v_scale_backward_only: the forward pass is unchanged, the gradient passes
+    through v_scale's Jacobian with the initial C; v_scale_forward_only: v is contracted, its gradient passes unchanged."""
+    c: Literal["learned", "fixed"] = "learned"
+    """C = c_factor d_model head_dim std^2 exp(theta), std that of the projection's initial weights, with one theta per
+    key-value head, learned from 0 or fixed there."""
+    c_factor: float = 1.0
+    """Multiplier of C."""
+    layers: tuple[int, ...] | None = None
+    """Layers, counted from 0, that have it; null: all."""
 
     def __post_init__(self) -> None:
-        _positive(self, "init_std")
+        _positive(self, "c_factor")
+
+    def kind_in(self, layer: int) -> str:
+        """The kind in a layer counted from 0."""
+        return self.kind if self.layers is None or layer in self.layers else "plain"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,32 +292,46 @@ class Model:
     norm: Norm = Norm()
     """Normalisation of the branches."""
     gate: Gate = Gate()
-    """Gate on the attention output."""
-    value: Value = Value()
-    """Treatment of value vectors."""
+    """Gate in the attention branch."""
+    value: Valve = Valve()
+    """Contraction of value vectors before attention mixes them."""
+    key: Valve = Valve()
+    """The same contraction on keys before the rotation; with v_scale_backward_only a valve on the key path alone."""
+    tied_embeddings: bool = False
+    """Whether the output head is the embedding matrix."""
     initialisation: Initialisation = Initialisation()
     """Initial weights."""
 
     def __post_init__(self) -> None:
         _positive(self, "layers", "d_model")
+        for name in ("value", "key"):
+            chosen = getattr(self, name).layers
+            if chosen is not None and (not chosen or min(chosen) < 0 or max(chosen) >= self.layers):
+                raise ValueError(f"{name}.layers = {list(chosen)}: name layers from 0 to {self.layers - 1}, or null for all")
+        if self.attention.qk_norm and self.norm.kind == "sandwich_qk":
+            raise ValueError("attention.qk_norm = true with norm.kind = 'sandwich_qk', which normalises them already: choose")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimiser:
-    """AdamW."""
+    """AdamW, or SGD with momentum."""
 
     __pydantic_config__ = SPECIFICATION
 
+    kind: Literal["adamw", "sgd"] = "adamw"
+    """adamw; sgd: momentum and no step-size adaptation, as torch.optim.SGD."""
     lr: float
     """Peak learning rate."""
     beta1: float = 0.9
-    """Decay of the first moment."""
+    """Decay of AdamW's first moment."""
     beta2: float = 0.95
-    """Decay of the second moment."""
+    """Decay of AdamW's second moment."""
     eps: float = 1e-8
-    """Added to the root of the second moment."""
+    """Added to the root of AdamW's second moment."""
+    momentum: float = 0.9
+    """Momentum of sgd."""
     weight_decay: float = 0.1
-    """Decoupled weight decay."""
+    """Weight decay, decoupled from the gradient in AdamW and added to it in sgd."""
     decay: Literal["all", "matrices"] = "all"
     """all: every parameter decays (2603.05498); matrices: only parameters of two or more dimensions (2603.17771)."""
     clip_norm: float = 1.0
@@ -268,7 +340,7 @@ class Optimiser:
     def __post_init__(self) -> None:
         _positive(self, "lr", "eps", "clip_norm")
         _not_negative(self, "weight_decay")
-        for name in ("beta1", "beta2"):
+        for name in ("beta1", "beta2", "momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)} must be at least 0 and below 1")
 
@@ -307,13 +379,22 @@ class Training:
     loss_window: tuple[int, int] | None = None
     """Positions [first, last) whose next-token loss counts, 0-based; null counts all. Earlier tokens stay visible."""
     optimiser: Optimiser
-    """AdamW and its settings."""
+    """The optimiser and its settings."""
     schedule: Schedule
     """Learning-rate schedule."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a GPU, float32 on a CPU; weights and optimiser state are always float32."""
     compile: bool = False
     """Whether to compile the decoder with torch.compile."""
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How several devices share a run: ddp: a copy on each; fsdp: weights, gradients and optimiser state sharded over all
+    (FSDP2); auto: ddp where there are several devices."""
+    micro_batch_size: int | None = None
+    """At most this many sequences per device and forward pass; gradients accumulate to batch_size. null: no limit."""
+    activation_checkpointing: bool = False
+    """Whether to keep only the input of every block and compute its inside again in the backward pass."""
+    loss_chunk: int | None = None
+    """Compute the loss over this many positions at a time, so that the logits never exist whole; null: at once."""
     log_every: int = 20
     """Steps between two rows of metrics.csv."""
     checkpoint_every: int = 500
@@ -321,6 +402,7 @@ class Training:
 
     def __post_init__(self) -> None:
         _positive(self, "steps", "sequence_length", "batch_size", "log_every", "checkpoint_every")
+        _positive(self, "micro_batch_size", "loss_chunk")
         if self.loss_window is not None:
             first, last = self.loss_window
             if not 0 <= first < last <= self.sequence_length:
@@ -375,8 +457,9 @@ class Resources:
 
     threads: int = 1
     """CPU threads of a job."""
-    gpus: int = 1
-    """GPUs of a training or measuring job; 0 keeps it on the CPU. Without a GPU in the machine the CPU is used."""
+    gpus_per_node: int = 1
+    """GPUs of a job, or of each of its machines; 0 keeps it on the CPU, as does a machine without one. A measuring job
+    uses one."""
     memory_mb: int = 2000
     """Memory of a job in megabytes."""
     runtime_minutes: int = 60
@@ -384,7 +467,21 @@ class Resources:
 
     def __post_init__(self) -> None:
         _positive(self, "threads", "memory_mb", "runtime_minutes")
-        _not_negative(self, "gpus")
+        _not_negative(self, "gpus_per_node")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResources(Resources):
+    """What one training job may use."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    nodes: int = 1
+    """Machines that a training job runs on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _positive(self, "nodes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -393,10 +490,26 @@ class StageResources:
 
     __pydantic_config__ = SPECIFICATION
 
-    train: Resources = Resources()
+    train: TrainingResources = TrainingResources()
     """A training run."""
     measure: Resources = Resources()
     """The measures of one run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What ``spikesink plan`` assumes of the machine."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    gpu: Literal["B200", "H200", "H100", "A100-80GB", "A100-40GB", "L40S", "RTX4090", "V100"] = "H100"
+    """The GPU that GPU-hours and the fit in memory are computed for."""
+    utilisation: float = 0.4
+    """Share of its peak bfloat16 matrix throughput that training reaches (model FLOPs utilisation)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.utilisation <= 1:
+            raise ValueError(f"utilisation = {self.utilisation} must be greater than 0 and at most 1, for example 0.4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -441,12 +554,16 @@ class Config:
     """MLflow."""
     resources: StageResources = StageResources()
     """What jobs may use."""
+    plan: Plan = Plan()
+    """Assumptions of the cost estimate."""
     ablations: dict[str, dict[str, Variant | None] | None]
     """Ablation, variant, overrides. null in place of a variant or an ablation leaves it out (for overlays)."""
 
 
 def build(kind: Any, value: Any) -> Any:
     """Make settings of type ``kind`` from the plain value that JSON holds; an unknown key raises TypeError."""
+    if isinstance(value, Mapping):
+        kind = next((member for member in typing.get_args(kind) if is_dataclass(member)), kind)  # of kind | None
     if is_dataclass(kind) and isinstance(value, Mapping):
         hints = typing.get_type_hints(kind)
         unknown = set(value) - {field.name for field in fields(kind)}

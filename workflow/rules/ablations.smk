@@ -21,7 +21,7 @@ for ablation in (BASELINE, *STUDY.ablations):
             "../../envs/spikesink.yaml"
         threads: STUDY.config.resources.train.threads
         resources:
-            gpu=STUDY.config.resources.train.gpus,
+            gpu=STUDY.config.resources.train.gpus_per_node,
             mem_mb=STUDY.config.resources.train.memory_mb,
             runtime=STUDY.config.resources.train.runtime_minutes,
         params:

@@ -21,7 +21,7 @@ for group, questions in QUESTIONS.items():
             "../../envs/spikesink.yaml"
         threads: STUDY.config.resources.measure.threads
         resources:
-            gpu=STUDY.config.resources.measure.gpus,
+            gpu=STUDY.config.resources.measure.gpus_per_node,
             mem_mb=STUDY.config.resources.measure.memory_mb,
             runtime=STUDY.config.resources.measure.runtime_minutes,
         params:
