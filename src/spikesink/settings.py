@@ -227,7 +227,9 @@ class Gate:
 
     def __post_init__(self) -> None:
         if self.kind == "value_state" and self.at != "value":
-            raise ValueError(f"at = {self.at!r} with kind = 'value_state': a gate from the values acts on them, use value")
+            raise ValueError(
+                f"at = {self.at!r} with kind = 'value_state': a gate from the values acts on them, use value"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,8 +239,9 @@ class Valve:
     __pydantic_config__ = SPECIFICATION
 
     kind: Literal["plain", "v_scale", "v_scale_backward_only", "v_scale_forward_only"] = "plain"
-    """v_scale: v |v|^2 / (|v|^2 + C) per head; v_scale_backward_only: the forward pass is unchanged, the gradient passes
-    through v_scale's Jacobian with the initial C; v_scale_forward_only: v is contracted, its gradient passes unchanged."""
+    """v_scale: v |v|^2 / (|v|^2 + C) per head; v_scale_backward_only: the forward pass is unchanged, the gradient
+    passes through v_scale's Jacobian with the initial C; v_scale_forward_only: v is contracted, its gradient passes
+    unchanged."""
     c: Literal["learned", "fixed"] = "learned"
     """C = c_factor d_model head_dim std^2 exp(theta), std that of the projection's initial weights, with one theta per
     key-value head, learned from 0 or fixed there."""
@@ -307,9 +310,13 @@ class Model:
         for name in ("value", "key"):
             chosen = getattr(self, name).layers
             if chosen is not None and (not chosen or min(chosen) < 0 or max(chosen) >= self.layers):
-                raise ValueError(f"{name}.layers = {list(chosen)}: name layers from 0 to {self.layers - 1}, or null for all")
+                raise ValueError(
+                    f"{name}.layers = {list(chosen)}: name layers from 0 to {self.layers - 1}, or null for all"
+                )
         if self.attention.qk_norm and self.norm.kind == "sandwich_qk":
-            raise ValueError("attention.qk_norm = true with norm.kind = 'sandwich_qk', which normalises them already: choose")
+            raise ValueError(
+                "attention.qk_norm = true with norm.kind = 'sandwich_qk', which normalises them already: choose"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -387,8 +394,8 @@ class Training:
     compile: bool = False
     """Whether to compile the decoder with torch.compile."""
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
-    """How several devices share a run: ddp: a copy on each; fsdp: weights, gradients and optimiser state sharded over all
-    (FSDP2); auto: ddp where there are several devices."""
+    """How several devices share a run: ddp: a copy on each; fsdp: weights, gradients and optimiser state sharded over
+    all (FSDP2); auto: ddp where there are several devices."""
     micro_batch_size: int | None = None
     """At most this many sequences per device and forward pass; gradients accumulate to batch_size. null: no limit."""
     activation_checkpointing: bool = False

@@ -2,30 +2,73 @@
 
 import torch
 
-from spikesink.model.decoder import Decoder, initialise
+from spikesink.model.decoder import Decoder
+from spikesink.model.initial import initialise
 from spikesink.settings import Model, build
 
 VOCABULARY = 31
 POSITIONS = 24
 
-VARIANTS: dict[str, dict] = {
-    "baseline": {},
-    "sandwich": {"norm": {"kind": "sandwich"}},
-    "sandwich_qk": {"norm": {"kind": "sandwich_qk"}},
-    "dyt": {"norm": {"kind": "dyt"}},
-    "gelu": {"feed_forward": {"kind": "gelu", "width": 30}},
-    "linear": {"feed_forward": {"kind": "linear", "width": 20}},
-    "attention_only": {"feed_forward": {"kind": "attention", "width": 20}},
-    "grouped_query": {"attention": {"heads": 4, "head_dim": 4, "kv_heads": 2}},
-    "narrow_heads": {"attention": {"heads": 8, "head_dim": 2}},
-    "v_scale": {"value": {"kind": "v_scale"}},
-    "v_scale_backward_only": {"value": {"kind": "v_scale_backward_only"}},
-    "crossed": {"norm": {"kind": "sandwich"}, "gate": {"kind": "conditional"}, "value": {"kind": "v_scale"}},
-} | {
-    f"{kind}_{per}": {"gate": {"kind": kind, "per": per}}
-    for kind in ("conditional", "unconditional", "positional", "token_embedding")
-    for per in ("channel", "head", "single")
-}
+VARIANTS: dict[str, dict] = (
+    {
+        "baseline": {},
+        "sandwich": {"norm": {"kind": "sandwich"}},
+        "sandwich_qk": {"norm": {"kind": "sandwich_qk"}},
+        "dyt": {"norm": {"kind": "dyt"}},
+        "gelu": {"feed_forward": {"kind": "gelu", "width": 30}},
+        "linear": {"feed_forward": {"kind": "linear", "width": 20}},
+        "attention_only": {"feed_forward": {"kind": "attention", "width": 20}},
+        "grouped_query": {"attention": {"heads": 4, "head_dim": 4, "kv_heads": 2}},
+        "narrow_heads": {"attention": {"heads": 8, "head_dim": 2}},
+        "v_scale": {"value": {"kind": "v_scale"}},
+        "v_scale_backward_only": {"value": {"kind": "v_scale_backward_only"}},
+        "v_scale_forward_only": {"value": {"kind": "v_scale_forward_only"}},
+        "v_scale_fixed": {"value": {"kind": "v_scale", "c": "fixed", "c_factor": 4.0}},
+        "v_scale_one_layer": {"value": {"kind": "v_scale", "layers": [1]}},
+        "key_valve": {"key": {"kind": "v_scale_backward_only"}},
+        "key_scale": {"key": {"kind": "v_scale"}, "attention": {"heads": 4, "head_dim": 4, "kv_heads": 2}},
+        "softmax1": {"attention": {"heads": 4, "head_dim": 4, "softmax": "softmax1"}},
+        "sink_logit": {"attention": {"heads": 4, "head_dim": 4, "kv_heads": 2, "softmax": "sink_logit"}},
+        "softpick": {"attention": {"heads": 4, "head_dim": 4, "kv_heads": 2, "softmax": "softpick"}},
+        "key_bias": {"attention": {"heads": 4, "head_dim": 4, "kv_heads": 2, "extra_key": "key_bias"}},
+        "key_value_bias": {"attention": {"heads": 4, "head_dim": 4, "extra_key": "key_value_bias"}},
+        "qwen2": {"attention": {"heads": 4, "head_dim": 4, "kv_heads": 2, "qkv_bias": True}, "tied_embeddings": True},
+        "qwen3": {"attention": {"heads": 4, "head_dim": 8, "kv_heads": 2, "qk_norm": True}},
+        "rope_scaling": {
+            "attention": {
+                "heads": 4,
+                "head_dim": 8,
+                "rope_scaling": {
+                    "factor": 8.0,
+                    "low_frequency_factor": 1.0,
+                    "high_frequency_factor": 4.0,
+                    "original_positions": 16,
+                },
+            }
+        },
+        "crossed": {"norm": {"kind": "sandwich"}, "gate": {"kind": "conditional"}, "value": {"kind": "v_scale"}},
+        "crossed_all": {
+            "attention": {"heads": 4, "head_dim": 4, "kv_heads": 2, "softmax": "sink_logit", "qkv_bias": True},
+            "feed_forward": {"kind": "attention", "width": 20},
+            "gate": {"kind": "value_state", "at": "value", "per": "head"},
+            "value": {"kind": "v_scale_forward_only"},
+            "key": {"kind": "v_scale"},
+        },
+    }
+    | {
+        f"value_{kind}_{per}": {
+            "attention": {"heads": 4, "head_dim": 4, "kv_heads": 2},
+            "gate": {"kind": kind, "per": per, "at": "value"},
+        }
+        for kind in ("conditional", "value_state")
+        for per in ("channel", "head", "single")
+    }
+    | {
+        f"{kind}_{per}": {"gate": {"kind": kind, "per": per}}
+        for kind in ("conditional", "unconditional", "positional", "token_embedding")
+        for per in ("channel", "head", "single")
+    }
+)
 
 
 def model_settings(**overrides: dict) -> Model:

@@ -177,13 +177,13 @@ def test_observing_changes_nothing(name):
     tokens = models.tokens()
     seen = list(observe(model, tokens, attention=True))
     assert len(seen) == 2 * LAYERS + 1
-    torch.testing.assert_close(model.head(model.norm(seen[-1].stream_BTD)), model(tokens))
+    torch.testing.assert_close(model.norm(seen[-1].stream_BTD) @ model.head_weight.T, model(tokens))
 
 
 def test_a_uniform_prediction_has_perplexity_of_the_vocabulary():
     model = silent()
     with torch.no_grad():
-        model.head.weight.zero_()
+        model.head_weight.zero_()
     rows = perplexity(model, models.tokens(7, 11), batch_size=3)
     assert [row["position"] for row in rows] == list(range(10))
     assert all(row["tokens"] == 7 for row in rows)

@@ -6,9 +6,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from spikesink.model.initial import initial_value
 from spikesink.model.norms import DynamicTanh, RMSNorm
 from spikesink.model.rotary import rotary_tables, rotate
-from spikesink.training.module import next_token_loss
+from spikesink.settings import Attention
+
+
+def loss_of(model, rows, window=None, chunk=None):
+    targets = rows[:, 1:] if window is None else rows[:, 1:][:, window[0] : window[1]]
+    return model(rows[:, :-1], window, targets, chunk)
 
 
 @pytest.mark.parametrize("name", models.VARIANTS)
@@ -25,7 +31,7 @@ def test_no_variant_sees_the_future(name):
 @pytest.mark.parametrize("name", models.VARIANTS)
 def test_every_parameter_of_a_variant_learns(name):
     model = models.decoder(**models.VARIANTS[name])
-    next_token_loss(model, models.tokens(length=24), None).backward()
+    loss_of(model, models.tokens(length=24)).backward()
     still = [name for name, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
     assert still == []
 
@@ -42,7 +48,7 @@ def test_the_gradient_of_query_zero_is_zero(name):
 
     for block in model.blocks[::2]:
         block.body.q.register_forward_hook(keep)
-    next_token_loss(model, models.tokens(), None).backward()
+    loss_of(model, models.tokens()).backward()
     assert len(queries) == 2
     for query in queries:
         torch.testing.assert_close(query.grad[:, 0], torch.zeros_like(query.grad[:, 0]), rtol=0, atol=1e-7)
@@ -107,7 +113,9 @@ def test_sandwich_qk_feeds_the_raw_stream_and_normalises_queries_and_keys_over_t
         torch.testing.assert_close(
             vectors.transpose(1, 2).flatten(2).square().mean(-1), torch.ones(2, 6), rtol=1e-4, atol=0
         )
-    torch.testing.assert_close(block.body.values(x), block.body.v(x).unflatten(-1, (4, 4)).transpose(1, 2))
+    torch.testing.assert_close(
+        block.body.values(x, model.context(x)), block.body.v(x).unflatten(-1, (4, 4)).transpose(1, 2)
+    )
     output = block(x, model.context(x)) - x
     torch.testing.assert_close(output.square().mean(-1), torch.ones(2, 6), rtol=1e-3, atol=0)
 
@@ -130,7 +138,7 @@ def test_rms_norm_is_computed_in_float32():
 
 
 def test_rotation_depends_on_distance_alone():
-    cos, sin = rotary_tables(20, 8, 10_000.0, torch.device("cpu"))
+    cos, sin = rotary_tables(20, Attention(heads=1, head_dim=8), torch.device("cpu"))
     q, k = torch.randn(8), torch.randn(8)
     scores = [rotate(q, cos[t], sin[t]) @ rotate(k, cos[t - 3], sin[t - 3]) for t in (3, 9, 19)]
     torch.testing.assert_close(scores[0], scores[1], rtol=1e-4, atol=1e-5)
@@ -146,7 +154,7 @@ def test_the_map_that_measures_see_is_the_one_the_model_uses(name):
     maps = attention.probabilities(x, context)
     torch.testing.assert_close(maps.sum(-1), torch.ones(2, 4, 9))
     assert maps.triu(1).abs().max() == 0
-    values = attention.values(x).repeat_interleave(attention.heads // attention.kv_heads, dim=1)
+    values = attention.values(x, context).repeat_interleave(attention.heads // attention.kv_heads, dim=1)
     expected = attention.o((maps @ values).transpose(1, 2).flatten(2))
     torch.testing.assert_close(attention(x, context), expected, rtol=1e-4, atol=1e-5)
 
@@ -177,11 +185,11 @@ def test_the_loss_window_equals_slicing_logits_and_labels():
     rows = models.tokens(length=13)
     logits = model(rows[:, :-1])
     expected = F.cross_entropy(logits[:, 4:9].flatten(0, 1), rows[:, 5:10].flatten())
-    torch.testing.assert_close(next_token_loss(model, rows, (4, 9)), expected)
+    torch.testing.assert_close(loss_of(model, rows, (4, 9)), expected)
     # Earlier tokens stay visible: changing one changes the windowed loss.
     changed = rows.clone()
     changed[:, 1] = (changed[:, 1] + 1) % models.VOCABULARY
-    assert next_token_loss(model, changed, (4, 9)) != expected
+    assert loss_of(model, changed, (4, 9)) != expected
 
 
 def test_variants_of_a_seed_share_the_initial_values_of_shared_parameters():
@@ -216,3 +224,61 @@ def test_attention_scale_and_causality_match_scaled_dot_product_attention_for_on
     x = torch.randn(1, 1, 16)
     attention = model.blocks[0].body
     torch.testing.assert_close(attention(x, model.context(x)), attention.o(attention.v(x)))
+
+
+@pytest.mark.parametrize("name", models.VARIANTS)
+def test_initial_values_need_no_model(name):
+    """A sharded model starts from the same weights: what modules set themselves is what ``initial_value`` says."""
+    settings = models.model_settings(**models.VARIANTS[name])
+    fresh = models.Decoder(settings, vocabulary=models.VOCABULARY, positions=models.POSITIONS)
+    for parameter_name, parameter in fresh.named_parameters():
+        value = initial_value(settings, 0, parameter_name, parameter.shape)
+        if parameter.dim() < 2 and not parameter_name.endswith("bias"):
+            torch.testing.assert_close(value, parameter.detach(), msg=parameter_name)
+        elif parameter.dim() < 2:
+            assert not value.any()
+        else:
+            assert value.any()
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 7, 1000])
+def test_the_chunked_loss_has_the_plain_losss_value_and_gradient(chunk):
+    plain, chunked = models.decoder(), models.decoder()
+    rows = models.tokens(length=15)
+    expected, found = loss_of(plain, rows, (2, 13)), loss_of(chunked, rows, (2, 13), chunk)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+    expected.backward()
+    found.backward()
+    for (name, one), other in zip(plain.named_parameters(), chunked.parameters(), strict=True):
+        torch.testing.assert_close(other.grad, one.grad, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_the_chunked_loss_never_holds_more_than_one_chunk_of_logits():
+    """Every tensor that autograd keeps or any operation makes has at most chunk x vocabulary elements of logits."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Largest(TorchDispatchMode):
+        size = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            for tensor in out if isinstance(out, tuple | list) else (out,):
+                if isinstance(tensor, torch.Tensor) and tensor.shape[-1:] == (models.VOCABULARY,):
+                    self.size = max(self.size, tensor.numel())
+            return out
+
+    model, rows = models.decoder(), models.tokens(batch=4, length=25)
+    sizes = []
+    for chunk in (None, 20):  # more than d_model, whose product with V is the gradient of the head
+        with Largest() as largest:
+            loss_of(model, rows, None, chunk).backward()
+        sizes.append(largest.size)
+    assert sizes == [4 * 24 * models.VOCABULARY, 20 * models.VOCABULARY]
+
+
+def test_tied_embeddings_are_one_parameter():
+    model = models.decoder(tied_embeddings=True)
+    assert "head.weight" not in dict(model.named_parameters())
+    h = model.norm(model.embedding(models.tokens()))
+    model.blocks = torch.nn.ModuleList()
+    torch.testing.assert_close(model(models.tokens()), h @ model.embedding.weight.T)

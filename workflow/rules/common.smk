@@ -22,10 +22,15 @@ def folder(files):
 def unused_parts(run):
     """The swappable modules of the decoder that this run's model does not have."""
     unused = set()
-    if run.model.gate.kind == "none":
+    model, attention = run.model, run.model.attention
+    if model.gate.kind == "none":
         unused.add("spikesink.model.gates")
-    if run.model.value.kind == "plain":
-        unused.add("spikesink.model.values")
+    if model.value.kind == model.key.kind == "plain":
+        unused.add("spikesink.model.valves")
+    if attention.softmax != "softpick":
+        unused.add("spikesink.model.softpick")
+    if attention.softmax not in ("softmax1", "sink_logit") and attention.extra_key == "none":
+        unused.add("spikesink.model.extra_key")
     return frozenset(unused)
 
 

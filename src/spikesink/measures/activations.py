@@ -23,7 +23,7 @@ def activations(model: Decoder, tokens: Tensor, *, batch_size: int) -> list[dict
     spike of the model is the largest maximum (the paper leaves the reduction over sequences open); norm_token0 and
     norm_early are mean L2 norms of token 0 and of tokens 1..15 (2603.17771).
     """
-    device = model.head.weight.device
+    device = model.device
     parts: dict[int, list[dict[str, Tensor]]] = {}
     kinds: dict[int, str] = {}
     for batch in tokens.split(batch_size):

@@ -20,7 +20,7 @@ def attention_sinks(model: Decoder, tokens: Tensor, *, epsilon: float, batch_siz
     alone (Gu et al. divide by T - k + 1, which for the first key is T too). mass_0 is the mean alpha_0, mass_max the
     mean of the largest alpha_k with k <= T / 2, sink_position the key that was largest most often (0-based).
     """
-    device = model.head.weight.device
+    device = model.device
     sequences, length = tokens.shape
     received: dict[int, list[Tensor]] = {}
     for batch in tokens.split(batch_size):

@@ -15,7 +15,7 @@ def perplexity(model: Decoder, rows: Tensor, batch_size: int) -> list[dict]:
     log-likelihood). The perplexity is exp(sum nll_nats / sum tokens); keeping positions apart also gives it for a loss
     window alone.
     """
-    device = model.head.weight.device
+    device = model.device
     total = torch.zeros(rows.shape[1] - 1, dtype=torch.float64)
     for batch in rows.split(batch_size):
         batch = batch.to(device)

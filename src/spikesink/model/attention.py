@@ -5,74 +5,116 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikesink.model.context import Context
+from spikesink.model.extra_key import ExtraKey
 from spikesink.model.gates import AttentionGate
 from spikesink.model.norms import RMSNorm
 from spikesink.model.rotary import rotate
-from spikesink.model.values import VScale
+from spikesink.model.softpick import softpick
+from spikesink.model.valves import VScale
 from spikesink.settings import Model
 
 
 class CausalAttention(nn.Module):
     """softmax(q k^T / sqrt(H)) v, gated, then projected back; grouped-query when there are fewer key-value heads.
 
-    With ``norm.kind: sandwich_qk`` queries and keys pass an RMSNorm over their whole width (all heads together) before
-    the rotation. ``positions`` is the longest sequence a positional gate can hold.
+    Queries and keys may pass an RMSNorm before the rotation: over their whole width, all heads together, with
+    ``norm.kind: sandwich_qk``, or head by head with ``attention.qk_norm``. ``layer`` counts from 0, for valves that
+    only some layers have; ``positions`` is the longest sequence a positional gate can hold.
     """
 
-    def __init__(self, settings: Model, positions: int) -> None:
+    def __init__(self, settings: Model, layer: int, positions: int) -> None:
         super().__init__()
-        shape = settings.attention
+        shape, norm = settings.attention, settings.norm
         self.heads, self.kv_heads, self.head_dim = shape.heads, shape.key_value_heads, shape.head_dim
         query_width, key_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        self.q = nn.Linear(settings.d_model, query_width, bias=False)
-        self.k = nn.Linear(settings.d_model, key_width, bias=False)
-        self.v = nn.Linear(settings.d_model, key_width, bias=False)
+        self.q = nn.Linear(settings.d_model, query_width, bias=shape.qkv_bias)
+        self.k = nn.Linear(settings.d_model, key_width, bias=shape.qkv_bias)
+        self.v = nn.Linear(settings.d_model, key_width, bias=shape.qkv_bias)
         self.o = nn.Linear(query_width, settings.d_model, bias=False)
+
+        self.norm_whole_width = norm.kind == "sandwich_qk"
         self.q_norm: nn.Module = nn.Identity()
         self.k_norm: nn.Module = nn.Identity()
-        if settings.norm.kind == "sandwich_qk":
-            self.q_norm = RMSNorm(query_width, settings.norm.eps)
-            self.k_norm = RMSNorm(key_width, settings.norm.eps)
+        if self.norm_whole_width or shape.qk_norm:
+            self.q_norm = RMSNorm(query_width if self.norm_whole_width else self.head_dim, norm.eps)
+            self.k_norm = RMSNorm(key_width if self.norm_whole_width else self.head_dim, norm.eps)
+
+        std = settings.initialisation
+        self.key_map: nn.Module = nn.Identity()
         self.value_map: nn.Module = nn.Identity()
-        if settings.value.kind != "plain":
-            self.value_map = VScale(
-                settings.value, d_model=settings.d_model, head_dim=self.head_dim, heads=self.kv_heads
-            )
+        size = {"d_model": settings.d_model, "head_dim": self.head_dim, "heads": self.kv_heads}
+        if settings.key.kind_in(layer) != "plain":
+            self.key_map = VScale(settings.key, **size, std=std.query_key_std or std.linear_std)
+        if settings.value.kind_in(layer) != "plain":
+            self.value_map = VScale(settings.value, **size, std=std.linear_std)
+
+        self.softpick = shape.softmax == "softpick"
+        self.extra_key: ExtraKey | None = None
+        if shape.softmax in ("softmax1", "sink_logit") or shape.extra_key != "none":
+            self.extra_key = ExtraKey(shape)
         self.gate: AttentionGate | None = None
-        if settings.gate.kind != "none":
-            self.gate = AttentionGate(
-                settings.gate,
-                d_model=settings.d_model,
-                heads=self.heads,
-                head_dim=self.head_dim,
-                positions=positions,
-            )
+        self.value_gate: AttentionGate | None = None
+        size = {"d_model": settings.d_model, "head_dim": self.head_dim, "positions": positions}
+        if settings.gate.kind != "none" and settings.gate.at == "output":
+            self.gate = AttentionGate(settings.gate, **size, heads=self.heads)
+        if settings.gate.kind != "none" and settings.gate.at == "value":
+            self.value_gate = AttentionGate(settings.gate, **size, heads=self.kv_heads)
 
     def queries_keys(self, x_BTD: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         """Rotated queries [B, N, T, H] and keys [B, K, T, H]."""
-        q = self.q_norm(self.q(x_BTD)).unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
-        k = self.k_norm(self.k(x_BTD)).unflatten(-1, (self.kv_heads, self.head_dim)).transpose(1, 2)
-        return rotate(q, context.cos_TH, context.sin_TH), rotate(k, context.cos_TH, context.sin_TH)
+        q = self.normalised(self.q(x_BTD), self.q_norm, self.heads).transpose(1, 2)
+        k = self.normalised(self.k(x_BTD), self.k_norm, self.kv_heads).transpose(1, 2)
+        return rotate(q, context.cos_TH, context.sin_TH), rotate(self.key_map(k), context.cos_TH, context.sin_TH)
 
-    def values(self, x_BTD: Tensor) -> Tensor:
-        """Value vectors [B, K, T, H] as attention mixes them."""
-        v = self.v(x_BTD).unflatten(-1, (self.kv_heads, self.head_dim)).transpose(1, 2)
-        return self.value_map(v)
+    def normalised(self, x: Tensor, norm: nn.Module, heads: int) -> Tensor:
+        """[B, T, heads, H], normed over the whole width or head by head."""
+        split = (heads, self.head_dim)
+        return norm(x).unflatten(-1, split) if self.norm_whole_width else norm(x.unflatten(-1, split))
+
+    def values(self, x_BTD: Tensor, context: Context) -> Tensor:
+        """Value vectors [B, K, T, H] as attention mixes them: contracted, then gated."""
+        v_BTKH = self.v(x_BTD).unflatten(-1, (self.kv_heads, self.head_dim))
+        v_BTKH = self.value_map(v_BTKH.transpose(1, 2)).transpose(1, 2)
+        if self.value_gate is not None:
+            v_BTKH = self.value_gate(v_BTKH, x_BTD, context.embedding_BTD)
+        return v_BTKH.transpose(1, 2)
 
     def forward(self, x_BTD: Tensor, context: Context) -> Tensor:
         q, k = self.queries_keys(x_BTD, context)
-        y = F.scaled_dot_product_attention(
-            q, k, self.values(x_BTD), is_causal=True, enable_gqa=self.heads != self.kv_heads
-        )
+        v = self.values(x_BTD, context)
+        if self.softpick:
+            y = self.weights(q, k) @ self.per_query_head(v)
+        elif self.extra_key is not None:
+            y = self.attend(*self.extra_key.extended(q, k, v))[:, :, 1:, : self.head_dim]
+        else:
+            y = self.attend(q, k, v)
         y_BTNH = y.transpose(1, 2)
         if self.gate is not None:
             y_BTNH = self.gate(y_BTNH, x_BTD, context.embedding_BTD)
         return self.o(y_BTNH.flatten(2))
 
-    def probabilities(self, x_BTD: Tensor, context: Context) -> Tensor:
-        """The attention map [B, N, T, T] (query, key) in float32, as a measure sees it."""
-        q, k = (tensor.float() for tensor in self.queries_keys(x_BTD, context))
-        k = k.repeat_interleave(self.heads // self.kv_heads, dim=1)
-        scores = q @ k.transpose(-1, -2) * self.head_dim**-0.5
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(
+            q, k, v, is_causal=True, scale=self.head_dim**-0.5, enable_gqa=self.heads != self.kv_heads
+        )
+
+    def weights(self, q: Tensor, k: Tensor) -> Tensor:
+        """The causal attention map [B, N, T, T] (query, key), formed whole."""
+        scores = q @ self.per_query_head(k).transpose(-1, -2) * self.head_dim**-0.5
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-        return scores.masked_fill(future, float("-inf")).softmax(dim=-1)
+        scores = scores.masked_fill(future, float("-inf"))
+        return softpick(scores) if self.softpick else scores.softmax(dim=-1)
+
+    def per_query_head(self, k_BKTH: Tensor) -> Tensor:
+        return k_BKTH if self.heads == self.kv_heads else k_BKTH.repeat_interleave(self.heads // self.kv_heads, dim=1)
+
+    def probabilities(self, x_BTD: Tensor, context: Context) -> Tensor:
+        """The attention map [B, N, T, T] (query, key) in float32, as a measure sees it.
+
+        Rows sum to less than 1 where weight rests on an extra key, which is not part of the map.
+        """
+        q, k = (tensor.float() for tensor in self.queries_keys(x_BTD, context))
+        if self.extra_key is None:
+            return self.weights(q, k)
+        q, k, _ = self.extra_key.extended(q, k, torch.zeros_like(k))
+        return self.weights(q, k)[:, :, 1:, 1:]

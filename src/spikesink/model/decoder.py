@@ -1,16 +1,16 @@
-"""The decoder: embedding, 2 x layers residual blocks, final norm, untied head."""
-
-import hashlib
+"""The decoder: embedding, 2 x layers residual blocks, final norm, output head."""
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.feed_forward import build_feed_forward
+from spikesink.model.loss import next_token_loss
 from spikesink.model.norms import DynamicTanh, RMSNorm
 from spikesink.model.rotary import rotary_tables
-from spikesink.settings import Initialisation, Model
+from spikesink.settings import Model
 
 
 class Block(nn.Module):
@@ -45,53 +45,51 @@ class Decoder(nn.Module):
         self.settings = settings
         self.embedding = nn.Embedding(vocabulary, settings.d_model)
         self.blocks = nn.ModuleList()
-        for _ in range(settings.layers):
-            self.blocks.append(Block(settings, CausalAttention(settings, positions), settings.norm.dyt_alpha_attention))
+        for layer in range(settings.layers):
+            attention = CausalAttention(settings, layer, positions)
             second = (
-                CausalAttention(settings, positions)
+                CausalAttention(settings, layer, positions)
                 if settings.feed_forward.kind == "attention"
                 else build_feed_forward(settings.feed_forward, settings.d_model)
             )
+            self.blocks.append(Block(settings, attention, settings.norm.dyt_alpha_attention))
             self.blocks.append(Block(settings, second, settings.norm.dyt_alpha_feed_forward))
         self.norm = RMSNorm(settings.d_model, settings.norm.eps)
-        self.head = nn.Linear(settings.d_model, vocabulary, bias=False)
+        if not settings.tied_embeddings:
+            self.head = nn.Linear(settings.d_model, vocabulary, bias=False)
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The output head's matrix [V, D], the embedding's where they are tied."""
+        return self.embedding.weight if self.settings.tied_embeddings else self.head.weight
+
+    @property
+    def device(self) -> torch.device:
+        return self.embedding.weight.device
 
     def context(self, embedding_BTD: Tensor) -> Context:
         """What the blocks share in a forward pass over this embedding."""
-        shape = self.settings.attention
-        tables = rotary_tables(embedding_BTD.shape[1], shape.head_dim, shape.rope_theta, embedding_BTD.device)
+        tables = rotary_tables(embedding_BTD.shape[1], self.settings.attention, embedding_BTD.device)
         return Context(embedding_BTD, *tables)
 
-    def forward(self, tokens_BT: Tensor, window: tuple[int, int] | None = None) -> Tensor:
-        """Logits [B, T, V], or [B, last - first, V] when only the positions ``window`` = [first, last) are wanted."""
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        window: tuple[int, int] | None = None,
+        targets: Tensor | None = None,
+        loss_chunk: int | None = None,
+    ) -> Tensor:
+        """Logits [B, T, V], or [B, last - first, V] when only the positions ``window`` = [first, last) are wanted.
+
+        With targets, as many as logits, the mean cross-entropy in nats instead, ``loss_chunk`` positions at a time.
+        """
         h = self.embedding(tokens_BT)
         context = self.context(h)
         for block in self.blocks:
             h = block(h, context)
         if window is not None:
             h = h[:, window[0] : window[1]]
-        return self.head(self.norm(h))
-
-
-@torch.no_grad()
-def initialise(model: Decoder, seed: int) -> None:
-    """Draw initial weights, every parameter from a stream of its own named by seed and parameter.
-
-    Two variants of one seed therefore start from the same values wherever they share a parameter, and a difference
-    between them is paired. Gains start at 1 and V-scale's theta at 0, as their modules set them.
-    """
-    settings: Initialisation = model.settings.initialisation
-    for name, parameter in model.named_parameters():
-        if name == "embedding.weight":
-            std = settings.embedding_std
-        elif name == "head.weight":
-            std = settings.head_std or model.settings.d_model**-0.5
-        elif name.endswith((".body.q.weight", ".body.k.weight")):
-            std = settings.query_key_std or settings.linear_std
-        elif parameter.dim() >= 2:
-            std = settings.linear_std
-        else:
-            continue
-        digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-        parameter.copy_(torch.empty(parameter.shape).normal_(0, std, generator=generator))
+        h = self.norm(h)
+        if targets is None:
+            return F.linear(h, self.head_weight)
+        return next_token_loss(h, self.head_weight, targets, loss_chunk)

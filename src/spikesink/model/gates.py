@@ -1,4 +1,4 @@
-"""Sigmoid gates on the attention output before the output projection (2603.05498 Table 7)."""
+"""Sigmoid gates in the attention branch (2603.05498 Table 7; 2505.06708; 2510.09017)."""
 
 import torch
 from torch import Tensor, nn
@@ -7,18 +7,21 @@ from spikesink.settings import Gate
 
 
 class AttentionGate(nn.Module):
-    """y -> y * sigmoid(g), without bias, so that a gate starts near one half.
+    """y -> y * sigmoid(g), without bias, so that a gate starts near one half; y is the attention output or the values.
 
-    g is a projection of the layer's normalised input (conditional) or of the raw input embedding (token_embedding), a
-    learned constant (unconditional) or a learned table over positions (positional); one value per channel of every
-    head, per head, or a single one.
+    g is a projection of the layer's normalised input (conditional), of the raw input embedding (token_embedding) or of
+    y itself (value_state, one projection for all heads), a learned constant (unconditional) or a learned table over
+    positions (positional); one value per channel of every head, per head, or a single one.
     """
 
     def __init__(self, settings: Gate, *, d_model: int, heads: int, head_dim: int, positions: int) -> None:
         super().__init__()
         self.kind = settings.kind
         self.shape = {"channel": (heads, head_dim), "head": (heads, 1), "single": (1, 1)}[settings.per]
-        if self.kind in ("conditional", "token_embedding"):
+        if self.kind == "value_state":
+            self.whole = settings.per == "single"
+            self.projection = nn.Linear(heads * head_dim if self.whole else head_dim, self.shape[1], bias=False)
+        elif self.kind in ("conditional", "token_embedding"):
             self.projection = nn.Linear(d_model, self.shape[0] * self.shape[1], bias=False)
         elif self.kind == "positional":
             self.table = nn.Parameter(torch.empty(positions, *self.shape))
@@ -30,6 +33,8 @@ class AttentionGate(nn.Module):
             g = self.projection(x_BTD).unflatten(-1, self.shape)
         elif self.kind == "token_embedding":
             g = self.projection(embedding_BTD).unflatten(-1, self.shape)
+        elif self.kind == "value_state":
+            g = self.projection(y_BTNH.flatten(2)).unsqueeze(-1) if self.whole else self.projection(y_BTNH)
         elif self.kind == "positional":
             if y_BTNH.shape[1] > self.table.shape[0]:
                 raise ValueError(

@@ -1,15 +1,33 @@
 """Rotary position embeddings in the rotate-half layout of Llama."""
 
+import math
+
 import torch
 from torch import Tensor
 
+from spikesink.settings import Attention, RopeScaling
 
-def rotary_tables(positions: int, head_dim: int, theta: float, device: torch.device) -> tuple[Tensor, Tensor]:
+
+def rotary_tables(positions: int, shape: Attention, device: torch.device) -> tuple[Tensor, Tensor]:
     """Cosine and sine tables, each [positions, head_dim], float32."""
-    exponents = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim
-    angles = torch.outer(torch.arange(positions, device=device, dtype=torch.float32), theta**-exponents)
+    exponents = torch.arange(0, shape.head_dim, 2, device=device, dtype=torch.float32) / shape.head_dim
+    frequencies = 1.0 / shape.rope_theta**exponents
+    if shape.rope_scaling is not None:
+        frequencies = stretched(frequencies, shape.rope_scaling)
+    angles = torch.outer(torch.arange(positions, device=device, dtype=torch.float32), frequencies)
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
+
+
+def stretched(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
+    """Llama 3's scaling: fast frequencies stay, slow ones are divided by ``factor``, those between are interpolated.
+
+    A frequency's place is its number of turns over the original context.
+    """
+    turns = scaling.original_positions * frequencies / (2 * math.pi)
+    span = scaling.high_frequency_factor - scaling.low_frequency_factor
+    kept = ((turns - scaling.low_frequency_factor) / span).clamp(0, 1)
+    return kept * frequencies + (1 - kept) * frequencies / scaling.factor
 
 
 def rotate(x_BNTH: Tensor, cos_TH: Tensor, sin_TH: Tensor) -> Tensor:

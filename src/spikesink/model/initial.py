@@ -1,0 +1,49 @@
+"""Initial weights, every parameter from a stream of its own named by seed and parameter.
+
+Two variants of one seed therefore start from the same values wherever they share a parameter, and a difference between
+them is paired. A value depends on nothing but settings, seed, name and shape, so a model that is sharded over many
+devices starts from the same values without ever existing whole.
+"""
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from spikesink.model.decoder import Decoder
+from spikesink.settings import Model
+
+
+def initial_value(settings: Model, seed: int, name: str, shape: torch.Size) -> Tensor:
+    """The float32 value that the parameter ``name`` of a decoder starts from, on the CPU.
+
+    Matrices and tables are normal around 0; norm gains and DynamicTanh's weights 1, its slopes as set; everything else
+    with one dimension, V-scale's theta, biases and extra keys, 0.
+    """
+    if len(shape) >= 2:
+        digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+        return torch.empty(shape).normal_(0, standard_deviation(settings, name), generator=generator)
+    if name.endswith("norm.alpha"):
+        is_attention = int(name.split(".")[1]) % 2 == 0
+        norm = settings.norm
+        return torch.full(shape, norm.dyt_alpha_attention if is_attention else norm.dyt_alpha_feed_forward)
+    return torch.ones(shape) if name.endswith("norm.weight") else torch.zeros(shape)
+
+
+def standard_deviation(settings: Model, name: str) -> float:
+    initialisation = settings.initialisation
+    if name == "embedding.weight":
+        return initialisation.embedding_std
+    if name == "head.weight":
+        return initialisation.head_std or settings.d_model**-0.5
+    if name.endswith((".body.q.weight", ".body.k.weight")):
+        return initialisation.query_key_std or initialisation.linear_std
+    return initialisation.linear_std
+
+
+@torch.no_grad()
+def initialise(model: Decoder, seed: int) -> None:
+    """Set every parameter of a decoder to its initial value."""
+    for name, parameter in model.named_parameters():
+        parameter.copy_(initial_value(model.settings, seed, name, parameter.shape))

@@ -1,0 +1,26 @@
+"""Cross-entropy of next tokens, whole or without ever forming all logits."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+
+def summed(h_PD: Tensor, head_VD: Tensor, targets_P: Tensor) -> Tensor:
+    return F.cross_entropy(F.linear(h_PD, head_VD).float(), targets_P, reduction="sum")
+
+
+def next_token_loss(h_BTD: Tensor, head_VD: Tensor, targets_BT: Tensor, chunk: int | None = None) -> Tensor:
+    """Mean cross-entropy in nats, float32, of the head's logits against the targets.
+
+    With ``chunk`` the logits of only so many positions exist at a time, forward and backward: each chunk keeps its
+    hidden states and computes its logits again for the gradient. The gradient is the same up to rounding.
+    """
+    h, targets = h_BTD.flatten(0, 1), targets_BT.flatten()
+    if chunk is None:
+        total = summed(h, head_VD, targets)
+    else:
+        total = torch.zeros((), device=h.device)
+        for h_PD, targets_P in zip(h.split(chunk), targets.split(chunk), strict=True):
+            total = total + checkpoint(summed, h_PD, head_VD, targets_P, use_reentrant=False)
+    return total / targets.numel()
