@@ -84,6 +84,8 @@ class Tokenizer:
     characters: the 67 symbols of the synthetic corpus."""
     vocabulary: int
     """Number of token ids, the model's vocabulary. A tokenizer that needs more is refused."""
+    documents: int | None = None
+    """Learn from only the first so many training documents (kind: trained); null: from all."""
     name: str | None = None
     """Hub id (kind: hub) or path of a tokenizer.json (kind: file)."""
     revision: str | None = None
@@ -95,7 +97,7 @@ class Tokenizer:
     """Whether the stream has an EOS token after every document."""
 
     def __post_init__(self) -> None:
-        _positive(self, "vocabulary")
+        _positive(self, "vocabulary", "documents")
         if self.kind == "trained" and self.vocabulary < 258:
             raise ValueError(f"vocabulary = {self.vocabulary} is too small: 256 bytes and two boundary tokens need 258")
         if self.kind in ("hub", "file") and not self.name:

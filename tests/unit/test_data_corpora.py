@@ -121,6 +121,22 @@ def test_bad_content_is_named(tmp_path, name, content, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_range_in_braces_stands_for_as_many_files(tmp_path):
+    for number in range(8, 12):
+        (tmp_path / f"part-{number:02}.txt").write_text(f"text {number}")
+    corpus = files(tmp_path / "part-{08..11}.txt")
+    assert texts(corpus) == [f"text {number}" for number in range(8, 12)]
+    assert [Path(file["name"]).name for file in corpora.describe(corpus)["files"]] == [
+        f"part-{number:02}.txt" for number in range(8, 12)
+    ]
+    (tmp_path / "part-09.txt").unlink()
+    with pytest.raises(CorpusError, match=r"part-09.txt does not exist"):
+        texts(corpus)
+    assert corpora.file_names(files("a{0..1}/b{2..3}")) == ["a0/b2", "a0/b3", "a1/b2", "a1/b3"]
+    with pytest.raises(CorpusError, match=r"\{3..1\} of b\{3..1\} runs backwards"):
+        corpora.file_names(files("b{3..1}"))
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CorpusError, match=r"absent\.txt does not exist"):
         corpora.documents(files(tmp_path / "absent.txt"))

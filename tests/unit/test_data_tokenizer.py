@@ -71,7 +71,7 @@ def test_characters_have_the_ids_of_the_synthetic_corpus(tmp_path):
 
 def test_a_given_tokenizer_keeps_its_boundaries(tmp_path):
     source = existing(tmp_path / "given.json", **{"a": 0, "<|begin_of_text|>": 1, "<|end_of_text|>": 2})
-    settings = Tokenizer(kind="file", name=str(source), vocabulary=10, bos="document", eos=True)
+    settings = Tokenizer(kind="file", name=str(source), vocabulary=3, bos="document", eos=True)
     loaded = tokenizer.build(settings, [], tmp_path / "tokenizer.json")
     assert (loaded.bos_id, loaded.eos_id, loaded.size) == (1, 2, 3)
 
@@ -91,6 +91,24 @@ def test_a_missing_eos_is_refused(tmp_path):
     with pytest.raises(TokenizerError, match=r"eos = true: .*; set eos: false"):
         settings = Tokenizer(kind="file", name=str(source), vocabulary=10, bos="none", eos=True)
         tokenizer.build(settings, [], tmp_path / "tokenizer.json")
+
+
+def test_a_tokenizer_much_smaller_than_the_vocabulary_is_refused(tmp_path):
+    """Most of the model's embedding would never be trained: a mistyped vocabulary, or too little text to learn it."""
+    settings = Tokenizer(kind="trained", vocabulary=5000, bos="sequence")
+    with pytest.raises(TokenizerError, match=r"vocabulary = 5000 is too large: the tokenizer has only \d+ ids"):
+        tokenizer.build(settings, ["a few words are not enough for five thousand merges"], tmp_path / "tokenizer.json")
+
+
+def test_a_trained_tokenizer_learns_from_as_many_documents_as_it_is_told(tmp_path):
+    def read(limit, name):
+        seen = []
+        texts = (seen.append(text) or text for text in ["abab " * 50, "cdcd " * 50, "efef " * 50])
+        tokenizer.build(Tokenizer(kind="trained", vocabulary=260, bos="none", documents=limit), texts, tmp_path / name)
+        return len(seen)
+
+    assert read(2, "two.json") == 2
+    assert read(None, "all.json") == 3
 
 
 def test_a_tokenizer_larger_than_the_vocabulary_is_refused(tmp_path):

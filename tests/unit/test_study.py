@@ -17,7 +17,11 @@ from spikesink.study import ConfigError, canonical, load, merge, read_yaml, reso
 
 ROOT = Path(__file__).parents[2]
 BASE = read_yaml(ROOT / "config.yaml")
-OVERLAYS = sorted((ROOT / "workflow").glob("scales/*.yaml")) + sorted((ROOT / "workflow").glob("corpora/*.yaml"))
+OVERLAYS = [
+    path
+    for folder in ("scales", "corpora", "ablations")
+    for path in sorted((ROOT / "workflow").glob(f"{folder}/*.yaml"))
+]
 
 
 def runs(overlay: dict) -> dict:
@@ -162,7 +166,7 @@ def test_every_key_of_the_default_config_has_a_comment():
     keys = set(re.findall(r"^\s*(\w+):", "\n".join(lines), re.M))
     schema = config_schema()
     named = set(schema["properties"])
-    for definition in ("Corpus", "Tokenizer", "Model", "Attention", "FeedForward", "Norm", "Gate", "Value", "Training"):
+    for definition in ("Corpus", "Tokenizer", "Model", "Attention", "FeedForward", "Norm", "Gate", "Valve", "Training"):
         named |= set(schema["$defs"][definition]["properties"])
     assert named - keys == set()
 
@@ -192,6 +196,10 @@ def test_the_7b_overlay_is_the_papers_recipe_with_all_its_rows():
         optimiser=Optimiser(lr=3e-4),
         schedule=Schedule(warmup_steps=2000),
         compile=True,
+        strategy="fsdp",
+        micro_batch_size=4,
+        activation_checkpointing=True,
+        loss_chunk=4096,
         log_every=10,
         checkpoint_every=1000,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
@@ -17,6 +18,7 @@ from spikesink.data.readers import CorpusError
 from spikesink.settings import Corpus
 
 EMBEDDED = Path(__file__).parent / "embedded" / "english.parquet"
+RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 def documents(corpus: Corpus) -> datasets.IterableDataset:
@@ -62,6 +64,26 @@ def embedded_language() -> synthetic.Language:
     return synthetic.language([row["text"] for row in readers.read([EMBEDDED], "text")])
 
 
+def file_names(corpus: Corpus) -> list[str]:
+    """``corpus.files`` with every range written out: part-{08..10}.gz is part-08.gz, part-09.gz, part-10.gz.
+
+    The width of the first number is that of all. Raises CorpusError for a range that runs backwards.
+    """
+    return [name for pattern in corpus.files for name in _expanded(pattern)]
+
+
+def _expanded(pattern: str) -> list[str]:
+    found = RANGE.search(pattern)
+    if found is None:
+        return [pattern]
+    first, last = found.groups()
+    if int(first) > int(last):
+        raise CorpusError(f"corpus.files: {found[0]} of {pattern} runs backwards: write the smaller number first")
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    numbers = range(int(first), int(last) + 1)
+    return [name for number in numbers for name in _expanded(f"{before}{number:0{len(first)}}{after}")]
+
+
 def local_files(corpus: Corpus, download: bool = False) -> list[Path]:
     """The local files that hold the corpus; with ``download``, hub files are fetched first.
 
@@ -71,16 +93,17 @@ def local_files(corpus: Corpus, download: bool = False) -> list[Path]:
         try:
             return [
                 hub_file(corpus.dataset, name, revision=corpus.revision, kind="dataset", download=download)
-                for name in corpus.files
+                for name in file_names(corpus)
             ]
         except HubError as error:
             raise CorpusError(str(error)) from None
     if corpus.kind != "files":
         return [EMBEDDED]
-    for name in corpus.files:
+    names = file_names(corpus)
+    for name in names:
         if not Path(name).is_file():
             raise CorpusError(f"{name} does not exist: corpus.files takes paths from the folder snakemake runs in")
-    return [Path(name) for name in corpus.files]
+    return [Path(name) for name in names]
 
 
 def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
@@ -92,7 +115,7 @@ def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
     available = synthetic.number_of_documents(corpus) if corpus.kind == "bigram_backcopy" else readers.count(paths)
     if available is not None and corpus.documents is not None:
         available = min(available, corpus.documents)
-    names = corpus.files or tuple(path.name for path in paths)
+    names = file_names(corpus) or [path.name for path in paths]
     return {
         "kind": corpus.kind,
         "dataset": corpus.dataset,
@@ -112,8 +135,8 @@ def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
 def check_unchanged(corpus: Corpus, description: dict[str, Any]) -> None:
     """Raise CorpusError when a file is not, by name and size, the one in the ``description``."""
     found = [path.stat().st_size for path in local_files(corpus)]
-    names = corpus.files or (EMBEDDED.name,)
-    if list(names) != [file["name"] for file in description["files"]]:
+    names = file_names(corpus) or [EMBEDDED.name]
+    if names != [file["name"] for file in description["files"]]:
         raise CorpusError("the corpus description lists other files than the settings: describe the corpus again")
     for name, size, file in zip(names, found, description["files"], strict=True):
         if size != file["bytes"]:

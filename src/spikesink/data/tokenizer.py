@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import tokenizers
@@ -45,13 +46,17 @@ def build(settings: Tokenizer, documents: Iterable[str], path: str | Path) -> Lo
     must have been fetched by :func:`source_file` before. Raises TokenizerError.
     """
     if settings.kind == "trained":
-        tokenizer = _trained(documents, settings.vocabulary)
+        tokenizer = _trained(islice(documents, settings.documents), settings.vocabulary)
     elif settings.kind == "characters":
         tokenizer = _characters(corpora.embedded_language().characters)
     else:
         tokenizer = _read(source_file(settings))
     loaded = _with_boundaries(tokenizer)
     check(loaded, settings)
+    if loaded.size < 0.9 * settings.vocabulary:  # published models pad theirs a little, to round numbers
+        raise TokenizerError(
+            f"vocabulary = {settings.vocabulary} is too large: the tokenizer has only {loaded.size} ids; set it to that"
+        )
     partial = Path(f"{path}.partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     partial.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
