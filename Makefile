@@ -4,6 +4,7 @@ STUDY ?= nano
 PORT ?= 5000
 BIN := $(CURDIR)/.venv/bin
 OVERLAY := $(if $(filter nano,$(STUDY)),,--configfile workflow/scales/$(STUDY).yaml)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt
 export PATH := $(BIN):$(PATH)
 
 .PHONY: study test lint format ui clean
@@ -13,15 +14,15 @@ study: .venv/installed
 	snakemake $(OVERLAY) --quiet --report results/$(STUDY)/report.html
 	spikesink summary $(OVERLAY)
 
-test: .venv/installed lint
+test: .venv/tested lint
 	pytest
 
-lint: .venv/installed
+lint: .venv/tested
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 
-format: .venv/installed
+format: .venv/tested
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile workflow
@@ -35,8 +36,13 @@ ui: .venv/installed
 .venv/installed: pyproject.toml envs/constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]" --constraint envs/constraints.txt
+	$(PIP) --editable .
 	touch .venv/installed
+
+# What only tests need, transformers among it, which would slow the start of every training run.
+.venv/tested: .venv/installed
+	$(PIP) --editable ".[dev]"
+	touch .venv/tested
 
 clean:
 	rm -rf .venv build src/spikesink.egg-info

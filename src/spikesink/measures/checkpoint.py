@@ -19,15 +19,13 @@ def load_run(folder: Path, device: str) -> tuple[Decoder, Training]:
     """Decoder in float32 and evaluation mode, with the training settings it was made with. Raises RunError."""
     try:
         run = json.loads((folder / "run.json").read_text())
+        training, settings = build(Training, run["training"]), build(Model, run["model"])
         weights = load_file(folder / "model.safetensors")
-    except (OSError, ValueError, SafetensorError) as error:
+    except (KeyError, OSError, TypeError, ValueError, SafetensorError) as error:
         raise RunError(
             f"{folder}: run.json or model.safetensors cannot be read ({error}): train this run again"
         ) from error
-    training = build(Training, run["training"])
-    model = Decoder(
-        build(Model, run["model"]), vocabulary=run["tokenizer"]["vocabulary"], positions=training.sequence_length
-    )
+    model = Decoder(settings, vocabulary=run["tokenizer"]["vocabulary"], positions=training.sequence_length)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

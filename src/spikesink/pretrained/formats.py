@@ -1,0 +1,231 @@
+"""config.json of Hugging Face Llama and Qwen checkpoints into our settings, and back.
+
+Written are the keys of transformers 4, which version 5 and other readers understand too; read are those of both.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spikesink.settings import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
+
+CONFIG = "config.json"
+LLAMA, QWEN2, QWEN3 = "LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"
+MODEL_TYPES = {LLAMA: "llama", QWEN2: "qwen2", QWEN3: "qwen3"}
+# Keys that change what a model computes, with the one value that our decoder computes.
+FIXED = {
+    "hidden_act": "silu",
+    "mlp_bias": False,
+    "use_sliding_window": False,
+    "use_mrope": False,
+    "partial_rotary_factor": 1.0,
+    "original_max_position_embeddings": None,
+    "quantization_config": None,
+    "auto_map": None,  # code of its own
+}
+# Llama 3's rope settings by their names in config.json.
+ROPE_SCALING = {
+    "factor": "factor",
+    "low_freq_factor": "low_frequency_factor",
+    "high_freq_factor": "high_frequency_factor",
+    "original_max_position_embeddings": "original_positions",
+}
+# A valve of these kinds leaves the forward pass as it is.
+PLAIN_FORWARD = ("plain", "v_scale_backward_only")
+
+
+class PretrainedError(ValueError):
+    """A checkpoint that cannot be read or written. The message is one line: file, tensor or field, remedy."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a config.json says."""
+
+    architecture: str
+    """Name of the architecture in transformers."""
+    settings: Model
+    """Our settings of the same model."""
+    vocabulary: int
+    """Number of token ids."""
+    positions: int
+    """Longest context that the model was made for, in tokens."""
+    output_bias: bool = False
+    """Whether the checkpoint has a bias after the output projection; ours has none, so only zeros can be read."""
+
+
+def read_config(folder: Path) -> Described:
+    """Read config.json. Raises PretrainedError."""
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text())
+        if not isinstance(config, dict):
+            raise ValueError("it is not a JSON object")
+    except FileNotFoundError:
+        raise PretrainedError(f"{path} is missing: name a folder in the format of the Hugging Face hub") from None
+    except (OSError, ValueError) as error:
+        raise PretrainedError(f"{path} cannot be read ({error}): download it again") from None
+    try:
+        return from_config(config)
+    except ValueError as error:
+        raise PretrainedError(f"{path}: {error}") from None
+
+
+def from_config(config: Mapping[str, Any]) -> Described:
+    """Our settings for a config.json; ValueError names the first field that our decoder cannot follow."""
+    architecture = supported_architecture(config)
+    for name, only in FIXED.items():
+        if config.get(name) not in (None, only):
+            raise unsupported(name, config[name], json.dumps(only))
+    layer_types = config.get("layer_types") or ()
+    for layer_type in layer_types:
+        if layer_type != "full_attention":
+            raise unsupported("layer_types", layer_type, '"full_attention"')
+    attention_bias = architecture != QWEN2 and field(config, "attention_bias", bool, False)
+    heads, width = field(config, "num_attention_heads", int), field(config, "hidden_size", int)
+    theta, scaling = rope(config)
+    # The defaults are those of the architecture in transformers, which leaves some keys out.
+    return Described(
+        architecture=architecture,
+        settings=Model(
+            layers=field(config, "num_hidden_layers", int),
+            d_model=width,
+            attention=Attention(
+                heads=heads,
+                head_dim=field(config, "head_dim", int, None if architecture == QWEN3 else width // heads),
+                kv_heads=field(config, "num_key_value_heads", int, heads if architecture == LLAMA else None),
+                rope_theta=theta,
+                rope_scaling=scaling,
+                qkv_bias=architecture == QWEN2 or attention_bias,
+                qk_norm=architecture == QWEN3,
+            ),
+            feed_forward=FeedForward(width=field(config, "intermediate_size", int)),
+            norm=Norm(eps=field(config, "rms_norm_eps", float)),
+            tied_embeddings=field(config, "tie_word_embeddings", bool, False),
+        ),
+        vocabulary=field(config, "vocab_size", int),
+        positions=field(config, "max_position_embeddings", int),
+        output_bias=attention_bias,
+    )
+
+
+def supported_architecture(config: Mapping[str, Any]) -> str:
+    names = config.get("architectures")
+    if not isinstance(names, list) or len(names) != 1 or names[0] not in MODEL_TYPES:
+        raise ValueError(f"architectures = {json.dumps(names)} is not supported: only {', '.join(MODEL_TYPES)} are")
+    return names[0]
+
+
+def rope(config: Mapping[str, Any]) -> tuple[float, RopeScaling | None]:
+    """Base and scaling, from rope_theta and rope_scaling (transformers 4) or rope_parameters (5)."""
+    key = "rope_scaling" if config.get("rope_scaling") else "rope_parameters"
+    rope = config.get(key) or {}
+    if not isinstance(rope, Mapping):
+        raise ValueError(f"{key} = {json.dumps(rope)} is not an object")
+    kind = rope.get("rope_type") or rope.get("type") or "default"
+    if kind not in ("default", "llama3"):
+        raise unsupported(f"{key}.rope_type", kind, '"default" and "llama3"')
+    known = {"rope_type", "type", "rope_theta", *(ROPE_SCALING if kind == "llama3" else ())}
+    for name, value in rope.items():
+        if name == "partial_rotary_factor" and value in (None, 1.0):
+            continue
+        if name not in known:
+            raise ValueError(f"{key}.{name} is not supported with rope_type {kind!r}: choose a checkpoint without it")
+    theta = field({**config, **rope}, "rope_theta", float, 10_000.0)
+    if kind == "default":
+        return theta, None
+    kinds = {name: int if name == "original_max_position_embeddings" else float for name in ROPE_SCALING}
+    return theta, RopeScaling(**{ours: field(rope, name, kinds[name]) for name, ours in ROPE_SCALING.items()})
+
+
+def field(config: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    """A field of type ``kind``, above 0 if it is a number; without a default it must be there."""
+    value = config.get(name)
+    value = default if value is None else value
+    if value is None:
+        raise ValueError(f"{name} is missing: use the config.json that belongs to the weights")
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ValueError(f"{name} = {json.dumps(value)} is not of type {kind.__name__}")
+    if kind is not bool and not value > 0:
+        raise ValueError(f"{name} = {value} must be greater than 0")
+    return value
+
+
+def unsupported(name: str, value: Any, only: str) -> ValueError:
+    text = json.dumps(value)
+    text = text if len(text) <= 60 else f"{text[:57]}..."
+    return ValueError(f"{name} = {text} is not supported, only {only}: choose a checkpoint without it")
+
+
+def to_config(settings: Model, vocabulary: int, positions: int) -> dict[str, Any]:
+    """config.json of a model with these settings.
+
+    Raises PretrainedError naming every setting that neither Llama nor Qwen3 can hold. Biases on queries, keys and
+    values go into these two with a bias of 0 after the output projection rather than into Qwen2, whose model type makes
+    transformers put Qwen's own splitting of text in the place of the tokenizer's.
+    """
+    shape = settings.attention
+    architecture = QWEN3 if shape.qk_norm else LLAMA
+    config = {
+        "architectures": [architecture],
+        "model_type": MODEL_TYPES[architecture],
+        "vocab_size": vocabulary,
+        "max_position_embeddings": positions,
+        "num_hidden_layers": settings.layers,
+        "hidden_size": settings.d_model,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.key_value_heads,
+        "head_dim": shape.head_dim,
+        "attention_bias": shape.qkv_bias,
+        "rope_theta": float(shape.rope_theta),
+        "rope_scaling": None,
+        "intermediate_size": settings.feed_forward.width,
+        "hidden_act": "silu",
+        "rms_norm_eps": float(settings.norm.eps),
+        "tie_word_embeddings": settings.tied_embeddings,
+        "dtype": "float32",
+    }
+    if shape.rope_scaling is not None:
+        scaling = asdict(shape.rope_scaling)
+        config["rope_scaling"] = {"rope_type": "llama3"} | {name: scaling[ours] for name, ours in ROPE_SCALING.items()}
+    # Compared with what a reader makes of it, so that a setting added later is refused until this file knows it.
+    wanted, held = leaves(computed(settings)), leaves(from_config(config).settings)
+    lost = [f"{name} = {value!r}" for name, value in wanted.items() if held.get(name) != value]
+    if architecture == LLAMA and settings.d_model % shape.heads:
+        lost.append(f"model.attention.heads = {shape.heads}, no divisor of model.d_model = {settings.d_model}")
+    if lost:
+        raise PretrainedError(
+            f"{', '.join(lost)}: the {architecture} format has no place for that, export a variant without it"
+        )
+    return config
+
+
+def computed(settings: Model) -> Model:
+    """The settings with everything at its default that does not change the forward pass."""
+    value, key = (Valve() if valve.kind in PLAIN_FORWARD else valve for valve in (settings.value, settings.key))
+    return replace(
+        settings,
+        attention=replace(settings.attention, kv_heads=settings.attention.key_value_heads),
+        norm=Norm(kind=settings.norm.kind, eps=settings.norm.eps),
+        gate=Gate() if settings.gate.kind == "none" else settings.gate,
+        value=value,
+        key=key,
+        initialisation=Initialisation(),
+    )
+
+
+def leaves(settings: Model) -> dict[str, Any]:
+    """Every single setting by its path from ``model``."""
+
+    def walk(value: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+        for name, item in value.items():
+            if isinstance(item, Mapping):
+                yield from walk(item, f"{path}.{name}")
+            else:
+                yield f"{path}.{name}", item
+
+    return dict(walk(asdict(settings), "model"))

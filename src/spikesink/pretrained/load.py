@@ -1,0 +1,95 @@
+"""A Hugging Face Llama or Qwen checkpoint as our decoder."""
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import torch
+
+from spikesink.model.decoder import Decoder
+from spikesink.pretrained.formats import Described, read_config
+from spikesink.pretrained.names import EMBEDDING, HEAD, hub_name, output_bias
+from spikesink.pretrained.source import local_folder
+from spikesink.pretrained.vocabulary import TOKENIZER, check_vocabulary
+from spikesink.pretrained.weights import Place, check_equal, check_zero, located, opened
+from spikesink.settings import Model
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model from a checkpoint."""
+
+    decoder: Decoder
+    """In evaluation mode."""
+    settings: Model
+    """Its architecture; the fields about training and initial weights say nothing."""
+    vocabulary: int
+    """Number of token ids."""
+    positions: int
+    """Longest context that the model was made for, in tokens."""
+    folder: Path
+    """Where its files are, tokenizer.json among them if the checkpoint has one."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A checkpoint that would load, none of its weights read."""
+
+    folder: Path
+    described: Described
+    decoder: Decoder
+    """On the meta device."""
+    places: dict[str, Place]
+    """Where each tensor is, by the checkpoint's names."""
+
+
+def checked(source: str | Path, revision: str | None = None) -> Checked:
+    """Check everything about a checkpoint that reading it whole would show. Raises PretrainedError."""
+    folder = local_folder(source, revision)
+    described = read_config(folder)
+    settings = described.settings
+    if (folder / TOKENIZER).is_file():
+        check_vocabulary(folder / TOKENIZER, described.vocabulary)
+    with torch.device("meta"):
+        decoder = Decoder(settings, vocabulary=described.vocabulary, positions=described.positions)
+    shapes = {hub_name(name): tuple(tensor.shape) for name, tensor in decoder.state_dict().items()}
+    biases = [output_bias(layer) for layer in range(settings.layers)] if described.output_bias else []
+    shapes |= {name: (settings.d_model,) for name in biases}
+    shapes.setdefault(HEAD, shapes[EMBEDDING])
+    places = located(folder, shapes, frozenset({HEAD} if settings.tied_embeddings else ()))
+    if settings.tied_embeddings and HEAD in places:
+        check_equal(places, HEAD, EMBEDDING)
+    for name in biases:
+        check_zero(places, name)
+    return Checked(folder, described, decoder.eval(), places)
+
+
+def load_pretrained(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> Pretrained:
+    """Load a folder in the hub's format, or a hub id, of a Llama, Qwen2 or Qwen3 checkpoint.
+
+    Of a hub id, pin the commit in ``revision``: without it the newest is used. Memory peaks at about one model in
+    ``dtype``. Raises PretrainedError.
+    """
+    found = checked(source, revision)
+    names = {hub_name(name): name for name in found.decoder.state_dict()}
+    state = {}
+    for path, members in groupby(found.places, lambda name: found.places[name].file):
+        with opened(path) as file:
+            for name in members:
+                if name in names:
+                    # Copied even where nothing is to convert, or the model would live in the file's pages.
+                    state[names[name]] = file.get_tensor(name).to(device, dtype, copy=True)
+    found.decoder.load_state_dict(state, assign=True)
+    return Pretrained(
+        decoder=found.decoder,
+        settings=found.described.settings,
+        vocabulary=found.described.vocabulary,
+        positions=found.described.positions,
+        folder=found.folder,
+    )

@@ -1,0 +1,68 @@
+"""Where a checkpoint comes from: a local folder, or the Hugging Face hub through the local cache."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from spikesink.pretrained.formats import CONFIG, PretrainedError, read_config
+from spikesink.pretrained.weights import INDEX, SINGLE, read_index
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def local_folder(source: str | Path, revision: str | None = None) -> Path:
+    """The folder with the checkpoint's files, fetched if ``source`` is a hub id. Raises PretrainedError."""
+    folder = Path(source)
+    if folder.is_dir():
+        if revision is not None:
+            raise PretrainedError(f"revision = {revision!r} with the local folder {folder}: leave it out")
+        return folder
+    if not HUB_ID.fullmatch(str(source)):
+        raise PretrainedError(f"{source} is neither a folder nor a hub id such as Qwen/Qwen3-0.6B: check the path")
+    from spikesink.data.hub import HubError  # late: a folder needs no huggingface_hub
+
+    try:
+        return fetched(str(source), revision)
+    except HubError as error:
+        raise PretrainedError(str(error)) from None
+
+
+def fetched(repository: str, revision: str | None) -> Path:
+    """Fetch config.json, the safetensors files and the tokenizer, nothing else; HF_HUB_OFFLINE=1 uses the cache alone.
+
+    config.json is checked before the weights are fetched.
+    """
+    from spikesink.data.hub import HubError, hub_file
+
+    commit = revision or newest_commit(repository)
+
+    def fetch(name: str) -> Path:
+        return hub_file(repository, name, revision=commit, kind="model", download=True)
+
+    folder = fetch(CONFIG).parent
+    read_config(folder)
+    try:
+        fetch(SINGLE)
+    except HubError as error:
+        try:
+            fetch(INDEX)
+        except HubError:
+            raise HubError(f"{error} (only weights in safetensors can be read)") from None
+        for shard in sorted(set(read_index(folder).values())):
+            fetch(shard)
+    for name in TOKENIZER_FILES:
+        with suppress(HubError):  # a model without a tokenizer can still be measured on token ids
+            fetch(name)
+    return folder
+
+
+def newest_commit(repository: str) -> str:
+    """The commit that the repository's main branch is at, or was when it was last fetched."""
+    from huggingface_hub import errors, snapshot_download
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=CONFIG)).name
+    except (errors.HFValidationError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise PretrainedError(f"the newest commit of {repository} is not known: {reason}; pin a revision") from None
