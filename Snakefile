@@ -19,6 +19,8 @@ os.environ.update(
 )
 
 from spikesink.code_digest import code_digest
+from spikesink.identity import identity, unused_parts
+from spikesink.plan import costs, write_plan
 from spikesink.study import BASELINE, ConfigError, canonical, merge, read_yaml, resolve
 from spikesink.tracking import default_uri
 
@@ -90,6 +92,7 @@ rule all:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/plan.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/ablations.smk"
 include: "workflow/rules/measure.smk"

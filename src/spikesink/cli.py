@@ -1,19 +1,26 @@
 """The command ``spikesink``: look at a study from its config and its files. Running it is Snakemake's part."""
 
 import argparse
+import gc
 import json
 import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import yaml
+
+from spikesink.plan import assumptions, costs, human, table
+from spikesink.settings import Plan
 from spikesink.study import ConfigError, Run, Study, load
 
 
-def find_run(study: Study, name: str) -> Run:
-    """A run by ``variant`` (its first seed) or ``variant/seed<k>``. Raises ConfigError."""
-    for run in study.runs:
-        if name in (run.variant, f"{run.variant}/seed{run.seed}"):
-            return run
+def find_runs(study: Study, name: str) -> list[Run]:
+    """The run ``variant/seed<k>``, or all runs of ``variant``. Raises ConfigError."""
+    found = [run for run in study.runs if name in (run.variant, f"{run.variant}/seed{run.seed}")]
+    if found:
+        return found
     known = ", ".join(dict.fromkeys(run.variant for run in study.runs))
     raise ConfigError(f"run {name!r} is not in study {study.config.study!r}: variants are {known}")
 
@@ -22,6 +29,27 @@ def print_runs(study: Study) -> None:
     width = max(len(run.variant) for run in study.runs)
     for run in study.runs:
         print(f"{run.ablation:14}  {run.variant:{width}}  seed {run.seed}  {run.folder}")
+
+
+def print_plan(study: Study, plan: Plan, as_json: bool) -> None:
+    planned = costs(study, plan)
+    if as_json:
+        print_json([asdict(cost) for cost in planned])
+    else:
+        print(table(planned))
+
+
+def print_show(study: Study, name: str, as_json: bool) -> None:
+    """The resolved config of the runs of that name: YAML documents, or a JSON list with what the runs will cost."""
+    found = find_runs(study, name)
+    planned = costs(replace(study, runs=tuple(found)))
+    if as_json:
+        print_json([asdict(cost) | {"settings": run.resolved()} for run, cost in zip(found, planned, strict=True)])
+        return
+    for number, (run, cost) in enumerate(zip(found, planned, strict=True)):
+        print("---\n" if number else "", end="")
+        print(f"# {run.folder}: {human(cost.parameters)} parameters, {human(cost.tokens)} tokens")
+        print(yaml.safe_dump(run.resolved(), sort_keys=False), end="")
 
 
 def print_summary(study: Study) -> None:
@@ -37,24 +65,40 @@ def print_summary(study: Study) -> None:
     print(f"figures  {results}/figures/\ntables   {results}/tables/")
 
 
-def main() -> int:
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `spikesink runs | head` ends quietly
+def print_json(rows: Sequence) -> None:
+    print(json.dumps(rows, indent=2))
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="spikesink", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     overlays = argparse.ArgumentParser(add_help=False)
     overlays.add_argument("--configfile", nargs="*", default=[], help="overlays on config.yaml, as for snakemake")
     commands.add_parser("runs", parents=[overlays], help="list the runs of the study")
-    show = commands.add_parser("show", parents=[overlays], help="print a run's resolved config as JSON")
+    plan = commands.add_parser("plan", parents=[overlays], help="what the study will cost, before anything runs")
+    plan.add_argument("--gpu", help="instead of plan.gpu of the config")
+    plan.add_argument("--utilisation", help="instead of plan.utilisation of the config")
+    plan.add_argument("--json", action="store_true", help="a list with one object per run")
+    show = commands.add_parser("show", parents=[overlays], help="print a run's resolved config as YAML")
     show.add_argument("run", help="variant, or variant/seed<k>")
+    show.add_argument("--json", action="store_true", help="a list with one object per run, its cost included")
     commands.add_parser("summary", parents=[overlays], help="print the results of a finished study")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `spikesink runs | head` ends quietly
+    gc.disable()  # a large study is a million small objects that all stay: searching them for garbage only takes time
+    options = arguments()
     try:
         study = load(options.configfile)
         if options.command == "runs":
             print_runs(study)
+        elif options.command == "plan":
+            print_plan(study, assumptions(study.config.plan, options.gpu, options.utilisation), options.json)
         elif options.command == "show":
-            print(json.dumps(find_run(study, options.run).resolved(), indent=2))
+            print_show(study, options.run, options.json)
         else:
             print_summary(study)
     except ConfigError as error:

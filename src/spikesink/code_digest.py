@@ -30,6 +30,11 @@ def code_digest(entry: str, without: frozenset[str] = frozenset()) -> str:
     ``without`` names swappable modules that this use of the entry does not run; they and what only they import are left
     out. Raises FileNotFoundError when ``entry`` is not a module of this package.
     """
+    return digest_of("".join(f"{module} {digest}\n" for module, digest in module_digests(entry, without).items()))
+
+
+def module_digests(entry: str, without: frozenset[str] = frozenset()) -> dict[str, str]:
+    """What ``code_digest`` is made of, module by module, sorted by name."""
     seen: set[str] = set()
     waiting = [entry]
     while waiting:
@@ -38,7 +43,10 @@ def code_digest(entry: str, without: frozenset[str] = frozenset()) -> str:
             continue
         seen.add(module)
         waiting += imports(module)
-    text = "".join(f"{module}\n{meaning(module)}\n" for module in sorted(seen))
+    return {module: digest_of(meaning(module)) for module in sorted(seen)}
+
+
+def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

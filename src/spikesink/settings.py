@@ -7,6 +7,7 @@ Ranges that the types cannot express are checked in ``__post_init__``; the messa
 
 from __future__ import annotations
 
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -18,14 +19,14 @@ SPECIFICATION = {"extra": "forbid", "use_attribute_docstrings": True}
 def _positive(settings: Any, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
-        if value is not None and value <= 0:
-            raise ValueError(f"{name} = {value} must be greater than 0")
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} = {value} must be a number greater than 0")
 
 
 def _not_negative(settings: Any, *names: str) -> None:
     for name in names:
-        if getattr(settings, name) < 0:
-            raise ValueError(f"{name} = {getattr(settings, name)} must be 0 or greater")
+        if not 0 <= getattr(settings, name) < math.inf:
+            raise ValueError(f"{name} = {getattr(settings, name)} must be a number, 0 or greater")
 
 
 @dataclass(frozen=True, kw_only=True)

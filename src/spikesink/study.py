@@ -11,11 +11,13 @@ from typing import Any, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
-from spikesink.settings import Config, Model, Training, Variant
+from spikesink.settings import SPECIFICATION, Config, Model, Training, Variant
 
 BASELINE = "baseline"
-TARGETS = ("all", "figures", "tables")  # targets of the Snakefile, which an ablation must not hide
+# Rules of the workflow, whose names an ablation, which becomes a rule too, must not take.
+TARGETS = ("all", "collect", "corpus", "figures", "plan", "runs", "table", "tables", "tokenizer", "tokens", "track")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 # YAML 1.1 reads 6e-4 as a string; people write learning rates that way.
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
@@ -25,18 +27,35 @@ class ConfigError(ValueError):
     """A config that cannot be run. The message is one line: key, value, remedy."""
 
 
-class UniqueKeys(yaml.SafeLoader):
+# The same parser in C, where PyYAML was built with it, reads a large study in a seventh of the time.
+SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class UniqueKeys(SafeLoader):
     """YAML in which a mapping that names a key twice is an error instead of a silent loss."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                mark = key_node.start_mark
-                raise ConfigError(f"{mark.name}, line {mark.line + 1}: {key!r} stands twice here: rename or remove one")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Plain values straight from the nodes: half the time of PyYAML's way, which allows for cycles."""
+        if isinstance(node, yaml.MappingNode):
+            return self.construct_unique(node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.construct_document(item) for item in node.value]
+        constructor = self.yaml_constructors.get(node.tag, self.yaml_constructors[None])
+        return constructor(self, node)
+
+    def construct_unique(self, node: yaml.MappingNode) -> dict:
+        content = {}
+        for key_node, value_node in node.value:
+            key = self.construct_document(key_node)
+            where = key_node.start_mark
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ConfigError(f"{where.name}, line {where.line + 1}: {key!r} cannot be a key: use a name")
+            if key in content:
+                raise ConfigError(
+                    f"{where.name}, line {where.line + 1}: {key!r} stands twice here: rename or remove one"
+                )
+            content[key] = self.construct_document(value_node)
+        return content
 
 
 def read_yaml(path: Path | str) -> dict:
@@ -141,8 +160,11 @@ def resolve(config: Mapping) -> Study:
                 f"{path}: variant {name!r} also stands under {owners[name]!r}: variant names must be unique"
             )
         owners[name] = ablation
-        model = overridden(Model, config["model"], variant.model, f"{path}.model")
-        training = overridden(Training, config["training"], variant.training, f"{path}.training")
+        model, training = checked.model, checked.training
+        if variant.model:
+            model = check(Model, merge(config["model"], variant.model), f"{path}.model")
+        if variant.training:
+            training = check(Training, merge(config["training"], variant.training), f"{path}.training")
         for seed in checked.seeds:
             runs.append(
                 Run(
@@ -171,15 +193,11 @@ def variants(config: Config) -> Iterator[tuple[str, str, Variant, str]]:
             raise ConfigError("ablations.baseline: the baseline is always there, name the ablation otherwise")
         if ablation in TARGETS:
             raise ConfigError(
-                f"ablations.{ablation}: `snakemake {ablation}` is another target, name the ablation otherwise"
+                f"ablations.{ablation}: the workflow has a rule of that name, name the ablation otherwise"
             )
         for name, variant in (members or {}).items():
             if variant is not None:
                 yield ablation, name, variant, f"ablations.{ablation}.{name}"
-
-
-def overridden(kind: type, baseline: Mapping, overrides: Mapping | None, path: str) -> Any:
-    return check(kind, merge(baseline, overrides or {}), path)
 
 
 def check_name(path: str, name: str) -> None:
@@ -213,17 +231,23 @@ def numbers(value: Any) -> Any:
 
 @cache
 def adapter(kind: type) -> TypeAdapter:
-    return TypeAdapter(kind)
+    """The checker of settings of type ``kind``."""
+    # Only the schema needs the texts under the fields; parsing the source for them is most of the time this takes.
+    SPECIFICATION["use_attribute_docstrings"] = False
+    try:
+        return TypeAdapter(kind)
+    finally:
+        SPECIFICATION["use_attribute_docstrings"] = True
 
 
 def check(kind: type, value: Any, path: str) -> Any:
     """Build settings strictly from plain values; the first fault becomes a ConfigError that names its key."""
     try:
         # Strict JSON mode: lists may become tuples, but text never becomes a number nor a number a truth value.
-        return adapter(kind).validate_json(json.dumps(value), strict=True)
+        return adapter(kind).validate_json(to_json(value, inf_nan_mode="constants"), strict=True)
     except ValidationError as error:
         raise ConfigError(explain(kind, error.errors()[0], path)) from error
-    except TypeError as error:
+    except PydanticSerializationError as error:
         raise ConfigError(f"{path or 'config'}: {error}") from error
 
 

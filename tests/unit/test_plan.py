@@ -1,0 +1,349 @@
+"""What a study will cost, from its config alone: known answers, and a command that is quick and says what is wrong."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import typing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from spikesink.plan import GPUS, Cost, assumptions, costs, human, size, table
+from spikesink.settings import Model, Plan, Training, build
+from spikesink.sizes import (
+    checkpoint_bytes,
+    flops_per_token,
+    memory_bytes,
+    micro_batch,
+    parameters,
+    training_flops,
+    training_tokens,
+    weights_bytes,
+)
+from spikesink.study import ConfigError, Study, load, merge, read_yaml, resolve
+
+ROOT = Path(__file__).parents[2]
+BASE = read_yaml(ROOT / "config.yaml")
+NONE = dict.fromkeys(BASE["ablations"])  # leaves every ablation of config.yaml out
+VOCABULARY = 10
+
+
+def model(**changes: dict) -> Model:
+    plain = {"layers": 2, "d_model": 8, "attention": {"heads": 2, "head_dim": 4}, "feed_forward": {"width": 12}}
+    return build(Model, plain | changes)
+
+
+def training(**changes: object) -> Training:
+    plain = {
+        "steps": 5,
+        "sequence_length": 16,
+        "batch_size": 4,
+        "optimiser": {"lr": 0.1},
+        "schedule": {"warmup_steps": 1},
+    }
+    return build(Training, plain | changes)
+
+
+def study(**overlay: object) -> Study:
+    return resolve(merge(BASE, {"ablations": NONE} | overlay))
+
+
+def command(*arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "spikesink.cli", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+# A layer has 4 x 8 x 8 = 256 weights in attention, 3 x 8 x 12 = 288 in SwiGLU and 2 x 8 gains; embedding and head have
+# 10 x 8 each, the final norm 8.
+PARAMETERS = 2 * (256 + 288 + 16) + 160 + 8
+
+
+def test_parameters_tokens_and_flops_have_their_known_values():
+    assert parameters(model(), VOCABULARY, positions=16) == PARAMETERS == 1288
+    assert training_tokens(training()) == 5 * 4 * 16 == 320
+    # 6 per weight of layers and head; 12 x 8 per layer and visible key, of which there are 16 / 2
+    per_token = 6 * (2 * (256 + 288) + 80) + 2 * 12 * 8 * 8
+    assert flops_per_token(model(), VOCABULARY, positions=16) == per_token == 8544
+    assert training_flops(model(), VOCABULARY, training()) == 320 * 8544
+
+
+def test_flops_follow_what_is_computed():
+    plain = flops_per_token(model(), VOCABULARY, 16)
+    windowed = flops_per_token(model(), VOCABULARY, 16, window=(4, 16))
+    assert plain - windowed == 6 * 80 / 4  # a quarter of the positions does not reach the head
+    assert flops_per_token(model(tied_embeddings=True), VOCABULARY, 16) == plain
+    second = flops_per_token(model(feed_forward={"kind": "attention", "width": 1}), VOCABULARY, 16)
+    assert second == 6 * (2 * 2 * 256 + 80) + 2 * 2 * 12 * 8 * 8
+    attention = {"heads": 2, "head_dim": 4, "kv_heads": 1}
+    state = {"kind": "value_state", "at": "value"}
+    for gate, weights in [({"kind": "conditional"}, 8 * 8), ({"kind": "positional"}, 0), (state, 4 * 4)]:
+        gated = flops_per_token(model(gate=gate, attention=attention), VOCABULARY, 16)
+        assert gated - flops_per_token(model(attention=attention), VOCABULARY, 16) == 6 * 2 * weights
+
+
+def test_memory_has_its_known_value():
+    """Per token a block keeps 12 x 8 bytes and, 2 or 4 bytes each, 4 x 8 numbers in attention, 4 x 12 in SwiGLU."""
+
+    def memory(devices: int = 1, **changes: object) -> float:
+        return memory_bytes(model(), VOCABULARY, training(**changes), devices)
+
+    attention, swiglu, logits = 64 * (96 + 2 * 32), 64 * (96 + 2 * 48), 64 * 10 * 10
+    held = 18 * PARAMETERS  # 4 weights, 4 gradients, 8 moments, 2 bfloat16
+    assert memory() == held + 2 * (attention + swiglu) + logits
+    assert memory(optimiser={"kind": "sgd", "lr": 0.1}) == memory() - 4 * PARAMETERS
+    whole = 2 * 64 * (96 + 4 * 32 + 96 + 4 * 48) + 64 * 10 * 8
+    assert memory(precision="float32") == 16 * PARAMETERS + whole
+    assert memory(micro_batch_size=3) == memory(devices=2) == held + attention + swiglu + logits / 2
+    assert memory(loss_chunk=16) == memory() - logits + 16 * 10 * 10
+    assert memory(loss_window=[8, 16]) == memory() - logits / 2
+    inputs = 2 * 2 * 64 * 4 * 8
+    assert memory(activation_checkpointing=True) == held + inputs + swiglu
+    gathered = 2 * (80 + 2 * 288) + 4 * 288  # the head, two blocks, the gradient of one
+    assert memory(strategy="fsdp", devices=2) == 8 * PARAMETERS + gathered + attention + swiglu + logits / 2
+    assert memory(strategy="ddp", devices=2) == memory(devices=2)
+    compiled = 2 * 64 * (2 * 8 * (4 + 2) + 2 * (32 + 36)) + logits
+    assert memory(compile=True) == held + compiled
+
+
+def test_softpick_keeps_maps_of_the_squared_context():
+    plain = memory_bytes(model(), VOCABULARY, training(), 1)
+    softpick = model(attention={"heads": 2, "head_dim": 4, "softmax": "softpick"})
+    assert memory_bytes(softpick, VOCABULARY, training(), 1) - plain == 2 * 4 * (2 * 16 * 16) * 19
+
+
+def test_disk_has_its_known_value():
+    assert weights_bytes(model(), VOCABULARY, 16) == 4 * PARAMETERS
+    assert checkpoint_bytes(model(), VOCABULARY, training()) == 3 * 12 * PARAMETERS
+    assert checkpoint_bytes(model(), VOCABULARY, training(optimiser={"kind": "sgd", "lr": 1.0})) == 3 * 8 * PARAMETERS
+
+
+def test_micro_batches_are_those_of_training():
+    from spikesink.training import devices
+
+    for batch, number, limit in [
+        (32, 1, None),
+        (32, 4, 3),
+        (12, 2, 4),
+        (7, 1, 4),
+        (512, 64, 100),
+        (6, 4, None),
+        (1, 2, 1),
+    ]:
+        settings = training(batch_size=batch, micro_batch_size=limit)
+        try:
+            expected = devices.micro_batch(settings, number)
+        except ValueError as refused:
+            with pytest.raises(ValueError, match=re.escape(str(refused).split(":")[0])):
+                micro_batch(settings, number)
+        else:
+            assert micro_batch(settings, number) == expected
+
+
+def test_gpu_hours_are_flops_over_what_the_gpu_reaches():
+    seven = load([ROOT / "workflow/scales/7b.yaml"], base=ROOT / "config.yaml")
+    baseline = costs(seven, Plan(gpu="A100-80GB", utilisation=0.5))[0]
+    matrices = 6_738_415_616 - 32_000 * 4096 - 65 * 4096  # all but the embedding and the gains
+    assert baseline.tokens == 50_000 * 512 * 4096
+    assert baseline.flops == baseline.tokens * (6 * matrices + 12 * 32 * 4096 * 2048)
+    assert baseline.gpu_hours == pytest.approx(baseline.flops / (312e12 * 0.5) / 3600)
+
+
+def test_float32_runs_are_costed_at_float32_throughput():
+    whole = study(training={"precision": "float32"})
+    assert costs(whole)[0].gpu_hours == pytest.approx(costs(study())[0].gpu_hours * 989 / 67)
+
+
+def test_the_gpus_are_those_that_the_config_may_name():
+    assert set(GPUS) == set(typing.get_args(typing.get_type_hints(Plan)["gpu"]))
+    assert all(gpu.float32 < gpu.bfloat16 for gpu in GPUS.values())
+
+
+def test_a_run_that_does_not_fit_is_marked():
+    big = study(
+        model={"d_model": 1024, "layers": 12},
+        ablations=NONE | {"mine": {"short": {"training": {"batch_size": 1}}}},
+        training={"batch_size": 4096},
+    )
+    planned = costs(big, Plan(gpu="RTX4090"))
+    assert [cost.fits for cost in planned] == [False, True]
+    assert planned[0].memory_gib > GPUS["RTX4090"].memory_gib > planned[1].memory_gib
+    lines = table(planned).splitlines()
+    assert [line.split()[1] for line in lines if line.endswith("does not fit")] == ["baseline"]
+    assert "1 of 2 runs need more than the 24 GiB of one RTX4090" in lines[-1]
+
+
+def test_devices_that_cannot_share_a_batch_are_refused_as_in_training():
+    with pytest.raises(ConfigError, match="batch_size = 32 cannot be shared equally by 3 devices"):
+        costs(study(resources={"train": {"gpus_per_node": 3}}))
+
+
+def test_the_table_has_a_row_per_variant_and_totals_over_all_runs():
+    crossed = study(seeds=[0, 1, 2], ablations=NONE | {"mine": {"more": {"model": {"norm": {"kind": "sandwich"}}}}})
+    planned = costs(crossed)
+    assert [(cost.variant, cost.seed) for cost in planned[2:5]] == [("baseline", 2), ("more", 0), ("more", 1)]
+    assert len({(cost.variant, cost.parameters, cost.flops, cost.memory_gib) for cost in planned}) == 2
+    header, baseline, more, empty, total, *_ = table(planned).splitlines()
+    assert header.split()[:5] == ["ablation", "variant", "parameters", "runs", "tokens"]
+    assert baseline.split()[:5] == ["baseline", "baseline", "214K", "3", "1.43M"]
+    assert more.split()[:4] == ["mine", "more", "215K", "3"] and empty == ""
+    assert total.split()[:3] == ["total", "6", "8.6M"]
+    assert "1 x H100 per run at 40%" in table(planned) and "estimates" in table(planned)
+
+
+def test_numbers_are_written_for_people():
+    assert [human(n) for n in (6_738_415_616, 999_600_000, 214_208, 999, 0)] == ["6.74B", "1B", "214K", "999", "0"]
+    assert [size(gib) for gib in (25.1, 1536, 0.001, 150.6)] == ["25.1 GiB", "1.5 TiB", "1.02 MiB", "151 GiB"]
+
+
+def test_the_command_prints_one_object_per_run():
+    result = command("plan", "--configfile", "workflow/scales/7b.yaml", "--json")
+    rows = json.loads(result.stdout)
+    assert len(rows) == 43 and rows[0]["parameters"] == 6_738_415_616
+    fields = "study ablation variant seed parameters tokens flops gpu_hours memory_gib disk_gib checkpoint_gib fits"
+    assert list(rows[0])[:12] == fields.split()
+    assert (rows[0]["study"], rows[0]["ablation"], rows[0]["variant"], rows[0]["seed"]) == (
+        "7b",
+        "baseline",
+        "baseline",
+        0,
+    )
+
+
+def test_the_command_line_overrides_what_the_config_assumes():
+    [faster, *_] = json.loads(command("plan", "--gpu", "B200", "--utilisation", "0.8", "--json").stdout)
+    [plain, *_] = json.loads(command("plan", "--json").stdout)
+    assert (faster["gpu"], faster["utilisation"], plain["gpu"], plain["utilisation"]) == ("B200", 0.8, "H100", 0.4)
+    assert faster["gpu_hours"] == pytest.approx(plain["gpu_hours"] / 2 * 989 / 2250)
+    assert "1 x B200 per run at 80%" in command("plan", "--gpu", "B200", "--utilisation", "0.8").stdout
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (
+            ["--gpu", "H1OO"],
+            "error: --gpu = 'H1OO': use one of B200, H200, H100, A100-80GB, A100-40GB, L40S, RTX4090, V100",
+        ),
+        (["--utilisation", "40%"], "error: --utilisation = '40%': use a number greater than 0 and at most 1"),
+        (["--utilisation", "1.2"], "error: --utilisation = '1.2': use a number greater than 0 and at most 1"),
+        (["--utilisation", "nan"], "error: --utilisation = 'nan': use a number"),
+        (["--configfile", "nowhere.yaml"], "error: nowhere.yaml: cannot be read"),
+    ],
+)
+def test_a_wrong_assumption_is_refused_in_one_line(options, message):
+    result = command("plan", *options)
+    assert result.returncode == 1 and result.stdout == ""
+    assert result.stderr.startswith(message) and result.stderr.count("\n") == 1
+
+
+def test_assumptions_keep_what_the_command_line_leaves_open():
+    given = Plan(gpu="V100", utilisation=0.2)
+    assert assumptions(given) == given
+    assert assumptions(given, utilisation="0.5") == replace(given, utilisation=0.5)
+
+
+def big_overlay(path: Path, variants: int, seeds: list[int]) -> Path:
+    changed = {
+        f"variant_{number:04}": {
+            "model": {"feed_forward": {"width": 64 + number}},
+            "training": {"optimiser": {"lr": 0.01}},
+        }
+        for number in range(variants)
+    }
+    path.write_text(yaml.safe_dump({"study": "big", "seeds": seeds, "ablations": NONE | {"width": changed}}))
+    return path
+
+
+@pytest.mark.parametrize("variants, seeds", [(1000, [0]), (200, [0, 1, 2, 3, 4])])
+def test_a_study_of_a_thousand_runs_is_planned_without_heavy_imports(tmp_path, variants, seeds):
+    overlay = big_overlay(tmp_path / "big.yaml", variants, seeds)
+    code = (
+        "import sys; from spikesink.cli import main; status = main(); "
+        "heavy = {'torch', 'pandas', 'polars', 'numpy', 'snakemake', 'mlflow', 'lightning'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else status)"
+    )
+    for output in (["--json"], []):
+        result = subprocess.run(
+            [sys.executable, "-c", code, "plan", "--configfile", str(overlay), *output],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert result.returncode == 0, result.stderr
+        if output:
+            rows = json.loads(result.stdout)
+            assert len({(row["variant"], row["seed"]) for row in rows}) == (variants + 1) * len(seeds)
+    assert len(result.stdout.splitlines()) > variants
+
+
+def test_show_prints_the_settings_in_their_order():
+    shown = command("show", "loss_16_64")
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "# results/nano/runs/loss_16_64/seed0: 214K parameters, 1.43M tokens"
+    assert [line for line in lines if re.match(r"\w", line)][-3:] == ["tokenizer:", "model:", "training:"]
+    assert lines.index("  layers: 3") < lines.index("  d_model: 64") < lines.index("    heads: 4")
+    run = next(run for run in resolve(BASE).runs if run.variant == "loss_16_64")
+    assert yaml.safe_load(shown.stdout) == json.loads(json.dumps(run.resolved()))
+
+
+def test_show_finds_one_run_or_all_seeds_of_a_variant(tmp_path):
+    overlay = tmp_path / "seeds.yaml"
+    overlay.write_text("seeds: [0, 3]")
+    one = json.loads(command("show", "dyt/seed3", "--json", "--configfile", overlay).stdout)
+    both = json.loads(command("show", "dyt", "--json", "--configfile", overlay).stdout)
+    planned = json.loads(command("plan", "--json", "--configfile", overlay).stdout)
+    assert [row["seed"] for row in both] == [0, 3] and one == both[1:]
+    assert [row["settings"]["seed"] for row in both] == [0, 3]
+    assert one[0]["settings"]["model"]["norm"]["kind"] == "dyt"
+    assert {key: value for key, value in one[0].items() if key != "settings"} in planned
+    documents = list(yaml.safe_load_all(command("show", "dyt", "--configfile", overlay).stdout))
+    assert [document["seed"] for document in documents] == [0, 3]
+
+
+def test_an_ablation_cannot_hide_the_target():
+    with pytest.raises(ConfigError, match=r"ablations.plan: `snakemake plan` is another target"):
+        study(ablations=NONE | {"plan": {"mine": {}}})
+
+
+def test_snakemake_plan_writes_the_table_and_follows_the_config(tmp_path):
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("workflow", "profiles", "src", "envs"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+
+    def snakemake(*options: str) -> str:
+        arguments = [sys.executable, "-m", "snakemake", "plan", "--cores", "1", *options]
+        arguments += ["--configfile", "workflow/scales/smoke.yaml", "mine.yaml"]
+        result = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=os.environ)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("seeds: [0, 1]")
+    assert "GPU-hours and memory are estimates" in snakemake()
+    with open(tmp_path / "results/smoke/plan.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    overlays = [ROOT / "workflow/scales/smoke.yaml", mine]
+    planned = costs(load(overlays, base=ROOT / "config.yaml"))
+    assert list(rows[0]) == list(Cost.__dataclass_fields__)
+    assert [(row["variant"], int(row["seed"]), int(row["parameters"])) for row in rows] == [
+        (cost.variant, cost.seed, cost.parameters) for cost in planned
+    ]
+    assert (tmp_path / "results/smoke/logs/plan.log").read_text().startswith("ablation")
+    mine.write_text("{seeds: [0, 1], resources: {train: {memory_mb: 3000}}}")
+    assert "Nothing to be done" in snakemake("--dry-run")
+    mine.write_text("{seeds: [0, 1], training: {steps: 40}}")
+    assert "plan: what the study will cost" in snakemake("--dry-run")
