@@ -313,7 +313,7 @@ def test_show_finds_one_run_or_all_seeds_of_a_variant(tmp_path):
 
 
 def test_an_ablation_cannot_hide_the_target():
-    with pytest.raises(ConfigError, match=r"ablations.plan: `snakemake plan` is another target"):
+    with pytest.raises(ConfigError, match=r"ablations.plan: the workflow has a rule of that name"):
         study(ablations=NONE | {"plan": {"mine": {}}})
 
 
