@@ -1,0 +1,36 @@
+"""The attention of all queries on one key, without the T x T map."""
+
+import torch
+from torch import Tensor
+
+from spikesink.model.attention import CausalAttention
+
+
+def attention_on(body: CausalAttention, q_BNTH: Tensor, k_BKTH: Tensor, position: int) -> Tensor:
+    """a_ts for the key s = ``position``: [B, N, T] over queries t, float32, zero for t < s.
+
+    The attention output where the values are 1 at that key and 0 elsewhere, so exact on every backend. Takes rotated
+    queries and keys, as body.queries_keys returns them. Weight on an extra key is not counted; softpick forms its
+    map, as the model does.
+    """
+    q, k = q_BNTH.float(), k_BKTH.float()
+    indicator = torch.zeros_like(k)
+    indicator[:, :, position, 0] = 1
+    if body.softpick:
+        return (body.weights(q, k) @ body.per_query_head(indicator))[..., 0]
+    if body.extra_key is None:
+        return body.attend(q, k, indicator)[..., 0]
+    q, k, v = body.extra_key.extended(q, k, indicator)
+    v[:, :, 0] = 0  # a learned value of the extra key is no attention on the position
+    return body.attend(q, k, v)[:, :, 1:, 0]
+
+
+def logit_gap(body: CausalAttention, q_BNTH: Tensor, k_BKTH: Tensor) -> Tensor:
+    """Mean over queries t >= 1 of q_t.(k_0 - mean over 1 <= j <= t of k_j) / sqrt(H): [B, N], float32.
+
+    How far the score of key 0 stands above the mean score of the other visible keys.
+    """
+    q, k = q_BNTH.float(), body.per_query_head(k_BKTH.float())
+    others = torch.arange(1, k.shape[2], device=k.device)[:, None]
+    rest = k[:, :, 1:].cumsum(dim=2) / others
+    return (q[:, :, 1:] * (k[:, :, :1] - rest)).sum(dim=-1).mean(dim=-1) * body.head_dim**-0.5
