@@ -1,0 +1,48 @@
+"""Does one direction carry a spike channel's quadratic form? Eigenvalues of S_k (2603.05498 Fig 4)."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from spikesink.figures import style
+from spikesink.figures.panels import panels
+
+QUESTIONS = ("amplifier_spectrum",)
+CAPTION = (
+    "Eigenvalues of the symmetric form S_k of some output channels k, one row of ticks per channel: spike channels "
+    "above, ordinary channels below. A spike channel's spectrum has one eigenvalue far from all others (dot), so "
+    "that the block squares one direction of its input; an ordinary channel's has none. After Fig 4 of Sun et al. "
+    "(arXiv 2603.05498)."
+)
+COLOURS = {"spike": "#D55E00", "leading": "#0072B2", "ordinary": style.BASELINE_COLOUR}
+NAMES = {"spike": "spike channel", "leading": "largest channel, no spike", "ordinary": "ordinary channel"}
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+    """One panel per model and block."""
+    tables = {name: tables["amplifier_spectrum"] for name, tables in models.items()}
+    figure, axes = panels(tables, height=1.8, extra=0.35)
+    for (name, block), axis in axes.items():
+        draw_block(axis, tables[name].filter(pl.col("block") == block))
+    shown = [group for group in NAMES if any(len(t) and (t["group"] == group).any() for t in tables.values())]
+    handles = [Line2D([], [], color=COLOURS[group], label=NAMES[group]) for group in shown]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+def draw_block(axis: Axes, spectrum: pl.DataFrame) -> None:
+    channels = spectrum.unique(["channel", "group"], maintain_order=True)
+    for row, (channel, group) in enumerate(channels.select("channel", "group").iter_rows()):
+        values = spectrum.filter(pl.col("channel") == channel)["eigenvalue"]
+        axis.plot(values, [row] * len(values), "|", color=COLOURS[group], markersize=9, markeredgewidth=0.6)
+        leading = max(values, key=abs)
+        axis.plot(leading, row, "o", color=COLOURS[group], markersize=3.5)
+    axis.axvline(0, **style.REFERENCE)
+    axis.set_yticks(range(len(channels)), [str(channel) for channel in channels["channel"]])
+    axis.set_ylim(len(channels) - 0.4, -0.6)
+    axis.grid(False, axis="y")
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axis.set(xlabel="Eigenvalue of $S_k$", ylabel="Output channel k")

@@ -1,0 +1,94 @@
+"""The life of massive activations: the three largest channel magnitudes over the blocks, and which blocks make them.
+
+As Figs 1 and 7 of 2603.05498: the residual stream after each block above, the block's own output below.
+"""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from spikesink.figures import style
+from spikesink.figures.grid import grid, is_left
+
+QUESTIONS = ("activations", "lifecycle")
+CAPTION = (
+    "Three largest channel magnitudes of the residual stream after each block (top) and of the block's own output "
+    "(bottom), means over sequences. Shaded: the step-up blocks that write the massive activation, the step-down "
+    "blocks that write it again with the opposite sign, and the plateau between, where it stays as it is. After "
+    "Figs 1 and 7 and Table 1 of Sun et al., The Spike, the Sparse and the Sink (arXiv 2603.05498)."
+)
+ROWS = (("Residual stream", ("top1", "top2", "top3")), ("Block output", ("output_top1", "output_top2", "output_top3")))
+SHADES = (0.0, 0.45, 0.7)
+"""Share of white in the colours of the largest, second and third channel."""
+LINE = style.BASELINE_COLOUR
+REGIONS = {"step_up": ("#D55E00", "step-up"), "plateau": ("0.88", "plateau"), "step_down": ("#0072B2", "step-down")}
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+    """Two panels per model; the blocks of a step are numbered above."""
+    names = list(models)
+    figure, axes = grid(names, rows=2, row_height=1.15, extra_height=0.75)
+    for name, tables in models.items():
+        states, lifecycle = tables["activations"].sort("state"), tables["lifecycle"].sort("block")
+        for axis, (row, columns) in zip(axes[name], ROWS, strict=True):
+            shade_regions(axis, lifecycle)
+            for column, share in zip(columns, SHADES, strict=True):
+                shown = states.drop_nulls(column)
+                axis.plot(shown["state"], shown[column], color=style.lighter(LINE, share), zorder=3 - share)
+            if is_left(axis):
+                axis.set_ylabel(f"{row}\n(magnitude)")
+            axis.grid(False, axis="x")
+            axis.set_xlim(-0.5, states["state"].max() + 0.5)
+            axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        axes[name][0].set_title(f"{style.wrapped(name, 30)}\n{style.wrapped(steps(lifecycle), 24)}")
+        axes[name][0].tick_params(labelbottom=False)
+        axes[name][1].set_xlabel("Block")
+    for row, (_, columns) in enumerate(ROWS):
+        share_scale(
+            [axes[name][row] for name in names], [t["activations"][c] for t in models.values() for c in columns]
+        )
+    figure.legend(handles=legend(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def shade_regions(axis: Axes, lifecycle: pl.DataFrame) -> None:
+    """Block i lies between the states i - 1 and i; a shade covers what a block of this role changes."""
+    for role, (colour, _) in REGIONS.items():
+        for block in lifecycle.filter(pl.col("role") == role)["block"]:
+            axis.axvspan(block - 0.5, block + 0.5, color=colour, alpha=0.35, linewidth=0, zorder=0)
+
+
+def share_scale(axes: list[Axes], columns: list[pl.Series]) -> None:
+    """One scale for all models, logarithmic where magnitudes span more than a decade."""
+    for axis in axes[1:]:
+        axis.sharey(axes[0])
+    axes[0].autoscale_view()
+    if style.spans_a_decade(value for column in columns for value in column.drop_nulls() if value > 0):
+        style.log_scale(axes[0].yaxis)
+    for axis in axes:
+        axis.minorticks_off()
+        axis.tick_params(labelleft=is_left(axis))
+
+
+def steps(lifecycle: pl.DataFrame) -> str:
+    """Which blocks are steps, in words."""
+    if lifecycle["role"].eq("no_spike").all():
+        return "no massive activation"
+    found = []
+    for role in ("step_up", "step_down"):
+        blocks = lifecycle.filter(pl.col("role") == role)["block"].to_list()
+        found.append(f"{'up' if role == 'step_up' else 'down'} {', '.join(map(str, blocks)) or 'none'}")
+    return "; ".join(found)
+
+
+def legend() -> list[Line2D | Patch]:
+    names = ("largest channel", "second", "third")
+    lines = [
+        Line2D([], [], color=style.lighter(LINE, share), label=name) for name, share in zip(names, SHADES, strict=True)
+    ]
+    patches = [Patch(color=colour, alpha=0.35, linewidth=0, label=label) for colour, label in REGIONS.values()]
+    # Filled by column: a line above a shade.
+    return [handle for pair in zip(lines, patches, strict=True) for handle in pair]

@@ -1,0 +1,112 @@
+"""How far does attention look, with and without the sink? (2603.05498 Sec 3: sinks shorten the attention distance.)"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from spikesink.model.attention import CausalAttention
+from spikesink.model.context import Context
+from spikesink.model.decoder import Block, Decoder
+from spikesink.model.softpick import softpick
+
+
+@torch.no_grad()
+def block_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, Block, Tensor, Context]]:
+    """Run the blocks one by one and yield each (1-based) with the residual stream [B, T, D] that enters it."""
+    h = model.embedding(tokens_BT)
+    context = model.context(h)
+    for index, block in enumerate(model.blocks, start=1):
+        yield index, block, h, context
+        h = block(h, context)
+
+
+def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Iterator[tuple[int, Tensor]]:
+    """The attention map some queries at a time: (first query, weights [B, N, chunk, T]) in float32.
+
+    The same numbers as ``body.probabilities`` in memory that grows with T, not with its square, for softmax and its
+    alternatives alike. Rows, not a fused kernel with indicator values: what depends on a query's own position, such as
+    the weight nearby, and the entropy cannot be read off its output.
+    """
+    q, k = (tensor.float() for tensor in body.queries_keys(x_BTD, context))
+    extra = 0
+    if body.extra_key is not None:
+        q, k, _ = body.extra_key.extended(q, k, torch.zeros_like(k))
+        q, extra = q[:, :, 1:], 1
+    k = body.per_query_head(k)
+    for first in range(0, q.shape[2], chunk):
+        scores = q[:, :, first : first + chunk] @ k.transpose(-1, -2) * body.head_dim**-0.5
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1 + first + extra)
+        scores = scores.masked_fill(future, float("-inf"))
+        weights = softpick(scores) if body.softpick else scores.softmax(dim=-1)
+        yield first, weights[..., extra:]
+
+
+def described(weights_BNCT: Tensor, distance_CT: Tensor, local: int) -> Tensor:
+    """Sums [4, N] over all queries with any weight: mean distance, share nearer than ``local``, entropy, their number.
+
+    Each query's weights are first divided by their sum.
+    """
+    total = weights_BNCT.sum(dim=-1, keepdim=True)
+    shares = weights_BNCT / total.where(total > 0, 1.0)
+    each = (
+        (shares * distance_CT).sum(dim=-1),
+        (shares * (distance_CT < local)).sum(dim=-1),
+        torch.special.entr(shares).sum(dim=-1),
+        (total[..., 0] > 0).float(),
+    )
+    return torch.stack([value.double().sum(dim=(0, 2)) for value in each])
+
+
+@torch.no_grad()
+def attention_distance(
+    model: Decoder, tokens: Tensor, *, batch_size: int, sink: int = 0, local: int = 16, query_chunk: int = 256
+) -> list[dict]:
+    """One row per attention block and head, over sequences [n, T] with their sink at position ``sink``.
+
+    mass_sink is the mean attention on the sink over all T queries (Eq 27). The other columns are means over the queries
+    t after the sink: mass, the summed weight on the text (1 for softmax, less with softpick or where an extra key takes
+    weight); distance, sum_j A_tj (t - j) in tokens; local_share, the weight on keys with t - j < local (the query's own
+    among them); entropy in nats. Those ending in _without_sink are the same with the sink's weight removed and the rest
+    divided by its sum. Where weights do not sum to one they are divided by their sum too, and queries that attend to
+    nothing are left out. Uniform attention has the distance (T - sink) / 4 for a sink at 0.
+
+    The papers state the effect and give no definition: mean over queries, per-query renormalisation and ``local`` are
+    this project's. ``query_chunk`` queries at a time bound memory to batch_size * heads * query_chunk * T floats.
+    """
+    length = tokens.shape[1]
+    position = torch.arange(length, device=model.device)
+    distances = (position[:, None] - position).clamp(min=0)
+    sums: dict[int, dict[str, Tensor]] = {}
+    for batch in tokens.split(batch_size):
+        for index, block, h, context in block_inputs(model, batch.to(model.device)):
+            if not isinstance(block.body, CausalAttention):
+                continue
+            heads = block.body.heads
+            zeros = {"sink": (heads,), "mass": (heads,), "all": (4, heads), "rest": (4, heads)}
+            total = sums.setdefault(index, {name: torch.zeros(shape).double() for name, shape in zeros.items()})
+            for first, weights in attention_rows(block.body, block.pre_norm(h), context, query_chunk):
+                total["sink"] += weights[..., sink].double().sum(dim=(0, 2)).cpu()
+                later = slice(max(sink + 1 - first, 0), None)
+                weights = weights[:, :, later]
+                distance = distances[first : first + query_chunk][later]
+                total["mass"] += weights.double().sum(dim=(0, 2, 3)).cpu()
+                total["all"] += described(weights, distance, local).cpu()
+                total["rest"] += described(weights.masked_fill(position == sink, 0), distance, local).cpu()
+    rows = []
+    queries = tokens.shape[0] * (length - sink - 1)
+    for layer, (index, total) in enumerate(sorted(sums.items())):
+        for head in range(len(total["sink"])):
+            row = {
+                "block": index,
+                "layer": layer,
+                "head": head,
+                "mass_sink": total["sink"][head].item() / tokens.numel(),
+                "mass": total["mass"][head].item() / queries if queries else None,
+            }
+            for name, suffix in (("all", ""), ("rest", "_without_sink")):
+                *values, count = total[name][:, head].tolist()
+                for quantity, value in zip(("distance", "local_share", "entropy"), values, strict=True):
+                    row[quantity + suffix] = value / count if count else None
+            rows.append(row | {"local": local, "sink": sink, "tokens": length, "sequences": tokens.shape[0]})
+    return rows

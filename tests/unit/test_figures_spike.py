@@ -1,0 +1,159 @@
+"""Figures of the spike's life, the vocabulary and the amplifier: every value of the tables is drawn, nothing is cut."""
+
+import itertools
+
+import models
+import numpy as np
+import planted_spikes
+import polars as pl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from spikesink.figures import (
+    amplifier_norms,
+    amplifier_spectrum,
+    silu_identity,
+    spike_lifecycle,
+    style,
+    vocabulary_probe,
+)
+from spikesink.measures.activations import activations
+from spikesink.measures.alignment import silu_identity as measure_silu
+from spikesink.measures.amplifier import amplifier_norms as measure_norms
+from spikesink.measures.amplifier import amplifier_spectrum as measure_spectrum
+from spikesink.measures.lifecycle import lifecycle, spike_channels
+from spikesink.measures.spikes import SpikeRule
+from spikesink.measures.vocabulary_probe import vocabulary_probe as measure_vocabulary
+
+FAMILIES = (spike_lifecycle, vocabulary_probe, silu_identity, amplifier_norms, amplifier_spectrum)
+RULE = {"rule": SpikeRule(ratio=100)}
+
+
+def tables(model: models.Decoder) -> dict[str, pl.DataFrame]:
+    rows = models.tokens(4, 10) % 20 + 1
+    rows[:, 0] = 0
+    measured = {
+        "activations": activations(model, rows, batch_size=4),
+        "lifecycle": lifecycle(model, rows, **RULE),
+        "spike_channels": spike_channels(model, rows, **RULE),
+        "vocabulary_probe": measure_vocabulary(model, **RULE),
+        "silu_identity": measure_silu(model, rows, **RULE),
+        "amplifier_norms": measure_norms(model),
+        "amplifier_spectrum": measure_spectrum(model, rows, **RULE),
+    }
+    return {name: pl.DataFrame(table, infer_schema_length=None) for name, table in measured.items()}
+
+
+@pytest.fixture(scope="module")
+def spiking():
+    return tables(planted_spikes.amplified([0, 9], down=-49.0))
+
+
+@pytest.fixture(scope="module")
+def three(spiking):
+    """A model with a spike, one without, one without SwiGLU."""
+    return {
+        "spiking": spiking,
+        "a label too long for one line of a panel": tables(models.decoder()),
+        "GELU": tables(models.decoder(**models.VARIANTS["gelu"])),
+    }
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_reads_only_the_tables_that_it_names(family, three):
+    only = {name: {question: tables[question] for question in family.QUESTIONS} for name, tables in three.items()}
+    figure = family.draw(only)
+    assert family.CAPTION.endswith(".") and "2603.05498" in family.CAPTION
+    titles = " ".join(axis.get_title() for axis in figure.axes).split()
+    assert {"spiking", "GELU", "panel"} <= set(titles)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_text_is_cut_and_no_tick_labels_touch(family, three, spiking):
+    for shown in (three, {"spiking": spiking}):
+        figure = family.draw(shown)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        renderer = canvas.get_renderer()
+        assert figure.get_tightbbox(renderer).width <= style.PAGE * 1.02
+        for axis in figure.axes:
+            low, high = sorted(axis.get_xlim())
+            boxes = [
+                label.get_window_extent(renderer)
+                for tick, label in zip(axis.get_xticks(), axis.get_xticklabels(), strict=False)
+                if label.get_text() and label.get_visible() and low <= tick <= high
+            ]
+            assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
+def test_the_lifecycle_draws_three_channels_and_shades_the_steps(spiking):
+    figure = spike_lifecycle.draw({"spiking": spiking})
+    stream, output = figure.axes
+    states = spiking["activations"]
+    for axis, prefix, first in ((stream, "top", 0), (output, "output_top", 1)):
+        for rank, line in enumerate(axis.lines, start=1):
+            assert list(line.get_xdata()) == list(range(first, 7))
+            assert list(line.get_ydata()) == pytest.approx(states[f"{prefix}{rank}"].drop_nulls().to_list())
+        # One shade for each of the blocks 2 to 6: step-up, three of the plateau, step-down.
+        assert sorted(round(patch.get_x() + 0.5) for patch in axis.patches) == [2, 3, 4, 5, 6]
+    colours = {round(patch.get_x() + 0.5): patch.get_facecolor()[:3] for patch in stream.patches}
+    assert len({colours[2], colours[3], colours[6]}) == 3 and colours[3] == colours[4] == colours[5]
+    assert stream.get_title() == "spiking\nup 2; down 6"
+    assert output.get_xlabel() == "Block" and stream.get_yscale() == "log"
+
+
+def test_a_model_without_spikes_has_no_regions(three):
+    figure = spike_lifecycle.draw(three)
+    without = [axis for axis in figure.axes if "no massive activation" in axis.get_title()]
+    assert len(without) == 2 and not any(axis.patches for axis in without)
+
+
+def test_the_probe_draws_every_id_and_the_share(spiking):
+    (axis,) = vocabulary_probe.draw({"spiking": spiking}).axes
+    spikes, others, threshold = axis.lines
+    excess = spiking["vocabulary_probe"]["excess"].sort(descending=True).to_list()
+    assert len(spikes.get_ydata()) == 2
+    assert [*spikes.get_ydata(), *others.get_ydata()] == pytest.approx(excess)
+    assert list(threshold.get_ydata()) == [1, 1]
+    assert "6.45 % of ids spike,\nall but 29 of 31" in axis.get_title()
+
+
+def test_the_silu_panels_are_blocks_and_the_points_tokens(spiking):
+    figure = silu_identity.draw({"spiking": spiking})
+    up, down, bar = figure.axes
+    assert [axis.get_title() for axis in (up, down)] == ["spiking\nblock 2 (step-up)", "spiking\nblock 6 (step-down)"]
+    for axis, block in ((up, 2), (down, 6)):
+        table = spiking["silu_identity"].filter(pl.col("block") == block)
+        for marks, group in zip(axis.collections, ("other", "spike", "leading"), strict=True):
+            expected = table.filter(pl.col("group") == group).sort("output_maximum")
+            assert np.asarray(marks.get_offsets()) == pytest.approx(expected.select("cosine", "norm_ratio").to_numpy())
+            assert list(marks.get_array()) == pytest.approx(expected["output_maximum"].to_list())
+    # Four times token 0 at the start and four times token 9 later, where SiLU is the identity.
+    assert np.asarray(up.collections[1].get_offsets()) == pytest.approx(np.ones((8, 2)))
+    assert up.get_ylabel() == "Ratio of norms" and bar.get_ylabel() == "Largest |block output|"
+
+
+def test_norms_are_drawn_for_all_channels_and_blocks_with_the_spikes_ringed(spiking):
+    axis, bar = amplifier_norms.draw({"spiking": spiking}).axes
+    points, rings = (np.asarray(marks.get_offsets()) for marks in axis.collections)
+    norms = spiking["amplifier_norms"].sort("norm")
+    assert points == pytest.approx(norms.select("channel", "norm").to_numpy())
+    expected = norms.filter((pl.col("channel") == planted_spikes.CHANNEL) & pl.col("block").is_in([2, 6]))
+    assert rings == pytest.approx(expected.select("channel", "norm").to_numpy())
+    assert [round(tick) for tick in bar.get_yticks()] == [2, 4, 6]
+
+
+def test_spectra_have_a_row_per_channel_and_a_dot_at_the_leading_eigenvalue(spiking):
+    up, down = amplifier_spectrum.draw({"spiking": spiking}).axes
+    assert up.get_title() == "spiking\nblock 2 (step-up)" and down.get_title() == "spiking\nblock 6 (step-down)"
+    for axis, leading in ((up, 50), (down, -49)):
+        assert [label.get_text() for label in axis.get_yticklabels()] == ["7", "8"]
+        ticks, dot = axis.lines[:2]
+        assert len(ticks.get_xdata()) == planted_spikes.D_MODEL
+        assert np.atleast_1d(dot.get_xdata())[0] == pytest.approx(leading, rel=1e-5)
+
+
+def test_a_model_without_swiglu_says_so(three):
+    for family in (silu_identity, amplifier_norms, amplifier_spectrum):
+        texts = [text.get_text() for axis in family.draw(three).axes for text in axis.texts]
+        assert texts == ["no SwiGLU block"]
