@@ -22,7 +22,8 @@ def block_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, Block
 
 
 def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Iterator[tuple[int, Tensor]]:
-    """The attention map some queries at a time: (first query, weights [B, N, chunk, T]) in float32.
+    """The attention map some queries at a time: (first query, weights [B, N, C, J]) in float32, over the keys before
+    J = first + C, after which there are none that these queries see.
 
     The same numbers as ``body.probabilities`` in memory that grows with T, not with its square, for softmax and its
     alternatives alike. Rows, not a fused kernel with indicator values: what depends on a query's own position, such as
@@ -35,27 +36,31 @@ def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk
         q, extra = q[:, :, 1:], 1
     k = body.per_query_head(k)
     for first in range(0, q.shape[2], chunk):
-        scores = q[:, :, first : first + chunk] @ k.transpose(-1, -2) * body.head_dim**-0.5
+        queries = q[:, :, first : first + chunk]
+        keys = k[:, :, : extra + first + queries.shape[2]]
+        scores = queries @ keys.transpose(-1, -2) * body.head_dim**-0.5
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1 + first + extra)
         scores = scores.masked_fill(future, float("-inf"))
         weights = softpick(scores) if body.softpick else scores.softmax(dim=-1)
         yield first, weights[..., extra:]
 
 
-def described(weights_BNCT: Tensor, distance_CT: Tensor, local: int) -> Tensor:
-    """Sums [4, N] over all queries with any weight: mean distance, share nearer than ``local``, entropy, their number.
+def sums_over_keys(weights: Tensor, distance: Tensor, local: int) -> Tensor:
+    """Per query: weight, weight times distance, weight nearer than ``local``, -sum w log w. [4, B, N, C]."""
+    each = weights, weights * distance, weights * (distance < local), torch.special.entr(weights)
+    return torch.stack([one.sum(dim=-1) for one in each])
 
-    Each query's weights are first divided by their sum.
+
+def described(sums_4BNC: Tensor) -> Tensor:
+    """Over all queries with any weight, the sums [4, N] of their number, mean distance, local share and entropy.
+
+    Each query's weights count divided by their sum.
     """
-    total = weights_BNCT.sum(dim=-1, keepdim=True)
-    shares = weights_BNCT / total.where(total > 0, 1.0)
-    each = (
-        (shares * distance_CT).sum(dim=-1),
-        (shares * (distance_CT < local)).sum(dim=-1),
-        torch.special.entr(shares).sum(dim=-1),
-        (total[..., 0] > 0).float(),
-    )
-    return torch.stack([value.double().sum(dim=(0, 2)) for value in each])
+    total, distance, local, entropy = sums_4BNC.double()
+    some = total > 0
+    safe = total.where(some, 1.0)
+    each = some.double(), distance / safe, local / safe, (entropy / safe + safe.log()).where(some, 0.0)
+    return torch.stack([one.sum(dim=(0, 2)) for one in each])
 
 
 @torch.no_grad()
@@ -69,33 +74,37 @@ def attention_distance(
     weight); distance, sum_j A_tj (t - j) in tokens; local_share, the weight on keys with t - j < local (the query's own
     among them); entropy in nats. Those ending in _without_sink are the same with the sink's weight removed and the rest
     divided by its sum. Where weights do not sum to one they are divided by their sum too, and queries that attend to
-    nothing are left out. Uniform attention has the distance (T - sink) / 4 for a sink at 0.
+    nothing are left out. Uniform attention has the distance T / 4 for a sink at 0.
 
     The papers state the effect and give no definition: mean over queries, per-query renormalisation and ``local`` are
-    this project's. ``query_chunk`` queries at a time bound memory to batch_size * heads * query_chunk * T floats.
+    this project's. ``query_chunk`` queries at a time bound memory to a few times batch_size * heads * query_chunk * T
+    floats.
     """
     length = tokens.shape[1]
     position = torch.arange(length, device=model.device)
-    distances = (position[:, None] - position).clamp(min=0)
-    sums: dict[int, dict[str, Tensor]] = {}
+    found: dict[int, dict[str, Tensor]] = {}
     for batch in tokens.split(batch_size):
         for index, block, h, context in block_inputs(model, batch.to(model.device)):
             if not isinstance(block.body, CausalAttention):
                 continue
-            heads = block.body.heads
-            zeros = {"sink": (heads,), "mass": (heads,), "all": (4, heads), "rest": (4, heads)}
-            total = sums.setdefault(index, {name: torch.zeros(shape).double() for name, shape in zeros.items()})
             for first, weights in attention_rows(block.body, block.pre_norm(h), context, query_chunk):
-                total["sink"] += weights[..., sink].double().sum(dim=(0, 2)).cpu()
-                later = slice(max(sink + 1 - first, 0), None)
-                weights = weights[:, :, later]
-                distance = distances[first : first + query_chunk][later]
-                total["mass"] += weights.double().sum(dim=(0, 2, 3)).cpu()
-                total["all"] += described(weights, distance, local).cpu()
-                total["rest"] += described(weights.masked_fill(position == sink, 0), distance, local).cpu()
+                queries, keys = position[first : first + weights.shape[2], None], position[: weights.shape[3]]
+                of_sink, later = keys == sink, queries[:, 0] > sink
+                on_sink = weights[..., of_sink]
+                # The sink is added to the rest: taking it from the whole would leave rounding errors of a sink head.
+                rest = sums_over_keys(weights.masked_fill(of_sink, 0), queries - keys, local)
+                every = rest + sums_over_keys(on_sink, queries - sink, local)
+                part = {
+                    "sink": on_sink.double().sum(dim=(0, 2, 3)),
+                    "mass": every[0][..., later].double().sum(dim=(0, 2)),
+                    "every": described(every[..., later]),
+                    "rest": described(rest[..., later]),
+                }
+                before = found.setdefault(index, dict.fromkeys(part, 0))
+                found[index] = {name: before[name] + value.cpu() for name, value in part.items()}
     rows = []
     queries = tokens.shape[0] * (length - sink - 1)
-    for layer, (index, total) in enumerate(sorted(sums.items())):
+    for layer, (index, total) in enumerate(sorted(found.items())):
         for head in range(len(total["sink"])):
             row = {
                 "block": index,
@@ -104,8 +113,8 @@ def attention_distance(
                 "mass_sink": total["sink"][head].item() / tokens.numel(),
                 "mass": total["mass"][head].item() / queries if queries else None,
             }
-            for name, suffix in (("all", ""), ("rest", "_without_sink")):
-                *values, count = total[name][:, head].tolist()
+            for name, suffix in (("every", ""), ("rest", "_without_sink")):
+                count, *values = total[name][:, head].tolist()
                 for quantity, value in zip(("distance", "local_share", "entropy"), values, strict=True):
                     row[quantity + suffix] = value / count if count else None
             rows.append(row | {"local": local, "sink": sink, "tokens": length, "sequences": tokens.shape[0]})

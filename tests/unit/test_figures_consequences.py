@@ -1,0 +1,183 @@
+"""Figures of what normalisation, sinks and spikes entail: what the tables hold is on the axes, whatever the variant."""
+
+import models
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from spikesink.figures import (
+    attention_distance,
+    interventions,
+    normalisation,
+    quantisation,
+    sink_geometry,
+    streaming,
+    style,
+)
+from spikesink.measures.attention_distance import attention_distance as measure_distance
+from spikesink.measures.interventions import interventions as measure_interventions
+from spikesink.measures.normalisation import normalisation as measure_normalisation
+from spikesink.measures.quantisation import activation_ranges
+from spikesink.measures.quantisation import quantisation as measure_quantisation
+from spikesink.measures.sink_geometry import key_query_embedding
+from spikesink.measures.sink_geometry import sink_geometry as measure_geometry
+from spikesink.measures.streaming import streaming as measure_streaming
+
+FAMILIES = (attention_distance, interventions, normalisation, quantisation, sink_geometry, streaming)
+HEADS = 8
+
+
+def tables(**overrides) -> dict[str, pl.DataFrame]:
+    """All tables of a small model whose sequences begin with the same token."""
+    model = models.decoder(**overrides)
+    rows = models.tokens(6, 21)
+    rows[:, 0] = 7
+    found = {
+        "attention_distance": measure_distance(model, rows[:, :-1], batch_size=6),
+        "interventions": measure_interventions(model, rows, batch_size=6, calibration_sequences=2, controls=2),
+        "normalisation": measure_normalisation(model, rows[:, :-1], batch_size=6),
+        "quantisation": measure_quantisation(model, rows, batch_size=6, calibration_sequences=2),
+        "activation_ranges": activation_ranges(model, rows[:, :-1], batch_size=6),
+        "sink_geometry": measure_geometry(model, rows[:, :-1], batch_size=6),
+        "key_query_embedding": key_query_embedding(model, rows[:, :-1], batch_size=6, points=6),
+        "streaming": measure_streaming(model, rows, batch_size=6, caches=(6, 8), starts=(0, 4)),
+    }
+    return {question: pl.DataFrame(table, infer_schema_length=None) for question, table in found.items()}
+
+
+@pytest.fixture(scope="module")
+def two() -> dict[str, dict[str, pl.DataFrame]]:
+    return {"baseline": tables(), "V-scale": tables(value={"kind": "v_scale"})}
+
+
+def offsets(marks) -> np.ndarray:
+    return np.ma.filled(marks.get_offsets(), np.nan)
+
+
+def check(figure: Figure) -> None:
+    """It draws, no wider than a page; every panel says what its axes are, none has its labels on another's."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    assert figure.get_tightbbox(renderer).width <= style.PAGE * 1.02
+    boxes = [axis.get_tightbbox(renderer) for axis in figure.axes]
+    for index, box in enumerate(boxes):
+        for other in boxes[:index]:
+            across = min(box.x1, other.x1) - max(box.x0, other.x0)
+            down = min(box.y1, other.y1) - max(box.y0, other.y0)
+            assert across <= 1 or down <= 1, "panels overlap"
+    assert figure.legends and all(text.get_text() for text in figure.legends[0].get_texts())
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("count", [1, 2])
+def test_every_family_draws_one_model_and_two(family, count, two):
+    chosen = {name: {question: two[name][question] for question in family.QUESTIONS} for name in list(two)[:count]}
+    check(family.draw(chosen))
+    assert 2 <= family.CAPTION.count(". ") + 1 <= 8 and "arXiv" in family.CAPTION
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"feed_forward": {"kind": "attention", "width": 20}, "norm": {"kind": "sandwich_qk"}},
+        {"gate": {"kind": "positional", "per": "head"}, "norm": {"kind": "dyt"}},
+        {"layers": 1, "attention": {"heads": 1, "head_dim": 4}, "feed_forward": {"kind": "linear", "width": 20}},
+    ],
+    ids=["attention_only", "positional", "one_head"],
+)
+def test_variants_that_lack_what_is_drawn_still_have_a_figure(family, overrides):
+    """No down projection, no bound, no streaming, a single head: an empty place, not an error."""
+    check(family.draw({"baseline": tables(**overrides)}))
+
+
+def test_the_normalisation_has_a_line_per_start_and_group(two):
+    figure = normalisation.draw(two)
+    assert len(figure.axes) == 6
+    table = two["V-scale"]["normalisation"]
+    for axis, (column, _) in zip(figure.axes[1::2], normalisation.ROWS, strict=True):
+        for line, (start, group) in zip(axis.lines, normalisation.LINES, strict=True):
+            members = table.filter((pl.col("start") == start) & (pl.col("group") == group)).sort("block")
+            assert list(line.get_xdata()) == [1, 2, 3, 4, 5]
+            assert list(line.get_ydata()) == members[column].to_list()
+    assert figure.axes[-1].get_xlabel() == "Block"
+
+
+def test_the_distances_have_two_marks_per_head_inside_the_panel(two):
+    figure = attention_distance.draw(two)
+    for axis, model in zip(figure.axes, two.values(), strict=True):
+        heads = model["attention_distance"]
+        _, every, rest = axis.collections
+        assert offsets(every)[:, 1].tolist() == heads["distance"].to_list()
+        assert offsets(rest).tolist() == [
+            list(one) for one in heads.select("mass_sink", "distance_without_sink").rows()
+        ]
+        assert axis.lines[0].get_ydata()[0] == 20 / 4, "uniform attention"
+        low, high = axis.get_xlim()
+        assert all(low <= mass <= high for one in two.values() for mass in one["attention_distance"]["mass_sink"])
+
+
+def test_the_geometry_has_every_point_and_every_head_inside_the_panel(two):
+    figure = sink_geometry.draw(two)
+    for column, model in enumerate(two.values()):
+        above, middle, below = figure.axes[column::2]
+        for axis, kind in ((above, "sink"), (middle, "other")):
+            members = model["key_query_embedding"].filter(pl.col("head_kind") == kind)
+            assert sum(len(marks.get_offsets()) for marks in axis.collections) == len(members) == 1 + 2 * 6
+            assert f"head {members['head'][0]}" in axis.get_title()
+        drawn = np.concatenate([offsets(marks) for marks in below.collections])
+        heads = model["sink_geometry"]
+        assert len(drawn) == len(heads) == 2 * HEADS
+        assert set(drawn[:, 1]) == set(heads["logit_gap"])
+        assert below.get_xlim()[0] == 0 and below.get_xlim()[1] >= drawn[:, 0].max()
+        assert below.get_ylim()[0] <= drawn[:, 1].min() and below.get_ylim()[1] >= drawn[:, 1].max()
+
+
+def test_the_quantisation_has_a_mark_per_model_and_setting_and_its_ranges(two):
+    figure = quantisation.draw(two)
+    costs, ranges = figure.axes
+    assert costs.get_ylabel() == "Perplexity"
+    drawn = sorted(y for marks in costs.collections[1::2] for y in offsets(marks)[:, 1])
+    assert drawn == sorted(value for model in two.values() for value in model["quantisation"]["perplexity"])
+    assert len(drawn) == 2 * 4
+    down = two["V-scale"]["activation_ranges"].filter(pl.col("matrix") == "down")
+    assert list(ranges.lines[2].get_xdata()) == [2, 4] and list(ranges.lines[2].get_ydata()) == down["absmax"].to_list()
+    assert list(ranges.lines[3].get_ydata()) == down["token_absmax"].to_list()
+
+
+def test_streaming_has_the_perplexity_by_position_and_by_cache(two):
+    figure = streaming.draw(two)
+    above, below = figure.axes[0], figure.axes[2]
+    table = two["baseline"]["streaming"]
+    full, *evicted = above.lines[:3]
+    whole = table.filter(pl.col("cache") == 20)
+    assert list(full.get_ydata()) == pytest.approx(np.exp(whole["nll_nats"] / whole["tokens"]).to_list())
+    for line, start in zip(evicted, (0, 4), strict=True):
+        rows = table.filter((pl.col("cache") == 6) & (pl.col("start") == start))
+        assert list(line.get_ydata()) == pytest.approx(np.exp(rows["nll_nats"] / rows["tokens"]).to_list())
+        assert above.get_ylim()[0] <= min(line.get_ydata()) and above.get_ylim()[1] >= max(line.get_ydata())
+    for line, start in zip(below.lines, (0, 4), strict=True):
+        assert list(line.get_xdata()) == [6, 8]
+        for cache, y in zip((6, 8), line.get_ydata(), strict=True):
+            late = table.filter((pl.col("cache") == cache) & (pl.col("start") == start) & (pl.col("position") >= 8))
+            assert y == pytest.approx(np.exp(late["nll_nats"].sum() / late["tokens"].sum()))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["no eviction", "window", "first 4 + window"]
+
+
+def test_interventions_have_a_mark_each_and_one_for_every_control_key(two):
+    figure = interventions.draw(two)
+    for axis, (column, label) in zip(figure.axes, interventions.PANELS, strict=True):
+        assert axis.get_xlabel() == label
+        drawn = np.concatenate([offsets(marks) for marks in axis.collections])
+        assert len(drawn) == 2 * (len(interventions.NAMES) + 2)
+        table = two["baseline"]["interventions"].filter(pl.col("start") == "bos")
+        for index, name in enumerate(interventions.NAMES):
+            values = table.filter(pl.col("intervention") == name)[column].to_list()
+            marks = [x for x, y in drawn if round(y) == index]
+            for value in [*values, sum(values) / len(values)]:
+                assert min(abs(x - value) for x in marks) < 1e-9
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(interventions.NAMES.values())

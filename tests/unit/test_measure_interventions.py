@@ -1,0 +1,199 @@
+"""Interventions do what their name says and nothing else, and leave the model as it was."""
+
+import math
+
+import models
+import pytest
+import torch
+from test_measures import blank_embeddings, plant_sink, silent
+from torch import nn
+from torch.nn import functional as F
+
+from spikesink.measures.interventions import channels_set, interventions, key_masked, states_at, step_up_block
+from spikesink.measures.observe import observe
+
+T = 12
+
+
+class Spike(nn.Module):
+    """A branch that adds ``value`` times one more than the token's parity to one channel of position 0."""
+
+    def __init__(self, channel: int, value: float) -> None:
+        super().__init__()
+        self.channel, self.value = channel, value
+
+    def forward(self, x, context):
+        out = torch.zeros_like(x)
+        odd = (context.embedding_BTD[:, 0, 1] < 0).float()
+        out[:, 0, self.channel] = self.value * (1 + odd)
+        return out
+
+
+def planted() -> models.Decoder:
+    """Block 2 makes a spike of 50 (even tokens) or 100 (odd ones) in channel 5; only channels 0..5 are ever used."""
+    model = silent()
+    with torch.no_grad():
+        model.embedding.weight.zero_()
+        model.embedding.weight[:, :3] = torch.randn(31, 3, generator=torch.Generator().manual_seed(0))
+        model.embedding.weight[:, 1] = torch.where(torch.arange(31) % 2 == 0, 1.0, -1.0)
+    model.blocks[1].body = Spike(5, 50.0)
+    return model
+
+
+def nll_of(model: models.Decoder, rows: torch.Tensor, spike: float | None = None) -> float:
+    """By hand: the embedding, the spike or what stands in its place, the final norm, the head."""
+    h = model.embedding(rows[:, :-1]).clone()
+    h[:, 0, 5] = 50.0 * (1 + (h[:, 0, 1] < 0).float()) if spike is None else spike
+    logits = model.norm(h) @ model.head_weight.T
+    return F.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten()).item()
+
+
+def find(rows: list[dict], **wanted) -> dict:
+    (row,) = (row for row in rows if all(row[name] == value for name, value in wanted.items()))
+    return row
+
+
+def test_a_planted_spike_is_zeroed_fixed_and_left_alone_by_the_control():
+    model = planted()
+    rows = models.tokens(8, T + 1)
+    table = interventions(model, rows, batch_size=3, channels=1, calibration_sequences=4, controls=2)
+    scored = rows[4:]
+    assert {row["block"] for row in table} == {2} and {row["start"] for row in table} == {"text"}
+    assert find(table, intervention="none")["nll_nats"] == pytest.approx(nll_of(model, scored), rel=1e-5)
+    assert find(table, intervention="zero_spike")["nll_nats"] == pytest.approx(nll_of(model, scored, 0.0), rel=1e-5)
+    mean = 50.0 * (1 + (rows[:4, 0] % 2).float().mean().item())
+    assert 50 < mean < 100, "the test needs both kinds of tokens among the calibration rows"
+    assert find(table, intervention="mean_spike")["nll_nats"] == pytest.approx(nll_of(model, scored, mean), rel=1e-5)
+    # Most channels are empty, so those of median magnitude are: setting them to zero changes nothing at all.
+    none, control = find(table, intervention="none"), find(table, intervention="zero_median")
+    assert control | {"intervention": "none"} == none
+    assert find(table, intervention="zero_spike")["nll_nats"] != pytest.approx(none["nll_nats"], rel=1e-3)
+    assert none["spike"] == pytest.approx(50.0 * (1 + (scored[:, 0] % 2).float().mean().item()))
+    assert find(table, intervention="zero_spike")["spike"] < 5
+    assert find(table, intervention="mean_spike")["spike"] == pytest.approx(mean)
+    assert all(row["perplexity"] == math.exp(row["nll_nats"]) and row["tokens"] == 4 * T for row in table)
+
+
+def test_a_chosen_block_is_the_one_that_is_changed():
+    """Before the block that makes it there is nothing to zero: the spike comes after."""
+    table = interventions(
+        planted(), models.tokens(6, T + 1), batch_size=6, channels=1, calibration_sequences=3, block=1, controls=0
+    )
+    assert {row["block"] for row in table} == {1}
+    assert find(table, intervention="zero_spike")["spike"] >= 50
+
+
+def test_the_step_up_block_is_the_first_beyond_half_the_maximum():
+    states = torch.tensor([1.0, 4.0, 6.0, 10.0, 2.0])[:, None, None].expand(5, 3, 4)
+    assert step_up_block(states) == 3
+    assert step_up_block(-states) == 3
+
+
+def test_states_are_those_of_the_stream():
+    model = models.decoder()
+    tokens = models.tokens(5, T)
+    expected = torch.stack([seen.stream_BTD[:, 2] for seen in observe(model, tokens)][1:])
+    torch.testing.assert_close(states_at(model, tokens, 2, 2), expected)
+
+
+@pytest.mark.parametrize("name", models.VARIANTS)
+def test_set_channels_are_set_in_the_stream_and_nothing_else_is(name):
+    """In the forward pass and when a measure runs the block in parts, for every kind of norm."""
+    model = models.decoder(**models.VARIANTS[name])
+    tokens = models.tokens(3, T)
+    channels, values = torch.tensor([3, 11]), torch.tensor([7.0, -2.0])
+    before = model(tokens)
+    with channels_set(model.blocks[1], 4, channels, values):
+        changed = model(tokens)
+        seen = [one.stream_BTD for one in observe(model, tokens)]
+    plain = [one.stream_BTD for one in observe(model, tokens)]
+    expected = plain[2].clone()
+    expected[:, 4, channels] = values
+    torch.testing.assert_close(seen[2], expected)
+    assert torch.equal(seen[1], plain[1])
+    torch.testing.assert_close(model.norm(seen[-1]) @ model.head_weight.T, changed)
+    assert not torch.equal(changed, before) and torch.equal(changed[:, :4], before[:, :4])
+    assert torch.equal(model(tokens), before)
+
+
+@pytest.mark.parametrize("name", models.VARIANTS)
+def test_a_masked_key_tells_other_positions_nothing(name):
+    """With the key at p masked everywhere, the token at p decides its own logits only, for every kind of attention."""
+    model = models.decoder(**models.VARIANTS[name])
+    tokens = models.tokens(3, T)
+    other = tokens.clone()
+    other[:, 4] = (tokens[:, 4] + 1) % models.VOCABULARY
+    before = model(tokens)
+    elsewhere = torch.arange(T) != 4
+    with key_masked(model, 4):
+        masked, with_other = model(tokens), model(other)
+        maps = [seen.attention_BNTT for seen in observe(model, tokens, attention=True) if seen.kind == "attention"]
+    torch.testing.assert_close(masked[:, elsewhere], with_other[:, elsewhere])
+    assert not torch.allclose(masked[:, 4], with_other[:, 4])
+    torch.testing.assert_close(masked[:, :5], before[:, :5])
+    assert not torch.allclose(masked[:, 5:], before[:, 5:])
+    assert all(weights[:, :, elsewhere, 4].abs().max() == 0 for weights in maps)
+    assert torch.equal(model(tokens), before)
+
+
+@pytest.mark.parametrize("name", ["baseline", "grouped_query", "sink_logit", "key_value_bias"])
+def test_the_masked_keys_weight_goes_to_the_others_in_proportion(name):
+    """Softmax without one key: A_tj / (1 - A_tp), an extra key included."""
+    model = models.decoder(**models.VARIANTS[name])
+    tokens = models.tokens(3, T)
+    plain = next(seen for seen in observe(model, tokens, attention=True) if seen.block == 1).attention_BNTT
+    with key_masked(model, 0):
+        masked = next(seen for seen in observe(model, tokens, attention=True) if seen.block == 1).attention_BNTT
+    expected = plain[..., 1:, 1:] / (1 - plain[..., 1:, :1])
+    torch.testing.assert_close(masked[..., 1:, 1:], expected)
+    torch.testing.assert_close(masked[..., 0, :], plain[..., 0, :])
+
+
+def test_masking_the_sink_takes_its_mass_and_masking_another_key_does_not():
+    model = silent()
+    blank_embeddings(model)
+    plant_sink(model, layer=1, head=2, token=30, strength=6.0)
+    rows = models.tokens(6, T + 1) % 30
+    rows[:, 0] = 30
+    table = interventions(model, rows, batch_size=4, block=1, channels=1, calibration_sequences=2, controls=3)
+    bos = [row for row in table if row["start"] == "bos"]
+    assert [row["intervention"] for row in bos[-4:]] == ["mask_sink"] + ["mask_other"] * 3
+    controls = [row["position"] for row in bos[-3:]]
+    assert len(set(controls)) == 3 and all(0 < position <= T // 2 for position in controls)
+    none, sink = find(bos, intervention="none"), find(bos, intervention="mask_sink")
+    assert none["mass_sink_largest"] > 0.9 and none["sink_ratio"] == 1 / 4, "one of the four heads after block 1"
+    assert sink["mass_sink"] == sink["mass_sink_largest"] == pytest.approx(1 / T), "its own query still sees it"
+    assert sink["sink_ratio"] == 0
+    for row in bos[-3:]:
+        assert row["mass_sink_largest"] > 0.9 and row["sink_ratio"] == 1 / 4
+    # Behind a BOS the mean over sequences is the value itself.
+    assert find(bos, intervention="mean_spike")["nll_nats"] == pytest.approx(none["nll_nats"])
+    assert {row["start"] for row in table} == {"bos", "text"}
+
+
+def test_after_the_last_block_no_attention_is_left_to_describe():
+    model = models.decoder()
+    table = interventions(
+        model, models.tokens(5, T + 1), batch_size=5, block=len(model.blocks), calibration_sequences=2, controls=1
+    )
+    assert len(table) == 6 and all(row["sink_ratio"] is row["mass_sink"] is None for row in table)
+
+
+@pytest.mark.parametrize("name", models.VARIANTS)
+def test_every_variant_has_its_rows(name):
+    model = models.decoder(**models.VARIANTS[name])
+    table = interventions(model, models.tokens(5, 9), batch_size=4, calibration_sequences=2, controls=1, sink_tokens=6)
+    assert [row["intervention"] for row in table] == [
+        "none",
+        "zero_spike",
+        "mean_spike",
+        "zero_median",
+        "mask_sink",
+        "mask_other",
+    ]
+    assert all(math.isfinite(row["nll_nats"]) for row in table)
+
+
+def test_nothing_left_to_score_is_refused():
+    with pytest.raises(ValueError, match="calibration_sequences = 5 of 5"):
+        interventions(models.decoder(), models.tokens(5, 8), batch_size=2, calibration_sequences=5)
