@@ -18,8 +18,10 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
 )
 
-from spikesink.code_digest import code_digest
+from spikesink.code_digest import code_digest, constant
+from spikesink.figures.catalogue import FIGURES
 from spikesink.identity import identity, unused_parts
+from spikesink.measures.groups import GROUPS
 from spikesink.plan import costs, write_plan
 from spikesink.study import BASELINE, ConfigError, canonical, merge, read_yaml, resolve
 from spikesink.tracking import default_uri
@@ -96,6 +98,8 @@ include: "workflow/rules/plan.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/ablations.smk"
 include: "workflow/rules/measure.smk"
+include: "workflow/rules/pretrained.smk"
+include: "workflow/rules/mechanism.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tracking.smk"

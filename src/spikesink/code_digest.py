@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-# Settings enter a rule's identity by value; tracking, progress and the manifest only report.
+# Settings enter a rule's identity by value, a group's questions as its outputs; the others only report.
 WITHOUT_EFFECT = frozenset(
     {
         "spikesink",
         "spikesink.settings",
+        "spikesink.measures.groups",
         "spikesink.tracking",
         "spikesink.training.manifest",
         "spikesink.training.progress",
@@ -64,6 +65,15 @@ def tree(module: str) -> ast.Module:
     if path is None:
         raise FileNotFoundError(f"{module} is not a module of this package")
     return ast.parse(path.read_text())
+
+
+def constant(module: str, name: str) -> object:
+    """The value of a literal at the top of a module, read without importing it. Raises KeyError when there is none."""
+    for node in tree(module).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            return ast.literal_eval(node.value)
+    raise KeyError(f"{module} has no constant {name}")
 
 
 @cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 SPECIFICATION = {"extra": "forbid", "use_attribute_docstrings": True}
@@ -409,10 +409,13 @@ class Training:
     """Steps between two rows of metrics.csv."""
     checkpoint_every: int = 500
     """Steps between two checkpoints to resume from."""
+    snapshots: int = 0
+    """Keep the weights at so many steps in geometric progression, the last one included, to see when things begin."""
 
     def __post_init__(self) -> None:
         _positive(self, "steps", "sequence_length", "batch_size", "log_every", "checkpoint_every")
         _positive(self, "micro_batch_size", "loss_chunk")
+        _not_negative(self, "snapshots")
         if self.loss_window is not None:
             first, last = self.loss_window
             if not 0 <= first < last <= self.sequence_length:
@@ -442,9 +445,43 @@ class Measures:
     """At most this many held-out tokens for the perplexity, in chunks of each run's context (paper: 4,194,304)."""
     batch_size: int = 32
     """Sequences per forward pass of a measure; bounds memory."""
+    chunk: int = 512
+    """Queries, or rows of a matrix, that a measure works on at a time; bounds memory."""
+    loss_chunk: int | None = None
+    """Positions whose logits exist at a time where a measure takes gradients; null: all."""
+    spike_magnitude: float = 100.0
+    """An activation is massive when it is larger than this (Sun et al. 2402.17762)."""
+    spike_ratio: float = 1000.0
+    """And larger than so many times the median magnitude of its hidden state (Sun et al.)."""
+    step_share: float = 0.1
+    """A block that adds, or takes away, at least this share of the spike is a step-up, or step-down, block."""
+    spike_channels: int = 3
+    """How many leading channels are followed, changed or set against ordinary ones."""
+    delimiters: tuple[str, ...] = (".", ",", ";", ":", "\n")
+    """Tokens that are looked for as spike tokens at later positions; those the tokenizer has."""
+    gradient_sequences: int = 512
+    """Held-out sequences of the run's context whose gradients are summed (2603.17771: a training batch, 512)."""
+    consequence_tokens: int = 65_536
+    """At most this many held-out tokens for quantisation, streaming and interventions, each in several settings."""
+    calibration_sequences: int = 32
+    """Held-out sequences that give quantisation its ranges and interventions their means; they are not scored."""
+    caches: tuple[int, ...] | None = None
+    """Cache sizes in tokens for streaming eviction; null: a quarter and half of the context."""
 
     def __post_init__(self) -> None:
-        _positive(self, "sink_epsilon", "sink_tokens", "sequences", "perplexity_tokens", "batch_size")
+        _positive(self, "sink_epsilon", "sink_tokens", "sequences", "perplexity_tokens", "batch_size", "chunk")
+        _positive(
+            self,
+            "consequence_tokens",
+            "loss_chunk",
+            "step_share",
+            "spike_channels",
+            "gradient_sequences",
+            "calibration_sequences",
+        )
+        _not_negative(self, "spike_magnitude", "spike_ratio")
+        if self.caches is not None and (not self.caches or min(self.caches) <= 4):
+            raise ValueError(f"caches = {list(self.caches)}: name sizes above 4, the tokens that are kept, or null")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -523,6 +560,37 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """A published model that is measured like a run, without training."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    source: str
+    """Hub id, or folder in the hub's format, of a Llama, Qwen2 or Qwen3 checkpoint with its tokenizer.json."""
+    revision: str | None = None
+    """Commit of the hub model; a hub id needs one."""
+    bos: Literal["sequence", "none"]
+    """sequence: every sequence starts with the tokenizer's BOS, as Llama's do; none: without, as Qwen's."""
+    context: int = 2048
+    """Sequence length in tokens that it is measured with (2603.17771: 2048)."""
+
+    def __post_init__(self) -> None:
+        _positive(self, "context")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mechanism:
+    """Which models are analysed in depth: both papers' mechanisms, beyond sinks, spikes and perplexity."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    compare: tuple[str, ...] = ("baseline",)
+    """Variants drawn side by side, first seed; one or two read best."""
+    variants: Literal["compared", "all"] = "compared"
+    """compared: only those are measured in depth; all: every run is."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Variant:
     """One change to the baseline."""
 
@@ -566,6 +634,10 @@ class Config:
     """What jobs may use."""
     plan: Plan = Plan()
     """Assumptions of the cost estimate."""
+    mechanism: Mechanism = Mechanism()
+    """Which models are analysed in depth."""
+    pretrained: dict[str, Pretrained] = field(default_factory=dict)
+    """Published models to measure in the same way, by the name that figures show."""
     ablations: dict[str, dict[str, Variant | None] | None]
     """Ablation, variant, overrides. null in place of a variant or an ablation leaves it out (for overlays)."""
 
@@ -576,7 +648,7 @@ def build(kind: Any, value: Any) -> Any:
         kind = next((member for member in typing.get_args(kind) if is_dataclass(member)), kind)  # of kind | None
     if is_dataclass(kind) and isinstance(value, Mapping):
         hints = typing.get_type_hints(kind)
-        unknown = set(value) - {field.name for field in fields(kind)}
+        unknown = set(value) - {member.name for member in fields(kind)}
         if unknown:
             raise TypeError(f"{kind.__name__} has no key {sorted(unknown)[0]!r}")
         return kind(**{name: build(hints[name], item) for name, item in value.items()})

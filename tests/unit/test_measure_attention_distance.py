@@ -8,7 +8,9 @@ import torch
 from test_measures import blank_embeddings, plant_sink, silent
 from torch.nn import functional as F
 
-from spikesink.measures.attention_distance import attention_distance, attention_rows, block_inputs
+from spikesink.measures.attention_distance import attention_distance
+from spikesink.measures.attention_rows import attention_rows
+from spikesink.measures.observe import block_inputs
 from spikesink.model.attention import CausalAttention
 
 T = 12

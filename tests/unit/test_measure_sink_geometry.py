@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_measures import HEAD_DIM, blank_embeddings, plant_sink, silent
 
-from spikesink.measures.attention_distance import block_inputs
+from spikesink.measures.observe import block_inputs
 from spikesink.measures.sink_geometry import (
     chosen,
     directions,

@@ -32,7 +32,8 @@ for ablation in (BASELINE, *STUDY.ablations):
             f"train {ablation}/{{wildcards.variant}} seed {{wildcards.seed}}"
         shell:
             "python -m spikesink.training --run {params.run:q} --tokens {params.tokens} --output {params.output}"
-            f" --checkpoints {RESULTS}/checkpoints --threads {{threads}} --gpus {{resources.gpu}} 2>&1 | tee -a -i {{log}}"
+            f" --checkpoints {RESULTS}/checkpoints --threads {{threads}} --gpus {{resources.gpu}}"
+            " --nodes {STUDY.config.resources.train.nodes} 2>&1 | tee -a -i {log}"
 
 
 for ablation in STUDY.ablations:

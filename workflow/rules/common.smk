@@ -1,17 +1,10 @@
 # What several rules need: which runs there are, what decides a job's identity, and which questions a measuring job answers.
 RUNS = {(run.variant, str(run.seed)): run for run in STUDY.runs}
 
-# One measuring job answers several questions, because starting PyTorch costs more than answering one at small scale. A
-# job's identity covers its own questions only, so editing one measure reruns only its job.
-QUESTIONS = {
-    "quality": ("perplexity",),
-    "forward": ("attention", "activations"),
-}
-READ_BY = {
-    "quality": ("perplexity_tokens", "batch_size"),
-    "forward": ("sink_epsilon", "sink_tokens", "sequences", "batch_size"),
-}
-ALL_QUESTIONS = [question for questions in QUESTIONS.values() for question in questions]
+# What every run is measured for, and what only the models that are analysed in depth are.
+ALWAYS = ("quality", "forward")
+IN_DEPTH = [group for group in GROUPS if group not in ALWAYS]
+ALL_QUESTIONS = [question for group in ALWAYS for question in GROUPS[group].questions]
 
 
 def folder(files):
@@ -24,15 +17,25 @@ def resolved_run(wildcards):
     return canonical(identity(RUNS[wildcards.variant, wildcards.seed]))
 
 
+def answering_code(group, without):
+    """Digests of the code that answers a group's questions."""
+    modules = ("spikesink.measures.__main__", f"spikesink.measures.answers.{group}")
+    return canonical([code_digest(name, without) for name in modules])
+
+
 def measure_code(group):
-    """For a job's wildcards, the digest of the code that answers the group's questions, without that of the others."""
-    others = frozenset(f"spikesink.measures.{name}" for name in ALL_QUESTIONS if name not in QUESTIONS[group])
+    """For a job's wildcards, the code that answers the group's questions about a run."""
 
     def digest(wildcards):
         run = RUNS[wildcards.variant, wildcards.seed]
-        return code_digest("spikesink.measures.__main__", others | unused_parts(run))
+        return answering_code(group, unused_parts(run) | {"spikesink.pretrained.load"})
 
     return digest
+
+
+def read_settings(group):
+    """The part of the config's measures that a group reads, as one canonical JSON text."""
+    return canonical({key: getattr(STUDY.config.measures, key) for key in GROUPS[group].reads})
 
 
 def run_folders(wildcards):

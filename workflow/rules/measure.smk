@@ -1,5 +1,5 @@
-# What is measured on every trained run.
-for group, questions in QUESTIONS.items():
+# What is measured on trained runs, one job per group of questions and run.
+for group, (questions, _) in GROUPS.items():
 
     rule:
         name:
@@ -25,13 +25,14 @@ for group, questions in QUESTIONS.items():
             mem_mb=STUDY.config.resources.measure.memory_mb,
             runtime=STUDY.config.resources.measure.runtime_minutes,
         params:
-            settings=canonical({key: getattr(STUDY.config.measures, key) for key in READ_BY[group]}),
+            group=group,
+            settings=read_settings(group),
             code=measure_code(group),
-            questions=" ".join(questions),
             run=lambda wildcards, input: folder(input),
             tokens=lambda wildcards, input: str(Path(input.tokens).parent),
         message:
             f"measure {group}: {{wildcards.variant}} seed {{wildcards.seed}}"
         shell:
-            "python -m spikesink.measures {params.questions} --run {params.run} --tokens {params.tokens}"
+            # Not an f-string: a shell command is put together when the job starts, after the loop has ended.
+            "python -m spikesink.measures {params.group} --run {params.run} --tokens {params.tokens}"
             " --settings {params.settings:q} --threads {threads} --gpus {resources.gpu} 2>&1 | tee {log}"

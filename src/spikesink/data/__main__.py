@@ -52,7 +52,12 @@ def main(arguments: list[str] | None = None) -> int:
             loaded = tokenizer.build(tokenizer_settings, documents, options.output)
             print(f"{options.output}: {loaded.size} ids, bos {loaded.bos_id}, eos {loaded.eos_id}", file=sys.stderr)
         else:
-            index = packing.pack(corpus, tokenizer_settings, options.tokenizer, options.output)
+            if options.pretrained:
+                tokenizer_settings, splits = _of_pretrained(options.pretrained), ("validation",)
+                options.tokenizer = tokenizer_settings.name
+            else:
+                splits = packing.SPLITS
+            index = packing.pack(corpus, tokenizer_settings, options.tokenizer, options.output, splits)
             for name, split in index["splits"].items():
                 print(f"{name}: {split['tokens']:,} tokens, {split['documents']:,} documents", file=sys.stderr)
     except (corpora.CorpusError, tokenizer.TokenizerError, TokenError, SettingsError, OSError) as error:
@@ -72,18 +77,32 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("--output", required=True, type=Path, help="file to write; a folder for tokens")
     for step in (tokenizer, tokens):
         step.add_argument("--corpus", required=True, type=Path, help="the file written by the corpus step")
-    tokens.add_argument("--tokenizer", required=True, type=Path, help="the file written by the tokenizer step")
+    source = tokens.add_mutually_exclusive_group(required=True)
+    source.add_argument("--tokenizer", type=Path, help="the file written by the tokenizer step")
+    source.add_argument(
+        "--pretrained",
+        type=Path,
+        help="the file that `python -m spikesink.pretrained fetch` wrote: encode the held-out documents with the "
+        "tokenizer of that model",
+    )
     return parser
 
 
-def _settings(text: str) -> tuple[Corpus, Tokenizer]:
+def _settings(text: str) -> tuple[Corpus, Tokenizer | None]:
+    """Corpus and tokenizer; the text of a pretrained model needs no tokenizer of its own."""
     try:
         value = json.loads(text)
-        return build(Corpus, value["corpus"]), build(Tokenizer, value["tokenizer"])
+        return build(Corpus, value["corpus"]), build(Tokenizer, value["tokenizer"]) if "tokenizer" in value else None
     except (ValueError, TypeError) as error:
         raise SettingsError(f"--settings: {error}") from None
     except KeyError as error:
         raise SettingsError(f"--settings: the key {error} is missing") from None
+
+
+def _of_pretrained(path: Path) -> Tokenizer:
+    described = _read_json(path)
+    name, vocabulary, bos = (described[key] for key in ("tokenizer", "vocabulary", "bos"))
+    return Tokenizer(kind="file", name=name, vocabulary=vocabulary, bos=bos)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

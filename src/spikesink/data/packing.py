@@ -26,8 +26,14 @@ from spikesink.settings import Corpus, Tokenizer
 SPLITS = ("train", "validation")
 
 
-def pack(corpus: Corpus, settings: Tokenizer, tokenizer_path: str | Path, folder: str | Path) -> dict[str, Any]:
-    """Encode every document into its split under ``folder`` and return the index.
+def pack(
+    corpus: Corpus,
+    settings: Tokenizer,
+    tokenizer_path: str | Path,
+    folder: str | Path,
+    splits: tuple[str, ...] = SPLITS,
+) -> dict[str, Any]:
+    """Encode every document of ``splits`` into its split under ``folder`` and return the index.
 
     Memory does not grow with the corpus, apart from 8 bytes per document. Raises CorpusError, TokenizerError.
     """
@@ -38,11 +44,14 @@ def pack(corpus: Corpus, settings: Tokenizer, tokenizer_path: str | Path, folder
     (folder / INDEX).unlink(missing_ok=True)
     dtype = np.dtype("<u2" if settings.vocabulary <= 2**16 else "<u4")
     with contextlib.ExitStack() as stack:
-        writers = {split: stack.enter_context(_Writer(folder, split, dtype)) for split in SPLITS}
+        writers = {split: stack.enter_context(_Writer(folder, split, dtype)) for split in splits}
         with tqdm(unit=" tokens", unit_scale=True, desc="packing", mininterval=1) as progress:
             for texts, held_out in corpora.split_batches(corpus):
-                for text, ids, is_held_out in zip(texts, _encode(loaded, settings, texts), held_out, strict=True):
-                    writers["validation" if is_held_out else "train"].add(ids, len(text.encode()))
+                split_of = ["validation" if is_held_out else "train" for is_held_out in held_out]
+                wanted = [(text, split) for text, split in zip(texts, split_of, strict=True) if split in writers]
+                encoded = _encode(loaded, settings, [text for text, _ in wanted])
+                for (text, split), ids in zip(wanted, encoded, strict=True):
+                    writers[split].add(ids, len(text.encode()))
                     progress.update(len(ids))
         for split, writer in writers.items():
             if not writer.tokens:

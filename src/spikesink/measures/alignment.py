@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikesink.measures.amplifier import amplifier_of, leading_channels, leading_direction, normalised, step_blocks
-from spikesink.measures.attention_distance import block_inputs
+from spikesink.measures.observe import block_inputs
 from spikesink.measures.spikes import SUN_ET_AL, SpikeRule, anatomy, spaced
 from spikesink.model.decoder import Decoder
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from spikesink.measures.amplifier import Direction, normalised, step_up
-from spikesink.measures.attention_distance import attention_rows, block_inputs
-from spikesink.measures.observe import Observation, observe
+from spikesink.measures.attention_rows import attention_rows
+from spikesink.measures.observe import Observation, block_inputs, observe
 from spikesink.measures.spikes import SUN_ET_AL, SpikeRule, anatomy
 from spikesink.measures.vocabulary_probe import vocabulary_batches
 from spikesink.model.attention import CausalAttention

@@ -1,54 +1,12 @@
 """How far does attention look, with and without the sink? (2603.05498 Sec 3: sinks shorten the attention distance.)"""
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
+from spikesink.measures.attention_rows import attention_rows
+from spikesink.measures.observe import block_inputs
 from spikesink.model.attention import CausalAttention
-from spikesink.model.context import Context
-from spikesink.model.decoder import Block, Decoder
-from spikesink.model.softpick import softpick
-
-
-@torch.no_grad()
-def block_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, Block, Tensor, Context]]:
-    """Run the blocks one by one and yield each (1-based) with the residual stream [B, T, D] that enters it."""
-    h = model.embedding(tokens_BT)
-    context = model.context(h)
-    for index, block in enumerate(model.blocks, start=1):
-        yield index, block, h, context
-        h = block(h, context)
-
-
-def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Iterator[tuple[int, Tensor]]:
-    """The attention map some queries at a time: (first query, weights [B, N, C, J]) in float32, over the keys before
-    J = first + C, after which there are none that these queries see.
-
-    The same numbers as ``body.probabilities`` in memory that grows with T, not with its square, for softmax and its
-    alternatives alike. Rows, not a fused kernel with indicator values: what depends on a query's own position, such as
-    the weight nearby, and the entropy cannot be read off its output.
-    """
-    q, k = (tensor.float() for tensor in body.queries_keys(x_BTD, context))
-    extra = 0
-    if body.extra_key is not None:
-        q, k, _ = body.extra_key.extended(q, k, torch.zeros_like(k))
-        q, extra = q[:, :, 1:], 1
-    k = body.per_query_head(k)
-    for first in range(0, q.shape[2], chunk):
-        queries = q[:, :, first : first + chunk]
-        keys = k[:, :, : extra + first + queries.shape[2]]
-        scores = queries @ keys.transpose(-1, -2) * body.head_dim**-0.5
-        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1 + first + extra)
-        scores = scores.masked_fill(future, float("-inf"))
-        weights = softpick(scores) if body.softpick else scores.softmax(dim=-1)
-        yield first, weights[..., extra:]
-
-
-def sums_over_keys(weights: Tensor, distance: Tensor, local: int) -> Tensor:
-    """Per query: weight, weight times distance, weight nearer than ``local``, -sum w log w. [4, B, N, C]."""
-    each = weights, weights * distance, weights * (distance < local), torch.special.entr(weights)
-    return torch.stack([one.sum(dim=-1) for one in each])
+from spikesink.model.decoder import Decoder
 
 
 def described(sums_4BNC: Tensor) -> Tensor:
@@ -61,6 +19,12 @@ def described(sums_4BNC: Tensor) -> Tensor:
     safe = total.where(some, 1.0)
     each = some.double(), distance / safe, local / safe, (entropy / safe + safe.log()).where(some, 0.0)
     return torch.stack([one.sum(dim=(0, 2)) for one in each])
+
+
+def sums_over_keys(weights: Tensor, distance: Tensor, local: int) -> Tensor:
+    """Per query: weight, weight times distance, weight nearer than ``local``, -sum w log w. [4, B, N, C]."""
+    each = weights, weights * distance, weights * (distance < local), torch.special.entr(weights)
+    return torch.stack([one.sum(dim=-1) for one in each])
 
 
 @torch.no_grad()

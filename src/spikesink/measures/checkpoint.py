@@ -1,6 +1,7 @@
-"""A trained run's model from its folder."""
+"""A trained run's model from its folder, of its last step or of earlier ones."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -32,3 +33,19 @@ def load_run(folder: Path, device: str) -> tuple[Decoder, Training]:
         detail = " ".join(str(error).split())
         raise RunError(f"{folder}/model.safetensors does not fit {folder}/run.json: {detail}") from error
     return model.to(device=device, dtype=torch.float32).eval(), training
+
+
+def load_snapshots(folder: Path, model: Decoder) -> Iterator[tuple[int, Decoder]]:
+    """Step and model of every snapshot of a run in order of steps; ``model`` itself, its weights replaced each time.
+
+    Nothing where the run kept no snapshots. Raises RunError.
+    """
+    for path in sorted(folder.glob("step*.safetensors")):
+        try:
+            model.load_state_dict(load_file(path))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            detail = " ".join(str(error).split())
+            raise RunError(
+                f"{path} cannot be read as a snapshot of this run ({detail}): train this run again"
+            ) from error
+        yield int(path.stem.removeprefix("step")), model

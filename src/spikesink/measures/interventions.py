@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from spikesink.measures.attention import attention_sinks
 from spikesink.measures.normalisation import starts
 from spikesink.measures.observe import observe
-from spikesink.measures.quantisation import mean_nll, replaced
+from spikesink.measures.perplexity import mean_nll
+from spikesink.measures.replaced import replaced
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Block, Decoder
 

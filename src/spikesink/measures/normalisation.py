@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikesink.measures.attention_distance import block_inputs
+from spikesink.measures.observe import block_inputs
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 from spikesink.model.norms import DynamicTanh, RMSNorm

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from spikesink.model.attention import CausalAttention
-from spikesink.model.decoder import Decoder
+from spikesink.model.context import Context
+from spikesink.model.decoder import Block, Decoder
 
 
 class Observation(NamedTuple):
@@ -39,3 +40,13 @@ def observe(model: Decoder, tokens_BT: Tensor, *, attention: bool = False) -> It
         h = h + output
         kind = "attention" if is_attention else "feed_forward"
         yield Observation(index, kind, output.float(), h.float(), probabilities)
+
+
+@torch.no_grad()
+def block_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, Block, Tensor, Context]]:
+    """Run the blocks one by one and yield each (1-based) with the residual stream [B, T, D] that enters it."""
+    h = model.embedding(tokens_BT)
+    context = model.context(h)
+    for index, block in enumerate(model.blocks, start=1):
+        yield index, block, h, context
+        h = block(h, context)

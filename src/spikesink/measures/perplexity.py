@@ -23,3 +23,9 @@ def perplexity(model: Decoder, rows: Tensor, batch_size: int) -> list[dict]:
         losses = F.cross_entropy(logits.transpose(1, 2), batch[:, 1:], reduction="none")
         total += losses.double().sum(dim=0).cpu()
     return [{"position": position, "tokens": len(rows), "nll_nats": nll} for position, nll in enumerate(total.tolist())]
+
+
+def mean_nll(model: Decoder, rows: Tensor, batch_size: int) -> float:
+    """Negative log-likelihood per token in nats over rows [n, T + 1]."""
+    positions = perplexity(model, rows, batch_size)
+    return sum(row["nll_nats"] for row in positions) / sum(row["tokens"] for row in positions)

@@ -1,14 +1,15 @@
 """What does 8-bit inference cost, and which inputs make it so? (2603.17771, rebuttal: W8A8 in four settings)"""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from spikesink.measures.perplexity import perplexity
+from spikesink.measures.perplexity import mean_nll
+from spikesink.measures.replaced import replaced
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 
@@ -16,25 +17,6 @@ LARGEST = 127
 """INT8 levels are -127..127, symmetric."""
 SMALLEST_RANGE = 1e-5
 """Ranges are at least this, as in SmoothQuant's code, so that a vector of zeros has a scale."""
-
-
-@contextmanager
-def replaced(modules: Iterable[nn.Module], method: str, make: Callable[[nn.Module], Callable]) -> Iterator[None]:
-    """For a while ``module.method`` is what ``make(module)`` returns; the model's weights are not touched."""
-    modules = list(modules)
-    try:
-        for module in modules:
-            setattr(module, method, make(module))
-        yield
-    finally:
-        for module in modules:
-            vars(module).pop(method, None)
-
-
-def mean_nll(model: Decoder, rows: Tensor, batch_size: int) -> float:
-    """Negative log-likelihood per token in nats over rows [n, T + 1]."""
-    positions = perplexity(model, rows, batch_size)
-    return sum(row["nll_nats"] for row in positions) / sum(row["tokens"] for row in positions)
 
 
 def rounded(x: Tensor, absmax: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spikesink.measures.attention_distance import block_inputs
 from spikesink.measures.normalisation import starts
+from spikesink.measures.observe import block_inputs
 from spikesink.measures.sink_mass import attention_on
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context

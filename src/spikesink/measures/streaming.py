@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikesink.measures.perplexity import perplexity
-from spikesink.measures.quantisation import replaced
+from spikesink.measures.replaced import replaced
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 from spikesink.model.rotary import rotary_tables, rotate

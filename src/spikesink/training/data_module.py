@@ -1,6 +1,6 @@
 """Batches for Lightning: the batch of a step is a pure function of seed and step, so resuming needs no loader state."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import lightning as L
 import torch
@@ -11,10 +11,14 @@ from spikesink.settings import Training
 
 
 class StepBatches(IterableDataset):
-    """Rows [batch_size, sequence_length + 1] for the steps first_step, first_step + 1, ..."""
+    """Rows [batch_size / ranks, sequence_length + 1] of one rank for the steps first_step, first_step + 1, ..."""
 
-    def __init__(self, stream: TokenStream, training: Training, seed: int, first_step: int) -> None:
+    def __init__(
+        self, stream: TokenStream, training: Training, seed: int, first_step: int, rank: int = 0, ranks: int = 1
+    ) -> None:
         self.stream, self.training, self.seed, self.first_step = stream, training, seed, first_step
+        share = training.batch_size // ranks
+        self.own = slice(rank * share, (rank + 1) * share)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         for step in range(self.first_step, self.training.steps):
@@ -25,15 +29,20 @@ class StepBatches(IterableDataset):
                 batch_size=self.training.batch_size,
                 sequence_length=self.training.sequence_length,
             )
-            yield torch.from_numpy(rows)
+            yield torch.from_numpy(rows[self.own])
 
 
 class TokenDataModule(L.LightningDataModule):
-    """Training batches from ``first_step()``, which is asked only after a checkpoint has been restored."""
+    """This rank's training batches from the step on that the trainer has reached."""
 
-    def __init__(self, stream: TokenStream, training: Training, seed: int, first_step: Callable[[], int]) -> None:
+    def __init__(self, stream: TokenStream, training: Training, seed: int) -> None:
         super().__init__()
-        self.stream, self.settings, self.seed, self.first_step = stream, training, seed, first_step
+        self.stream, self.settings, self.seed = stream, training, seed
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(StepBatches(self.stream, self.settings, self.seed, self.first_step()), batch_size=None)
+        # Lightning asks only after it has restored a checkpoint.
+        trainer = self.trainer
+        batches = StepBatches(
+            self.stream, self.settings, self.seed, trainer.global_step, trainer.global_rank, trainer.world_size
+        )
+        return DataLoader(batches, batch_size=None)

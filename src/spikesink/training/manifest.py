@@ -4,6 +4,7 @@ import platform
 import resource
 import subprocess
 import sys
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -43,7 +44,15 @@ def git_state() -> dict[str, str | bool | None]:
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}
 
 
-def peak_memory_mb() -> float:
-    """Largest resident memory of this process in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024**2 if sys.platform == "darwin" else 1024), 1)
+def peak_memory_mb(device: torch.device) -> dict[str, float]:
+    """Largest resident memory of this process, and largest memory of tensors on its GPU if it has one, in MB."""
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = {"peak_memory_mb": round(resident / (1024**2 if sys.platform == "darwin" else 1024), 1)}
+    if device.type == "cuda":
+        peak["peak_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated(device) / 1024**2, 1)
+    return peak
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

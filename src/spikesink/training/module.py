@@ -1,69 +1,98 @@
-"""The LightningModule: loss, optimiser, clipping."""
+"""The LightningModule: an optimiser step as equal micro-batches."""
+
+from contextlib import AbstractContextManager, nullcontext
 
 import lightning as L
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from spikesink.model.decoder import Decoder
 from spikesink.settings import Training
+from spikesink.training.optimiser import build_optimiser, clip_gradients
+from spikesink.training.parallel import materialise, prepare, shard
 from spikesink.training.schedule import learning_rate_share
 
 
-def next_token_loss(model: nn.Module, rows: Tensor, window: tuple[int, int] | None) -> Tensor:
+def next_token_loss(decoder: Decoder, rows: Tensor, training: Training) -> Tensor:
     """Mean cross-entropy in nats over rows [B, T + 1], in float32.
 
     With a loss window [first, last) only the predictions made at those positions count; earlier tokens stay visible as
     context (2603.05498 Table 8).
     """
+    window = training.loss_window
     targets = rows[:, 1:] if window is None else rows[:, 1:][:, window[0] : window[1]]
-    logits = model(rows[:, :-1], window)
-    return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-
-
-def parameter_groups(model: nn.Module, weight_decay: float, decay: str) -> list[dict]:
-    """AdamW groups: everything decays (2603.05498) or only parameters of two or more dimensions (2603.17771)."""
-    decayed, plain = [], []
-    for parameter in model.parameters():
-        (decayed if decay == "all" or parameter.dim() >= 2 else plain).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+    return decoder(rows[:, :-1], window, targets=targets, loss_chunk=training.loss_chunk)
 
 
 class LanguageModel(L.LightningModule):
-    """Next-token training of a decoder; leaves ``last_loss`` and ``last_gradient_norm`` on the device for callbacks."""
+    """Next-token training of a decoder. A batch is this device's rows of one optimiser step.
 
-    def __init__(self, decoder: Decoder, training: Training) -> None:
+    The step is Lightning's manual optimisation: what callbacks see after a batch is always a finished optimiser step,
+    and a checkpoint knows nothing of micro-batches, so that other devices can resume it. Leaves ``last_loss`` (this
+    device's mean), ``last_gradient_norm`` and ``last_learning_rate`` for callbacks, the tensors on the device.
+
+    A decoder on the meta device is one that configure_model is to shard over Lightning's device mesh, and then draws
+    the weights of ``seed``.
+    """
+
+    def __init__(
+        self, decoder: Decoder, training: Training, *, micro_batch: int, dtype: torch.dtype, seed: int
+    ) -> None:
         super().__init__()
+        self.automatic_optimization = False
         self.decoder = decoder
-        self.training_settings = training
-        # Compiling the LightningModule itself breaks its logging: only the inner module is compiled. A plain reference
-        # in a list keeps the compiled wrapper out of state_dict.
-        self._forward = [torch.compile(decoder) if training.compile else decoder]
+        self.training_settings, self.micro_batch, self.dtype_of_matrices, self.seed = training, micro_batch, dtype, seed
         self.last_loss = torch.zeros(())
         self.last_gradient_norm = torch.zeros(())
+        self.last_learning_rate = 0.0
 
-    def training_step(self, rows: Tensor, batch_index: int) -> Tensor:
-        loss = next_token_loss(self._forward[0], rows, self.training_settings.loss_window)
-        self.last_loss = loss.detach()
-        return loss
+    def configure_model(self) -> None:
+        training, mesh = self.training_settings, self.device_mesh
+        prepare(
+            self.decoder,
+            compile=training.compile,
+            activation_checkpointing=training.activation_checkpointing,
+            by_block=mesh is not None,
+        )
+        if mesh is not None:
+            shard(self.decoder, mesh["data_parallel"], self.dtype_of_matrices)
+            materialise(self.decoder, mesh["data_parallel"], self.device, self.seed)
 
     def configure_optimizers(self) -> dict:
-        settings, training = self.training_settings.optimiser, self.training_settings
-        optimiser = torch.optim.AdamW(
-            parameter_groups(self.decoder, settings.weight_decay, settings.decay),
-            lr=settings.lr,
-            betas=(settings.beta1, settings.beta2),
-            eps=settings.eps,
-            fused=True,
-        )
+        training = self.training_settings
+        optimiser = build_optimiser(self.decoder, training.optimiser)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: learning_rate_share(training.schedule, step, training.steps)
         )
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
-        # Own hook: Lightning refuses gradient_clip_val with fused AdamW under bf16-mixed.
-        self.last_gradient_norm = torch.nn.utils.clip_grad_norm_(
-            self.decoder.parameters(), self.training_settings.optimiser.clip_norm
-        )
+    def training_step(self, rows: Tensor, batch_index: int) -> None:
+        parts = rows.split(self.micro_batch)
+        losses = []
+        for number, part in enumerate(parts, start=1):
+            with self.autocast():
+                loss = next_token_loss(self.decoder, part, self.training_settings)
+            with nullcontext() if number == len(parts) else self.without_communication():
+                self.manual_backward(loss / len(parts))
+            losses.append(loss.detach())
+        self.last_loss = torch.stack(losses).mean()
+        self.last_gradient_norm = clip_gradients(self.decoder, self.training_settings.optimiser.clip_norm)
+        optimiser = self.optimizers()
+        self.last_learning_rate = optimiser.param_groups[0]["lr"]
+        optimiser.step()
+        optimiser.zero_grad()
+        self.lr_schedulers().step()
+
+    def autocast(self) -> AbstractContextManager:
+        """Matrix products in bfloat16 on every device and strategy alike, where that is the precision."""
+        # Lightning's own bf16-mixed would refuse clipping beside a fused optimiser and knows nothing of shards.
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype_of_matrices == torch.bfloat16)
+
+    def without_communication(self) -> AbstractContextManager:
+        """Let copies of the model add up gradients on their own until the step's last micro-batch.
+
+        Shards are reduced after every micro-batch instead: whole gradients are what they save the memory of.
+        """
+        model = self.trainer.strategy.model
+        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()

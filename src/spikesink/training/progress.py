@@ -15,22 +15,27 @@ class ProgressLines(ProgressBar):
     def __init__(self, name: str, tokens_per_step: int, seconds: float = 15.0) -> None:
         super().__init__()
         self.name, self.tokens_per_step, self.seconds = name, tokens_per_step, seconds
+        self.enabled = True
 
     def disable(self) -> None:
-        self.seconds = float("inf")
+        """Called by Lightning on every rank but zero."""
+        self.enabled = False
 
     def print_line(self, text: str) -> None:
-        print(f"{self.name}  {text}", file=sys.stderr, flush=True)
+        if self.enabled:
+            print(f"{self.name}  {text}", file=sys.stderr, flush=True)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: LanguageModel) -> None:
         self.first_step = trainer.global_step
         self.started = self.last = time.monotonic()
         where = f"resumes at step {self.first_step}" if self.first_step else "starts"
-        self.print_line(f"{where}, {trainer.max_steps} steps of {self.tokens_per_step} tokens on {pl_module.device}")
+        kind, several = pl_module.device.type, trainer.world_size > 1
+        device = f"{trainer.world_size} {kind} devices" if several else str(pl_module.device)
+        self.print_line(f"{where}, {trainer.max_steps} steps of {self.tokens_per_step} tokens on {device}")
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: LanguageModel, *_: object) -> None:
         now, step = time.monotonic(), trainer.global_step
-        if now - self.last < self.seconds and step != trainer.max_steps:
+        if not self.enabled or (now - self.last < self.seconds and step != trainer.max_steps):
             return
         self.last = now
         pace = (step - self.first_step) / (now - self.started)

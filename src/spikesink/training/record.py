@@ -1,6 +1,7 @@
 """metrics.csv, the record of a run: append-only while training, the same bytes after an interruption or without."""
 
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from spikesink.tracking import Mirror, run_name, run_params, run_tags
 from spikesink.training.module import LanguageModel
+from spikesink.training.ranks import mean_over_ranks
 
 COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
 
@@ -16,27 +19,36 @@ COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
 class Diverged(Exception):
     """The loss is no longer a finite number."""
 
+    exit_code = 1
+
 
 class MetricsRecord(Callback):
     """Append a row every ``every`` steps: loss is the mean over those steps in nats, the rest is the last step's.
 
-    Values stay on the device between rows, so logging costs one synchronisation per row. ``mirror`` receives every row.
-    Raises Diverged when a row's loss or gradient norm is not finite.
+    Values stay on the device between rows, so logging costs one synchronisation and, with several ranks, one reduction
+    per row. Rank zero writes, and passes every row to ``mirror``. Raises Diverged, on all ranks alike, when a row's
+    loss or gradient norm is not finite.
     """
 
-    def __init__(self, path: Path, every: int, tokens_per_step: int, mirror: Callable[[int, dict], None]) -> None:
-        self.path, self.every, self.tokens_per_step, self.mirror = path, every, tokens_per_step, mirror
-        self.loss_sum: torch.Tensor | float = 0.0
+    def __init__(self, path: Path, every: int, tokens_per_step: int) -> None:
+        self.path, self.every, self.tokens_per_step = path, every, tokens_per_step
+        self.mirror: Callable[[int, dict], None] = lambda step, row: None
+        self.loss_sum = torch.zeros(())
         self.losses = 0
 
     def state_dict(self) -> dict:
-        return {"loss_sum": torch.as_tensor(self.loss_sum), "losses": self.losses}
+        # All ranks save, one writes, and any number may resume: from here on every rank's sum is the mean of all.
+        self.loss_sum = mean_over_ranks(self.loss_sum)
+        return {"loss_sum": self.loss_sum.cpu(), "losses": self.losses}
 
     def load_state_dict(self, state: dict) -> None:
         self.loss_sum, self.losses = state["loss_sum"], state["losses"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: LanguageModel) -> None:
         """Keep the rows up to the step that training resumes from."""
+        self.loss_sum = self.loss_sum.to(pl_module.device)
+        if not trainer.is_global_zero:
+            return
         rows = []
         if self.path.exists() and trainer.global_step > 0:
             with open(self.path, newline="") as file:
@@ -45,10 +57,6 @@ class MetricsRecord(Callback):
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-
-    def on_before_zero_grad(self, trainer: L.Trainer, pl_module: LanguageModel, optimizer: object) -> None:
-        # The scheduler has not stepped yet when an optimiser step is under way: this is the rate that is being used.
-        self.learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: LanguageModel, *_: object) -> None:
         self.loss_sum = self.loss_sum + pl_module.last_loss
@@ -59,16 +67,33 @@ class MetricsRecord(Callback):
         row = {
             "step": step,
             "tokens": step * self.tokens_per_step,
-            "loss": float(self.loss_sum) / self.losses,
-            "learning_rate": self.learning_rate,
+            "loss": float(mean_over_ranks(self.loss_sum)) / self.losses,
+            "learning_rate": pl_module.last_learning_rate,
             "gradient_norm": float(pl_module.last_gradient_norm),
         }
-        self.loss_sum, self.losses = 0.0, 0
+        self.loss_sum, self.losses = torch.zeros_like(self.loss_sum), 0
         if not (torch.isfinite(torch.tensor([row["loss"], row["gradient_norm"]])).all()):
             raise Diverged(
-                f"loss {row['loss']} and gradient norm {row['gradient_norm']} near step {step} are not finite numbers: "
-                "lower training.optimiser.lr or lengthen training.schedule.warmup_steps"
+                f"error: loss {row['loss']} and gradient norm {row['gradient_norm']} near step {step} are not finite "
+                "numbers: lower training.optimiser.lr or lengthen training.schedule.warmup_steps"
             )
+        if not trainer.is_global_zero:
+            return
         with open(self.path, "a", newline="") as file:
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
         self.mirror(step, row)
+
+
+def live_mirror(run: dict, digest: str, folder: Path) -> Mirror | None:
+    """The run in MLflow if SPIKESINK_TRACKING_URI names a store; it needs no MLflow to be installed until it writes."""
+    uri = os.environ.get("SPIKESINK_TRACKING_URI")
+    if not uri:
+        return None
+    return Mirror(
+        uri=uri,
+        experiment=run["study"],
+        run_name=run_name(run),
+        tags=run_tags(run, digest),
+        params=run_params(run),
+        run_id_file=folder / "mlflow_run_id",
+    )

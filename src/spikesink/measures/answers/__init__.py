@@ -1,0 +1,1 @@
+"""How each group of questions is answered: ``answers(subject, settings)`` yields every question with its rows."""

@@ -1,0 +1,34 @@
+"""The attention map some queries at a time, for statistics of long contexts."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from spikesink.model.attention import CausalAttention
+from spikesink.model.context import Context
+from spikesink.model.softpick import softpick
+
+
+def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Iterator[tuple[int, Tensor]]:
+    """The attention map some queries at a time: (first query, weights [B, N, C, J]) in float32, over the keys before
+    J = first + C, after which there are none that these queries see.
+
+    The same numbers as ``body.probabilities`` in memory that grows with T, not with its square, for softmax and its
+    alternatives alike. Rows, not a fused kernel with indicator values: what depends on a query's own position, such as
+    the weight nearby, and the entropy cannot be read off its output.
+    """
+    q, k = (tensor.float() for tensor in body.queries_keys(x_BTD, context))
+    extra = 0
+    if body.extra_key is not None:
+        q, k, _ = body.extra_key.extended(q, k, torch.zeros_like(k))
+        q, extra = q[:, :, 1:], 1
+    k = body.per_query_head(k)
+    for first in range(0, q.shape[2], chunk):
+        queries = q[:, :, first : first + chunk]
+        keys = k[:, :, : extra + first + queries.shape[2]]
+        scores = queries @ keys.transpose(-1, -2) * body.head_dim**-0.5
+        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1 + first + extra)
+        scores = scores.masked_fill(future, float("-inf"))
+        weights = softpick(scores) if body.softpick else scores.softmax(dim=-1)
+        yield first, weights[..., extra:]

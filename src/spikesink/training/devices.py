@@ -1,0 +1,109 @@
+"""The devices that share a run: how many there are, what each computes, and how Lightning starts a process for each."""
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from lightning.pytorch.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+
+from spikesink.settings import Training
+
+LAUNCHED_BY = "SPIKESINK_LAUNCHED_BY"
+
+
+@dataclass(frozen=True)
+class Devices:
+    """``per_node`` GPUs, or CPU processes, on each of ``nodes`` machines."""
+
+    accelerator: str
+    """gpu or cpu."""
+    per_node: int
+    nodes: int
+
+    @classmethod
+    def available(cls, gpus: int, processes: int, nodes: int) -> Self:
+        """GPUs if some are wanted and the machine has any, else CPU processes. Raises ValueError for too few GPUs."""
+        if not gpus or not torch.cuda.is_available():
+            return cls("cpu", processes, nodes)
+        if gpus > torch.cuda.device_count():
+            raise ValueError(
+                f"--gpus {gpus}, but this machine shows {torch.cuda.device_count()}: "
+                "lower resources.train.gpus_per_node, or ask the scheduler for as many"
+            )
+        return cls("gpu", gpus, nodes)
+
+    @property
+    def number(self) -> int:
+        return self.per_node * self.nodes
+
+    def strategy(self, name: str) -> Strategy | str:
+        """Lightning's strategy for ``training.strategy``."""
+        if name == "fsdp":
+            return ModelParallelStrategy(data_parallel_size=self.number, tensor_parallel_size=1)
+        if name == "ddp" or self.number > 1:
+            return DDPStrategy(gradient_as_bucket_view=True, broadcast_buffers=False)
+        return "auto"
+
+
+def micro_batch(training: Training, devices: int) -> int:
+    """Sequences of one forward pass on one device.
+
+    The largest divisor of a device's share of batch_size that training.micro_batch_size allows: as all micro-batches
+    are equal, the mean of their losses is the loss of the batch. Raises ValueError when the devices cannot have equal
+    shares.
+    """
+    share, rest = divmod(training.batch_size, devices)
+    if rest or not share:
+        raise ValueError(
+            f"training.batch_size = {training.batch_size} cannot be shared equally by {devices} devices: "
+            "make it a multiple of their number, or change resources.train.nodes or gpus_per_node"
+        )
+    limit = min(training.micro_batch_size or share, share)
+    return next(size for size in range(limit, 0, -1) if share % size == 0)
+
+
+def cluster_environment() -> ClusterEnvironment | None:
+    """Who starts the processes: torchrun (None, which Lightning finds itself), SLURM, or Lightning.
+
+    SLURM does only inside an srun step of several tasks. Lightning would take it for the launcher anywhere in a job and
+    wait for tasks that nobody starts. Requeueing is left to Snakemake's retries.
+    """
+    if TorchElasticEnvironment.detect():
+        return None
+    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        return SLURMEnvironment(auto_requeue=False)
+    return LightningEnvironment() if SLURMEnvironment.detect() else None
+
+
+def launched_by_lightning() -> bool:
+    """Whether Lightning started this process as a further rank on the machine of the one that the user started."""
+    return os.environ.get(LAUNCHED_BY) == str(os.getppid())
+
+
+def announce_launcher() -> None:
+    """Let processes that are started from here know their parent."""
+    os.environ[LAUNCHED_BY] = str(os.getpid())
+
+
+def end_with_launcher() -> None:
+    """End this process when the one that launched it is gone, however that ended.
+
+    The launcher watches its children; nobody else would end a child that waits in a collective for a dead launcher.
+    """
+    launcher = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="launcher-watch", daemon=True).start()

@@ -1,0 +1,70 @@
+"""What is done to a decoder from outside: recomputing, compiling and sharding it. Parameter names stay as they are."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.utils.checkpoint import checkpoint
+
+from spikesink.model.decoder import Decoder
+from spikesink.model.initial import initial_value
+
+
+def prepare(decoder: Decoder, *, compile: bool, activation_checkpointing: bool, by_block: bool) -> None:
+    """Compile the decoder, or its blocks one by one, and keep of every block only its input for the backward pass.
+
+    Blocks are compiled one by one (``by_block``) where something has to happen between them: communication of shards,
+    or recomputing. A block's forward is replaced rather than wrapped in a module, so that its parameters keep their
+    names, and sharding hooks stay around both: they gather the weights, then what is compiled and recomputed runs.
+    """
+    by_block = by_block or activation_checkpointing
+    for block in decoder.blocks:
+        if compile and by_block:
+            block.forward = torch.compile(block.forward)
+        if activation_checkpointing:
+            # No dropout anywhere, so there is no random state to bring back.
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
+    if compile and not by_block:
+        decoder.compile()
+
+
+def shard(decoder: Decoder, mesh: DeviceMesh, dtype: torch.dtype) -> None:
+    """Shard weights, gradients and optimiser state over ``mesh`` (FSDP2); a block gathers its weights when it runs.
+
+    Master weights and gradient sums are float32; blocks gather their weights in ``dtype``, the rest in float32.
+    Activations are left to autocast, so the residual stream is float32 as on a single device. What differs from there
+    in bfloat16: gains and other small parameters inside blocks are rounded when gathered. The final norm and the head,
+    or the tied embedding, stay gathered from forward to backward.
+    """
+    exact = MixedPrecisionPolicy(cast_forward_inputs=False)
+    rounded = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    for block in decoder.blocks:
+        fully_shard(block, mesh=mesh, mp_policy=rounded)
+    if not decoder.settings.tied_embeddings:
+        fully_shard(decoder.embedding, mesh=mesh, mp_policy=exact)
+    fully_shard(decoder, mesh=mesh, mp_policy=exact)
+
+
+@torch.no_grad()
+def materialise(decoder: Decoder, mesh: DeviceMesh, device: torch.device, seed: int) -> None:
+    """Give a sharded decoder on the meta device its memory and its initial weights, one whole parameter at a time."""
+    decoder.to_empty(device=device)
+    for name, parameter in decoder.named_parameters():
+        shards = initial_value(decoder.settings, seed, name, parameter.shape).chunk(mesh.size())
+        if mesh.get_local_rank() < len(shards):  # a short first dimension leaves the last ranks without a shard
+            parameter.to_local().copy_(shards[mesh.get_local_rank()])
+
+
+def whole_weights(decoder: Decoder, keep: bool) -> dict[str, Tensor]:
+    """Float32 weights by name on the CPU, gathered one at a time; every rank calls it, those with ``keep`` get them."""
+    weights = {}
+    for name, parameter in decoder.named_parameters():
+        value = parameter.detach()
+        if isinstance(value, DTensor):
+            value = value.full_tensor()
+        if keep:
+            weights[name] = value.cpu().contiguous()
+    return weights

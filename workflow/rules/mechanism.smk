@@ -1,0 +1,71 @@
+# How spikes, sinks and gradient sinks come about, in the models that are compared and in every pretrained one.
+COMPARED = [
+    run for run in STUDY.runs if run.variant in STUDY.config.mechanism.compare and run.seed == STUDY.config.seeds[0]
+]
+# Drawn together: a name for files, and for every model its label and the folder of its measures.
+DRAWN = {
+    "compared": {run.label or run.variant.replace("_", " "): run.folder for run in COMPARED},
+    **{name: {name: f"{RESULTS}/pretrained/{name}"} for name in PRETRAINED},
+}
+IN_DEPTH_FOLDERS = [
+    *(run.folder for run in (STUDY.runs if STUDY.config.mechanism.variants == "all" else COMPARED)),
+    *(f"{RESULTS}/pretrained/{name}" for name in PRETRAINED),
+]
+
+
+localrules:
+    mechanism,
+
+
+rule mechanism:
+    input:
+        expand(
+            f"{RESULTS}/figures/mechanism/{{models}}_{{figure}}.{{format}}",
+            models=DRAWN,
+            figure=FIGURES,
+            format=FIGURE_FORMATS,
+        ),
+        expand(
+            "{folder}/measures/{question}.parquet",
+            folder=IN_DEPTH_FOLDERS,
+            question=[question for group in IN_DEPTH for question in GROUPS[group].questions],
+        ),
+
+
+for figure in FIGURES:
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            lambda wildcards, questions=constant(f"spikesink.figures.{figure}", "QUESTIONS"): [
+                f"{folder}/measures/{question}.parquet"
+                for folder in DRAWN[wildcards.models].values()
+                for question in questions
+            ],
+        output:
+            pdf=f"{RESULTS}/figures/mechanism/{{models}}_{figure}.pdf",
+            png=report(
+                f"{RESULTS}/figures/mechanism/{{models}}_{figure}.png",
+                caption="../report/mechanism.rst",
+                category="mechanism",
+                labels={"what": figure.replace("_", " "), "models": "{models}"},
+            ),
+        log:
+            f"{RESULTS}/logs/figures/mechanism/{{models}}_{figure}.log",
+        wildcard_constraints:
+            models="|".join(map(re.escape, DRAWN)),
+        conda:
+            "../../envs/spikesink.yaml"
+        params:
+            figure=figure,
+            caption=constant(f"spikesink.figures.{figure}", "CAPTION"),
+            code=code_digest(f"spikesink.figures.{figure}"),
+            style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
+            models=lambda wildcards: [f"{label}={folder}" for label, folder in DRAWN[wildcards.models].items()],
+            stem=lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
+        message:
+            f"figure {figure} of {{wildcards.models}}"
+        shell:
+            "python -m spikesink.figures.mechanism {params.figure} --models {params.models:q} --output {params.stem}"
+            " 2>&1 | tee {log}"

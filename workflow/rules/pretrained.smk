@@ -1,0 +1,88 @@
+# Published models, measured like runs without training.
+PRETRAINED = STUDY.config.pretrained
+MODEL = f"{RESULTS}/pretrained/{{model}}"
+
+
+# Fetches from the hub, so it runs where there is internet.
+localrules:
+    pretrained,
+
+
+rule pretrained:
+    output:
+        f"{MODEL}/pretrained.json",
+    log:
+        f"{RESULTS}/logs/pretrained/{{model}}.log",
+    conda:
+        "../../envs/spikesink.yaml"
+    params:
+        model=lambda wildcards: canonical(asdict(PRETRAINED[wildcards.model])),
+        code=code_digest("spikesink.pretrained.load"),
+        source=lambda wildcards: PRETRAINED[wildcards.model].source,
+        revision=lambda wildcards: PRETRAINED[wildcards.model].revision or "",
+        context=lambda wildcards: PRETRAINED[wildcards.model].context,
+        bos=lambda wildcards: PRETRAINED[wildcards.model].bos,
+    message:
+        "pretrained model {wildcards.model}"
+    shell:
+        "python -m spikesink.pretrained fetch {params.source:q} --revision {params.revision:q}"
+        " --context {params.context} --bos {params.bos} --output {output} 2>&1 | tee {log}"
+
+
+rule pretrained_tokens:
+    input:
+        corpus=rules.corpus.output,
+        model=rules.pretrained.output,
+    output:
+        index=f"{MODEL}/tokens/tokens.json",
+        validation=f"{MODEL}/tokens/validation.bin",
+    log:
+        f"{RESULTS}/logs/pretrained_tokens/{{model}}.log",
+    conda:
+        "../../envs/spikesink.yaml"
+    params:
+        settings=canonical({"corpus": asdict(STUDY.config.corpus)}),
+        code=code_digest("spikesink.data.packing"),
+        folder=lambda wildcards, output: folder(output),
+    message:
+        "held-out text for {wildcards.model}"
+    shell:
+        "python -m spikesink.data tokens --settings {params.settings:q} --corpus {input.corpus}"
+        " --pretrained {input.model} --output {params.folder} 2>&1 | tee {log}"
+
+
+for group, (questions, _) in GROUPS.items():
+
+    rule:
+        name:
+            f"measure_{group}_pretrained"
+        input:
+            model=rules.pretrained.output,
+            tokens=rules.pretrained_tokens.output.index,
+        output:
+            expand(
+                f"{MODEL}/measures/{{question}}.parquet",
+                question=questions,
+                allow_missing=True,
+            ),
+        log:
+            f"{RESULTS}/logs/measure_{group}/{{model}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/measure_{group}/{{model}}.tsv"
+        conda:
+            "../../envs/spikesink.yaml"
+        threads: STUDY.config.resources.measure.threads
+        resources:
+            gpu=STUDY.config.resources.measure.gpus_per_node,
+            mem_mb=STUDY.config.resources.measure.memory_mb,
+            runtime=STUDY.config.resources.measure.runtime_minutes,
+        params:
+            group=group,
+            settings=read_settings(group),
+            code=answering_code(group, frozenset()),
+            tokens=lambda wildcards, input: str(Path(input.tokens).parent),
+        message:
+            f"measure {group}: {{wildcards.model}}"
+        shell:
+            "python -m spikesink.measures {params.group} --pretrained {input.model} --tokens {params.tokens}"
+            " --settings {params.settings:q} --threads {threads} --gpus {resources.gpu} 2>&1 | tee {log}"
