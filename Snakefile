@@ -91,6 +91,7 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         f"{RESULTS}/tracking.txt",
+        lambda wildcards: MECHANISM_FILES,
 
 
 include: "workflow/rules/common.smk"

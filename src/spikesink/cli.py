@@ -5,6 +5,7 @@ import gc
 import json
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ import yaml
 
 from spikesink.plan import assumptions, costs, human, table
 from spikesink.settings import Plan
+from spikesink.status import standings
+from spikesink.status import table as standing_table
 from spikesink.study import ConfigError, Run, Study, load
 
 
@@ -65,6 +68,28 @@ def print_summary(study: Study) -> None:
     print(f"figures  {results}/figures/\ntables   {results}/tables/")
 
 
+def print_status(study: Study, watch: float | None, as_json: bool) -> None:
+    while True:
+        found = standings(study)
+        if as_json:
+            print_json([asdict(standing) for standing in found])
+        else:
+            print(("\033[2J\033[H" if watch else "") + standing_table(found), flush=True)
+        if not watch:
+            return
+        time.sleep(watch)
+
+
+def print_why(study: Study, name: str) -> None:
+    """What differs, for every run of that name."""
+    from spikesink.why import differences  # reads the package's code: not for every command
+
+    for run in find_runs(study, name):
+        lines = differences(run)
+        print(f"{run.folder}: " + ("nothing has changed" if not lines else "would be trained again"))
+        print("".join(f"  {line}\n" for line in lines), end="")
+
+
 def print_json(rows: Sequence) -> None:
     print(json.dumps(rows, indent=2))
 
@@ -82,6 +107,11 @@ def arguments() -> argparse.Namespace:
     show = commands.add_parser("show", parents=[overlays], help="print a run's resolved config as YAML")
     show.add_argument("run", help="variant, or variant/seed<k>")
     show.add_argument("--json", action="store_true", help="a list with one object per run, its cost included")
+    status = commands.add_parser("status", parents=[overlays], help="how far every run is, from files alone")
+    status.add_argument("--watch", nargs="?", type=float, const=5.0, metavar="SECONDS", help="show it again and again")
+    status.add_argument("--json", action="store_true", help="a list with one object per run")
+    why = commands.add_parser("why", parents=[overlays], help="what has changed since a run was trained")
+    why.add_argument("run", help="variant, or variant/seed<k>")
     commands.add_parser("summary", parents=[overlays], help="print the results of a finished study")
     return parser.parse_args()
 
@@ -99,11 +129,17 @@ def main() -> int:
             print_plan(study, assumptions(study.config.plan, options.gpu, options.utilisation), options.json)
         elif options.command == "show":
             print_show(study, options.run, options.json)
+        elif options.command == "status":
+            print_status(study, options.watch, options.json)
+        elif options.command == "why":
+            print_why(study, options.run)
         else:
             print_summary(study)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # the end of --watch
+        return 130
     return 0
 
 

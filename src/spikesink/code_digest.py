@@ -18,6 +18,7 @@ WITHOUT_EFFECT = frozenset(
         "spikesink.settings",
         "spikesink.measures.groups",
         "spikesink.tracking",
+        "spikesink.training.folder",
         "spikesink.training.manifest",
         "spikesink.training.progress",
     }

@@ -55,7 +55,7 @@ class Cost:
     memory_gib: float
     """Per GPU."""
     disk_gib: float
-    """Of the finished run."""
+    """Of the finished run, its snapshots included."""
     checkpoint_gib: float
     """On top of that while it trains."""
     fits: bool
@@ -104,7 +104,7 @@ def cost(run: Run, plan: Plan, gpus: int) -> Cost:
         flops=flops,
         gpu_hours=flops / (peak * 1e12 * plan.utilisation) / 3600,
         memory_gib=memory_gib,
-        disk_gib=sizes.weights_bytes(model, run.vocabulary, training.sequence_length) / GIB,
+        disk_gib=(1 + training.snapshots) * sizes.weights_bytes(model, run.vocabulary, training.sequence_length) / GIB,
         checkpoint_gib=sizes.checkpoint_bytes(model, run.vocabulary, training) / GIB,
         fits=memory_gib <= gpu.memory_gib,
         gpu=plan.gpu,

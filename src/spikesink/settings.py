@@ -470,15 +470,8 @@ class Measures:
 
     def __post_init__(self) -> None:
         _positive(self, "sink_epsilon", "sink_tokens", "sequences", "perplexity_tokens", "batch_size", "chunk")
-        _positive(
-            self,
-            "consequence_tokens",
-            "loss_chunk",
-            "step_share",
-            "spike_channels",
-            "gradient_sequences",
-            "calibration_sequences",
-        )
+        _positive(self, "loss_chunk", "step_share", "spike_channels", "gradient_sequences", "calibration_sequences")
+        _positive(self, "consequence_tokens")
         _not_negative(self, "spike_magnitude", "spike_ratio")
         if self.caches is not None and (not self.caches or min(self.caches) <= 4):
             raise ValueError(f"caches = {list(self.caches)}: name sizes above 4, the tokens that are kept, or null")

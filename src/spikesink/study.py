@@ -152,6 +152,7 @@ def resolve(config: Mapping) -> Study:
     if len(set(checked.seeds)) != len(checked.seeds) or min(checked.seeds) < 0:
         raise ConfigError(f"seeds = {list(checked.seeds)}: seeds must be different and 0 or greater")
     check_vocabulary(checked)
+    check_models(checked)
     runs, owners = [], {}
     for ablation, name, variant, path in variants(checked):
         check_name(path, name)
@@ -203,6 +204,22 @@ def variants(config: Config) -> Iterator[tuple[str, str, Variant, str]]:
 def check_name(path: str, name: str) -> None:
     if not NAME.fullmatch(name):
         raise ConfigError(f"{path}: the name {name!r} becomes a folder: use letters, digits and _ . + - only")
+
+
+def check_models(config: Config) -> None:
+    """The models analysed in depth are variants; pretrained ones have names of their own."""
+    known = [name for _, name, _, _ in variants(config)]
+    if not config.mechanism.compare:
+        raise ConfigError("mechanism.compare = []: name at least one variant, for example [baseline]")
+    for name in config.mechanism.compare:
+        if name not in known:
+            raise ConfigError(
+                f"mechanism.compare: {name!r} is not a variant of this study, which has {', '.join(known)}"
+            )
+    for name in config.pretrained:
+        check_name("pretrained", name)
+        if name == "compared":
+            raise ConfigError("pretrained.compared: figures of the compared variants have that name, choose another")
 
 
 def check_vocabulary(config: Config) -> None:

@@ -21,7 +21,8 @@ MARK = "# written by spikesink's tests\n"
 NODES = ("spike1", "spike2")
 CONTROLLER_PORT, NODE_PORT = 16817, 16818
 
-SLURM_CONF = f"""{MARK}ClusterName=spikesink
+SLURM_CONF = (
+    f"""{MARK}ClusterName=spikesink
 SlurmctldHost={os.uname().nodename}(127.0.0.1)
 SlurmctldPort={CONTROLLER_PORT}
 SlurmUser=root
@@ -49,13 +50,16 @@ PreemptMode=REQUEUE
 SchedulerParameters=sched_interval=5,bf_interval=5
 GresTypes=gpu
 SlurmdParameters=config_overrides
-""" + "".join(
-    f"NodeName={name} NodeHostname={os.uname().nodename} NodeAddr=127.0.0.1 Port={NODE_PORT + index} "
-    f"CPUs=4 CoresPerSocket=4 RealMemory=16000 Gres=gpu:2 State=UNKNOWN\n"
-    for index, name in enumerate(NODES)
-) + f"""PartitionName=main Nodes={",".join(NODES)} Default=YES MaxTime=60 PriorityTier=1 State=UP
+"""
+    + "".join(
+        f"NodeName={name} NodeHostname={os.uname().nodename} NodeAddr=127.0.0.1 Port={NODE_PORT + index} "
+        f"CPUs=4 CoresPerSocket=4 RealMemory=16000 Gres=gpu:2 State=UNKNOWN\n"
+        for index, name in enumerate(NODES)
+    )
+    + f"""PartitionName=main Nodes={",".join(NODES)} Default=YES MaxTime=60 PriorityTier=1 State=UP
 PartitionName=urgent Nodes={",".join(NODES)} MaxTime=60 PriorityTier=10 PreemptMode=OFF State=UP
 """
+)
 GRES_CONF = MARK + "".join(f"NodeName={name} Name=gpu File={STATE}/{name}-gpu[0-1]\n" for name in NODES)
 
 

@@ -85,6 +85,12 @@ REFUSED = [
     ({"ablations": {"x": {"y": {"modell": {}}}}}, r"ablations.x.y.modell = {}: unknown key; did you mean 'model'\?"),
     ({"ablations": {"x": {"a b": {}}}}, r"ablations.x.a b: the name 'a b' becomes a folder"),
     ({"ablations": {"all": {"y": {}}}}, r"ablations.all: the workflow has a rule of that name"),
+    (
+        {"mechanism": {"compare": ["nobody"]}},
+        r"mechanism.compare: 'nobody' is not a variant of this study, which has base",
+    ),
+    ({"pretrained": {"x": {"source": "a/b"}}}, r"pretrained.x.bos: missing"),
+    ({"pretrained": {"a b": {"source": "a/b", "bos": "none"}}}, r"pretrained: the name 'a b' becomes a folder"),
     ({"seeds": []}, r"seeds = \[\]: name at least one seed"),
     ({"seeds": [0, 0]}, r"seeds = \[0, 0\]: seeds must be different"),
     ({"seeds": 0}, r"seeds = 0: "),

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import models
+import polars
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 from spikesink.settings import Optimiser, Schedule, build
 from spikesink.training.optimiser import build_optimiser, clip_gradients, parameter_groups
 from spikesink.training.schedule import learning_rate_share
+from spikesink.training.snapshots import snapshot_steps
 
 RUN = {
     "study": "test",
@@ -69,13 +71,15 @@ def unbroken(token_folder, tmp_path_factory) -> Path:
     return folder / "run"
 
 
-def test_a_run_leaves_its_four_files_and_no_checkpoint(unbroken, token_folder):
+def test_a_run_leaves_its_files_and_no_checkpoint(unbroken, token_folder):
     assert sorted(path.name for path in unbroken.iterdir()) == [
         "manifest.json",
         "metrics.csv",
         "model.safetensors",
         "run.json",
+        "snapshots",
     ]
+    assert list((unbroken / "snapshots").iterdir()) == []
     assert json.loads((unbroken / "run.json").read_text()) == RUN
     assert list((unbroken.parent / "checkpoints").iterdir()) == []
     manifest = json.loads((unbroken / "manifest.json").read_text())
@@ -165,13 +169,42 @@ def test_a_checkpoint_of_other_settings_or_code_is_not_resumed(token_folder, tmp
     assert "resumes" not in other.stderr
 
 
-def test_a_diverging_run_stops_with_one_clear_line(token_folder, tmp_path):
+def test_a_diverged_run_is_a_result_that_says_so(token_folder, tmp_path):
+    """It ends with exit code 0, so that the study goes on; its measures are empty, so that nothing averages it."""
     run = changed(optimiser={"lr": 1e30, "clip_norm": 1e30})
     result = train(run, token_folder, tmp_path)
-    assert result.returncode == 1
-    assert "not finite numbers: lower training.optimiser.lr" in result.stderr
+    assert result.returncode == 0
+    assert "not finite numbers; to avoid it, lower training.optimiser.lr" in result.stderr
     assert "Traceback" not in result.stderr
-    assert not (tmp_path / "run").exists()
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["status"] == "diverged" and 0 < manifest["steps"] < 40
+    command = [
+        sys.executable,
+        "-m",
+        "spikesink.measures",
+        "quality",
+        "--run",
+        str(tmp_path / "run"),
+        "--settings",
+        "{}",
+    ]
+    measured = subprocess.run([*command, "--tokens", str(token_folder)], capture_output=True, text=True, timeout=60)
+    assert measured.returncode == 0 and "diverged: there is nothing to measure" in measured.stderr
+    assert polars.read_parquet(tmp_path / "run" / "measures" / "perplexity.parquet").is_empty()
+
+
+def test_snapshots_are_the_weights_of_their_steps(unbroken, token_folder, tmp_path):
+    """Geometric steps up to the last; the last snapshot is the trained model, and training is not disturbed."""
+    assert snapshot_steps(5, 10_000) == [100, 316, 1000, 3162, 10_000]
+    assert snapshot_steps(0, 40) == [] and snapshot_steps(1, 40) == [40]
+    result = train(changed(snapshots=4), token_folder, tmp_path)
+    assert result.returncode == 0, result.stderr
+    paths = sorted((tmp_path / "run" / "snapshots").iterdir())
+    assert [path.name for path in paths] == [f"step{step:08}.safetensors" for step in snapshot_steps(4, 40)]
+    first, last, final = (load_file(path) for path in (paths[0], paths[-1], tmp_path / "run" / "model.safetensors"))
+    assert all(torch.equal(last[name], final[name]) for name in final)
+    assert not torch.equal(first["head.weight"], final["head.weight"])
+    assert same_result(unbroken, tmp_path / "run")
 
 
 def test_missing_tokens_are_one_clear_line(tmp_path):

@@ -34,9 +34,17 @@ TINY = {
         "sequence_length": 32,
         "log_every": 4,
         "checkpoint_every": 4,
+        "snapshots": 3,
         "schedule": {"warmup_steps": 3},
     },
-    "measures": {"sequences": 8, "perplexity_tokens": 1024},
+    "measures": {
+        "sequences": 8,
+        "perplexity_tokens": 1024,
+        "gradient_sequences": 8,
+        "consequence_tokens": 512,
+        "calibration_sequences": 4,
+    },
+    "mechanism": {"compare": ["baseline"]},
     "tracking": {"live": False},
     "ablations": {
         "norm": None,
@@ -166,7 +174,11 @@ def test_editing_a_measure_or_a_figure_reruns_only_what_depends_on_it(project):
     path.write_text(path.read_text() + "\nEDITED = True\n")
     found = without_tracking(jobs(project))
     assert {message for message in found if message.startswith(("train", "measure"))} == {
-        f"measure quality: {variant} seed 0" for variant in ("baseline", "conditional_head", "v_scale")
+        *(f"measure quality: {variant} seed 0" for variant in ("baseline", "conditional_head", "v_scale")),
+        "measure consequences: baseline seed 0",  # it scores with perplexity
+    }
+    assert {message for message in found if message.endswith("compared")} == {
+        f"figure {figure} of compared" for figure in ("quantisation", "streaming", "interventions")
     }
     path.write_text((ROOT / "src/spikesink/measures/perplexity.py").read_text())
     path = project / "src/spikesink/figures/sink_map.py"

@@ -10,6 +10,7 @@ for ablation in (BASELINE, *STUDY.ablations):
             run=f"{RUN}/run.json",
             weights=f"{RUN}/model.safetensors",
             metrics=f"{RUN}/metrics.csv",
+            snapshots=directory(f"{RUN}/snapshots"),
             manifest=f"{RUN}/manifest.json",
         log:
             f"{RESULTS}/logs/train/{{variant}}_seed{{seed}}.log",

@@ -13,23 +13,25 @@ IN_DEPTH_FOLDERS = [
 ]
 
 
+MECHANISM_FILES = expand(
+    f"{RESULTS}/figures/mechanism/{{models}}_{{figure}}.{{format}}",
+    models=DRAWN,
+    figure=FIGURES,
+    format=FIGURE_FORMATS,
+) + expand(
+    "{folder}/measures/{question}.parquet",
+    folder=IN_DEPTH_FOLDERS,
+    question=[question for group in IN_DEPTH for question in GROUPS[group].questions],
+)
+
+
 localrules:
     mechanism,
 
 
 rule mechanism:
     input:
-        expand(
-            f"{RESULTS}/figures/mechanism/{{models}}_{{figure}}.{{format}}",
-            models=DRAWN,
-            figure=FIGURES,
-            format=FIGURE_FORMATS,
-        ),
-        expand(
-            "{folder}/measures/{question}.parquet",
-            folder=IN_DEPTH_FOLDERS,
-            question=[question for group in IN_DEPTH for question in GROUPS[group].questions],
-        ),
+        MECHANISM_FILES,
 
 
 for figure in FIGURES:

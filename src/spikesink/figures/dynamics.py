@@ -29,7 +29,12 @@ ROWS = (
 
 
 def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
-    """A column per model, a row per quantity, one scale per row."""
+    """A column per model that has snapshots, a row per quantity, one scale per row; a note where none has."""
+    models = {label: tables for label, tables in models.items() if not tables["snapshot_summary"].is_empty()}
+    if not models:
+        figure = style.new_figure(style.COLUMN, 1.0)
+        figure.text(0.5, 0.5, "No snapshots", ha="center")
+        return figure
     figure = style.new_figure(style.COLUMN if len(models) == 1 else style.PAGE, 0.6 + 1.35 * len(ROWS))
     axes = figure.subplots(len(ROWS), len(models), squeeze=False, sharex=True, sharey="row")
     layers = sorted({layer for tables in models.values() for layer in tables["snapshot_summary"]["layer"]})

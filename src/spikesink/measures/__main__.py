@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from spikesink.data.batches import TokenError, TokenStream
-from spikesink.measures.checkpoint import RunError, load_run
+from spikesink.measures.checkpoint import RunError, has_diverged, load_run
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.subject import Subject
 from spikesink.settings import Measures, build
@@ -80,6 +80,11 @@ def main() -> int:
     output = options.output or (options.run or options.pretrained.parent) / "measures"
     answers = import_module(f"spikesink.measures.answers.{options.group}").answers
     try:
+        if options.run and has_diverged(options.run):
+            print(f"{options.run} diverged: there is nothing to measure, its tables stay empty", file=sys.stderr)
+            for question in GROUPS[options.group].questions:
+                write_table(output / f"{question}.{options.format}", [])
+            return 0
         settings = build(Measures, json.loads(options.settings))
         for question, rows in answers(load_subject(options), settings):
             write_table(output / f"{question}.{options.format}", rows)

@@ -16,6 +16,14 @@ class RunError(ValueError):
     """A run's folder that cannot be measured. The message is one line naming the file."""
 
 
+def has_diverged(folder: Path) -> bool:
+    """Whether the run's manifest says that its loss became no finite number. Raises RunError."""
+    try:
+        return json.loads((folder / "manifest.json").read_text())["status"] == "diverged"
+    except (KeyError, OSError, ValueError) as error:
+        raise RunError(f"{folder}/manifest.json cannot be read ({error}): train this run again") from error
+
+
 def load_run(folder: Path, device: str) -> tuple[Decoder, Training]:
     """Decoder in float32 and evaluation mode, with the training settings it was made with. Raises RunError."""
     try:
@@ -45,7 +53,5 @@ def load_snapshots(folder: Path, model: Decoder) -> Iterator[tuple[int, Decoder]
             model.load_state_dict(load_file(path))
         except (OSError, RuntimeError, SafetensorError) as error:
             detail = " ".join(str(error).split())
-            raise RunError(
-                f"{path} cannot be read as a snapshot of this run ({detail}): train this run again"
-            ) from error
+            raise RunError(f"{path} is no snapshot of this run ({detail}): train this run again") from error
         yield int(path.stem.removeprefix("step")), model

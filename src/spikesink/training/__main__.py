@@ -36,6 +36,7 @@ from spikesink.training.module import LanguageModel
 from spikesink.training.parallel import whole_weights
 from spikesink.training.progress import ProgressLines
 from spikesink.training.record import Diverged, MetricsRecord, live_mirror
+from spikesink.training.snapshots import Snapshots, snapshot_steps
 
 
 def arguments() -> argparse.Namespace:
@@ -100,8 +101,9 @@ def train(run: dict, options: argparse.Namespace) -> None:
         use_distributed_sampler=False,
         callbacks=[
             record,
+            Snapshots(work / "snapshots", snapshot_steps(training.snapshots, training.steps)),
             Checkpointing(work, training.checkpoint_every),
-            ProgressLines(f"{run['variant']}/seed{run['seed']}", tokens_per_step),
+            ProgressLines(f"{run['variant']}/seed{run['seed']}", tokens_per_step, work / "progress.json"),
         ],
     )
     mirror = live_mirror(run, digest, work) if trainer.is_global_zero else None
@@ -110,27 +112,36 @@ def train(run: dict, options: argparse.Namespace) -> None:
 
     started, clock = manifest.now(), time.monotonic()
     checkpoint = next(reversed(checkpoints(work)), None)
-    status = "FAILED"
+    status = "failed"
     try:
         trainer.fit(module, TokenDataModule(stream, training, run["seed"]), ckpt_path=checkpoint, weights_only=True)
-        status = "FINISHED"
+        status = "finished"
+    except Diverged as end:
+        # A result like any other: the study goes on, tables name this run and average it nowhere.
+        status = "diverged"
+        if trainer.is_global_zero:
+            print(end, file=sys.stderr)
     finally:
         if mirror:
-            mirror.close(status)
+            mirror.close("FINISHED" if status == "finished" else "FAILED")
     seconds = time.monotonic() - clock
 
-    weights = whole_weights(decoder, keep=trainer.is_global_zero)
+    # Weights that are not finite numbers are of no use to anyone.
+    weights = whole_weights(decoder, keep=trainer.is_global_zero) if status == "finished" else {}
     if not trainer.is_global_zero:
         return
     save_file(weights, work / "model.safetensors")
     resumed_from = step_of(checkpoint) if checkpoint else None
-    trained_tokens = (training.steps - (resumed_from or 0)) * tokens_per_step
-    tokens = training.steps * tokens_per_step
+    trained_tokens = (trainer.global_step - (resumed_from or 0)) * tokens_per_step
+    tokens = trainer.global_step * tokens_per_step
     facts = {
-        "status": "finished",
+        "status": status,
+        "steps": trainer.global_step,
         "digest": digest,
         "code": run.get("code"),
+        "modules": manifest.modules(),
         "tokens_sha256": index["splits"]["train"]["sha256"],
+        "tokenizer_sha256": index["tokenizer_sha256"],
         "git": manifest.git_state(),
         "versions": manifest.versions(),
         "hardware": manifest.hardware(trainer.strategy.root_device),
@@ -139,7 +150,7 @@ def train(run: dict, options: argparse.Namespace) -> None:
         "devices": devices.number,
         "nodes": devices.nodes,
         "micro_batch": rows_at_once,
-        "parameters": sum(tensor.numel() for tensor in weights.values()),
+        "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
         "tokens": tokens,
         "epochs": round(tokens / len(stream.tokens), 3),
         "resumed_from_step": resumed_from,
@@ -155,6 +166,7 @@ def train(run: dict, options: argparse.Namespace) -> None:
             "run.json": json.dumps(run, indent=2, sort_keys=True) + "\n",
             "model.safetensors": work / "model.safetensors",
             "metrics.csv": work / "metrics.csv",
+            "snapshots": work / "snapshots",
             "manifest.json": json.dumps(facts, indent=2) + "\n",
         },
     )
@@ -175,7 +187,7 @@ def main() -> int:
     try:
         text = options.run if options.run.lstrip().startswith("{") else Path(options.run).read_text()
         train(json.loads(text), options)
-    except (Interrupted, Diverged) as ending:
+    except Interrupted as ending:
         # All ranks end here together. The first speaks for those it launched, whose failure would have it killed.
         if launched:
             return 0

@@ -6,11 +6,15 @@ from pathlib import Path
 
 
 def write(output: Path, files: dict[str, str | Path]) -> None:
-    """Move finished files into the run's folder, the manifest last: a reader who sees it sees a whole run."""
+    """Move finished files and folders into the run's folder, in this order: a reader who sees the last sees all."""
     output.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         temporary = output / f".{name}.part"
-        if isinstance(content, Path):
+        if isinstance(content, Path) and content.is_dir():
+            for old in (temporary, output / name):
+                shutil.rmtree(old, ignore_errors=True)
+            shutil.copytree(content, temporary)
+        elif isinstance(content, Path):
             shutil.copyfile(content, temporary)
         else:
             temporary.write_text(content)

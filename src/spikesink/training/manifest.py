@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 
+from spikesink.code_digest import module_digests
+
 PACKAGES = ("spikesink", "torch", "lightning", "numpy", "safetensors")
 
 
@@ -28,6 +30,11 @@ def hardware(device: torch.device) -> dict[str, str | int]:
     """The device that trained and the machine around it."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {"device": device.type, "name": name, "threads": torch.get_num_threads(), "system": platform.platform()}
+
+
+def modules() -> dict[str, str]:
+    """Digest of every module of this package that training imports, so that a later look can say which one changed."""
+    return module_digests("spikesink.training.__main__")
 
 
 def git_state() -> dict[str, str | bool | None]:

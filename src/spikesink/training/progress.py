@@ -1,7 +1,11 @@
-"""Progress of one run as lines that stay readable when several runs share a terminal or a log."""
+"""Progress of one run: lines that stay readable when several runs share a terminal, and a file for others to read."""
 
+import json
+import os
 import sys
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
@@ -10,11 +14,14 @@ from spikesink.training.module import LanguageModel
 
 
 class ProgressLines(ProgressBar):
-    """A line at the start, every ``seconds`` and at the end: step, loss, tokens per second, time left."""
+    """A line at the start, every ``seconds`` and at the end: step, loss, tokens per second, time left.
 
-    def __init__(self, name: str, tokens_per_step: int, seconds: float = 15.0) -> None:
+    ``file`` holds the latest of these as JSON, with the time, so that others see how far a run is from files alone.
+    """
+
+    def __init__(self, name: str, tokens_per_step: int, file: Path, seconds: float = 15.0) -> None:
         super().__init__()
-        self.name, self.tokens_per_step, self.seconds = name, tokens_per_step, seconds
+        self.name, self.tokens_per_step, self.file, self.seconds = name, tokens_per_step, file, seconds
         self.enabled = True
 
     def disable(self) -> None:
@@ -32,6 +39,7 @@ class ProgressLines(ProgressBar):
         kind, several = pl_module.device.type, trainer.world_size > 1
         device = f"{trainer.world_size} {kind} devices" if several else str(pl_module.device)
         self.print_line(f"{where}, {trainer.max_steps} steps of {self.tokens_per_step} tokens on {device}")
+        self.write(self.first_step, None, None)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: LanguageModel, *_: object) -> None:
         now, step = time.monotonic(), trainer.global_step
@@ -44,3 +52,19 @@ class ProgressLines(ProgressBar):
             f"step {step}/{trainer.max_steps} ({step / trainer.max_steps:.0%})  loss {float(pl_module.last_loss):.3f}  "
             f"{pace * self.tokens_per_step:,.0f} tokens/s  {left // 60:.0f}:{left % 60:02.0f} left"
         )
+        self.write(step, pace * self.tokens_per_step, left)
+
+    def write(self, step: int, tokens_per_second: float | None, seconds_left: float | None) -> None:
+        if not self.enabled:
+            return
+        progress = {
+            "run": self.name,
+            "step": step,
+            "tokens_per_second": tokens_per_second,
+            "seconds_left": seconds_left,
+            "updated": datetime.now(UTC).isoformat(),
+            "process": f"{os.getpid()} on {os.uname().nodename}",
+        }
+        temporary = self.file.with_suffix(".part")
+        temporary.write_text(json.dumps(progress) + "\n")
+        os.replace(temporary, self.file)

@@ -19,8 +19,6 @@ COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
 class Diverged(Exception):
     """The loss is no longer a finite number."""
 
-    exit_code = 1
-
 
 class MetricsRecord(Callback):
     """Append a row every ``every`` steps: loss is the mean over those steps in nats, the rest is the last step's.
@@ -74,8 +72,8 @@ class MetricsRecord(Callback):
         self.loss_sum, self.losses = torch.zeros_like(self.loss_sum), 0
         if not (torch.isfinite(torch.tensor([row["loss"], row["gradient_norm"]])).all()):
             raise Diverged(
-                f"error: loss {row['loss']} and gradient norm {row['gradient_norm']} near step {step} are not finite "
-                "numbers: lower training.optimiser.lr or lengthen training.schedule.warmup_steps"
+                f"diverged: loss {row['loss']} and gradient norm {row['gradient_norm']} near step {step} are not "
+                "finite numbers; to avoid it, lower training.optimiser.lr or lengthen training.schedule.warmup_steps"
             )
         if not trainer.is_global_zero:
             return
