@@ -17,7 +17,10 @@ from spikesink.settings import SPECIFICATION, Config, Model, Training, Variant
 
 BASELINE = "baseline"
 # Rules of the workflow, whose names an ablation, which becomes a rule too, must not take.
-TARGETS = ("all", "collect", "corpus", "figures", "plan", "runs", "table", "tables", "tokenizer", "tokens", "track")
+TARGETS = frozenset(
+    "all collect corpus figures mechanism plan pretrained pretrained_tokens runs table table_mechanism tables tokenizer "
+    "tokens track".split()
+)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 # YAML 1.1 reads 6e-4 as a string; people write learning rates that way.
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")

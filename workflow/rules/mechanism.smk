@@ -7,21 +7,25 @@ DRAWN = {
     "compared": {run.label or run.variant.replace("_", " "): run.folder for run in COMPARED},
     **{name: {name: f"{RESULTS}/pretrained/{name}"} for name in PRETRAINED},
 }
-IN_DEPTH_FOLDERS = [
-    *(run.folder for run in (STUDY.runs if STUDY.config.mechanism.variants == "all" else COMPARED)),
-    *(f"{RESULTS}/pretrained/{name}" for name in PRETRAINED),
-]
+IN_DEPTH_MODELS = {
+    f"{run.variant}/seed{run.seed}": run.folder
+    for run in (STUDY.runs if STUDY.config.mechanism.variants == "all" else COMPARED)
+} | {name: f"{RESULTS}/pretrained/{name}" for name in PRETRAINED}
 
 
-MECHANISM_FILES = expand(
-    f"{RESULTS}/figures/mechanism/{{models}}_{{figure}}.{{format}}",
-    models=DRAWN,
-    figure=FIGURES,
-    format=FIGURE_FORMATS,
-) + expand(
-    "{folder}/measures/{question}.parquet",
-    folder=IN_DEPTH_FOLDERS,
-    question=[question for group in IN_DEPTH for question in GROUPS[group].questions],
+MECHANISM_FILES = (
+    expand(
+        f"{RESULTS}/figures/mechanism/{{models}}_{{figure}}.{{format}}",
+        models=DRAWN,
+        figure=FIGURES,
+        format=FIGURE_FORMATS,
+    )
+    + expand(
+        "{folder}/measures/{question}.parquet",
+        folder=IN_DEPTH_MODELS.values(),
+        question=[question for group in IN_DEPTH for question in GROUPS[group].questions],
+    )
+    + [f"{RESULTS}/tables/mechanism.csv"]
 )
 
 
@@ -32,6 +36,33 @@ localrules:
 rule mechanism:
     input:
         MECHANISM_FILES,
+
+
+rule table_mechanism:
+    input:
+        expand(
+            "{folder}/measures/{question}.parquet",
+            folder=IN_DEPTH_MODELS.values(),
+            question=constant("spikesink.tables.mechanism", "READ"),
+        ),
+    output:
+        report(
+            f"{RESULTS}/tables/mechanism.csv",
+            caption="../report/mechanism_table.rst",
+            category="mechanism",
+            labels={"what": "table", "models": "all"},
+        ),
+    log:
+        f"{RESULTS}/logs/tables/mechanism.log",
+    conda:
+        "../../envs/spikesink.yaml"
+    params:
+        code=code_digest("spikesink.tables.mechanism"),
+        models=[f"{label}={folder}" for label, folder in IN_DEPTH_MODELS.items()],
+    message:
+        "table of the mechanism"
+    shell:
+        "python -m spikesink.tables.mechanism --models {params.models:q} --output {output} 2>&1 | tee {log}"
 
 
 for figure in FIGURES:
