@@ -11,11 +11,12 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-# Settings enter a rule's identity by value, a group's questions as its outputs; the others only report.
+# Settings enter a rule's identity by value: no module of their package counts.
+SETTINGS = "spikesink.settings"
+# A group's questions enter as its outputs; the others only report.
 WITHOUT_EFFECT = frozenset(
     {
         "spikesink",
-        "spikesink.settings",
         "spikesink.measures.groups",
         "spikesink.tracking",
         "spikesink.training.folder",
@@ -41,11 +42,15 @@ def module_digests(entry: str, without: frozenset[str] = frozenset()) -> dict[st
     waiting = [entry]
     while waiting:
         module = waiting.pop()
-        if module in seen or module in without | WITHOUT_EFFECT:
+        if module in seen or module in without or not has_effect(module):
             continue
         seen.add(module)
         waiting += imports(module)
     return {module: digest_of(meaning(module)) for module in sorted(seen)}
+
+
+def has_effect(module: str) -> bool:
+    return module not in WITHOUT_EFFECT and not f"{module}.".startswith(f"{SETTINGS}.")
 
 
 def digest_of(text: str) -> str:

@@ -17,10 +17,23 @@ from spikesink.settings import SPECIFICATION, Config, Model, Training, Variant
 
 BASELINE = "baseline"
 # Rules of the workflow, whose names an ablation, which becomes a rule too, must not take.
-TARGETS = frozenset(
-    "all collect corpus figures mechanism plan pretrained pretrained_tokens runs table table_mechanism tables tokenizer "
-    "tokens track".split()
-)
+TARGETS = {
+    "all",
+    "collect",
+    "corpus",
+    "figures",
+    "mechanism",
+    "plan",
+    "pretrained",
+    "pretrained_tokens",
+    "runs",
+    "table",
+    "table_mechanism",
+    "tables",
+    "tokenizer",
+    "tokens",
+    "track",
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 # YAML 1.1 reads 6e-4 as a string; people write learning rates that way.
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")

@@ -69,10 +69,19 @@ def test_training_does_not_depend_on_measures_figures_or_tracking(package):
         "figures/style.py",
         "tracking/store.py",
         "training/progress.py",
-        "settings.py",
     ):
         (package / path).write_text((package / path).read_text() + "\nCHANGED = 1\n")
     assert digest() == before
+
+
+@pytest.mark.parametrize("entry", [TRAINING, "spikesink.measures.__main__", "spikesink.data.packing"])
+def test_no_file_of_the_settings_counts(package, entry):
+    before = digest(entry)
+    files = sorted((package / "settings").rglob("*.py"))
+    assert package / "settings/__init__.py" in files and package / "settings/build.py" in files
+    for path in files:
+        path.write_text(path.read_text() + "\nCHANGED = 1\n")
+    assert digest(entry) == before
 
 
 def test_an_unknown_entry_is_an_error(package):
