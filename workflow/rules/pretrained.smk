@@ -25,7 +25,7 @@ rule pretrained:
     message:
         "pretrained model {wildcards.model}"
     shell:
-        "python -m spikesink.pretrained fetch {params.source:q} --revision {params.revision:q}"
+        "python -m spikesink.pretrained fetch {params.source:q} --revision={params.revision:q}"
         " --context {params.context} --bos {params.bos} --output {output} 2>&1 | tee {log}"
 
 
