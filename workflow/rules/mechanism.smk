@@ -13,6 +13,12 @@ IN_DEPTH_MODELS = {
 } | {name: f"{RESULTS}/pretrained/{name}" for name in PRETRAINED}
 
 
+def drawing_code(figure):
+    """Digests of the code that draws a figure; which other figures there are is no part of it."""
+    modules = (f"spikesink.figures.{figure}", "spikesink.figures.mechanism")
+    return canonical([code_digest(name, frozenset({"spikesink.figures.catalogue"})) for name in modules])
+
+
 MECHANISM_FILES = (
     expand(
         f"{RESULTS}/figures/mechanism/{{models}}_{{figure}}.{{format}}",
@@ -92,8 +98,9 @@ for figure in FIGURES:
             "../../envs/spikesink.yaml"
         params:
             figure=figure,
-            caption=constant(f"spikesink.figures.{figure}", "CAPTION"),
-            code=code_digest(f"spikesink.figures.{figure}"),
+            # The report reads captions as reStructuredText, where bars mean a substitution.
+            caption=constant(f"spikesink.figures.{figure}", "CAPTION").replace("|", r"\|"),
+            code=drawing_code(figure),
             style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
             models=lambda wildcards: [f"{label}={folder}" for label, folder in DRAWN[wildcards.models].items()],
             stem=lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
