@@ -94,6 +94,14 @@ def print_json(rows: Sequence) -> None:
     print(json.dumps(rows, indent=2))
 
 
+def seconds(text: str) -> float:
+    """A pause that time.sleep takes."""
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise ValueError(text)
+    return value
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="spikesink", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -108,7 +116,9 @@ def arguments() -> argparse.Namespace:
     show.add_argument("run", help="variant, or variant/seed<k>")
     show.add_argument("--json", action="store_true", help="a list with one object per run, its cost included")
     status = commands.add_parser("status", parents=[overlays], help="how far every run is, from files alone")
-    status.add_argument("--watch", nargs="?", type=float, const=5.0, metavar="SECONDS", help="show it again and again")
+    status.add_argument(
+        "--watch", nargs="?", type=seconds, const=5.0, metavar="SECONDS", help="show it again and again"
+    )
     status.add_argument("--json", action="store_true", help="a list with one object per run")
     why = commands.add_parser("why", parents=[overlays], help="what has changed since a run was trained")
     why.add_argument("run", help="variant, or variant/seed<k>")

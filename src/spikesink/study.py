@@ -230,7 +230,7 @@ def check_models(config: Config) -> None:
     for name in config.mechanism.compare:
         if name not in known:
             raise ConfigError(
-                f"mechanism.compare: {name!r} is not a variant of this study, which has {', '.join(known)}"
+                f"mechanism.compare: {name!r} is not a variant of this study: name some of {', '.join(known[:20])}"
             )
     for name in config.pretrained:
         check_name("pretrained", name)

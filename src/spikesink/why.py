@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spikesink.identity import training_modules, unused_parts
+from spikesink.code_digest import module_digests
+from spikesink.identity import TRAINING, training_modules
 from spikesink.study import ConfigError, Run
 
 ABSENT = "absent"
@@ -43,15 +44,14 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]
 
 
 def code_changes(trained: dict[str, str], run: Run) -> list[str]:
-    now = training_modules(run)
     changed = [
         f"{module}: {trained.get(module, ABSENT)} -> {digest}"
-        for module, digest in now.items()
+        for module, digest in training_modules(run).items()
         if trained.get(module) != digest
     ]
-    gone = [
-        f"{module}: {trained[module]} -> {ABSENT}" for module in trained if module not in {*now, *unused_parts(run)}
-    ]
+    # A record lists the modules of all runs, those of parts that this one does not have among them.
+    every = module_digests(TRAINING)
+    gone = [f"{module}: {digest} -> {ABSENT}" for module, digest in trained.items() if module not in every]
     return [f"code of {line}" for line in changed + gone]
 
 

@@ -51,7 +51,7 @@ def training(**changes: object) -> Training:
 
 
 def study(**overlay: object) -> Study:
-    return resolve(merge(BASE, {"ablations": NONE} | overlay))
+    return resolve(merge(BASE, {"ablations": NONE, "mechanism": {"compare": ["baseline"]}} | overlay))
 
 
 def command(*arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess:
@@ -261,7 +261,8 @@ def big_overlay(path: Path, variants: int, seeds: list[int]) -> Path:
         }
         for number in range(variants)
     }
-    path.write_text(yaml.safe_dump({"study": "big", "seeds": seeds, "ablations": NONE | {"width": changed}}))
+    overlay = {"study": "big", "seeds": seeds, "mechanism": {"compare": ["baseline"]}}
+    path.write_text(yaml.safe_dump(overlay | {"ablations": NONE | {"width": changed}}))
     return path
 
 

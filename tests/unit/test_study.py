@@ -87,7 +87,7 @@ REFUSED = [
     ({"ablations": {"all": {"y": {}}}}, r"ablations.all: the workflow has a rule of that name"),
     (
         {"mechanism": {"compare": ["nobody"]}},
-        r"mechanism.compare: 'nobody' is not a variant of this study, which has base",
+        r"mechanism.compare: 'nobody' is not a variant of this study: name some of base",
     ),
     ({"pretrained": {"x": {"source": "a/b"}}}, r"pretrained.x.bos: missing"),
     ({"pretrained": {"a b": {"source": "a/b", "bos": "none"}}}, r"pretrained: the name 'a b' becomes a folder"),

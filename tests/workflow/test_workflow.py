@@ -2,11 +2,8 @@
 
 import csv
 import os
-import re
-import shutil
 import signal
 import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -15,80 +12,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
-
-ROOT = Path(__file__).parents[2]
-TINY = {
-    "study": "tiny",
-    "scale": "tiny",
-    "corpus": {"documents": 30, "validation_share": 0.2},
-    "tokenizer": {"vocabulary": 300},
-    "model": {
-        "layers": 1,
-        "d_model": 16,
-        "attention": {"heads": 2, "head_dim": 8},
-        "feed_forward": {"width": 20},
-    },
-    "training": {
-        "steps": 12,
-        "batch_size": 4,
-        "sequence_length": 32,
-        "log_every": 4,
-        "checkpoint_every": 4,
-        "snapshots": 3,
-        "schedule": {"warmup_steps": 3},
-    },
-    "measures": {
-        "sequences": 8,
-        "perplexity_tokens": 1024,
-        "gradient_sequences": 8,
-        "consequence_tokens": 512,
-        "calibration_sequences": 4,
-    },
-    "mechanism": {"compare": ["baseline"]},
-    "tracking": {"live": False},
-    "ablations": {
-        "norm": None,
-        "ffn": None,
-        "head_dim": None,
-        "context": None,
-        "weight_decay": None,
-        "gating": {"conditional_channel": None, "unconditional_channel": None},
-        "v_scale": {"v_scale_backward_only": None},
-    },
-}
-
-
-def copy_project(folder: Path) -> Path:
-    for name in ("Snakefile", "config.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder / name)
-    for name in ("workflow", "profiles", "src", "envs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    write(folder, {})
-    return folder
-
-
-def write(project: Path, changes: dict) -> None:
-    """The overlay of the tiny study, with changes merged into it."""
-    from spikesink.study import merge
-
-    (project / "tiny.yaml").write_text(yaml.safe_dump(merge(TINY, changes)))
-
-
-def arguments(*options: str) -> list[str]:
-    return [sys.executable, "-m", "snakemake", *options, "--cores", "2", "--configfile", "tiny.yaml"]
-
-
-def snakemake(project: Path, *options: str, expect: int = 0) -> str:
-    result = subprocess.run(arguments(*options), cwd=project, capture_output=True, text=True, timeout=500)
-    output = result.stdout + result.stderr
-    assert result.returncode == expect, output
-    return output
-
-
-def jobs(project: Path, *options: str) -> set[str]:
-    """Messages of the jobs that a dry run would start."""
-    output = snakemake(project, "--dry-run", *options)
-    return set(re.findall(r"^Job \d+: (.*)$", output, re.M))
+from tiny_study import ROOT, arguments, configure, copy_folder, copy_project, jobs, snakemake
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +27,8 @@ def finished(tmp_path_factory) -> Path:
 def project(finished):
     """The finished project; its sources and overlay are put back afterwards."""
     yield finished
-    shutil.rmtree(finished / "src")
-    shutil.copytree(ROOT / "src", finished / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    write(finished, {})
+    copy_folder("src", finished)
+    configure(finished, {})
 
 
 AFTER_GATING = {
@@ -159,7 +82,7 @@ def test_a_finished_study_has_nothing_to_do(finished):
 
 
 def test_changing_one_gate_setting_reruns_that_run_and_what_depends_on_it(project):
-    write(project, {"ablations": {"gating": {"conditional_head": {"model": {"gate": {"per": "single"}}}}}})
+    configure(project, {"ablations": {"gating": {"conditional_head": {"model": {"gate": {"per": "single"}}}}}})
     assert without_tracking(jobs(project)) == GATED_RUN | AFTER_GATING
 
 
@@ -191,17 +114,17 @@ def test_comments_docstrings_touches_key_order_and_resources_rerun_nothing(proje
         path.write_text(f'{path.read_text()}\n# a comment\n"""A late docstring."""\n')
     for path in (project / "config.yaml", project / "src/spikesink/data/embedded/english.parquet"):
         os.utime(path)
-    write(project, {"resources": {"train": {"memory_mb": 3000}}, "tracking": {"live": True}})
+    configure(project, {"resources": {"train": {"memory_mb": 3000}}, "tracking": {"live": True}})
     reordered = dict(reversed(yaml.safe_load((project / "tiny.yaml").read_text()).items()))
     (project / "tiny.yaml").write_text(yaml.safe_dump(reordered, sort_keys=False))
     assert jobs(project) == set()
 
 
 def test_adding_a_variant_or_a_seed_runs_only_what_is_new(project):
-    write(project, {"ablations": {"gating": {"mine": {"model": {"gate": {"kind": "positional"}}}}}})
+    configure(project, {"ablations": {"gating": {"mine": {"model": {"gate": {"kind": "positional"}}}}}})
     new = {"train gating/mine seed 0", "measure quality: mine seed 0", "measure forward: mine seed 0"}
     assert without_tracking(jobs(project)) == new | AFTER_GATING
-    write(project, {"seeds": [0, 1]})
+    configure(project, {"seeds": [0, 1]})
     trained = {message for message in jobs(project) if message.startswith("train")}
     assert trained == {
         f"train {name} seed 1" for name in ("baseline/baseline", "gating/conditional_head", "v_scale/v_scale")
@@ -244,7 +167,7 @@ def test_figures_are_redrawn_from_tables_alone(project):
     ],
 )
 def test_a_bad_config_stops_before_any_job(project, changes, message):
-    write(project, changes)
+    configure(project, changes)
     output = snakemake(project, "--dry-run", expect=1)
     assert message in output
     assert "Traceback" not in output

@@ -23,6 +23,7 @@ for ablation in (BASELINE, *STUDY.ablations):
         threads: STUDY.config.resources.train.threads
         resources:
             gpu=STUDY.config.resources.train.gpus_per_node,
+            nodes=STUDY.config.resources.train.nodes,
             mem_mb=STUDY.config.resources.train.memory_mb,
             runtime=STUDY.config.resources.train.runtime_minutes,
         params:
@@ -34,7 +35,7 @@ for ablation in (BASELINE, *STUDY.ablations):
         shell:
             "python -m spikesink.training --run {params.run:q} --tokens {params.tokens} --output {params.output}"
             f" --checkpoints {RESULTS}/checkpoints --threads {{threads}} --gpus {{resources.gpu}}"
-            " --nodes {STUDY.config.resources.train.nodes} 2>&1 | tee -a -i {log}"
+            " --nodes {resources.nodes} 2>&1 | tee -a -i {log}"
 
 
 for ablation in STUDY.ablations:

@@ -2,9 +2,13 @@
 COMPARED = [
     run for run in STUDY.runs if run.variant in STUDY.config.mechanism.compare and run.seed == STUDY.config.seeds[0]
 ]
+LABELS = [run.label for run in COMPARED]
 # Drawn together: a name for files, and for every model its label and the folder of its measures.
 DRAWN = {
-    "compared": {run.label or run.variant.replace("_", " "): run.folder for run in COMPARED},
+    "compared": {
+        run.label if run.label and LABELS.count(run.label) == 1 else run.variant.replace("_", " "): run.folder
+        for run in COMPARED
+    },
     **{name: {name: f"{RESULTS}/pretrained/{name}"} for name in PRETRAINED},
 }
 IN_DEPTH_MODELS = {

@@ -3,12 +3,23 @@ PRETRAINED = STUDY.config.pretrained
 MODEL = f"{RESULTS}/pretrained/{{model}}"
 
 
+def local_files(wildcards):
+    """The files of a model that is a folder here, so that other weights in it are measured anew."""
+    return sorted(str(path) for path in Path(PRETRAINED[wildcards.model].source).glob("*") if path.is_file())
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, PRETRAINED)),
+
+
 # Fetches from the hub, so it runs where there is internet.
 localrules:
     pretrained,
 
 
 rule pretrained:
+    input:
+        local_files,
     output:
         f"{MODEL}/pretrained.json",
     log:
@@ -17,7 +28,7 @@ rule pretrained:
         "../../envs/spikesink.yaml"
     params:
         model=lambda wildcards: canonical(asdict(PRETRAINED[wildcards.model])),
-        code=code_digest("spikesink.pretrained.load"),
+        code=code_digest("spikesink.pretrained.__main__", frozenset({"spikesink.pretrained.export"})),
         source=lambda wildcards: PRETRAINED[wildcards.model].source,
         revision=lambda wildcards: PRETRAINED[wildcards.model].revision or "",
         context=lambda wildcards: PRETRAINED[wildcards.model].context,

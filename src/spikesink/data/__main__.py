@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one step; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        corpus, tokenizer_settings = _settings(options.settings)
+        corpus, tokenizer_settings = _settings(options.settings, of_pretrained=options.pretrained is not None)
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
                 description["tokenizer"] = {"name": tokenizer_settings.name, "digest": file_sha256(source)}
             _write_json(description, options.output)
             return 0
-        corpora.check_unchanged(corpus, _read_json(options.corpus))
+        corpora.check_unchanged(corpus, _read_json(options.corpus, "run the corpus step again"))
         if options.step == "tokenizer":
             documents = (
                 text
@@ -68,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m spikesink.data", description=__doc__.splitlines()[0])
+    parser.set_defaults(pretrained=None)
     steps = parser.add_subparsers(dest="step", required=True)
     corpus = steps.add_parser("corpus", help="fetch the corpus (and a hub tokenizer) and describe its files")
     tokenizer = steps.add_parser("tokenizer", help="train or copy the tokenizer")
@@ -88,11 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(text: str) -> tuple[Corpus, Tokenizer | None]:
+def _settings(text: str, of_pretrained: bool) -> tuple[Corpus, Tokenizer | None]:
     """Corpus and tokenizer; the text of a pretrained model needs no tokenizer of its own."""
     try:
         value = json.loads(text)
-        return build(Corpus, value["corpus"]), build(Tokenizer, value["tokenizer"]) if "tokenizer" in value else None
+        return build(Corpus, value["corpus"]), None if of_pretrained else build(Tokenizer, value["tokenizer"])
     except (ValueError, TypeError) as error:
         raise SettingsError(f"--settings: {error}") from None
     except KeyError as error:
@@ -100,16 +101,19 @@ def _settings(text: str) -> tuple[Corpus, Tokenizer | None]:
 
 
 def _of_pretrained(path: Path) -> Tokenizer:
-    described = _read_json(path)
-    name, vocabulary, bos = (described[key] for key in ("tokenizer", "vocabulary", "bos"))
-    return Tokenizer(kind="file", name=name, vocabulary=vocabulary, bos=bos)
+    described = _read_json(path, "fetch the model again")
+    try:
+        name, vocabulary, bos = (described[key] for key in ("tokenizer", "vocabulary", "bos"))
+        return Tokenizer(kind="file", name=name, vocabulary=vocabulary, bos=bos)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingsError(f"{path} does not describe a model ({error}): fetch the model again") from None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, remedy: str) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise SettingsError(f"{path} is not valid JSON ({error}): run the corpus step again") from None
+    except ValueError as error:
+        raise SettingsError(f"{path} is not valid JSON ({error}): {remedy}") from None
 
 
 def _write_json(value: dict[str, Any], path: Path) -> None:

@@ -6,19 +6,35 @@ from importlib import import_module
 from pathlib import Path
 
 import polars as pl
+from matplotlib.figure import Figure
 
+from spikesink.figures import style
 from spikesink.figures.catalogue import FIGURES
-from spikesink.figures.style import save
-from spikesink.tables.inputs import InputError, one_line_errors
+from spikesink.tables.inputs import InputError, one_line_errors, read_json
 
 
-def read_models(names: list[str], questions: tuple[str, ...]) -> dict[str, dict[str, pl.DataFrame]]:
-    """Tables of every ``LABEL=FOLDER``, by label and question. Raises InputError."""
-    models = {}
-    for name in names:
-        label, _, folder = name.partition("=")
-        models[label] = {question: read(Path(folder) / "measures" / f"{question}.parquet") for question in questions}
-    return models
+def draw(name: str, models: dict[str, Path]) -> Figure:
+    """The figure of this name of models by label and folder; those that diverged, so have no measures, are named above.
+
+    Raises InputError.
+    """
+    figure = import_module(f"spikesink.figures.{name}")
+    diverged = [label for label, folder in models.items() if has_diverged(folder)]
+    tables = {
+        label: {question: read(folder / "measures" / f"{question}.parquet") for question in figure.QUESTIONS}
+        for label, folder in models.items()
+        if label not in diverged
+    }
+    drawn = figure.draw(tables) if tables else style.new_figure(style.COLUMN, 0.5)
+    if diverged:
+        drawn.suptitle(style.wrapped("; ".join(f"{label} diverged" for label in diverged), 60))
+    return drawn
+
+
+def has_diverged(folder: Path) -> bool:
+    """Whether a run's loss became no finite number; a pretrained model has no manifest."""
+    path = folder / "manifest.json"
+    return path.exists() and read_json(path, "train this run again").get("status") == "diverged"
 
 
 def read(path: Path) -> pl.DataFrame:
@@ -34,8 +50,9 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", required=True, metavar="LABEL=FOLDER", help="folders with measures/")
     parser.add_argument("--output", required=True, help="path of the figure without .pdf and .png")
     options = parser.parse_args()
-    figure = import_module(f"spikesink.figures.{options.figure}")
-    return one_line_errors(lambda: save(figure.draw(read_models(options.models, figure.QUESTIONS)), options.output))
+    parts = [model.rpartition("=") for model in options.models]  # a label may hold an equals sign, a folder does not
+    models = {label: Path(folder) for label, _, folder in parts}
+    return one_line_errors(lambda: style.save(draw(options.figure, models), options.output))
 
 
 if __name__ == "__main__":

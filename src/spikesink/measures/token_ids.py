@@ -7,20 +7,29 @@ from pathlib import Path
 def token_ids(tokenizer: Path, texts: tuple[str, ...]) -> list[int]:
     """Ids of the tokens that are exactly one of ``texts``, in that order; a text that is no token has none.
 
-    A text is looked up as it stands and in the two ways that vocabularies spell a character: byte-level, where a line
-    break is a printable character, and SentencePiece's <0x0A>. Raises OSError, ValueError for another kind of file.
+    A byte-level vocabulary spells a text in printable characters for its bytes; others have it as it stands or, of a
+    single byte, under SentencePiece's name, such as <0x0A>. Raises OSError, ValueError for another kind of file.
     """
-    content = json.loads(tokenizer.read_text(encoding="utf-8"))
-    vocabulary = content["model"]["vocab"]
-    if isinstance(vocabulary, list):  # Unigram: pairs of piece and score, numbered by place
-        vocabulary = {piece: number for number, (piece, _) in enumerate(vocabulary)}
-    found = (next((vocabulary[name] for name in spellings(text) if name in vocabulary), None) for text in texts)
+    try:
+        content = json.loads(tokenizer.read_text(encoding="utf-8"))
+        vocabulary = content["model"]["vocab"]
+        if isinstance(vocabulary, list):  # Unigram: pairs of piece and score, numbered by place
+            vocabulary = {piece: number for number, (piece, _) in enumerate(vocabulary)}
+        is_byte_level = '"ByteLevel"' in json.dumps([content.get("pre_tokenizer"), content.get("decoder")])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{tokenizer} is not a tokenizer.json that can be read: {error}") from None
+    found = (
+        next((vocabulary[name] for name in spellings(text, is_byte_level) if name in vocabulary), None)
+        for text in texts
+    )
     return [number for number in found if number is not None]
 
 
-def spellings(text: str) -> list[str]:
-    """The text, in byte-level BPE's alphabet, and as SentencePiece's byte."""
-    return [text, "".join(map(byte_level, text.encode())), "".join(f"<0x{byte:02X}>" for byte in text.encode())]
+def spellings(text: str, is_byte_level: bool) -> tuple[str, ...]:
+    """What a vocabulary may call a text. In a byte-level one é as it stands is a byte, and é is Ã©."""
+    if is_byte_level:
+        return ("".join(map(byte_level, text.encode())),)
+    return text, "".join(f"<0x{byte:02X}>" for byte in text.encode())
 
 
 def byte_level(byte: int) -> str:

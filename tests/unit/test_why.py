@@ -1,0 +1,164 @@
+"""``spikesink why`` names what differs between a trained run and what would be trained now, and nothing else."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_project import OPTIONS, RESULTS, study_in
+
+from spikesink import code_digest
+from spikesink.identity import identity
+from spikesink.study import ConfigError, Run
+from spikesink.why import changes, code_changes, differences
+
+RUN = RESULTS / "runs/baseline/seed0"
+
+
+def clear() -> None:
+    for cached in (code_digest.code_digest, code_digest.tree, code_digest.meaning, code_digest.imports):
+        cached.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def trained(token_folder, tmp_path_factory) -> Path:
+    """The first run of the study, really trained by a copy of the package that lies beside its results."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copytree(code_digest.PACKAGE, folder / "src/spikesink", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(token_folder, folder / RESULTS / "data/tokens")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code_digest, "PACKAGE", folder / "src/spikesink")
+        clear()
+        run = study_in(folder).runs[0]
+        command = [sys.executable, "-m", "spikesink.training", "--run", json.dumps(identity(run))]
+        command += ["--tokens", RESULTS / "data/tokens", "--output", RUN, "--checkpoints", RESULTS / "checkpoints"]
+        environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+        subprocess.run(list(map(str, command)), cwd=folder, env=environment, check=True, timeout=120)
+    clear()
+    return folder
+
+
+@pytest.fixture
+def project(trained, tmp_path, monkeypatch) -> Path:
+    """A copy of the trained study, whose package is the one that is looked at, to change."""
+    folder = shutil.copytree(trained, tmp_path / "project")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(code_digest, "PACKAGE", folder / "src/spikesink")
+    clear()
+    yield folder
+    clear()
+
+
+def the_run(folder: Path, **overlay: dict) -> Run:
+    return study_in(folder, **overlay).runs[0]
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    clear()
+
+
+def test_a_run_that_was_just_trained_has_not_changed(project):
+    """Whatever is listed here would be a reason that is none, such as lists that JSON has made of tuples."""
+    assert differences(the_run(project)) == []
+
+
+def test_a_setting_is_named_with_its_old_and_new_value(project):
+    assert differences(the_run(project, training={"optimiser": {"lr": 0.5}})) == ["training.optimiser.lr: 0.016 -> 0.5"]
+    assert differences(the_run(project, model={"value": {"layers": [0]}})) == ["model.value.layers: null -> [0]"]
+    assert differences(the_run(project, training={"loss_window": [4, 16]})) == ["training.loss_window: null -> [4, 16]"]
+
+
+def test_settings_of_other_variants_and_of_other_stages_do_not_count(project):
+    """They are not what this run was trained with."""
+    other = {"v_scale": {"v_scale": {"model": {"value": {"c_factor": 2.0}}}}}
+    assert differences(the_run(project, ablations=other, measures={"sequences": 3}, resources={})) == []
+
+
+def test_an_edited_module_is_named_and_only_it(project):
+    edit(project / "src/spikesink/model/norms.py", "self.eps = eps", "self.eps = 2 * eps")
+    (line,) = differences(the_run(project))
+    name, _, digests = line.partition(": ")
+    assert name == "code of spikesink.model.norms"
+    before, after = digests.split(" -> ")
+    assert before != after
+    assert json.loads((RUN / "manifest.json").read_text())["modules"]["spikesink.model.norms"] == before
+
+
+def test_a_part_that_the_run_does_not_have_does_not_count(project):
+    """Editing the gates retrains gated runs only, so of an ungated run it is no reason."""
+    modules = json.loads((RUN / "manifest.json").read_text())["modules"]
+    gated = the_run(project, model={"gate": {"kind": "conditional"}})
+    assert code_changes(modules, gated) == []
+    edit(project / "src/spikesink/model/gates.py", "torch.sigmoid(g)", "torch.tanh(g)")
+    assert differences(the_run(project)) == []
+    assert [line.split(":")[0] for line in code_changes(modules, gated)] == ["code of spikesink.model.gates"]
+
+
+def test_a_module_that_has_come_or_gone_is_named(project):
+    package = project / "src/spikesink"
+    (package / "model/new.py").write_text("VALUE = 1\n")
+    edit(package / "model/norms.py", "import torch", "import torch\n\nimport spikesink.model.new")
+    names = [line.split(":")[0] for line in differences(the_run(project))]
+    assert names == ["code of spikesink.model.new", "code of spikesink.model.norms"]
+    assert differences(the_run(project))[0].startswith("code of spikesink.model.new: absent -> ")
+    manifest = json.loads((RUN / "manifest.json").read_text())
+    (RUN / "manifest.json").write_text(json.dumps(manifest | {"modules": manifest["modules"] | {"spikesink.old": "1"}}))
+    assert differences(the_run(project))[-1] == "code of spikesink.old: 1 -> absent"
+
+
+def test_a_comment_is_no_change(project):
+    edit(project / "src/spikesink/model/norms.py", "self.eps = eps", "self.eps = eps  # a comment")
+    assert differences(the_run(project)) == []
+
+
+def test_other_tokens_are_named(project):
+    index = RESULTS / "data/tokens/tokens.json"
+    content = json.loads(index.read_text())
+    before, content["splits"]["train"]["sha256"] = content["splits"]["train"]["sha256"], "f" * 64
+    index.write_text(json.dumps(content))
+    assert differences(the_run(project)) == [f"training tokens ({index}): {before[:16]} -> {'f' * 16}"]
+    index.unlink()
+    (line,) = differences(the_run(project))
+    assert line == f"training tokens: {index} does not exist, they would be packed first"
+
+
+def test_a_run_that_cannot_be_compared_is_an_error(project):
+    second = study_in(project).runs[1]
+    with pytest.raises(ConfigError, match=r"seed1/run.json does not exist: this run has not been trained yet$"):
+        differences(second)
+    (RUN / "run.json").write_text('{"study": ')
+    with pytest.raises(ConfigError, match=r"seed0/run.json cannot be read \(.*\): train this run again$"):
+        differences(the_run(project))
+
+
+def test_nested_settings_are_compared_leaf_by_leaf():
+    old, new = {"a": {"b": 1, "c": [1]}, "gone": None}, {"a": {"b": 2, "c": [1]}, "come": {"d": 0}}
+    assert list(changes(old, new)) == [("a.b", 1, 2), ("gone", None, "absent"), ("come", "absent", {"d": 0})]
+
+
+def spikesink_why(project: Path, run: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "spikesink.cli", "why", run, *OPTIONS]
+    environment = os.environ | {"PYTHONPATH": str(project / "src")}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_the_command_says_so_in_words(project):
+    study_in(project)
+    same = spikesink_why(project, "baseline/seed0")
+    assert (same.returncode, same.stderr) == (0, "")
+    assert same.stdout == f"{RUN}: nothing has changed\n"
+    study_in(project, training={"steps": 5})
+    changed = spikesink_why(project, "baseline/seed0")
+    assert changed.stdout == f"{RUN}: would be trained again\n  training.steps: 4 -> 5\n"
+    for name, reason in (("v_scale/seed1", "has not been trained yet"), ("v_scala", "is not in study 'tiny'")):
+        absent = spikesink_why(project, name)
+        assert (absent.returncode, absent.stdout) == (1, "")
+        assert absent.stderr.startswith("error: ")
+        assert absent.stderr.count("\n") == 1
+        assert reason in absent.stderr

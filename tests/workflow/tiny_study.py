@@ -1,0 +1,92 @@
+"""A study so small that Snakemake runs it in a test, and the ways to run it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from spikesink.study import merge
+
+ROOT = Path(__file__).parents[2]
+TINY = {
+    "study": "tiny",
+    "scale": "tiny",
+    "corpus": {"documents": 30, "validation_share": 0.2},
+    "tokenizer": {"vocabulary": 300},
+    "model": {
+        "layers": 1,
+        "d_model": 16,
+        "attention": {"heads": 2, "head_dim": 8},
+        "feed_forward": {"width": 20},
+    },
+    "training": {
+        "steps": 12,
+        "batch_size": 4,
+        "sequence_length": 32,
+        "log_every": 4,
+        "checkpoint_every": 4,
+        "snapshots": 3,
+        "schedule": {"warmup_steps": 3},
+    },
+    "measures": {
+        "sequences": 8,
+        "perplexity_tokens": 1024,
+        "gradient_sequences": 8,
+        "consequence_tokens": 512,
+        "calibration_sequences": 4,
+    },
+    "mechanism": {"compare": ["baseline"]},
+    "tracking": {"live": False},
+    "ablations": {
+        "norm": None,
+        "ffn": None,
+        "head_dim": None,
+        "context": None,
+        "weight_decay": None,
+        "gating": {"conditional_channel": None, "unconditional_channel": None},
+        "v_scale": {"v_scale_backward_only": None},
+    },
+}
+
+
+def copy_project(folder: Path) -> Path:
+    """What a checkout has and a run needs, with the overlay tiny.yaml."""
+    for name in ("Snakefile", "config.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("workflow", "profiles", "src", "envs"):
+        copy_folder(name, folder)
+    configure(folder, {})
+    return folder
+
+
+def copy_folder(name: str, project: Path) -> None:
+    """A folder of the checkout, in place of the project's."""
+    shutil.rmtree(project / name, ignore_errors=True)
+    shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+
+
+def configure(project: Path, changes: dict) -> None:
+    """The overlay of the tiny study, with changes merged into it."""
+    (project / "tiny.yaml").write_text(yaml.safe_dump(merge(TINY, changes)))
+
+
+def arguments(*options: str) -> list[str]:
+    """The command that runs Snakemake on the tiny study."""
+    return [sys.executable, "-m", "snakemake", *options, "--cores", "2", "--configfile", "tiny.yaml"]
+
+
+def snakemake(project: Path, *options: str, expect: int = 0) -> str:
+    """What Snakemake says; it must end with the exit status ``expect``."""
+    result = subprocess.run(arguments(*options), cwd=project, capture_output=True, text=True, timeout=500)
+    output = result.stdout + result.stderr
+    assert result.returncode == expect, output
+    return output
+
+
+def jobs(project: Path, *options: str) -> set[str]:
+    """Messages of the jobs that a dry run would start."""
+    output = snakemake(project, "--dry-run", *options)
+    return set(re.findall(r"^Job \d+: (.*)$", output, re.M))
