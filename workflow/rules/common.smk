@@ -1,4 +1,5 @@
 # What several rules need: which runs there are, what decides a job's identity, and which questions a measuring job answers.
+PRETRAINED = STUDY.config.pretrained
 RUNS = {(run.variant, str(run.seed)): run for run in STUDY.runs}
 
 # What every run is measured for, and what only the models that are analysed in depth are.
@@ -62,3 +63,14 @@ def measured(wildcards):
         *(f"measures/{question}.parquet" for question in ALL_QUESTIONS),
     ]
     return [f"{run}/{name}" for run in run_folders(wildcards) for name in names]
+
+
+def local_files(wildcards):
+    """The files of a model that is a folder here, so that other weights in it are measured anew."""
+    return sorted(str(path) for path in Path(PRETRAINED[wildcards.model].source).glob("*") if path.is_file())
+
+
+def drawing_code(figure):
+    """Digests of the code that draws a figure; which other figures there are is no part of it."""
+    modules = (f"spikesink.figures.{figure}", "spikesink.figures.mechanism")
+    return canonical([code_digest(name, frozenset({"spikesink.figures.catalogue"})) for name in modules])

@@ -17,12 +17,6 @@ IN_DEPTH_MODELS = {
 } | {name: f"{RESULTS}/pretrained/{name}" for name in PRETRAINED}
 
 
-def drawing_code(figure):
-    """Digests of the code that draws a figure; which other figures there are is no part of it."""
-    modules = (f"spikesink.figures.{figure}", "spikesink.figures.mechanism")
-    return canonical([code_digest(name, frozenset({"spikesink.figures.catalogue"})) for name in modules])
-
-
 MECHANISM_FILES = (
     expand(
         f"{RESULTS}/figures/mechanism/{{models}}_{{figure}}.{{format}}",

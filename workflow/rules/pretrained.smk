@@ -1,11 +1,5 @@
 # Published models, measured like runs without training.
-PRETRAINED = STUDY.config.pretrained
 MODEL = f"{RESULTS}/pretrained/{{model}}"
-
-
-def local_files(wildcards):
-    """The files of a model that is a folder here, so that other weights in it are measured anew."""
-    return sorted(str(path) for path in Path(PRETRAINED[wildcards.model].source).glob("*") if path.is_file())
 
 
 wildcard_constraints:
