@@ -10,6 +10,7 @@ from pathlib import Path
 
 import models
 import numpy as np
+import polars
 import pytest
 from safetensors.torch import save_file
 
@@ -20,6 +21,7 @@ from spikesink.measures.__main__ import write_table
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.subject import Subject
 from spikesink.settings import Measures
+from spikesink.tables.mechanism import READ, mechanism
 
 DIFFERENT = (
     "baseline",
@@ -188,3 +190,25 @@ def test_a_label_may_hold_an_equals_sign(measured, tmp_path):
     command = [sys.executable, "-m", "spikesink.figures.mechanism", "attention_distance", "--models", f"c = 4={folder}"]
     subprocess.run([*command, "--output", str(tmp_path / "figure")], check=True, timeout=60)
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("variant", DIFFERENT)
+def test_the_table_of_the_mechanism_has_a_row_for_every_variant(measured, tmp_path, variant):
+    """Its numbers are the measures' own; what a variant leaves empty is absent, and a diverged run has no numbers."""
+    folder, _ = measured(variant)
+    for question in READ:
+        write_table(tmp_path / "measures" / f"{question}.parquet", [])
+    row, diverged = mechanism({variant: folder, "lost": tmp_path}).to_dicts()
+    assert (row["model"], row["measured"], diverged["model"], diverged["measured"]) == (variant, True, "lost", False)
+    assert {value for name, value in diverged.items() if name not in ("model", "measured")} == {None}
+
+    def table(question: str) -> polars.DataFrame:
+        return polars.read_parquet(folder / "measures" / f"{question}.parquet")
+
+    quantised = dict(table("quantisation").select("setting", "perplexity").iter_rows())
+    assert row["int8_full_precision"] == quantised["full_precision"]
+    assert row["int8_down_projection_static"] == quantised.get("down_projection_static")
+    assert row["gradient_sink_median"] == pytest.approx(table("gradient_sink_ratio")["ratio"].median())
+    assert row["vocabulary_spike_pct"] == pytest.approx(100 * table("vocabulary_probe")["is_spike"].mean())
+    assert (row["eigenvalue"] is None) == table("amplifier_alignment").is_empty()
+    assert (row["streaming_window"] is None) == (variant == "positional_head")

@@ -5,12 +5,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import polars as pl
 from matplotlib.figure import Figure
 
 from spikesink.figures import style
 from spikesink.figures.catalogue import FIGURES
-from spikesink.tables.inputs import InputError, one_line_errors, read_json
+from spikesink.tables.inputs import labelled, one_line_errors, read_json, read_measures
 
 
 def draw(name: str, models: dict[str, Path]) -> Figure:
@@ -21,9 +20,7 @@ def draw(name: str, models: dict[str, Path]) -> Figure:
     figure = import_module(f"spikesink.figures.{name}")
     diverged = [label for label, folder in models.items() if has_diverged(folder)]
     tables = {
-        label: {question: read(folder / "measures" / f"{question}.parquet") for question in figure.QUESTIONS}
-        for label, folder in models.items()
-        if label not in diverged
+        label: read_measures(folder, figure.QUESTIONS) for label, folder in models.items() if label not in diverged
     }
     drawn = figure.draw(tables) if tables else style.new_figure(style.COLUMN, 0.5)
     if diverged:
@@ -37,22 +34,13 @@ def has_diverged(folder: Path) -> bool:
     return path.exists() and read_json(path, "train this run again").get("status") == "diverged"
 
 
-def read(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{path} cannot be read ({error}): measure this model again") from error
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m spikesink.figures.mechanism", description=__doc__)
     parser.add_argument("figure", choices=FIGURES)
     parser.add_argument("--models", nargs="+", required=True, metavar="LABEL=FOLDER", help="folders with measures/")
     parser.add_argument("--output", required=True, help="path of the figure without .pdf and .png")
     options = parser.parse_args()
-    parts = [model.rpartition("=") for model in options.models]  # a label may hold an equals sign, a folder does not
-    models = {label: Path(folder) for label, _, folder in parts}
-    return one_line_errors(lambda: style.save(draw(options.figure, models), options.output))
+    return one_line_errors(lambda: style.save(draw(options.figure, labelled(options.models)), options.output))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What does 8-bit inference cost, and which inputs make it so? (2603.17771, rebuttal: W8A8 in four settings)"""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -41,6 +41,17 @@ def down_projections(model: Decoder) -> dict[str, nn.Linear]:
 
 
 @torch.no_grad()
+def run_watched(model: Decoder, modules: Iterable[nn.Module], watch: Callable, tokens: Tensor, batch_size: int) -> None:
+    """Run the model over tokens [n, T] while ``watch`` sees the inputs of these modules."""
+    handles = [module.register_forward_pre_hook(watch) for module in modules]
+    try:
+        for batch in tokens.split(batch_size):
+            model(batch.to(model.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def input_ranges(model: Decoder, tokens: Tensor, batch_size: int) -> dict[str, Tensor]:
     """Largest |x| that enters each matrix over tokens [n, T]: a MinMax observer of symmetric ranges."""
     ranges: dict[str, Tensor] = {}
@@ -51,13 +62,7 @@ def input_ranges(model: Decoder, tokens: Tensor, batch_size: int) -> dict[str, T
         before = ranges.get(names[module], largest)
         ranges[names[module]] = torch.maximum(before, largest)
 
-    handles = [module.register_forward_pre_hook(watch) for module in names]
-    try:
-        for batch in tokens.split(batch_size):
-            model(batch.to(model.device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    run_watched(model, names, watch, tokens, batch_size)
     return ranges
 
 
@@ -149,13 +154,7 @@ def activation_ranges(model: Decoder, tokens: Tensor, *, batch_size: int) -> lis
         total = torch.stack([own.double().sum().cpu(), *(count.double().cpu() for count in counts)])
         sums[name] = sums.get(name, 0) + total
 
-    handles = [module.register_forward_pre_hook(watch) for module in names]
-    try:
-        for batch in tokens.split(batch_size):
-            model(batch.to(model.device))
-    finally:
-        for handle in handles:
-            handle.remove()
+    run_watched(model, names, watch, tokens, batch_size)
     table = []
     for name, largest in by_position.items():
         index, path = name.split(".body.")

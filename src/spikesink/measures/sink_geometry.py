@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from spikesink.measures.normalisation import starts
 from spikesink.measures.observe import block_inputs
-from spikesink.measures.sink_mass import attention_on
+from spikesink.measures.sink_mass import attention_on, products
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Decoder
@@ -16,13 +16,6 @@ def keys_before_rotation(body: CausalAttention, x_BTD: Tensor, context: Context)
     """Keys [B, K, T, H] in float32 without positions: a rotation by no angle."""
     still = context._replace(cos_TH=torch.ones_like(context.cos_TH), sin_TH=torch.zeros_like(context.sin_TH))
     return body.queries_keys(x_BTD, still)[1].float()
-
-
-def products(q_BNTH: Tensor, k_BNTH: Tensor) -> tuple[Tensor, Tensor]:
-    """q_t . k_0 and the mean over 1 <= j <= t of q_t . k_j, for the queries t >= 1: two [B, N, T - 1], no T x T map."""
-    q, others = q_BNTH[:, :, 1:], k_BNTH[:, :, 1:]
-    visible = torch.arange(1, others.shape[2] + 1, device=k_BNTH.device)[:, None]
-    return (q * k_BNTH[:, :, :1]).sum(dim=-1), (q * (others.cumsum(dim=2) / visible)).sum(dim=-1)
 
 
 def gram(k_BKPH: Tensor) -> Tensor:

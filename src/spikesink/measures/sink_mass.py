@@ -1,4 +1,4 @@
-"""The attention of all queries on one key, without the T x T map."""
+"""What all queries make of one key, its weight and its score, without the T x T map."""
 
 import torch
 from torch import Tensor
@@ -25,12 +25,17 @@ def attention_on(body: CausalAttention, q_BNTH: Tensor, k_BKTH: Tensor, position
     return body.attend(q, k, v)[:, :, 1:, 0]
 
 
+def products(q_BNTH: Tensor, k_BNTH: Tensor) -> tuple[Tensor, Tensor]:
+    """q_t . k_0 and the mean over 1 <= j <= t of q_t . k_j, for the queries t >= 1: two [B, N, T - 1], no T x T map."""
+    q, others = q_BNTH[:, :, 1:], k_BNTH[:, :, 1:]
+    visible = torch.arange(1, others.shape[2] + 1, device=k_BNTH.device)[:, None]
+    return (q * k_BNTH[:, :, :1]).sum(dim=-1), (q * (others.cumsum(dim=2) / visible)).sum(dim=-1)
+
+
 def logit_gap(body: CausalAttention, q_BNTH: Tensor, k_BKTH: Tensor) -> Tensor:
     """Mean over queries t >= 1 of q_t.(k_0 - mean over 1 <= j <= t of k_j) / sqrt(H): [B, N], float32.
 
     How far the score of key 0 stands above the mean score of the other visible keys.
     """
-    q, k = q_BNTH.float(), body.per_query_head(k_BKTH.float())
-    others = torch.arange(1, k.shape[2], device=k.device)[:, None]
-    rest = k[:, :, 1:].cumsum(dim=2) / others
-    return (q[:, :, 1:] * (k[:, :, :1] - rest)).sum(dim=-1).mean(dim=-1) * body.head_dim**-0.5
+    first, others = products(q_BNTH.float(), body.per_query_head(k_BKTH.float()))
+    return (first - others).mean(dim=-1) * body.head_dim**-0.5

@@ -65,6 +65,23 @@ def read_table(
     return table
 
 
+def labelled(models: Iterable[str]) -> dict[str, Path]:
+    """Folders by label from LABEL=FOLDER; a label may hold an equals sign, a folder does not."""
+    return {label: Path(folder) for label, _, folder in (model.rpartition("=") for model in models)}
+
+
+def read_measures(folder: Path, questions: Iterable[str]) -> dict[str, pl.DataFrame]:
+    """The tables of a model's measures by question, whatever their columns; an unreadable one raises InputError."""
+    tables = {}
+    for question in questions:
+        path = folder / "measures" / f"{question}.parquet"
+        try:
+            tables[question] = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise InputError(f"{path} cannot be read ({error}): measure this model again") from error
+    return tables
+
+
 def one_line_errors(work: Callable[[], None]) -> int:
     """Run an entry point's work; an unusable input or output becomes one line on standard error and exit status 1."""
     try:

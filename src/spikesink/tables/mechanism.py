@@ -2,13 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from spikesink.tables.inputs import InputError, one_line_errors
+from spikesink.tables.inputs import labelled, one_line_errors, read_measures
 
 Tables = dict[str, pl.DataFrame]
 
@@ -143,22 +142,17 @@ READ = (
 """The measures that the headlines are taken from."""
 
 
-def read_models(names: list[str], read: Callable[[Path], pl.DataFrame]) -> pl.DataFrame:
-    """One row per ``LABEL=FOLDER``; a model without measures, because it diverged, has a row without numbers."""
+def mechanism(models: dict[str, Path]) -> pl.DataFrame:
+    """One row per model by label and folder; one without measures, because it diverged, has a row without numbers.
+
+    Raises InputError.
+    """
     rows = []
-    for name in names:
-        label, _, folder = name.partition("=")
-        tables = {question: read(Path(folder) / "measures" / f"{question}.parquet") for question in READ}
+    for label, folder in models.items():
+        tables = read_measures(folder, READ)
         measured = not tables["lifecycle"].is_empty()
         rows.append({"model": label, "measured": measured} | (headlines(tables) if measured else {}))
     return pl.DataFrame(rows, infer_schema_length=None)
-
-
-def read(path: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{path} cannot be read ({error}): measure this model again") from error
 
 
 def main() -> int:
@@ -169,7 +163,7 @@ def main() -> int:
 
     def work() -> None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        read_models(options.models, read).write_csv(options.output)
+        mechanism(labelled(options.models)).write_csv(options.output)
 
     return one_line_errors(work)
 
