@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from spikesink.tracking import Mirror, run_name, run_params, run_tags
+from spikesink.tracking import Mirror, live_store, run_name, run_params, run_tags
 from spikesink.training.module import LanguageModel
 from spikesink.training.ranks import mean_over_ranks
 
@@ -83,8 +83,11 @@ class MetricsRecord(Callback):
 
 
 def live_mirror(run: dict, digest: str, folder: Path) -> Mirror | None:
-    """The run in MLflow if SPIKESINK_TRACKING_URI names a store; it needs no MLflow to be installed until it writes."""
-    uri = os.environ.get("SPIKESINK_TRACKING_URI")
+    """The run in MLflow if SPIKESINK_TRACKING_URI names a store that jobs may write; see ``tracking.store``.
+
+    It needs no MLflow to be installed until it writes.
+    """
+    uri = live_store(os.environ.get("SPIKESINK_TRACKING_URI"))
     if not uri:
         return None
     return Mirror(
