@@ -1,6 +1,7 @@
 # A study, from config.yaml to the report. The config is read and checked here; the rules are in workflow/rules.
 import os
 import re
+import signal
 import sys
 from dataclasses import asdict
 from hashlib import sha256
@@ -18,11 +19,13 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
 )
 
+from spikesink.cluster import job_resources
 from spikesink.code_digest import code_digest, constant
 from spikesink.figures.catalogue import FIGURES
 from spikesink.identity import identity, unused_parts
 from spikesink.measures.groups import GROUPS
 from spikesink.plan import costs, write_plan
+from spikesink.records import exchange_records
 from spikesink.study import BASELINE, ConfigError, canonical, merge, read_yaml, resolve
 from spikesink.tracking import default_uri
 
@@ -46,6 +49,25 @@ RUN = f"{RESULTS}/runs/{{variant}}/seed{{seed}}"
 FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
 TABLE_FORMATS = ("csv", "parquet", "md", "tex")
 FIGURE_FORMATS = ("pdf", "png")
+
+# Snakemake's records of what was made from what are kept beside the results too: they survive the loss of .snakemake and
+# travel with a copy of the results.
+if workflow.is_main_process:
+    exchange_records(RESULTS)
+
+
+onsuccess:
+    exchange_records(RESULTS)
+
+
+onerror:
+    exchange_records(RESULTS)
+
+
+# SLURM's warning before a job's time limit goes to every process of the job, and ends those that do not know it. Training
+# listens to it; what Snakemake starts around it inherits from here that it is ignored.
+if "SLURM_JOB_ID" in os.environ:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 # Where MLflow is has no influence on a result, so it reaches jobs through the environment instead of their identity.
 TRACKING_URI = STUDY.config.tracking.uri or default_uri("results")

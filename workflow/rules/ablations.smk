@@ -18,14 +18,12 @@ for ablation in (BASELINE, *STUDY.ablations):
             f"{RESULTS}/benchmarks/train/{{variant}}_seed{{seed}}.tsv"
         wildcard_constraints:
             variant="|".join(sorted({re.escape(run.variant) for run in STUDY.of(ablation)})),
+        retries: STUDY.config.resources.train.retries
         conda:
             "../../envs/spikesink.yaml"
         threads: STUDY.config.resources.train.threads
         resources:
-            gpu=STUDY.config.resources.train.gpus_per_node,
-            nodes=STUDY.config.resources.train.nodes,
-            mem_mb=STUDY.config.resources.train.memory_mb,
-            runtime=STUDY.config.resources.train.runtime_minutes,
+            **job_resources(STUDY.config.resources.train),
         params:
             run=resolved_run,
             tokens=lambda wildcards, input: folder(input),
@@ -33,9 +31,10 @@ for ablation in (BASELINE, *STUDY.ablations):
         message:
             f"train {ablation}/{{wildcards.variant}} seed {{wildcards.seed}}"
         shell:
-            "python -m spikesink.training --run {params.run:q} --tokens {params.tokens} --output {params.output}"
-            f" --checkpoints {RESULTS}/checkpoints --threads {{threads}} --gpus {{resources.gpu}}"
-            " --nodes {resources.nodes} 2>&1 | tee -a -i {log}"
+            "{resources.launcher} python -m spikesink.training --run {params.run:q} --tokens {params.tokens}"
+            " --output {params.output}"
+            f" --checkpoints {RESULTS}/checkpoints --threads {{threads}}"
+            " {resources.devices} 2>&1 | tee -a -i {log}"
 
 
 for ablation in STUDY.ablations:

@@ -33,8 +33,12 @@ rule tokenizer:
         f"{DATA}/tokenizer.json",
     log:
         f"{RESULTS}/logs/tokenizer.log",
+    retries: STUDY.config.resources.data.retries
     conda:
         "../../envs/spikesink.yaml"
+    threads: STUDY.config.resources.data.threads
+    resources:
+        **job_resources(STUDY.config.resources.data),
     params:
         settings=TEXT_SETTINGS,
         code=code_digest("spikesink.data.tokenizer"),
@@ -58,8 +62,12 @@ rule tokens:
         f"{RESULTS}/logs/tokens.log",
     benchmark:
         f"{RESULTS}/benchmarks/tokens.tsv"
+    retries: STUDY.config.resources.data.retries
     conda:
         "../../envs/spikesink.yaml"
+    threads: STUDY.config.resources.data.threads
+    resources:
+        **job_resources(STUDY.config.resources.data),
     params:
         settings=TEXT_SETTINGS,
         code=code_digest("spikesink.data.packing"),

@@ -20,8 +20,14 @@ for family in FAMILIES:
             ),
         log:
             f"{RESULTS}/logs/figures/{{ablation}}_{family}.log",
+        retries: STUDY.config.resources.draw.retries
+        group:
+            "draw_{ablation}"
         conda:
             "../../envs/spikesink.yaml"
+        threads: STUDY.config.resources.draw.threads
+        resources:
+            **job_resources(STUDY.config.resources.draw),
         params:
             family=family,
             code=code_digest(f"spikesink.figures.{family}"),

@@ -17,13 +17,12 @@ for group, (questions, _) in GROUPS.items():
             f"{RESULTS}/logs/measure_{group}/{{variant}}_seed{{seed}}.log",
         benchmark:
             f"{RESULTS}/benchmarks/measure_{group}/{{variant}}_seed{{seed}}.tsv"
+        retries: STUDY.config.resources.measure.retries
         conda:
             "../../envs/spikesink.yaml"
         threads: STUDY.config.resources.measure.threads
         resources:
-            gpu=STUDY.config.resources.measure.gpus_per_node,
-            mem_mb=STUDY.config.resources.measure.memory_mb,
-            runtime=STUDY.config.resources.measure.runtime_minutes,
+            **job_resources(STUDY.config.resources.measure),
         params:
             group=group,
             settings=read_settings(group),

@@ -58,8 +58,12 @@ rule table_mechanism:
         ),
     log:
         f"{RESULTS}/logs/tables/mechanism.log",
+    retries: STUDY.config.resources.draw.retries
     conda:
         "../../envs/spikesink.yaml"
+    threads: STUDY.config.resources.draw.threads
+    resources:
+        **job_resources(STUDY.config.resources.draw),
     params:
         code=code_digest("spikesink.tables.mechanism"),
         models=[f"{label}={folder}" for label, folder in IN_DEPTH_MODELS.items()],
@@ -92,8 +96,14 @@ for figure in FIGURES:
             f"{RESULTS}/logs/figures/mechanism/{{models}}_{figure}.log",
         wildcard_constraints:
             models="|".join(map(re.escape, DRAWN)),
+        retries: STUDY.config.resources.draw.retries
+        group:
+            "draw_{models}"
         conda:
             "../../envs/spikesink.yaml"
+        threads: STUDY.config.resources.draw.threads
+        resources:
+            **job_resources(STUDY.config.resources.draw),
         params:
             figure=figure,
             # The report reads captions as reStructuredText, where bars mean a substitution.

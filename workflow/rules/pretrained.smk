@@ -43,8 +43,12 @@ rule pretrained_tokens:
         validation=f"{MODEL}/tokens/validation.bin",
     log:
         f"{RESULTS}/logs/pretrained_tokens/{{model}}.log",
+    retries: STUDY.config.resources.data.retries
     conda:
         "../../envs/spikesink.yaml"
+    threads: STUDY.config.resources.data.threads
+    resources:
+        **job_resources(STUDY.config.resources.data),
     params:
         settings=canonical({"corpus": asdict(STUDY.config.corpus)}),
         code=code_digest("spikesink.data.packing"),
@@ -74,13 +78,12 @@ for group, (questions, _) in GROUPS.items():
             f"{RESULTS}/logs/measure_{group}/{{model}}.log",
         benchmark:
             f"{RESULTS}/benchmarks/measure_{group}/{{model}}.tsv"
+        retries: STUDY.config.resources.measure.retries
         conda:
             "../../envs/spikesink.yaml"
         threads: STUDY.config.resources.measure.threads
         resources:
-            gpu=STUDY.config.resources.measure.gpus_per_node,
-            mem_mb=STUDY.config.resources.measure.memory_mb,
-            runtime=STUDY.config.resources.measure.runtime_minutes,
+            **job_resources(STUDY.config.resources.measure),
         params:
             group=group,
             settings=read_settings(group),

@@ -14,8 +14,14 @@ rule collect:
         ),
     log:
         f"{RESULTS}/logs/tables/collect_{{ablation}}.log",
+    retries: STUDY.config.resources.draw.retries
+    group:
+        "draw_{ablation}"
     conda:
         "../../envs/spikesink.yaml"
+    threads: STUDY.config.resources.draw.threads
+    resources:
+        **job_resources(STUDY.config.resources.draw),
     params:
         code=code_digest("spikesink.tables.collect"),
         runs=run_folders,
@@ -45,8 +51,14 @@ rule table:
         ),
     log:
         f"{RESULTS}/logs/tables/{{ablation}}.log",
+    retries: STUDY.config.resources.draw.retries
+    group:
+        "draw_{ablation}"
     conda:
         "../../envs/spikesink.yaml"
+    threads: STUDY.config.resources.draw.threads
+    resources:
+        **job_resources(STUDY.config.resources.draw),
     params:
         code=code_digest("spikesink.tables.ablation"),
         parts=lambda wildcards, input: folder(input),
@@ -74,8 +86,12 @@ rule runs:
         f"{RESULTS}/tables/long.parquet",
     log:
         f"{RESULTS}/logs/tables/runs.log",
+    retries: STUDY.config.resources.draw.retries
     conda:
         "../../envs/spikesink.yaml"
+    threads: STUDY.config.resources.draw.threads
+    resources:
+        **job_resources(STUDY.config.resources.draw),
     params:
         code=code_digest("spikesink.tables.runs"),
         parts=lambda wildcards, input: [str(Path(part).parent) for part in input],

@@ -11,6 +11,7 @@ from spikesink.settings.measures import Measures
 from spikesink.settings.model import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
 from spikesink.settings.study import (
     Config,
+    GPUResources,
     Mechanism,
     Plan,
     Pretrained,
@@ -29,6 +30,7 @@ __all__ = [
     "Config",
     "Corpus",
     "FeedForward",
+    "GPUResources",
     "Gate",
     "Initialisation",
     "Measures",

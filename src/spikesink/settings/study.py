@@ -26,37 +26,81 @@ class Tracking:
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one job may use; a scheduler such as SLURM reads it."""
+    """What one job of a stage may use, for a scheduler such as SLURM; see spikesink.cluster."""
 
     __pydantic_config__ = SPECIFICATION
 
     threads: int = 1
-    """CPU threads of a job."""
+    """CPU threads of a job; of a training job, of its process for each GPU."""
+    memory_mb: int = 2000
+    """Memory of a job in megabytes, on each of its machines; a second attempt asks for twice as much, and so on."""
+    largest_memory_mb: int | None = None
+    """No attempt asks for more memory than this. null: no limit."""
+    runtime_minutes: int = 60
+    """Time limit of a job; a second attempt asks for twice as much, and so on."""
+    longest_runtime_minutes: int | None = None
+    """No attempt asks for more time than this, for example what the partition allows. null: no limit."""
+    retries: int | None = None
+    """How often a failed job is started again. null: as often as the Snakemake profile says."""
+    account: str | None = None
+    """SLURM account. null: the profile's, or the user's default."""
+    partition: str | None = None
+    """SLURM partition. null: the profile's, or the cluster's default."""
+    constraint: str | None = None
+    """Features that SLURM's machines must have, for example a100&nvlink. null: none."""
+    qos: str | None = None
+    """SLURM quality of service. null: the account's default."""
+    sbatch: str | None = None
+    """Further options of sbatch, for example --exclusive."""
+
+    def __post_init__(self) -> None:
+        positive(self, "threads", "memory_mb", "largest_memory_mb", "runtime_minutes", "longest_runtime_minutes")
+        if self.retries is not None:
+            not_negative(self, "retries")
+        for limit, first in (("largest_memory_mb", "memory_mb"), ("longest_runtime_minutes", "runtime_minutes")):
+            if getattr(self, limit) is not None and getattr(self, limit) < getattr(self, first):
+                raise ValueError(
+                    f"{limit} = {getattr(self, limit)} is less than {first} = {getattr(self, first)}, which the first "
+                    f"attempt asks for: raise it, or lower {first}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPUResources(Resources):
+    """What one job that uses GPUs may use."""
+
+    __pydantic_config__ = SPECIFICATION
+
     gpus_per_node: int = 1
     """GPUs of a job, or of each of its machines; 0 keeps it on the CPU, as does a machine without one. A measuring job
     uses one."""
-    memory_mb: int = 2000
-    """Memory of a job in megabytes."""
-    runtime_minutes: int = 60
-    """Time limit of a job."""
+    gpu_type: str | None = None
+    """Kind of GPU by the name that the cluster gives it, for example a100. null: any."""
 
     def __post_init__(self) -> None:
-        positive(self, "threads", "memory_mb", "runtime_minutes")
+        super().__post_init__()
         not_negative(self, "gpus_per_node")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingResources(Resources):
+class TrainingResources(GPUResources):
     """What one training job may use."""
 
     __pydantic_config__ = SPECIFICATION
 
     nodes: int = 1
     """Machines that a training job runs on."""
+    warning_minutes: float = 5
+    """So long before its time limit SLURM tells a training job to write a checkpoint and end; a retry resumes it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive(self, "nodes")
+        positive(self, "nodes", "warning_minutes")
+        if self.warning_minutes >= self.runtime_minutes:
+            raise ValueError(
+                f"warning_minutes = {self.warning_minutes} leaves nothing of runtime_minutes = {self.runtime_minutes}: "
+                "lower it"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +109,14 @@ class StageResources:
 
     __pydantic_config__ = SPECIFICATION
 
+    data: Resources = Resources()
+    """Training the tokenizer, and packing the tokens."""
     train: TrainingResources = TrainingResources()
     """A training run."""
-    measure: Resources = Resources()
-    """The measures of one run."""
+    measure: GPUResources = GPUResources()
+    """One group of measures of one model."""
+    draw: Resources = Resources()
+    """A table or a figure; on a cluster all of a study share one job."""
 
 
 @dataclass(frozen=True, kw_only=True)

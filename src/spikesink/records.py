@@ -1,0 +1,73 @@
+"""Snakemake's records, kept beside the results that they describe.
+
+Snakemake notes for every output what it was made from: parameters, inputs and their checksums. By these it decides
+what to run again, but keeps them in .snakemake, away from the results. Where they are missing it goes by file times
+alone: it runs what a copy has given a new time, and misses what a setting has changed. So every study has a copy of its
+notes, in results/<study>/records/, and of two that differ the newer counts.
+"""
+
+import base64
+import binascii
+import json
+import os
+import shutil
+from pathlib import Path
+
+LIVE = Path(".snakemake/metadata")
+
+
+def exchange_records(results: str | Path, live: Path = LIVE) -> None:
+    """Make the records of the outputs under ``results`` (relative to the working directory) the same in both places."""
+    kept = Path(results) / "records"
+    belongs = f"{Path(results).as_posix()}/"
+    there = {path for path in record_files(live) if described(path).startswith(belongs)}
+    for path in there | set(record_files(kept)):
+        first, second = live / path, kept / path
+        if same(first, second):
+            continue
+        if ended(first) < ended(second):
+            first, second = second, first
+        copy(first, second)
+
+
+def record_files(folder: Path) -> list[Path]:
+    """Paths of all records relative to ``folder``; that of a long output path lies in folders."""
+    return [
+        Path(parent, name).relative_to(folder)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if not name.endswith(".part")
+    ]
+
+
+def described(record: Path) -> str:
+    """The output that a record describes, from its name: base64 in parts, all but the last after an @."""
+    try:
+        return base64.urlsafe_b64decode("".join(part.removeprefix("@") for part in record.parts)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def same(first: Path, second: Path) -> bool:
+    """Whether both exist with the same size and time, which a copy keeps."""
+    try:
+        one, other = first.stat(), second.stat()
+    except FileNotFoundError:
+        return False
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+
+
+def ended(record: Path) -> float:
+    """When the job ended; a record that is missing or damaged is older than any."""
+    try:
+        return float(json.loads(record.read_text())["endtime"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1.0
+
+
+def copy(source: Path, target: Path) -> None:
+    """Whole or not at all, with the time of the source."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{target.name}.part")
+    shutil.copy2(source, temporary)
+    os.replace(temporary, target)
