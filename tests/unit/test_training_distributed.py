@@ -38,6 +38,7 @@ from ranks import (
     wait_until,
 )
 from safetensors.torch import load_file
+from sockets import is_loopback, listening
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from spikesink.model.decoder import Decoder
@@ -260,6 +261,7 @@ def launched(token_folder, tmp_path):
 def test_lightnings_launcher_starts_the_ranks_and_a_signal_to_the_first_ends_all(launched, token_folder, tmp_path):
     """The child would train on alone, or its exit be taken for a crash that kills the first before it reports."""
     process, child = launched
+    assert all(map(is_loopback, listening(process.pid)))
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 143, errors

@@ -30,6 +30,7 @@ from spikesink.training.devices import (
     end_with_launcher,
     launched_by_lightning,
     micro_batch,
+    stay_on_this_machine,
 )
 from spikesink.training.folder import write
 from spikesink.training.module import LanguageModel
@@ -86,11 +87,13 @@ def train(run: dict, options: argparse.Namespace) -> None:
     tokens_per_step = training.batch_size * training.sequence_length
     record = MetricsRecord(work / "metrics.csv", training.log_every, tokens_per_step)
     announce_launcher()
+    strategy = devices.strategy(training.strategy)
+    _meeting_place = stay_on_this_machine() if devices.nodes == 1 and strategy != "auto" else None
     trainer = L.Trainer(
         accelerator=devices.accelerator,
         devices=devices.per_node,
         num_nodes=devices.nodes,
-        strategy=devices.strategy(training.strategy),
+        strategy=strategy,
         plugins=cluster_environment(),
         precision="32-true",
         max_steps=training.steps,

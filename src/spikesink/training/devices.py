@@ -1,6 +1,7 @@
 """The devices that share a run: how many there are, what each computes, and how Lightning starts a process for each."""
 
 import os
+import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from lightning.pytorch.plugins.environments import (
     TorchElasticEnvironment,
 )
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+from torch.distributed import TCPStore
 
 from spikesink.settings import Training
 
@@ -82,6 +84,33 @@ def cluster_environment() -> ClusterEnvironment | None:
     if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
         return SLURMEnvironment(auto_requeue=False)
     return LightningEnvironment() if SLURMEnvironment.detect() else None
+
+
+def stay_on_this_machine() -> TCPStore | None:
+    """Let the ranks of a run on one machine meet and talk over the loopback interface only.
+
+    By themselves torch's store listens on all interfaces and Gloo and NCCL on the host's, and anyone who reaches them
+    may take part. Call it in every rank before the trainer is made, and keep the first rank's result while it trains:
+    torch takes a server that this process already has on the port for its own. torchrun makes its own store before.
+    """
+    interface = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    os.environ.update(GLOO_SOCKET_IFNAME=interface, NCCL_SOCKET_IFNAME=interface)
+    if TorchElasticEnvironment.detect():
+        return None
+    environment = cluster_environment() or LightningEnvironment()
+    os.environ["MASTER_ADDR"] = "127.0.0.1"
+    os.environ["MASTER_PORT"] = str(environment.main_port)
+    if environment.local_rank() > 0:
+        return None
+    listener = socket.create_server(("127.0.0.1", environment.main_port))
+    return TCPStore(
+        "127.0.0.1",
+        environment.main_port,
+        is_master=True,
+        wait_for_workers=False,
+        multi_tenant=True,
+        master_listen_fd=listener.detach(),
+    )
 
 
 def launched_by_lightning() -> bool:
