@@ -82,7 +82,7 @@ def test_a_signal_stops_all_ranks_and_any_number_of_ranks_resumes(
     (folder,) = (tmp_path / "checkpoints").iterdir()
     kept = sorted(folder.glob("step*"))
     assert [path.name for path in kept] == ["step00000006.ckpt", "step00000011.ckpt"]
-    assert all(path.is_dir() == (strategy == "fsdp") for path in kept)
+    assert all((path / "state").is_dir() == (strategy == "fsdp") for path in kept)
 
     resumed = finished(run, token_folder, tmp_path, after)
     assert json.loads((resumed / "manifest.json").read_text())["resumed_from_step"] == 11

@@ -4,11 +4,12 @@ import argparse
 import json
 import logging
 import os
-import shutil
+import signal
 import sys
 import time
 import warnings
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -21,7 +22,7 @@ from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
 from spikesink.settings import Model, Training, build
 from spikesink.training import manifest
-from spikesink.training.checkpoint import Checkpointing, Interrupted, checkpoints, run_digest, step_of
+from spikesink.training.checkpoint import Checkpointing, StraightToFile, run_digest, step_of
 from spikesink.training.data_module import TokenDataModule
 from spikesink.training.devices import (
     Devices,
@@ -32,11 +33,16 @@ from spikesink.training.devices import (
     micro_batch,
     stay_on_this_machine,
 )
+from spikesink.training.durable import DiskError, clear, remove, writing
 from spikesink.training.folder import write
+from spikesink.training.intact import STATE
+from spikesink.training.interruption import Interrupted, end_at_once, install
+from spikesink.training.lock import InUse, sole_use
 from spikesink.training.module import LanguageModel
 from spikesink.training.parallel import whole_weights
 from spikesink.training.progress import ProgressLines
 from spikesink.training.record import Diverged, MetricsRecord, live_mirror
+from spikesink.training.resume import checkpoint_to_resume
 from spikesink.training.snapshots import Snapshots, snapshot_steps
 
 
@@ -83,7 +89,6 @@ def train(run: dict, options: argparse.Namespace) -> None:
 
     digest = run_digest(run, index["splits"]["train"]["sha256"])
     work = options.checkpoints / digest
-    work.mkdir(parents=True, exist_ok=True)
     tokens_per_step = training.batch_size * training.sequence_length
     record = MetricsRecord(work / "metrics.csv", training.log_every, tokens_per_step)
     announce_launcher()
@@ -94,7 +99,7 @@ def train(run: dict, options: argparse.Namespace) -> None:
         devices=devices.per_node,
         num_nodes=devices.nodes,
         strategy=strategy,
-        plugins=cluster_environment(),
+        plugins=[plugin for plugin in (cluster_environment(), StraightToFile()) if plugin],
         precision="32-true",
         max_steps=training.steps,
         max_epochs=-1,
@@ -109,71 +114,80 @@ def train(run: dict, options: argparse.Namespace) -> None:
             ProgressLines(f"{run['variant']}/seed{run['seed']}", tokens_per_step, work / "progress.json"),
         ],
     )
-    mirror = live_mirror(run, digest, work) if trainer.is_global_zero else None
-    if mirror:
-        record.mirror = mirror.log
-
-    started, clock = manifest.now(), time.monotonic()
-    checkpoint = next(reversed(checkpoints(work)), None)
-    status = "failed"
-    try:
-        trainer.fit(module, TokenDataModule(stream, training, run["seed"]), ckpt_path=checkpoint, weights_only=True)
-        status = "finished"
-    except Diverged as end:
-        # A result like any other: the study goes on, tables name this run and average it nowhere.
-        status = "diverged"
+    with ExitStack() as locks:
         if trainer.is_global_zero:
-            print(end, file=sys.stderr)
-    finally:
+            for folder in (work, options.output):
+                locks.enter_context(sole_use(folder))
+            with writing(options.checkpoints):
+                clear(work)
+                work.mkdir(exist_ok=True)
+        checkpoint = checkpoint_to_resume(trainer, module, work)
+        mirror = live_mirror(run, digest, work) if trainer.is_global_zero else None
         if mirror:
-            mirror.close("FINISHED" if status == "finished" else "FAILED")
-    seconds = time.monotonic() - clock
+            record.mirror = mirror.log
 
-    # Weights that are not finite numbers are of no use to anyone.
-    weights = whole_weights(decoder, keep=trainer.is_global_zero) if status == "finished" else {}
-    if not trainer.is_global_zero:
-        return
-    save_file(weights, work / "model.safetensors")
-    resumed_from = step_of(checkpoint) if checkpoint else None
-    trained_tokens = (trainer.global_step - (resumed_from or 0)) * tokens_per_step
-    tokens = trainer.global_step * tokens_per_step
-    facts = {
-        "status": status,
-        "steps": trainer.global_step,
-        "digest": digest,
-        "code": run.get("code"),
-        "modules": manifest.modules(),
-        "tokens_sha256": index["splits"]["train"]["sha256"],
-        "tokenizer_sha256": index["tokenizer_sha256"],
-        "git": manifest.git_state(),
-        "versions": manifest.versions(),
-        "hardware": manifest.hardware(trainer.strategy.root_device),
-        "precision": precision,
-        "strategy": training.strategy,
-        "devices": devices.number,
-        "nodes": devices.nodes,
-        "micro_batch": rows_at_once,
-        "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
-        "tokens": tokens,
-        "epochs": round(tokens / len(stream.tokens), 3),
-        "resumed_from_step": resumed_from,
-        "started": started,
-        "finished": manifest.now(),
-        "wall_seconds": round(seconds, 2),
-        "tokens_per_second": round(trained_tokens / seconds, 1),
-        **manifest.peak_memory_mb(trainer.strategy.root_device),
-    }
-    write(
-        options.output,
-        {
-            "run.json": json.dumps(run, indent=2, sort_keys=True) + "\n",
-            "model.safetensors": work / "model.safetensors",
-            "metrics.csv": work / "metrics.csv",
-            "snapshots": work / "snapshots",
-            "manifest.json": json.dumps(facts, indent=2) + "\n",
-        },
-    )
-    shutil.rmtree(work)
+        started, clock = manifest.now(), time.monotonic()
+        status, why = "failed", None
+        try:
+            data = TokenDataModule(stream, training, run["seed"])
+            trainer.fit(module, data, ckpt_path=checkpoint and checkpoint / STATE, weights_only=True)
+            status = "finished"
+        except Diverged as end:
+            # A result like any other: the study goes on, tables name this run and average it nowhere.
+            status, why = "diverged", str(end)
+            if trainer.is_global_zero:
+                print(end, file=sys.stderr)
+        finally:
+            if mirror:
+                mirror.close("FINISHED" if status == "finished" else "FAILED")
+        seconds = time.monotonic() - clock
+
+        # Weights of a run that diverged are of no use to anyone.
+        weights = whole_weights(decoder, keep=trainer.is_global_zero) if status == "finished" else {}
+        if not trainer.is_global_zero:
+            return
+        resumed_from = step_of(checkpoint) if checkpoint else None
+        trained_tokens = (trainer.global_step - (resumed_from or 0)) * tokens_per_step
+        tokens = trainer.global_step * tokens_per_step
+        facts = {
+            "status": status,
+            "why": why,
+            "steps": trainer.global_step,
+            "digest": digest,
+            "code": run.get("code"),
+            "modules": manifest.modules(),
+            "tokens_sha256": index["splits"]["train"]["sha256"],
+            "tokenizer_sha256": index["tokenizer_sha256"],
+            "git": manifest.git_state(),
+            "versions": manifest.versions(),
+            "hardware": manifest.hardware(trainer.strategy.root_device),
+            "precision": precision,
+            "strategy": training.strategy,
+            "devices": devices.number,
+            "nodes": devices.nodes,
+            "micro_batch": rows_at_once,
+            "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
+            "tokens": tokens,
+            "epochs": round(tokens / len(stream.tokens), 3),
+            "resumed_from_step": resumed_from,
+            "started": started,
+            "finished": manifest.now(),
+            "wall_seconds": round(seconds, 2),
+            "tokens_per_second": round(trained_tokens / seconds, 1),
+            **manifest.peak_memory_mb(trainer.strategy.root_device),
+        }
+        write(
+            options.output,
+            {
+                "run.json": json.dumps(run, indent=2, sort_keys=True) + "\n",
+                "model.safetensors": partial(save_file, weights),
+                "metrics.csv": work / "metrics.csv",
+                "snapshots": work / "snapshots",
+                "manifest.json": json.dumps(facts, indent=2) + "\n",
+            },
+        )
+        install(signal.SIG_IGN)  # everything is there, and what is left takes no time
+        remove(work)
 
 
 def main() -> int:
@@ -181,6 +195,8 @@ def main() -> int:
     launched = launched_by_lightning()
     if launched:
         end_with_launcher()
+    else:
+        install(end_at_once)
     torch.set_num_threads(options.threads)
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # or Lightning's launcher sets a number of its own
     # Its hints on accelerators, loggers and stopping say nothing that the progress lines do not.
@@ -200,7 +216,7 @@ def main() -> int:
         remedies = "training.micro_batch_size, training.loss_chunk, training.activation_checkpointing or strategy: fsdp"
         print(f"error: out of GPU memory: use {remedies} ({str(error).splitlines()[0]})", file=sys.stderr)
         return 1
-    except (TokenError, OSError, TypeError, ValueError) as error:
+    except (DiskError, InUse, TokenError, OSError, TypeError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

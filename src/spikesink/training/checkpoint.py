@@ -2,33 +2,25 @@
 
 Snakemake deletes the declared outputs of a failed job, so what a retry needs lives here, under a name that changes with
 everything the run depends on: a checkpoint of other settings, code or data is never found, let alone resumed. A
-checkpoint is a file, or a folder of shards with strategy fsdp, and fits any number of devices.
+checkpoint is a folder: what Lightning wrote, a file or with strategy fsdp a folder of shards, and its checksums. It
+fits any number of devices.
 """
 
 import hashlib
 import json
-import os
-import shutil
-import signal
 from pathlib import Path
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from spikesink.training.durable import part_of, remove, whole, writing
+from spikesink.training.intact import STATE, seal
+from spikesink.training.interruption import Interrupted, end_at_once, install
 from spikesink.training.ranks import largest_over_ranks
 
 KEPT = 2
-
-
-class Interrupted(Exception):
-    """A signal asked the run to stop; its checkpoint has been written."""
-
-    def __init__(self, signal_number: int, step: int) -> None:
-        self.exit_code = 128 + signal_number
-        super().__init__(
-            f"stopped by {signal.Signals(signal_number).name} after step {step}; checkpoint written, "
-            "start it again to resume"
-        )
 
 
 def run_digest(run: dict, tokens_sha256: str) -> str:
@@ -47,62 +39,56 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.stem.removeprefix("step"))
 
 
+class StraightToFile(TorchCheckpointIO):
+    """Lightning's own would build the file in memory, and again in the system's temporary folder, where a kill leaves
+    it."""
+
+    def save_checkpoint(self, checkpoint: dict, path: Path, storage_options: object = None) -> None:
+        with open(path, "wb") as file:
+            torch.save(checkpoint, file)
+
+
 class Checkpointing(Callback):
     """Save every ``every`` steps, and on SIGTERM, SIGINT or SIGUSR1 save and raise Interrupted."""
-
-    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
     def __init__(self, folder: Path, every: int) -> None:
         self.folder, self.every = folder, every
         self.received = 0
+        self.stepped = False
 
     def save(self, trainer: L.Trainer) -> None:
-        """Write a checkpoint under a temporary name, move it when it is complete, and keep the last ``KEPT``."""
+        """Write a checkpoint, which appears when it is complete, and keep the last ``KEPT``."""
         path = self.folder / f"step{trainer.global_step:08d}.ckpt"
-        temporary = path.with_suffix(".part")
+        with whole(path) if trainer.is_global_zero else writing(self.folder):
+            part = part_of(path)
+            if trainer.is_global_zero:
+                part.mkdir()
+            trainer.strategy.barrier()
+            trainer.save_checkpoint(part / STATE)  # returns when all ranks have written
+            if trainer.is_global_zero:
+                seal(part, path)
         if trainer.is_global_zero:
-            remove(temporary)  # an interrupted save of more ranks than now would leave its shards among the new ones
-        trainer.strategy.barrier()
-        trainer.save_checkpoint(temporary)  # returns when all ranks have written
-        if trainer.is_global_zero:
-            for file in [temporary, *temporary.glob("*")]:
-                synchronise(file)
-            os.replace(temporary, path)
             for old in checkpoints(self.folder)[:-KEPT]:
                 remove(old)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Installed here, after Lightning's own handlers, because those end a run with exit code 0.
-        self.previous = {number: signal.signal(number, self.remember) for number in self.signals}
+        install(self.remember)
 
     def remember(self, number: int, frame: object) -> None:
+        if not self.stepped:
+            end_at_once(number, frame)
         self.received = number
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
-        step = trainer.global_step
+        step, self.stepped = trainer.global_step, True
         # A signal may reach some ranks only, or between the steps of two; saving takes all of them.
         received = largest_over_ranks(self.received, pl_module.device)
         if received:
             self.save(trainer)
-            raise Interrupted(received, step)
+            raise Interrupted(received, f"after step {step}; checkpoint written")
         if step % self.every == 0 and step < trainer.max_steps:
             self.save(trainer)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        for number, handler in getattr(self, "previous", {}).items():
-            signal.signal(number, handler)
-
-
-def synchronise(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        install(end_at_once)

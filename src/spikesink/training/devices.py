@@ -119,8 +119,9 @@ def launched_by_lightning() -> bool:
 
 
 def announce_launcher() -> None:
-    """Let processes that are started from here know their parent."""
-    os.environ[LAUNCHED_BY] = str(os.getpid())
+    """Let processes that are started from here know their parent. One that Lightning started starts none."""
+    if not launched_by_lightning():
+        os.environ[LAUNCHED_BY] = str(os.getpid())
 
 
 def end_with_launcher() -> None:

@@ -4,12 +4,14 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 
+from spikesink.training.durable import part_of
 from spikesink.training.module import LanguageModel
 
 
@@ -65,6 +67,7 @@ class ProgressLines(ProgressBar):
             "updated": datetime.now(UTC).isoformat(),
             "process": f"{os.getpid()} on {os.uname().nodename}",
         }
-        temporary = self.file.with_suffix(".part")
-        temporary.write_text(json.dumps(progress) + "\n")
-        os.replace(temporary, self.file)
+        temporary = part_of(self.file)
+        with suppress(OSError):  # it is news, not a result: the next checkpoint says whether the disk can be written
+            temporary.write_text(json.dumps(progress) + "\n")
+            os.replace(temporary, self.file)

@@ -1,6 +1,11 @@
-"""metrics.csv, the record of a run: append-only while training, the same bytes after an interruption or without."""
+"""metrics.csv, the record of a run: append-only while training, the same bytes after an interruption or without.
+
+A checkpoint holds the rows up to its step, and a restart writes the file from those: a row that was torn by a kill, or
+taken back by a power cut, does no harm.
+"""
 
 import csv
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +15,18 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from spikesink.tracking import Mirror, live_store, run_name, run_params, run_tags
+from spikesink.training.durable import whole, writing
 from spikesink.training.module import LanguageModel
 from spikesink.training.ranks import mean_over_ranks
 
 COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
+EXPLODED = 3.0
+"""A row's loss over that of the first step. The first step's is made with the initial weights, about the logarithm of
+the vocabulary, what knowing nothing costs, or more: nothing that learns ever comes near three times that."""
 
 
 class Diverged(Exception):
-    """The loss is no longer a finite number."""
+    """The loss is no longer a finite number, or has exploded."""
 
 
 class MetricsRecord(Callback):
@@ -25,7 +34,7 @@ class MetricsRecord(Callback):
 
     Values stay on the device between rows, so logging costs one synchronisation and, with several ranks, one reduction
     per row. Rank zero writes, and passes every row to ``mirror``. Raises Diverged, on all ranks alike, when a row's
-    loss or gradient norm is not finite.
+    loss or gradient norm is not finite, or its loss more than ``EXPLODED`` times that of the first step.
     """
 
     def __init__(self, path: Path, every: int, tokens_per_step: int) -> None:
@@ -33,33 +42,33 @@ class MetricsRecord(Callback):
         self.mirror: Callable[[int, dict], None] = lambda step, row: None
         self.loss_sum = torch.zeros(())
         self.losses = 0
+        self.first_loss: float | None = None
+        self.rows: list[dict] = []
 
     def state_dict(self) -> dict:
         # All ranks save, one writes, and any number may resume: from here on every rank's sum is the mean of all.
         self.loss_sum = mean_over_ranks(self.loss_sum)
-        return {"loss_sum": self.loss_sum.cpu(), "losses": self.losses}
+        sums = {"loss_sum": self.loss_sum.cpu(), "losses": self.losses}
+        return {**sums, "first_loss": self.first_loss, "rows": self.rows}
 
     def load_state_dict(self, state: dict) -> None:
         self.loss_sum, self.losses = state["loss_sum"], state["losses"]
+        self.first_loss, self.rows = state["first_loss"], state["rows"]
 
     def on_train_start(self, trainer: L.Trainer, pl_module: LanguageModel) -> None:
-        """Keep the rows up to the step that training resumes from."""
         self.loss_sum = self.loss_sum.to(pl_module.device)
-        if not trainer.is_global_zero:
-            return
-        rows = []
-        if self.path.exists() and trainer.global_step > 0:
-            with open(self.path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= trainer.global_step]
-        with open(self.path, "w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        if trainer.is_global_zero:
+            with whole(self.path) as part, open(part, "w", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(self.rows)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: LanguageModel, *_: object) -> None:
         self.loss_sum = self.loss_sum + pl_module.last_loss
         self.losses += 1
         step = trainer.global_step
+        if self.first_loss is None:
+            self.first_loss = float(mean_over_ranks(pl_module.last_loss))
         if step % self.every and step != trainer.max_steps:
             return
         row = {
@@ -70,16 +79,26 @@ class MetricsRecord(Callback):
             "gradient_norm": float(pl_module.last_gradient_norm),
         }
         self.loss_sum, self.losses = torch.zeros_like(self.loss_sum), 0
-        if not (torch.isfinite(torch.tensor([row["loss"], row["gradient_norm"]])).all()):
+        if trouble := divergence(row, self.first_loss):
             raise Diverged(
-                f"diverged: loss {row['loss']} and gradient norm {row['gradient_norm']} near step {step} are not "
-                "finite numbers; to avoid it, lower training.optimiser.lr or lengthen training.schedule.warmup_steps"
+                f"diverged: near step {step} {trouble}; to avoid it, lower training.optimiser.lr or lengthen "
+                "training.schedule.warmup_steps"
             )
+        self.rows.append(row)
         if not trainer.is_global_zero:
             return
-        with open(self.path, "a", newline="") as file:
+        with writing(self.path.parent), open(self.path, "a", newline="") as file:
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
         self.mirror(step, row)
+
+
+def divergence(row: dict, first_loss: float) -> str | None:
+    """What is wrong with a row, None if nothing is."""
+    if not (math.isfinite(row["loss"]) and math.isfinite(row["gradient_norm"])):
+        return f"loss {row['loss']} and gradient norm {row['gradient_norm']} are not finite numbers"
+    if row["loss"] > EXPLODED * first_loss:
+        return f"loss {row['loss']:.4g} is more than {EXPLODED:g} times the first step's {first_loss:.4g}: it exploded"
+    return None
 
 
 def live_mirror(run: dict, digest: str, folder: Path) -> Mirror | None:

@@ -1,12 +1,12 @@
 """Weights at some steps on the way, to see when sinks and spikes begin."""
 
-import os
 from pathlib import Path
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import save_file
 
+from spikesink.training.durable import whole, writing
 from spikesink.training.parallel import whole_weights
 
 
@@ -26,13 +26,14 @@ class Snapshots(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
-            self.folder.mkdir(exist_ok=True)
+            with writing(self.folder.parent):
+                self.folder.mkdir(exist_ok=True)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
         if trainer.global_step not in self.steps:
             return
         weights = whole_weights(pl_module.decoder, keep=trainer.is_global_zero)
         if trainer.is_global_zero:
-            path = self.folder / f"step{trainer.global_step:08d}.safetensors"
-            save_file(weights, path.with_suffix(".part"))
-            os.replace(path.with_suffix(".part"), path)
+            # On the disk before the next checkpoint is, after which no restart would write it again.
+            with whole(self.folder / f"step{trainer.global_step:08d}.safetensors") as part:
+                save_file(weights, part)

@@ -1,0 +1,147 @@
+"""Faults for training runs: a process that dies at a chosen moment, a disk of its own, and what must be left of a run.
+
+Every function that a test hands to ``ranks.train`` as its prelude takes the rank last; it runs inside the process.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+
+from ranks import changed
+
+from spikesink.training import lock
+from spikesink.training.module import LanguageModel
+
+RUN = changed(snapshots=3)
+
+
+def at_event(event: str, pattern: str, count: int, action: Callable[[], None]) -> None:
+    """Call ``action`` just before the interpreter does ``event`` to a path like ``pattern`` for the ``count``-th time.
+
+    Events are Python's audit events; of a renaming the new name counts.
+    """
+    seen = 0
+
+    def hook(name: str, arguments: tuple) -> None:
+        nonlocal seen
+        if name == event and fnmatch(str(arguments[event == "os.rename"]), pattern):
+            seen += 1
+            if seen == count:
+                action()
+
+    sys.addaudithook(hook)
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def signal_at(event: str, pattern: str, count: int, number: int, rank: int) -> None:
+    if rank == 0:
+        at_event(event, pattern, count, lambda: send(number))
+
+
+class HalfWritten:
+    """A file whose ``count``-th write ends after its first half, and the process with it."""
+
+    def __init__(self, file, count: int) -> None:
+        self.file, self.left = file, count
+
+    def __enter__(self) -> "HalfWritten":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def write(self, data: str | bytes) -> int:
+        self.left -= 1
+        if self.left:
+            return self.file.write(data)
+        self.file.write(data[: len(data) // 2])
+        self.file.flush()
+        send(signal.SIGKILL)
+
+
+def die_while_writing(module: str, pattern: str, files: int, writes: int, rank: int) -> None:
+    """Die in the ``writes``-th write to the ``files``-th file like ``pattern`` that ``module`` opens to write."""
+    opened = 0
+
+    def opening(path: Path, mode: str = "r", **options: object):
+        nonlocal opened
+        opened += mode != "r" and fnmatch(str(path), pattern)
+        file = open(path, mode, **options)  # noqa: SIM115
+        return HalfWritten(file, writes) if opened == files and fnmatch(str(path), pattern) else file
+
+    import_module(module).open = opening
+
+
+def stall_at_step(step: int, rank: int) -> None:
+    """Do not go on after ``step``."""
+    training_step = LanguageModel.training_step
+
+    def stalled(self: LanguageModel, rows, index: int) -> None:
+        if self.global_step == step:
+            time.sleep(1000)
+        training_step(self, rows, index)
+
+    LanguageModel.training_step = stalled
+
+
+def other_place(option: str, path: Path, rank: int) -> None:
+    """Another --output or --checkpoints."""
+    sys.argv += [option, str(path)]
+
+
+def without_patience(options: list[str], rank: int) -> None:
+    """Refuse at once what would be refused after seconds."""
+    lock.PATIENCE_SECONDS = 0.0
+    sys.argv += options
+
+
+def assert_same_result(run: Path, other: Path) -> None:
+    """The same bits in everything that a run leaves, but its manifest, and nothing else beside it."""
+    assert files(run).keys() == files(other).keys()
+    for name, content in files(other).items():
+        assert name == "manifest.json" or files(run)[name] == content, f"{name} differs"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class Disk:
+    """A real file system in memory, mounted where only a process of its own sees it; it goes when that process does."""
+
+    def __init__(self, mount_point: Path, size: str) -> None:
+        mount_point.mkdir()
+        self.mount_point = mount_point
+        user = [] if os.geteuid() == 0 else ["--map-root-user"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.shell = subprocess.Popen(["unshare", "--mount", *user, "sh"], **pipes)
+        self.run(f"mount -t tmpfs -o size={size} tmpfs '{mount_point}'")
+        self.path = Path(f"/proc/{self.shell.pid}/root{mount_point}")
+
+    def run(self, command: str) -> None:
+        self.shell.stdin.write(f"{command} && echo done\n")
+        self.shell.stdin.flush()
+        assert self.shell.stdout.readline() == "done\n", f"this machine does not let a test {command}"
+
+    def make_read_only(self) -> None:
+        self.run(f"mount -o remount,ro '{self.mount_point}'")
+
+    def fill(self, leave: int) -> Path:
+        """Write a file until the disk is full but for ``leave`` bytes."""
+        filler = self.path / "filler"
+        filler.write_bytes(bytes(shutil.disk_usage(self.path).free - leave))
+        return filler
+
+    def close(self) -> None:
+        self.shell.kill()
+        self.shell.communicate()
