@@ -18,18 +18,22 @@ def job_resources(stage: Resources) -> dict:
     names = {"slurm_account": "account", "slurm_partition": "partition", "constraint": "constraint", "qos": "qos"}
     found |= {name: getattr(stage, key) for name, key in names.items() if getattr(stage, key)}
     options = [stage.sbatch] if stage.sbatch else []
-    if isinstance(stage, GPUResources):
-        found["gpu"] = stage.gpus_per_node
-        if stage.gpu_type and stage.gpus_per_node:
-            found["gpu_model"] = stage.gpu_type
     if isinstance(stage, TrainingResources):
         # To the processes of the job's steps; of these only training does not ignore it (see the Snakefile).
         options.append(f"--signal=USR1@{round(60 * stage.warning_minutes)}")
-        found |= several_machines(stage) if stage.nodes > 1 else one_machine(stage)
         found["devices"] = f"--gpus {stage.gpus_per_node} --nodes {stage.nodes}"
-    if options:
-        found["slurm_extra"] = " ".join(options)
-    return found
+        if stage.nodes > 1:
+            options.append(f"--ntasks-per-node={processes(stage)}")
+            found |= several_machines(stage)
+        else:
+            found |= gpus(stage) | {
+                "nodes": 1,
+                "cpus_per_task": stage.threads * processes(stage),
+                "launcher": "",
+            }
+    elif isinstance(stage, GPUResources):
+        found |= gpus(stage)
+    return found | ({"slurm_extra": " ".join(options)} if options else {})
 
 
 def growing(first: int, largest: int | None) -> Callable:
@@ -41,22 +45,26 @@ def growing(first: int, largest: int | None) -> Callable:
     return amount
 
 
-def one_machine(stage: TrainingResources) -> dict:
-    """A single task, which starts the processes of the other GPUs itself and shares its CPUs with them."""
-    return {"nodes": 1, "cpus_per_task": stage.threads * max(1, stage.gpus_per_node), "launcher": ""}
+def processes(stage: GPUResources) -> int:
+    """On each machine: one per GPU, or one on the CPU."""
+    return max(1, stage.gpus_per_node)
+
+
+def gpus(stage: GPUResources) -> dict:
+    """The GPUs of a job on one machine."""
+    typed = stage.gpu_type and stage.gpus_per_node
+    return {"gpu": stage.gpus_per_node} | ({"gpu_model": stage.gpu_type} if typed else {})
 
 
 def several_machines(stage: TrainingResources) -> dict:
-    """A process per GPU on every machine; the executor's ``gpu`` would count the GPUs of all machines together."""
-    processes = max(1, stage.gpus_per_node)  # without GPUs: one on the CPU of each machine
-    found = {"mpi": "srun", "nodes": stage.nodes, "gpu": 0}
-    launcher = f"srun --kill-on-bad-exit=1 --nodes={stage.nodes} --ntasks-per-node={processes}"
-    launcher += f" --cpus-per-task={stage.threads}"
-    if processes > 1:
-        found["tasks_per_node"] = processes
-    else:  # which the executor does not allow for tasks_per_node
-        found |= {"tasks": stage.nodes, "tasks_per_gpu": 0}
+    """A task per process; the executor's ``gpu`` would count the GPUs of all machines together."""
+    tasks = stage.nodes * processes(stage)
+    # srun inside a job of the executor does not know what the job was asked for.
+    launcher = f"srun --kill-on-bad-exit=1 --nodes={stage.nodes} --ntasks={tasks}"
+    launcher += f" --ntasks-per-node={processes(stage)} --cpus-per-task={stage.threads}"
+    # Without tasks_per_gpu the executor would ask for all tasks on every GPU.
+    found = {"mpi": "srun", "nodes": stage.nodes, "tasks": tasks, "tasks_per_gpu": 0, "launcher": launcher}
     if stage.gpus_per_node:
-        found["gres"] = ":".join(["gpu", *([stage.gpu_type] if stage.gpu_type else []), str(stage.gpus_per_node)])
-        launcher += f" --gres={found['gres']}"
-    return found | {"launcher": launcher}
+        found["gres"] = ":".join(filter(None, ["gpu", stage.gpu_type, str(stage.gpus_per_node)]))
+        found["launcher"] += f" --gres={found['gres']}"
+    return found

@@ -1,7 +1,7 @@
 """A digest of the code that an entry point runs: what must change for its results to be computed again.
 
-It covers the modules of this package that the entry point imports, directly or not, parsed and printed back without
-comments, docstrings or formatting, so only a change of meaning changes it.
+It covers the modules of this package that the entry point imports, directly or not, as syntax trees without comments,
+docstrings or formatting, so only a change of meaning changes it.
 """
 
 import ast
@@ -24,6 +24,8 @@ WITHOUT_EFFECT = frozenset(
         "spikesink.training.progress",
     }
 )
+# Load or store follows from where a name stands; kind is the u of a u"text".
+WITHOUT_MEANING = frozenset({"ctx", "kind", "type_comment"})
 
 
 @cache
@@ -84,16 +86,27 @@ def constant(module: str, name: str) -> object:
 
 @cache
 def meaning(module: str) -> str:
-    """The module's code without comments, docstrings and formatting."""
-    code = ast.parse(ast.unparse(tree(module)))
-    for node in ast.walk(code):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [item for item in body if not is_text(item)] or [ast.Pass()]
-    return ast.unparse(code)
+    """The module's syntax tree without comments, docstrings and formatting."""
+    return repr(plain(tree(module)))
 
 
-def is_text(node: ast.AST) -> bool:
+def plain(node: object) -> object:
+    """A syntax tree as nested lists, the same in every version of Python that can read the code.
+
+    What is empty is left out, because newer versions have fields that older ones lack; ``ast.unparse`` and ``ast.dump``
+    write some code differently from version to version.
+    """
+    if isinstance(node, list):
+        return [plain(item) for item in node if not is_text(item)]
+    if isinstance(node, ast.JoinedStr):  # some versions put empty texts into it
+        return ["JoinedStr", *(plain(part) for part in node.values if getattr(part, "value", None) != "")]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = ((name, getattr(node, name, None)) for name in node._fields if name not in WITHOUT_MEANING)
+    return [type(node).__name__, *((name, plain(value)) for name, value in fields if value is not None and value != [])]
+
+
+def is_text(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 

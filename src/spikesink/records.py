@@ -10,7 +10,6 @@ import base64
 import binascii
 import json
 import os
-import shutil
 from pathlib import Path
 
 LIVE = Path(".snakemake/metadata")
@@ -22,12 +21,10 @@ def exchange_records(results: str | Path, live: Path = LIVE) -> None:
     belongs = f"{Path(results).as_posix()}/"
     there = {path for path in record_files(live) if described(path).startswith(belongs)}
     for path in there | set(record_files(kept)):
-        first, second = live / path, kept / path
-        if same(first, second):
-            continue
-        if ended(first) < ended(second):
-            first, second = second, first
-        copy(first, second)
+        one, other = content(live / path), content(kept / path)
+        if one != other:
+            newer, target = (one, kept / path) if ended(one) > ended(other) else (other, live / path)
+            write(target, newer)
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -48,26 +45,25 @@ def described(record: Path) -> str:
         return ""
 
 
-def same(first: Path, second: Path) -> bool:
-    """Whether both exist with the same size and time, which a copy keeps."""
+def content(record: Path) -> bytes:
+    """Nothing where there is no record."""
     try:
-        one, other = first.stat(), second.stat()
+        return record.read_bytes()
     except FileNotFoundError:
-        return False
-    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+        return b""
 
 
-def ended(record: Path) -> float:
+def ended(record: bytes) -> float:
     """When the job ended; a record that is missing or damaged is older than any."""
     try:
-        return float(json.loads(record.read_text())["endtime"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return float(json.loads(record)["endtime"])
+    except (ValueError, KeyError, TypeError):
         return -1.0
 
 
-def copy(source: Path, target: Path) -> None:
-    """Whole or not at all, with the time of the source."""
+def write(target: Path, record: bytes) -> None:
+    """Whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{target.name}.part")
-    shutil.copy2(source, temporary)
+    temporary.write_bytes(record)
     os.replace(temporary, target)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
-from tiny_study import ROOT, arguments, configure, copy_folder, copy_project, jobs, snakemake
+from tiny_study import arguments, configure, copy_folder, copy_project, jobs, snakemake
 
 
 @pytest.fixture(scope="module")
@@ -29,28 +28,6 @@ def project(finished):
     yield finished
     copy_folder("src", finished)
     configure(finished, {})
-
-
-AFTER_GATING = {
-    "collect the measures of gating",
-    "table of gating",
-    "figure ablation of gating",
-    "figure lifecycle of gating",
-    "figure sink_map of gating",
-    "figure training of gating",
-    "table of all runs",
-}
-GATED_RUN = {
-    "train gating/conditional_head seed 0",
-    "measure quality: conditional_head seed 0",
-    "measure forward: conditional_head seed 0",
-}
-
-
-def without_tracking(messages: set[str]) -> set[str]:
-    tracked = {message for message in messages if message.startswith("complete the study in MLflow")}
-    assert len(tracked) <= 1
-    return messages - tracked
 
 
 def test_the_study_leaves_the_promised_files(finished):
@@ -79,56 +56,6 @@ def test_the_study_leaves_the_promised_files(finished):
 def test_a_finished_study_has_nothing_to_do(finished):
     assert "Nothing to be done" in snakemake(finished, "--dry-run")
     assert "Nothing to be done" in snakemake(finished, "--dry-run", "gating")
-
-
-def test_changing_one_gate_setting_reruns_that_run_and_what_depends_on_it(project):
-    configure(project, {"ablations": {"gating": {"conditional_head": {"model": {"gate": {"per": "single"}}}}}})
-    assert without_tracking(jobs(project)) == GATED_RUN | AFTER_GATING
-
-
-def test_editing_the_gates_retrains_gated_runs_only(project):
-    path = project / "src/spikesink/model/gates.py"
-    path.write_text(path.read_text().replace("torch.sigmoid(g)", "torch.sigmoid(2 * g)"))
-    assert without_tracking(jobs(project)) == GATED_RUN | AFTER_GATING
-
-
-def test_editing_a_measure_or_a_figure_reruns_only_what_depends_on_it(project):
-    path = project / "src/spikesink/measures/perplexity.py"
-    path.write_text(path.read_text() + "\nEDITED = True\n")
-    found = without_tracking(jobs(project))
-    assert {message for message in found if message.startswith(("train", "measure"))} == {
-        *(f"measure quality: {variant} seed 0" for variant in ("baseline", "conditional_head", "v_scale")),
-        "measure consequences: baseline seed 0",  # it scores with perplexity
-    }
-    assert {message for message in found if message.endswith("compared")} == {
-        f"figure {figure} of compared" for figure in ("quantisation", "streaming", "interventions")
-    }
-    path.write_text((ROOT / "src/spikesink/measures/perplexity.py").read_text())
-    path = project / "src/spikesink/figures/sink_map.py"
-    path.write_text(path.read_text() + "\nEDITED = True\n")
-    assert without_tracking(jobs(project)) == {"figure sink_map of gating", "figure sink_map of v_scale"}
-
-
-def test_comments_docstrings_touches_key_order_and_resources_rerun_nothing(project):
-    for path in (project / "src").rglob("*.py"):
-        path.write_text(f'{path.read_text()}\n# a comment\n"""A late docstring."""\n')
-    for path in (project / "config.yaml", project / "src/spikesink/data/embedded/english.parquet"):
-        os.utime(path)
-    configure(project, {"resources": {"train": {"memory_mb": 3000}}, "tracking": {"live": True}})
-    reordered = dict(reversed(yaml.safe_load((project / "tiny.yaml").read_text()).items()))
-    (project / "tiny.yaml").write_text(yaml.safe_dump(reordered, sort_keys=False))
-    assert jobs(project) == set()
-
-
-def test_adding_a_variant_or_a_seed_runs_only_what_is_new(project):
-    configure(project, {"ablations": {"gating": {"mine": {"model": {"gate": {"kind": "positional"}}}}}})
-    new = {"train gating/mine seed 0", "measure quality: mine seed 0", "measure forward: mine seed 0"}
-    assert without_tracking(jobs(project)) == new | AFTER_GATING
-    configure(project, {"seeds": [0, 1]})
-    trained = {message for message in jobs(project) if message.startswith("train")}
-    assert trained == {
-        f"train {name} seed 1" for name in ("baseline/baseline", "gating/conditional_head", "v_scale/v_scale")
-    }
 
 
 def test_one_ablation_needs_no_other(finished):

@@ -31,7 +31,8 @@ for ablation in (BASELINE, *STUDY.ablations):
         message:
             f"train {ablation}/{{wildcards.variant}} seed {{wildcards.seed}}"
         shell:
-            "{resources.launcher} python -m spikesink.training --run {params.run:q} --tokens {params.tokens}"
+            # The trap lets shell and tee outlive a SIGTERM until training has written its checkpoint.
+            "trap '' TERM; {resources.launcher} python -m spikesink.training --run {params.run:q} --tokens {params.tokens}"
             " --output {params.output}"
             f" --checkpoints {RESULTS}/checkpoints --threads {{threads}}"
             " {resources.devices} 2>&1 | tee -a -i {log}"

@@ -34,9 +34,16 @@ def measure_code(group):
     return digest
 
 
-def read_settings(group):
-    """The part of the config's measures that a group reads, as one canonical JSON text."""
-    return canonical({key: getattr(STUDY.config.measures, key) for key in GROUPS[group].reads})
+# Settings are functions of the wildcards although they do not depend on them: braces in them are not wildcards then.
+def text_settings(wildcards):
+    """Corpus and tokenizer, as one canonical JSON text."""
+    return canonical({"corpus": asdict(STUDY.config.corpus), "tokenizer": asdict(STUDY.config.tokenizer)})
+
+
+def measure_settings(group):
+    """For a job's wildcards, the part of the config's measures that a group reads, as one canonical JSON text."""
+    text = canonical({key: getattr(STUDY.config.measures, key) for key in GROUPS[group].reads})
+    return lambda wildcards: text
 
 
 def run_folders(wildcards):
@@ -68,6 +75,11 @@ def measured(wildcards):
 def local_files(wildcards):
     """The files of a model that is a folder here, so that other weights in it are measured anew."""
     return sorted(str(path) for path in Path(PRETRAINED[wildcards.model].source).glob("*") if path.is_file())
+
+
+def drawn_together(wildcards):
+    """The tables and figures of an ablation, or of models, share one job of a cluster; on one machine nothing does."""
+    return f"draw_{wildcards[0]}" if workflow.non_local_exec else None
 
 
 def drawing_code(figure):

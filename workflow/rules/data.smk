@@ -1,7 +1,6 @@
 # Corpus, tokenizer and packed tokens: one token stream, shared by every run of the study.
 DATA = f"{RESULTS}/data"
 EMBEDDED_SHA256 = sha256((SOURCE / "spikesink/data/embedded/english.parquet").read_bytes()).hexdigest()
-TEXT_SETTINGS = canonical({"corpus": asdict(STUDY.config.corpus), "tokenizer": asdict(STUDY.config.tokenizer)})
 
 
 # The only rule that may need a network; it runs where Snakemake runs, which on a cluster is the login node.
@@ -17,7 +16,7 @@ rule corpus:
     conda:
         "../../envs/spikesink.yaml"
     params:
-        settings=TEXT_SETTINGS,
+        settings=text_settings,
         code=code_digest("spikesink.data.corpora"),
         sample=EMBEDDED_SHA256,
     message:
@@ -40,7 +39,7 @@ rule tokenizer:
     resources:
         **job_resources(STUDY.config.resources.data),
     params:
-        settings=TEXT_SETTINGS,
+        settings=text_settings,
         code=code_digest("spikesink.data.tokenizer"),
     message:
         "tokenizer"
@@ -69,7 +68,7 @@ rule tokens:
     resources:
         **job_resources(STUDY.config.resources.data),
     params:
-        settings=TEXT_SETTINGS,
+        settings=text_settings,
         code=code_digest("spikesink.data.packing"),
         folder=lambda wildcards, output: folder(output),
     message:

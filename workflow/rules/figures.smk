@@ -22,7 +22,7 @@ for family in FAMILIES:
             f"{RESULTS}/logs/figures/{{ablation}}_{family}.log",
         retries: STUDY.config.resources.draw.retries
         group:
-            "draw_{ablation}"
+            drawn_together
         conda:
             "../../envs/spikesink.yaml"
         threads: STUDY.config.resources.draw.threads

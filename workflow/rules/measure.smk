@@ -25,7 +25,7 @@ for group, (questions, _) in GROUPS.items():
             **job_resources(STUDY.config.resources.measure),
         params:
             group=group,
-            settings=read_settings(group),
+            settings=measure_settings(group),
             code=measure_code(group),
             run=lambda wildcards, input: folder(input),
             tokens=lambda wildcards, input: str(Path(input.tokens).parent),

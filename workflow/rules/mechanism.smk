@@ -98,7 +98,7 @@ for figure in FIGURES:
             models="|".join(map(re.escape, DRAWN)),
         retries: STUDY.config.resources.draw.retries
         group:
-            "draw_{models}"
+            drawn_together
         conda:
             "../../envs/spikesink.yaml"
         threads: STUDY.config.resources.draw.threads

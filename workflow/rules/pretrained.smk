@@ -50,7 +50,7 @@ rule pretrained_tokens:
     resources:
         **job_resources(STUDY.config.resources.data),
     params:
-        settings=canonical({"corpus": asdict(STUDY.config.corpus)}),
+        settings=lambda wildcards: canonical({"corpus": asdict(STUDY.config.corpus)}),
         code=code_digest("spikesink.data.packing"),
         folder=lambda wildcards, output: folder(output),
     message:
@@ -86,7 +86,7 @@ for group, (questions, _) in GROUPS.items():
             **job_resources(STUDY.config.resources.measure),
         params:
             group=group,
-            settings=read_settings(group),
+            settings=measure_settings(group),
             code=answering_code(group, frozenset()),
             tokens=lambda wildcards, input: str(Path(input.tokens).parent),
         message:

@@ -16,7 +16,7 @@ rule collect:
         f"{RESULTS}/logs/tables/collect_{{ablation}}.log",
     retries: STUDY.config.resources.draw.retries
     group:
-        "draw_{ablation}"
+        drawn_together
     conda:
         "../../envs/spikesink.yaml"
     threads: STUDY.config.resources.draw.threads
@@ -53,7 +53,7 @@ rule table:
         f"{RESULTS}/logs/tables/{{ablation}}.log",
     retries: STUDY.config.resources.draw.retries
     group:
-        "draw_{ablation}"
+        drawn_together
     conda:
         "../../envs/spikesink.yaml"
     threads: STUDY.config.resources.draw.threads

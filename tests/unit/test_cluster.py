@@ -1,0 +1,79 @@
+"""What jobs ask a cluster for follows from the config; the lines of sbatch that it becomes are in tests/slurm."""
+
+import pytest
+
+from spikesink.cluster import job_resources
+from spikesink.settings import GPUResources, Resources, TrainingResources
+
+
+def asked(stage: Resources, attempt: int = 1) -> dict:
+    """Resources of an attempt, as Snakemake evaluates them."""
+    found = job_resources(stage)
+    return {name: value(None, attempt) if callable(value) else value for name, value in found.items()}
+
+
+def test_every_attempt_asks_for_more_up_to_the_limit():
+    stage = Resources(memory_mb=1000, runtime_minutes=30, longest_runtime_minutes=70)
+    amounts = [(asked(stage, attempt)["mem_mb"], asked(stage, attempt)["runtime"]) for attempt in (1, 2, 3)]
+    assert amounts == [(1000, 30), (2000, 60), (3000, 70)]
+
+
+def test_a_stage_names_its_account_partition_and_further_options():
+    stage = Resources(account="a", partition="p", constraint="nvlink", qos="long", sbatch="--exclusive")
+    assert asked(stage) == {
+        "mem_mb": 2000,
+        "runtime": 60,
+        "slurm_account": "a",
+        "slurm_partition": "p",
+        "constraint": "nvlink",
+        "qos": "long",
+        "slurm_extra": "--exclusive",
+    }
+    assert set(asked(Resources())) == {"mem_mb", "runtime"}  # what is null is left to the profile and the cluster
+
+
+def test_the_type_of_a_gpu_is_asked_for_only_with_a_gpu():
+    assert asked(GPUResources(gpu_type="a100")).items() >= {"gpu": 1, "gpu_model": "a100"}.items()
+    assert "gpu_model" not in asked(GPUResources(gpu_type="a100", gpus_per_node=0))
+
+
+def test_one_machine_is_one_task_with_the_cpus_of_all_its_processes():
+    """The task starts the processes of the other GPUs itself; srun would start the task on each of them."""
+    found = asked(TrainingResources(threads=8, gpus_per_node=4, gpu_type="h100"))
+    assert (found["gpu"], found["gpu_model"], found["nodes"], found["cpus_per_task"]) == (4, "h100", 1, 32)
+    assert (found["launcher"], found["devices"]) == ("", "--gpus 4 --nodes 1")
+    assert not {"mpi", "tasks", "gres"} & set(found)
+
+
+@pytest.mark.parametrize("gpus, gres", [(8, "gpu:h100:8"), (1, "gpu:h100:1"), (0, None)])
+def test_several_machines_have_a_task_for_every_process(gpus, gres):
+    found = asked(TrainingResources(threads=4, nodes=2, gpus_per_node=gpus, gpu_type="h100"))
+    tasks = 2 * max(1, gpus)
+    assert (found["mpi"], found["nodes"], found["tasks"], found.get("gres")) == ("srun", 2, tasks, gres)
+    assert found["tasks_per_gpu"] == 0 and not {"gpu", "gpu_model"} & set(found)  # they would count all GPUs together
+    assert found["devices"] == f"--gpus {gpus} --nodes 2"
+    options = {"--nodes=2", f"--ntasks={tasks}", f"--ntasks-per-node={tasks // 2}", "--cpus-per-task=4"}
+    assert set(found["launcher"].split()) == {"srun", "--kill-on-bad-exit=1", *options} | (
+        {f"--gres={gres}"} if gres else set()
+    )
+    assert f"--ntasks-per-node={tasks // 2}" in found["slurm_extra"].split()
+
+
+def test_training_is_warned_before_its_time_limit():
+    extra = asked(TrainingResources(runtime_minutes=60, warning_minutes=2.5, sbatch="--exclusive"))["slurm_extra"]
+    assert extra.split() == ["--exclusive", "--signal=USR1@150"]
+
+
+@pytest.mark.parametrize(
+    "kind, values, message",
+    [
+        (Resources, {"largest_memory_mb": 100}, "largest_memory_mb = 100 is less than memory_mb = 2000"),
+        (Resources, {"longest_runtime_minutes": 5}, "longest_runtime_minutes = 5 is less than runtime_minutes = 60"),
+        (Resources, {"retries": -1}, "retries = -1 must be a number, 0 or greater"),
+        (TrainingResources, {"runtime_minutes": 5}, "warning_minutes = 5 leaves nothing of runtime_minutes = 5"),
+        (TrainingResources, {"nodes": 0}, "nodes = 0 must be a number greater than 0"),
+    ],
+)
+def test_resources_that_cannot_be_are_refused(kind, values, message):
+    with pytest.raises(ValueError, match=message):
+        kind(**values)

@@ -1,0 +1,72 @@
+"""Snakemake's records are the same in .snakemake and beside the results; of two that differ, the newer counts."""
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from spikesink.records import exchange_records
+
+RESULTS = Path("results/tiny")
+OUTPUT = "results/tiny/runs/baseline/seed0/manifest.json"
+LONG = "results/tiny/" + "a" * 300
+
+
+def name(output: str) -> Path:
+    """As Snakemake names a record: base64, in parts of the longest name that a file may have."""
+    text = base64.urlsafe_b64encode(output.encode()).decode()
+    parts = [text[start : start + 254] for start in range(0, len(text), 254)]
+    return Path(*[f"@{part}" for part in parts[:-1]], parts[-1])
+
+
+def write(folder: Path, output: str, **record: object) -> None:
+    path = folder / name(output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record))
+
+
+def read(folder: Path, output: str) -> dict:
+    return json.loads((folder / name(output)).read_text())
+
+
+@pytest.fixture
+def live(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / ".snakemake/metadata"
+
+
+@pytest.mark.parametrize("output", [OUTPUT, LONG])
+def test_a_record_is_kept_beside_the_results_and_comes_back(live, output):
+    write(live, output, endtime=2.0, rule="train")
+    exchange_records(RESULTS)
+    assert read(RESULTS / "records", output) == {"endtime": 2.0, "rule": "train"}
+    (live / name(output)).unlink()
+    exchange_records(RESULTS)
+    assert read(live, output) == {"endtime": 2.0, "rule": "train"}
+
+
+def test_records_of_other_studies_are_left_alone(live):
+    write(live, "results/tiny2/tables/runs.csv", endtime=1.0)
+    write(live, "report.zip", endtime=1.0)
+    (live / "no base64 at all").write_text("{}")
+    exchange_records(RESULTS)
+    assert not RESULTS.exists()
+
+
+@pytest.mark.parametrize("newer", ["live", "kept"])
+def test_the_record_of_the_later_job_counts(live, newer):
+    write(live, OUTPUT, endtime=3.0 if newer == "live" else 1.0, params=["live"])
+    write(RESULTS / "records", OUTPUT, endtime=2.0, params=["kept"])
+    exchange_records(RESULTS)
+    assert read(live, OUTPUT)["params"] == read(RESULTS / "records", OUTPUT)["params"] == [newer]
+
+
+def test_a_damaged_record_is_replaced(live):
+    """A copy that was cut off must not replace what is whole."""
+    write(live, OUTPUT, endtime=1.0)
+    kept = RESULTS / "records" / name(OUTPUT)
+    kept.parent.mkdir(parents=True)
+    kept.write_text('{"endtime": 9')
+    exchange_records(RESULTS)
+    assert read(RESULTS / "records", OUTPUT) == {"endtime": 1.0}

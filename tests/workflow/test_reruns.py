@@ -1,0 +1,197 @@
+"""What a change reruns: the exact set of jobs of real dry runs on a finished tiny study."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import restore
+from tiny_study import configure, jobs, snakemake
+
+from spikesink.code_digest import constant
+from spikesink.figures.catalogue import FIGURES
+from spikesink.measures.groups import GROUPS
+
+VARIANTS = {"baseline": "baseline", "conditional_head": "gating", "v_scale": "v_scale"}
+ABLATIONS = ("gating", "v_scale")
+FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
+IN_DEPTH = [group for group in GROUPS if group not in ("quality", "forward")]
+
+
+def training(variant: str, seed: int = 0) -> set[str]:
+    """Training a run and measuring it."""
+    run = f"{variant} seed {seed}"
+    found = {f"train {VARIANTS.get(variant, 'gating')}/{run}", f"measure quality: {run}", f"measure forward: {run}"}
+    return found | ({f"measure {group}: {run}" for group in IN_DEPTH} if run == "baseline seed 0" else set())
+
+
+def drawing(*ablations: str) -> set[str]:
+    """What follows from new measures of these ablations."""
+    drawn = {f"figure {family} of {ablation}" for family in FAMILIES for ablation in ablations}
+    tables = {f"{what} of {ablation}" for what in ("collect the measures", "table") for ablation in ablations}
+    return drawn | tables | {"table of all runs"}
+
+
+MECHANISM = {f"figure {figure} of compared" for figure in FIGURES} | {"table of the mechanism"}
+EVERY_RUN = set().union(*map(training, VARIANTS)) | drawing(*ABLATIONS) | MECHANISM
+
+
+def rerun(project: Path) -> set[str]:
+    """The jobs of a dry run, without the one that completes MLflow after any of them."""
+    messages = jobs(project)
+    tracked = {message for message in messages if message.startswith("complete the study in MLflow")}
+    assert len(tracked) <= 1
+    return messages - tracked
+
+
+def edit(path: Path, old: str = "", new: str = "\nEDITED = True\n") -> None:
+    """Replace a piece of code, or add some at the end."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1) if old else text + new)
+
+
+def reading(group: str) -> set[str]:
+    """The figures of the mechanism that show an answer of this group of questions."""
+    answers = set(GROUPS[group].questions)
+    read = {figure for figure in FIGURES if answers & set(constant(f"spikesink.figures.{figure}", "QUESTIONS"))}
+    assert read
+    return {f"figure {figure} of compared" for figure in read}
+
+
+def overlay(**changes: dict) -> dict:
+    return {"ablations": {"gating": changes}}
+
+
+def test_editing_the_gates_retrains_gated_runs_only(project):
+    edit(project / "src/spikesink/model/gates.py", "torch.sigmoid(g)", "torch.sigmoid(2 * g)")
+    assert rerun(project) == training("conditional_head") | drawing("gating")
+
+
+def test_editing_a_figure_redraws_that_figure_only(project, checkout):
+    edit(project / "src/spikesink/figures/sink_map.py")
+    assert rerun(project) == {f"figure sink_map of {ablation}" for ablation in ABLATIONS}
+    restore(project, checkout)
+    edit(project / "src/spikesink/figures/silu_identity.py")
+    assert rerun(project) == {"figure silu_identity of compared"}
+
+
+def test_editing_a_measure_reruns_it_for_all_runs_and_what_reads_it(project, checkout):
+    edit(project / "src/spikesink/measures/lifecycle.py")
+    assert rerun(project) == {"measure spikes: baseline seed 0", "table of the mechanism"} | reading("spikes")
+    restore(project, checkout)
+    edit(project / "src/spikesink/measures/perplexity.py")
+    assert rerun(project) == {
+        *(f"measure quality: {variant} seed 0" for variant in VARIANTS),
+        *drawing(*ABLATIONS),
+        "measure consequences: baseline seed 0",  # it scores with perplexity
+        "table of the mechanism",
+        *reading("consequences"),
+    }
+
+
+def test_changing_a_key_of_one_variant_reruns_that_run(project):
+    configure(project, overlay(conditional_head={"model": {"gate": {"per": "single"}}}))
+    assert rerun(project) == training("conditional_head") | drawing("gating")
+
+
+def test_swapping_two_values_is_a_change(project):
+    """Snakemake compares parameters as a set without names, by which this would go unnoticed."""
+    original = yaml.safe_load((project / "config.yaml").read_text())["training"]["optimiser"]
+    swapped = {"lr": original["weight_decay"], "weight_decay": original["lr"]}
+    assert len(set(swapped.values())) == 2
+    configure(project, {"training": {"optimiser": swapped}})
+    assert rerun(project) == EVERY_RUN
+
+
+def test_changing_a_setting_of_a_measure_reruns_what_reads_it(project):
+    configure(project, {"measures": {"perplexity_tokens": 512}})
+    assert rerun(project) == {f"measure quality: {variant} seed 0" for variant in VARIANTS} | drawing(*ABLATIONS)
+
+
+def test_adding_a_variant_reruns_nothing_else(project):
+    configure(project, overlay(mine={"model": {"gate": {"kind": "positional"}}}))
+    assert rerun(project) == training("mine") | drawing("gating")
+
+
+def test_adding_a_seed_trains_that_seed_only(project):
+    configure(project, {"seeds": [0, 1]})
+    assert rerun(project) == set().union(*(training(variant, 1) for variant in VARIANTS)) | drawing(*ABLATIONS)
+
+
+def test_comments_formatting_touches_key_order_and_resources_rerun_nothing(project):
+    for path in (project / "src").rglob("*.py"):
+        edit(path, new='\n# a comment\n"""A late docstring."""\n')
+    narrow = ["--line-length", "60", "--config", "format.quote-style='single'", "."]
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", *narrow], cwd=project / "src", check=True)
+    for path in project.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts and "results" not in path.parts:
+            os.utime(path)
+    configure(project, {"resources": {"train": {"memory_mb": 3000}}, "tracking": {"live": True}})
+    reordered = dict(reversed(yaml.safe_load((project / "tiny.yaml").read_text()).items()))
+    (project / "tiny.yaml").write_text("# a comment\n" + yaml.safe_dump(reordered, sort_keys=False))
+    assert jobs(project) == set()
+
+
+def test_a_fresh_checkout_reruns_nothing(project):
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "init.defaultBranch=main"]
+    (project / ".gitignore").write_text("results/\n.snakemake/\n")
+    try:
+        for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "all"]):
+            subprocess.run([*git, *command], cwd=project, check=True)
+        for path in project.rglob("*.py"):
+            path.unlink()
+        subprocess.run([*git, "checkout", "--quiet", "."], cwd=project, check=True)
+        assert jobs(project) == set()
+    finally:
+        shutil.rmtree(project / ".git")
+        (project / ".gitignore").unlink()
+
+
+def test_the_loss_of_snakemakes_records_changes_nothing(project):
+    """Without them Snakemake goes by file times alone, which say nothing of settings and code."""
+    shutil.rmtree(project / ".snakemake/metadata")
+    assert jobs(project) == set()
+    shutil.rmtree(project / ".snakemake/metadata")
+    configure(project, overlay(conditional_head={"model": {"gate": {"per": "single"}}}))
+    assert rerun(project) == training("conditional_head") | drawing("gating")
+
+
+def copy_results(source: Path, project: Path) -> None:
+    """As a copy between machines leaves them: in any order, with new times."""
+    shutil.copytree(source / "results", project / "results", copy_function=shutil.copyfile, dirs_exist_ok=True)
+    paths = sorted((project / "results").rglob("*"))
+    random.Random(0).shuffle(paths)
+    for moment, path in enumerate(paths, start=1_700_000_000):
+        os.utime(path, (moment, moment))
+
+
+@pytest.fixture
+def elsewhere(finished, checkout, tmp_path) -> Path:
+    """Another machine: a fresh checkout, and a copy of the results."""
+    project = shutil.copytree(checkout, tmp_path / "elsewhere")
+    copy_results(finished, project)
+    return project
+
+
+def test_results_on_another_machine_are_known_there(elsewhere):
+    assert jobs(elsewhere) == set()
+    edit(elsewhere / "src/spikesink/model/gates.py", "torch.sigmoid(g)", "torch.sigmoid(2 * g)")
+    assert rerun(elsewhere) == training("conditional_head") | drawing("gating")
+
+
+def test_a_second_copy_brings_its_own_records(elsewhere, checkout, tmp_path):
+    """A laptop that has older records of the same study must not take the newer results for those of other settings."""
+    cluster = shutil.copytree(checkout, tmp_path / "cluster")
+    copy_results(elsewhere, cluster)
+    assert jobs(elsewhere) == jobs(cluster) == set()  # both have records of the first results now
+    changes = overlay(conditional_head={"model": {"gate": {"per": "single"}}})
+    configure(cluster, changes)
+    snakemake(cluster, "tables")
+    copy_results(cluster, elsewhere)
+    configure(elsewhere, changes)
+    assert rerun(elsewhere) == {f"figure {family} of gating" for family in FAMILIES}  # nobody has drawn them yet
