@@ -1,5 +1,6 @@
 """What goes wrong around a run ends it in one line that says what to do, and costs nothing that was computed before."""
 
+import errno
 import json
 import math
 import os
@@ -23,6 +24,7 @@ from faults import (
 from ranks import PROCESSES, as_rank, changed, command_line, finished, free_port, signal_at_step, train, wait_until
 from safetensors.torch import load_file
 
+from spikesink.training import lock
 from spikesink.training.record import divergence
 
 
@@ -128,6 +130,17 @@ def test_a_second_process_on_a_run_is_refused_and_a_retry_after_a_kill_is_not(un
     assert "resumes at step 6" in text
     assert_same_result(tmp_path / "run", unbroken)
     assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_a_disk_without_locks_is_said_and_does_not_stop_a_run(tmp_path, monkeypatch, capsys):
+    """Some network disks are mounted without; nothing else could run there."""
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(lock.fcntl, "lockf", no_locks)
+    with lock.sole_use(tmp_path / "run"):
+        assert f"{tmp_path} has no locks (Function not implemented)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGINT, 130)])
