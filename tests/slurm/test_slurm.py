@@ -1,0 +1,70 @@
+"""A study through a real SLURM, undisturbed and disturbed: what comes out has the bits of a run without SLURM."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from cluster import slurm
+from faults import cancel, in_training, lose_node, reach_time_limit
+from studies import (
+    RESULTS,
+    assert_same_results,
+    configure,
+    files_of_run,
+    finish,
+    manifest,
+    started,
+    through_slurm,
+    trained,
+    without_runs,
+)
+from tiny_study import copy_project
+
+
+def test_a_study_through_slurm_has_the_results_of_a_local_one(cluster, local, tmp_path):
+    """From text to figures; the scheduler may not change a bit."""
+    project = copy_project(tmp_path)
+    configure(project, {})
+    through_slurm(project)
+    assert_same_results(project, local)
+    assert (project / RESULTS / "figures/gating_ablation.pdf").exists()
+    assert (project / RESULTS / "figures/mechanism/compared_dynamics.pdf").exists()
+
+
+def test_a_study_survives_a_cancelled_job_a_time_limit_and_a_lost_node(cluster, local, tmp_path):
+    """A fault would cost a run, or a run that was continued would differ from one that was not."""
+    minute = {"resources": {"train": {"runtime_minutes": 1, "warning_minutes": 0.5}}}
+    project = without_runs(local, tmp_path / "project", minute)
+    faults = {"baseline": reach_time_limit, "conditional_head": cancel, "v_scale": lose_node}
+    with started(project, "tables") as process, ThreadPoolExecutor(len(faults)) as pool:
+        ends = [pool.submit(fault, project, process, variant) for variant, fault in faults.items()]
+        for end in ends:
+            end.result()
+        output = finish(project, process)
+    assert "SLURM status is: 'CANCELLED'" in output
+    log = (project / RESULTS / "logs/train/baseline_seed0.log").read_text()
+    assert "stopped by SIGUSR1" in log
+    for variant in faults:
+        assert manifest(project, variant)["resumed_from_step"] > 0, variant
+        assert files_of_run(project, variant) == files_of_run(local, variant), variant
+    # Everything that comes of the runs; what is measured in depth was not asked for.
+    assert_same_results(project, local)
+
+
+def test_a_run_that_needs_more_memory_gets_it(cluster, local, tmp_path):
+    """It would otherwise fail in every attempt in the same way."""
+    project = without_runs(local, tmp_path / "project", {"resources": {"train": {"memory_mb": 300}}})
+    output = through_slurm(project, trained("baseline"))
+    assert "exceeded memory limit" in output
+    assert files_of_run(project, "baseline") == files_of_run(local, "baseline")
+
+
+def test_a_preempted_run_goes_back_to_the_queue_and_resumes(cluster, local, tmp_path):
+    """A study could otherwise not use machines that belong to someone else."""
+    project = without_runs(local, tmp_path / "project", {"resources": {"train": {"partition": "main"}}})
+    with started(project, trained("baseline")) as process:
+        job = in_training(project, process, "baseline")
+        slurm("sbatch", "--partition=urgent", "--nodes=2", "--gres=gpu:1", "--output=/dev/null", "--wrap=sleep 2")
+        output = finish(project, process)
+    assert output.count("has been submitted with SLURM jobid") == 1
+    assert "Restarts=1" in slurm("scontrol", "show", "job", job)
+    assert manifest(project, "baseline")["resumed_from_step"] > 0
+    assert files_of_run(project, "baseline") == files_of_run(local, "baseline")
