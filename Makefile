@@ -7,7 +7,9 @@ OVERLAY := $(if $(filter nano,$(STUDY)),,--configfile workflow/scales/$(STUDY).y
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt
 export PATH := $(BIN):$(PATH)
 
-.PHONY: study test lint format ui clean
+.PHONY: install study test test-services lint format ui clean
+
+install: .venv/installed
 
 study: .venv/installed
 	snakemake $(OVERLAY)
@@ -15,7 +17,11 @@ study: .venv/installed
 	spikesink summary $(OVERLAY)
 
 test: .venv/tested lint
-	pytest
+	pytest --numprocesses 2 --dist loadgroup
+
+# A real SLURM and a real PostgreSQL on this machine, which the tests start and stop; the line installs them on Debian.
+test-services: .venv/tested
+	pytest tests/services
 
 lint: .venv/tested
 	ruff check .

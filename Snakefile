@@ -36,6 +36,10 @@ configfile: "config.yaml"
 report: "workflow/report/workflow.rst"
 
 
+# For `snakemake --sdm apptainer`; envs/spikesink.def says how it is made.
+container: "spikesink.sif"
+
+
 try:
     for path in workflow.configfiles:
         read_yaml(path)  # refuses keys that stand twice, which Snakemake would drop silently

@@ -13,15 +13,20 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 # Settings enter a rule's identity by value: no module of their package counts.
 SETTINGS = "spikesink.settings"
-# A group's questions enter as its outputs; the others only report.
+# A group's questions enter as its outputs; the others only report, or see to it that nothing is lost.
 WITHOUT_EFFECT = frozenset(
     {
         "spikesink",
         "spikesink.measures.groups",
         "spikesink.tracking",
+        "spikesink.training.durable",
         "spikesink.training.folder",
+        "spikesink.training.intact",
+        "spikesink.training.interruption",
+        "spikesink.training.lock",
         "spikesink.training.manifest",
         "spikesink.training.progress",
+        "spikesink.training.resume",
     }
 )
 # Load or store follows from where a name stands; kind is the u of a u"text".

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import yaml
@@ -20,6 +21,28 @@ def test_the_conda_environment_has_the_pinned_versions():
     packages = pins(next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)))
     assert packages
     assert packages == {name: constraints[name] for name in packages}
+
+
+def test_the_environments_versions_are_installed_here():
+    """The pins of jobs were resolved together by the installation of these tests; none may be left behind by it."""
+    environment = yaml.safe_load((ROOT / "envs/spikesink.yaml").read_text())
+    packages = pins(next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)))
+    assert {name: metadata.version(name).split("+")[0] for name in packages} == packages
+    check = [sys.executable, "-m", "pip", "check"]
+    assert (
+        subprocess.run(check, capture_output=True, text=True, timeout=120).stdout == "No broken requirements found.\n"
+    )
+
+
+def test_the_container_installs_what_the_makefile_installs():
+    """Apptainer is seldom where tests run: at least its files exist and its pip has the same constraints."""
+    definition = (ROOT / "envs/spikesink.def").read_text()
+    files = re.findall(r"^    (\S+) /opt/spikesink/(\S+)$", definition, re.M)
+    assert ("envs/constraints.txt", "envs/constraints.txt") in files
+    for source, target in files:
+        assert source == target and (ROOT / source).exists()
+    assert "pip install --no-cache-dir --constraint envs/constraints.txt .\n" in definition
+    subprocess.run([sys.executable, "-c", re.search(r'python3 -c "(.*)"', definition)[1]], check=True, timeout=120)
 
 
 def test_every_dependency_is_pinned_and_torch_exactly():

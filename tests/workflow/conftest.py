@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_study import configure, copy_project, snakemake
+from tiny_study import copy_project, restore, snakemake
 
 
 @pytest.fixture(scope="session")
@@ -26,9 +26,3 @@ def project(finished, checkout):
     """The finished project; its sources and overlay are put back afterwards."""
     yield finished
     restore(finished, checkout)
-
-
-def restore(project: Path, checkout: Path) -> None:
-    shutil.rmtree(project / "src")
-    shutil.copytree(checkout / "src", project / "src")
-    configure(project, {})

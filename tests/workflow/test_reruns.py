@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import restore
-from tiny_study import configure, jobs, snakemake
+from tiny_study import configure, jobs, restore, snakemake
 
 from spikesink.code_digest import constant
 from spikesink.figures.catalogue import FIGURES

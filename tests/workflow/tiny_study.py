@@ -73,6 +73,13 @@ def configure(project: Path, changes: dict) -> None:
     (project / "tiny.yaml").write_text(yaml.safe_dump(merge(TINY, changes)))
 
 
+def restore(project: Path, checkout: Path) -> None:
+    """Sources and overlay as a checkout has them."""
+    shutil.rmtree(project / "src")
+    shutil.copytree(checkout / "src", project / "src")
+    configure(project, {})
+
+
 def arguments(*options: str) -> list[str]:
     """The command that runs Snakemake on the tiny study."""
     return [sys.executable, "-m", "snakemake", *options, "--cores", "2", "--configfile", "tiny.yaml"]
