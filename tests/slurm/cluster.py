@@ -144,7 +144,7 @@ def write_configuration(folder: Path, ports: dict[str, int]) -> None:
         SlurmctldPort={ports["slurmctld"]}
         CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
         AuthType=auth/munge
-        AuthInfo=socket={folder}/munge.socket,cred_expire=2
+        AuthInfo=socket={folder}/munge.socket,cred_expire=5
         CryptoType=crypto/munge
         SlurmUser=root
         SlurmdUser=root

@@ -51,7 +51,7 @@ def test_a_study_survives_a_cancelled_job_a_time_limit_and_a_lost_node(cluster, 
 
 def test_a_run_that_needs_more_memory_gets_it(cluster, local, tmp_path):
     """It would otherwise fail in every attempt in the same way."""
-    project = without_runs(local, tmp_path / "project", {"resources": {"train": {"memory_mb": 300}}})
+    project = without_runs(local, tmp_path / "project", {"resources": {"train": {"memory_mb": 450}}})
     output = through_slurm(project, trained("baseline"))
     assert "exceeded memory limit" in output
     assert files_of_run(project, "baseline") == files_of_run(local, "baseline")

@@ -1,0 +1,81 @@
+"""What every scale asks a cluster for, to the letter, without a cluster."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CLUSTER = {
+    "resources": {
+        "data": {"account": "lab", "partition": "cpu"},
+        "train": {"account": "lab", "partition": "gpu", "constraint": "nvlink"},
+        "measure": {"account": "lab", "partition": "gpu", "qos": "short"},
+        "draw": {"account": "lab", "partition": "cpu"},
+    }
+}
+SMALL = "-A lab -p cpu -t 60 --mem 2000 --ntasks=1 --cpus-per-task=1"
+
+
+def one_gpu(minutes: int, memory: int, threads: int) -> str:
+    return f"-A lab -p gpu -t {minutes} --qos=short --mem {memory} --cpus-per-task={threads} --gpus=1"
+
+
+def one_machine(minutes: int, memory: int, cpus: int, gpus: int) -> str:
+    return (
+        f"-A lab -p gpu -t {minutes} -C nvlink --mem {memory} --nodes=1 --cpus-per-task={cpus} --signal=USR1@300"
+        f" --gpus={gpus}"
+    )
+
+
+# Memory is per machine. One machine is one task with the cores of all its processes; several have a task per GPU.
+EXPECTED = {
+    "smoke": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
+    "nano": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
+    "nano_full": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
+    "small": {"train": one_machine(60, 16000, 4, 1), "measure": one_gpu(30, 8000, 4)},
+    "0.1b": {"train": one_machine(1440, 32000, 8, 1), "measure": one_gpu(120, 32000, 8)},
+    "0.3b": {"train": one_machine(2880, 64000, 32, 4), "measure": one_gpu(120, 32000, 8)},
+    "1b": {"train": one_machine(2880, 128000, 64, 8), "measure": one_gpu(120, 32000, 8)},
+    "7b": {
+        "train": "-A lab -p gpu -t 2880 -C nvlink --mem 256000 --nodes=8 --ntasks=64 --cpus-per-task=16"
+        " --signal=USR1@300 --ntasks-per-node=8 --gres=gpu:8",
+        "measure": one_gpu(240, 64000, 8),
+    },
+}
+STAGES = {"tokenizer": "data", "tokens": "data", "collect": "draw", "runs": "draw"} | {
+    name: "draw" for name in ("table", "figure")
+}
+
+
+def lines(scale: str, folder: Path) -> dict[str, set[str]]:
+    """By stage, the different lines of its jobs, from the account on."""
+    (folder / "cluster.yaml").write_text(yaml.safe_dump(CLUSTER))
+    configs = [str(ROOT / f"workflow/scales/{scale}.yaml"), str(folder / "cluster.yaml")]
+    command = [sys.executable, str(Path(__file__).with_name("sbatch_lines.py")), "--dry-run", "--cores", "1000"]
+    command += ["--snakefile", str(ROOT / "Snakefile"), "--profile", str(ROOT / "profiles/slurm")]
+    result = subprocess.run([*command, "--configfile", *configs], cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    found: dict[str, set[str]] = {}
+    for line in result.stdout.splitlines():
+        if line.startswith("SBATCH "):
+            words = shlex.split(line)
+            rule = words[words.index("--comment") + 1].removeprefix("rule_")
+            kind = rule.split("_")[0]
+            found.setdefault(STAGES.get(kind, kind), set()).add(" ".join(words[words.index("-A") :]))
+    return found
+
+
+def test_every_scale_is_here():
+    """A new scale would otherwise ask a cluster for who knows what."""
+    assert set(EXPECTED) == {path.stem for path in ROOT.glob("workflow/scales/*.yaml")}
+
+
+@pytest.mark.parametrize("scale", EXPECTED)
+def test_the_lines_of_sbatch(scale, tmp_path):
+    """A word of them too many or too few would cost money, or queue forever."""
+    expected = EXPECTED[scale] | {"data": SMALL, "draw": SMALL}
+    assert lines(scale, tmp_path) == {stage: {line} for stage, line in expected.items()}
