@@ -5,10 +5,10 @@ import os
 import re
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from cluster import slurm, wait_until
-from ranks import is_running
 from studies import RESULTS
 
 
@@ -50,11 +50,22 @@ def cancel(project: Path, snakemake: subprocess.Popen, variant: str) -> None:
 
 
 def reach_time_limit(project: Path, snakemake: subprocess.Popen, variant: str) -> None:
-    """Hold the process until its time is up; SLURM lets it go on with the warning."""
+    """Hold the process until SLURM warns it, so that a limit of a minute comes in the middle of a run of seconds."""
     in_training(project, snakemake, variant)
     process = process_of(project, variant)
     os.kill(process, signal.SIGSTOP)
-    wait_until(lambda: not is_running(process), f"SLURM ends {variant} at its time limit", 150)
+    wait_until(lambda: is_pending(process, signal.SIGUSR1), f"SLURM warns {variant} of its time limit", 100)
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGCONT)
+
+
+def is_pending(process: int, number: int) -> bool:
+    """Whether the signal waits for the process to go on, or has ended it."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return True
+    return bool(int(re.search(r"ShdPnd:\s*(\w+)", status)[1], 16) & 1 << number - 1)
 
 
 def lose_node(project: Path, snakemake: subprocess.Popen, variant: str) -> None:
