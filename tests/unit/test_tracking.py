@@ -1,247 +1,35 @@
 """The MLflow mirror never disturbs training, and the sync step makes every store complete exactly once."""
 
-import http.server
-import json
-import os
 import shutil
-import socket
-import socketserver
-import sqlite3
 import subprocess
 import sys
-import threading
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
+from tracked_study import (
+    STEPS,
+    content,
+    faults_of,
+    mirror_for,
+    new_store,
+    steps_of,
+    stored_runs,
+    values,
+    write_run,
+    write_study,
+)
 
-from spikesink.tracking import Mirror, default_uri, mirror, run_name, run_params, run_tags
+from spikesink.tracking import default_uri, live_store
 from spikesink.tracking.__main__ import main
-from spikesink.tracking.store import without_credentials
 from spikesink.tracking.sync import sync
 
-STEPS = range(20, 220, 20)
-
-
-def settings(variant: str) -> dict:
-    return {
-        "study": "tiny",
-        "scale": "nano",
-        "ablation": "norm",
-        "variant": variant,
-        "seed": 1,
-        "stands_for": None,
-        "label": "Label",
-        "tokenizer": {"kind": "trained", "vocabulary": 512},
-        "model": {"layers": 2, "gate": {"kind": "none"}, "note": "n" * 900},
-        "training": {"steps": 200, "loss_window": None, "optimiser": {"lr": 0.004}},
-    }
-
-
-def values(step: int, scale: float = 1.0) -> dict[str, float]:
-    return {"tokens": step * 64.0, "loss": scale * 5 / step, "learning_rate": 1e-3, "gradient_norm": 1 / 3 / step}
-
-
-def write_run(results: Path, variant: str, digest: str, scale: float = 1.0) -> Path:
-    folder = results / "runs" / variant / "seed1"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").write_text(json.dumps(settings(variant)))
-    rows = [",".join(str(value) for value in (step, *values(step, scale).values())) for step in STEPS]
-    (folder / "metrics.csv").write_text("\n".join(["step,tokens,loss,learning_rate,gradient_norm", *rows, ""]))
-    manifest = {
-        "status": "finished",
-        "digest": digest,
-        "git": {"commit": "c0ffee", "dirty": False},
-        "versions": {"torch": "2.13.0", "lightning": "2.6.6"},
-        "hardware": {"device": "cpu"},
-        "parameters": 7_000_000_001,
-        "tokens": 12_800,
-        "wall_seconds": 60.0,
-        "tokens_per_second": 213.3,
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
-
-
-def write_study(results: Path, variants: tuple[str, ...] = ("rms", "dyt")) -> Path:
-    for variant in variants:
-        write_run(results, variant, f"digest-{variant}")
-    unfinished = write_run(results, "unfinished", "digest-unfinished") / "manifest.json"
-    unfinished.write_text('{"status": "failed"}')
-    (results / "tables").mkdir()
-    rows = [f"norm,{variant},1,12.5,25.0,,0,finished" for variant in variants]
-    header = "ablation,variant,seed,perplexity,sink_ratio_pct,spike,spike_position,status"
-    (results / "tables" / "runs.csv").write_text("\n".join([header, *rows, ""]))
-    (results / "figures" / "norm").mkdir(parents=True)
-    (results / "figures" / "norm" / "spikes.png").write_bytes(b"image")
-    (results / "figures" / "norm" / "notes.txt").write_text("not a figure")
-    return results
-
-
-def mirror_for(uri: str, variant: str, folder: Path, digest: str | None = None) -> Mirror:
-    config = settings(variant)
-    tags = run_tags(config, digest or f"digest-{variant}")
-    return Mirror(uri, "tiny", run_name(config), tags, run_params(config), folder / "mlflow_run_id", flush_seconds=0.2)
-
-
-def stored_runs(uri: str, study: str = "tiny") -> list:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
-    return client.search_runs([client.get_experiment_by_name(study).experiment_id])
-
-
-def content(uri: str, artifacts: Path | None = None) -> dict:
-    """Everything that a store holds about the study, comparable between two moments."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=uri)
-    runs = {}
-    for run in stored_runs(uri):
-        history = {
-            name: [(metric.step, metric.value, metric.timestamp) for metric in client.get_metric_history(run_id, name)]
-            for run_id in [run.info.run_id]
-            for name in run.data.metrics
-        }
-        info = (run.info.run_name, run.info.status, run.info.start_time, run.info.end_time)
-        runs[run.info.run_id] = (info, dict(run.data.tags), dict(run.data.params), history)
-    files = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (artifacts or Path("-")).rglob("*.*")}
-    return {"runs": runs, "files": files}
-
-
-def steps_of(uri: str, run_id: str, name: str = "loss") -> list[int]:
-    from mlflow import MlflowClient
-
-    return sorted(metric.step for metric in MlflowClient(tracking_uri=uri).get_metric_history(run_id, name))
-
-
-START_TOGETHER = """
-import os, sys, time
-import mlflow  # once: importing it takes longer than the rest of the test
-from spikesink.tracking import Mirror, mirror
-
-uri, folder = sys.argv[1:]
-mirror.CLOSE_SECONDS = 100.0
-processes = []
-for number in range(3):
-    if process := os.fork():
-        processes.append(process)
-        continue
-    tags, params = {"spikesink.run": f"run{number}"}, {"model.layers": "2"}
-    live = Mirror(uri, "together", f"run{number}", tags, params, f"{folder}/id{number}", flush_seconds=0.05)
-    for step in range(300):
-        live.log(step, {"loss": 1.0})
-        time.sleep(0.002)
-    live.close()
-    os._exit(0)
-sys.exit(max(os.waitpid(process, 0)[1] for process in processes))
-"""
-
-
-@pytest.fixture(scope="module")
-def database(tmp_path_factory) -> Path:
-    """A store made by three processes that started at the same moment; its experiment is "together"."""
-    results = tmp_path_factory.mktemp("together") / "results"
-    command = [sys.executable, "-c", START_TOGETHER, default_uri(results), str(results.parent)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    return results / "mlflow.db"
-
 
 @pytest.fixture
-def root(tmp_path: Path, database: Path) -> Path:
+def root(tmp_path: Path) -> Path:
     """A folder of results whose store does not know the study."""
-    folder = tmp_path / "results"
-    folder.mkdir()
-    shutil.copy(database, folder / "mlflow.db")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, database: Path):
-    """A real MLflow server on a free loopback port."""
-    folder = tmp_path_factory.mktemp("server")
-    shutil.copy(database, folder / "mlflow.db")
-    port = free_port()
-    store = ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "mlartifacts"]
-    address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *store, *address],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=log,
-        )
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 120
-        while not healthy(uri):
-            assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.1)
-        yield uri
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        finally:
-            process.kill()
-
-
-def healthy(uri: str) -> bool:
-    try:
-        return urllib.request.urlopen(f"{uri}/health", timeout=1).status == 200
-    except OSError:
-        return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture
-def refused():
-    return f"http://user:secret@127.0.0.1:{free_port()}"
-
-
-@pytest.fixture
-def hanging():
-    """A server that accepts connections and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"http://user:secret@127.0.0.1:{listener.getsockname()[1]}"
-
-
-@pytest.fixture
-def failing():
-    """A server that answers every request with HTTP 500."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_error(500)
-
-        do_POST = do_GET
-
-        def log_message(self, *_):
-            pass
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as listener:
-        threading.Thread(target=listener.serve_forever, daemon=True).start()
-        yield f"http://user:secret@127.0.0.1:{listener.server_address[1]}"
-        listener.shutdown()
-
-
-@pytest.fixture
-def locked(root: Path):
-    """A SQLite store that somebody else keeps locked."""
-    connection = sqlite3.connect(root / "mlflow.db", isolation_level=None)
-    connection.execute("BEGIN EXCLUSIVE")
-    yield default_uri(root)
-    connection.execute("ROLLBACK")
-    connection.close()
+    new_store(tmp_path / "results")
+    return tmp_path / "results"
 
 
 def test_importing_the_package_does_not_import_mlflow():
@@ -343,44 +131,6 @@ def test_a_run_that_changed_supersedes_the_stored_one(root):
     assert current()[first] == "current" and sorted(current().values()) == ["current", "true", "true"]
 
 
-@pytest.mark.parametrize("trouble", ["refused", "hanging", "failing", "locked"])
-def test_trouble_costs_training_one_line_and_no_time(trouble, request, tmp_path, monkeypatch, capsys):
-    """A store that is down must neither stop nor slow a run that took days."""
-    uri = request.getfixturevalue(trouble)
-    monkeypatch.setattr(mirror, "CLOSE_SECONDS", 1.0)
-    live = mirror_for(uri, "rms", tmp_path)
-    start = time.monotonic()
-    for step in range(1000):
-        live.log(step, values(step + 1))
-    logged = time.monotonic()
-    live.close("FAILED")
-    closed = time.monotonic()
-    assert logged - start < 0.2 and closed - logged < 1.5
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and without_credentials(uri) in lines[0] and "sync step will complete" in lines[0]
-    assert "secret" not in lines[0]
-
-
-def test_the_mirror_catches_up_when_a_server_comes_back(root, monkeypatch, capsys):
-    """A server that restarts during a long run should not lose the rest of the curve."""
-    real, calls = mirror.open_store, []
-
-    def once_down(*arguments, **options):
-        calls.append(arguments)
-        if len(calls) == 1:
-            raise ConnectionError("down")
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(mirror, "open_store", once_down)
-    live = mirror_for(default_uri(root), "rms", root)
-    for step in STEPS:
-        live.log(step, values(step))
-    live.close()
-    (run,) = stored_runs(default_uri(root))
-    assert steps_of(default_uri(root), run.info.run_id) == list(STEPS)
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
 def test_training_works_without_mlflow(tmp_path, monkeypatch, capsys):
     """A bare GPU machine may not have it."""
     monkeypatch.setitem(sys.modules, "mlflow", None)
@@ -393,55 +143,6 @@ def test_training_works_without_mlflow(tmp_path, monkeypatch, capsys):
     assert main(["sync", "--study", "tiny", "--results", str(tmp_path / "tiny")]) == 1
 
 
-def test_processes_that_start_together_share_one_new_store(database):
-    """The first runs of a study start at the same second, before the store exists."""
-    uri = f"sqlite:///{database}"
-    runs = stored_runs(uri, "together")
-    assert sorted(run.info.run_name for run in runs) == ["run0", "run1", "run2"]
-    for run in runs:
-        assert run.info.status == "FINISHED" and steps_of(uri, run.info.run_id) == list(range(300))
-
-
-def test_mirror_and_sync_work_with_a_server(server, tmp_path, capsys):
-    """A lab's server is what several machines must share."""
-    from mlflow import MlflowClient
-
-    study = write_study(tmp_path / "tiny")
-    live = mirror_for(server, "rms", tmp_path)
-    for step in STEPS[:6]:
-        live.log(step, values(step))
-    live.close()
-    (mirrored,) = stored_runs(server)
-    assert steps_of(server, mirrored.info.run_id) == list(STEPS[:6])
-    assert main(["sync", "--study", "tiny", "--results", str(study), "--uri", server]) == 0
-    first = content(server)
-    by_name = {run.info.run_name: run.info.run_id for run in stored_runs(server)}
-    assert sorted(by_name) == ["dyt/seed1", "rms/seed1", "study"] and by_name["rms/seed1"] == mirrored.info.run_id
-    for name in ("dyt/seed1", "rms/seed1"):
-        assert steps_of(server, by_name[name]) == list(STEPS)
-    client = MlflowClient(tracking_uri=server)
-    figures = client.list_artifacts(by_name["study"], "figures/norm")
-    assert [file.path for file in figures] == ["figures/norm/spikes.png"]
-    address = f"{server}/get-artifact?path=figures/norm/spikes.png&run_uuid={by_name['study']}"
-    assert urllib.request.urlopen(address, timeout=5).read() == b"image"
-    assert main(["sync", "--study", "tiny", "--results", str(study), "--uri", server]) == 0
-    assert content(server) == first
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("trouble", ["refused", "hanging", "failing"])
-def test_sync_says_in_one_line_that_the_store_is_out_of_reach(trouble, request, tmp_path, monkeypatch, capsys):
-    """The workflow must show what failed, soon, and that the results are safe."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    uri = request.getfixturevalue(trouble)
-    start = time.monotonic()
-    assert main(["sync", "--study", "tiny", "--results", str(write_study(tmp_path / "tiny")), "--uri", uri]) == 1
-    assert time.monotonic() - start < 5
-    (line,) = capsys.readouterr().err.splitlines()
-    assert without_credentials(uri) in line and "results are unharmed" in line and "secret" not in line
-
-
 def test_a_damaged_record_is_named(root, capsys):
     """Half a row would otherwise be stored as a wrong value or a missing run."""
     study = write_study(root / "tiny", ("rms",))
@@ -449,3 +150,56 @@ def test_a_damaged_record_is_named(root, capsys):
         file.write("220,1,not a number,1,1\n")
     assert main(["sync", "--study", "tiny", "--results", str(study)]) == 1
     assert "runs/rms/seed1/metrics.csv has a damaged row" in capsys.readouterr().err
+
+
+def test_a_stored_run_that_repeats_steps_is_superseded(root):
+    """Two processes of one run, after a node was lost and came back, would leave a curve that no reader expects."""
+    uri, study = default_uri(root), write_study(root / "tiny", ("rms",))
+    for folder in ("first", "second"):
+        live = mirror_for(uri, "rms", root / folder)
+        for step in STEPS:
+            live.log(step, values(step))
+        live.close()
+    one, other = stored_runs(uri)
+    from mlflow import MlflowClient
+
+    for run in (one, other):
+        MlflowClient(tracking_uri=uri).log_metric(run.info.run_id, "loss", values(20)["loss"], step=20)
+    assert "1 new, 2 superseded" in sync("tiny", study, uri)
+    assert faults_of(uri, study) == {}
+
+
+def test_requests_whose_answers_were_lost_can_be_sent_again(root, monkeypatch, capsys):
+    """A server that writes and then dies would otherwise leave a second run, or each value twice."""
+    from mlflow import MlflowClient
+
+    for name in ("create_run", "log_batch", "set_terminated"):
+        request, answers = getattr(MlflowClient, name), []
+
+        def unanswered(*arguments, request=request, answers=answers, **options):
+            answers.append(request(*arguments, **options))
+            if len(answers) == 1:
+                raise ConnectionError("connection lost")
+            return answers[-1]
+
+        monkeypatch.setattr(MlflowClient, name, unanswered)
+    uri, study = default_uri(root), write_study(root / "tiny", ("rms",))
+    live = mirror_for(uri, "rms", root / "checkpoint", flush_seconds=0.01)
+    for step in STEPS:
+        live.log(step, values(step))
+    deadline = time.monotonic() + 60
+    while faults_of(uri, study):
+        assert time.monotonic() < deadline
+    live.close()
+    (run,) = stored_runs(uri)
+    assert run.info.status == "FINISHED" and faults_of(uri, study) == {}
+    assert capsys.readouterr().err.count("\n") <= 1
+
+
+def test_jobs_of_a_cluster_write_a_server_and_no_file(monkeypatch):
+    """SQLite's locks do not hold on network disks: two nodes that write one file destroy it."""
+    stores = ("sqlite:///results/mlflow.db", "http://127.0.0.1:5000", None)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert [live_store(uri) for uri in stores] == list(stores)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert [live_store(uri) for uri in stores] == [None, "http://127.0.0.1:5000", None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
@@ -22,8 +21,6 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     results = options.results or Path("results") / options.study
     uri = options.uri or default_uri(results.parent)
-    # The HTTP library announces every retry.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
         print(sync(options.study, results, uri))
     except Exception as trouble:

@@ -2,7 +2,9 @@
 
 The training process only fills a queue. A daemon thread imports mlflow, opens the store and writes every few seconds;
 whatever goes wrong there costs one line on standard error, because ``metrics.csv`` is the record and the sync step
-completes the store from it.
+completes the store from it. A request that got no answer may have been carried out, so every request can be sent again
+without changing anything: MLflow keeps a metric once per step, value and time, and a run is looked for before it is
+made.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from spikesink.tracking.store import log, open_store, reason, without_credentials
+from spikesink.tracking.store import log, open_store, reason, without_credentials, writing
 
 FLUSH_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -54,8 +56,10 @@ class Mirror:
         self._uri, self._experiment, self._run_name = uri, experiment, run_name
         self._tags, self._params, self._run_id_file = dict(tags), dict(params), Path(run_id_file)
         self._flush_seconds = flush_seconds
+        self._start = time.time_ns() // 1_000_000
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._client: Any = None
+        self._experiment_id = ""
         self._run_id: str | None = None
         self._stored_steps: dict[str, set[int]] = {}
         self._resumed = self._warned = self._useless = False
@@ -88,19 +92,26 @@ class Mirror:
     def _work(self) -> None:
         pending: list[tuple[str, float, int, int]] = []
         status: str | None = None
-        pause = 0.0
-        while status is None:
-            status = self._collect(pending, pause)
+        pause, failures = 0.0, 0
+        while True:
+            status = status or self._collect(pending, pause)
             try:
                 self._deliver(pending, status)
-                pause = self._flush_seconds
+                if status is not None:
+                    return
+                pause, failures = self._flush_seconds, 0
             except ImportError as missing:
                 self._useless = True
                 self._warn(f"mlflow cannot be imported: {reason(missing)}")
                 return
             except Exception as trouble:
-                # A server may come back during a long run: keep everything and ask ever more rarely.
-                self._warn(reason(trouble))
+                # A server may come back during a long run: keep everything and ask ever more rarely. A single failure
+                # is none: servers close idle connections, and restart.
+                failures += 1
+                if failures > 1:
+                    self._warn(reason(trouble))
+                    if status is not None:
+                        return
                 pause = min(2 * max(pause, self._flush_seconds), LONGEST_PAUSE_SECONDS)
 
     def _collect(self, pending: list[tuple[str, float, int, int]], seconds: float) -> str | None:
@@ -117,24 +128,27 @@ class Mirror:
             pending += [(name, value, milliseconds, step) for name, value in values.items()]
 
     def _deliver(self, pending: list[tuple[str, float, int, int]], status: str | None) -> None:
-        if self._run_id is None:
-            self._connect()
-        fresh = [entry for entry in pending if entry[3] not in self._steps(entry[0])]
-        log(self._client, self._run_id, metrics=((name, float(value), *rest) for name, value, *rest in fresh))
-        pending.clear()
-        for name, _, _, step in fresh:
-            self._stored_steps[name].add(step)
-        if status is not None:
-            self._client.set_terminated(self._run_id, status)
+        if self._client is None:
+            self._client, self._experiment_id = open_store(self._uri, self._experiment, timeout_seconds=REQUEST_SECONDS)
+        with writing(self._uri):
+            if self._run_id is None:
+                self._begin(self._experiment_id)
+            fresh = [entry for entry in pending if entry[3] not in self._steps(entry[0])]
+            log(self._client, self._run_id, metrics=((name, float(value), *rest) for name, value, *rest in fresh))
+            pending.clear()
+            for name, _, _, step in fresh:
+                self._stored_steps[name].add(step)
+            if status is not None:
+                self._client.set_terminated(self._run_id, status)
 
-    def _connect(self) -> None:
-        self._client, experiment_id = open_store(
-            self._uri, self._experiment, timeout_seconds=REQUEST_SECONDS, retries=0
-        )
-        run = self._stored_run(experiment_id)
+    def _begin(self, experiment_id: str) -> None:
+        """Find or make the MLflow run."""
+        run = self._run_to_resume(experiment_id)
         self._resumed = run is not None
         if run is None:
-            run = self._client.create_run(experiment_id, tags=self._tags, run_name=self._run_name)
+            run = self._run_of_an_earlier_attempt(experiment_id) or self._client.create_run(
+                experiment_id, start_time=self._start, tags=self._tags, run_name=self._run_name
+            )
             self._keep_run_id(run.info.run_id)
         elif run.info.status != "RUNNING":
             self._client.update_run(run.info.run_id, status="RUNNING")
@@ -143,8 +157,14 @@ class Mirror:
         log(self._client, run.info.run_id, params=params)
         self._run_id = run.info.run_id
 
-    def _stored_run(self, experiment_id: str) -> Any | None:
-        """The run to resume, if this store has it."""
+    def _run_of_an_earlier_attempt(self, experiment_id: str) -> Any | None:
+        """The run that the store made for this mirror without the answer, or its id, having been kept."""
+        mine = f"attributes.start_time = {self._start}"
+        runs = self._client.search_runs([experiment_id], mine)
+        return next((run for run in runs if run.info.run_name == self._run_name), None)
+
+    def _run_to_resume(self, experiment_id: str) -> Any | None:
+        """The run whose id is beside the checkpoint, if this store has it."""
         from mlflow.exceptions import MlflowException
 
         if not self._run_id_file.exists():

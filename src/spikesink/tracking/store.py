@@ -19,12 +19,15 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 METRICS_PER_REQUEST = 1000
 ENTRIES_PER_REQUEST = 100
+# As long as MLflow lets SQLite wait.
+LOCK_SECONDS = 20
 # The installed MLflow stores 6000 characters of a param, but a server may be years older than its clients.
 PARAM_LENGTH = 250
 TAG_LENGTH = 5000
@@ -41,7 +44,11 @@ def without_credentials(text: str) -> str:
 
 
 def reason(trouble: BaseException) -> str:
-    """The kind and the first line of an exception, without credentials."""
+    """The kind and the first line of an exception, without credentials; of MLflow's, what caused it."""
+    if type(trouble).__module__.startswith("mlflow"):
+        # Its own first line is the request, far longer than the reason.
+        while inner := trouble.__cause__ or trouble.__context__:
+            trouble = inner
     first_line = str(trouble).strip().partition("\n")[0]
     return without_credentials(f"{type(trouble).__name__}: {first_line[:200]}")
 
@@ -86,24 +93,24 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def open_store(uri: str, experiment: str, *, timeout_seconds: int, retries: int) -> tuple[Any, str]:
+def open_store(uri: str, experiment: str, *, timeout_seconds: int) -> tuple[Any, str]:
     """Connect to a store, making the SQLite file and the experiment if they are missing.
 
     Parameters
     ----------
     uri : SQLite file or HTTP server.
     experiment : the study's name.
-    timeout_seconds, retries : of one HTTP request, unless the environment already sets MLflow's variables for them.
+    timeout_seconds : of one HTTP request, unless the environment already sets MLflow's variable for it.
 
     Returns the ``MlflowClient`` and the experiment's id. Raises ImportError without mlflow, and MlflowException or
     RuntimeError when the store cannot be used.
     """
-    # MLflow's own values let one call wait for several minutes; they are read from the environment at every request.
+    # MLflow's own values let one call wait for several minutes, and send a request again that may have been carried
+    # out: a run would exist twice. They are read from the environment at every request.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(timeout_seconds))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retries))
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-    os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
 
     # MLflow logs a traceback before it raises; whoever catches the exception says it in one line.
@@ -113,22 +120,44 @@ def open_store(uri: str, experiment: str, *, timeout_seconds: int, retries: int)
     if database is None:
         client = MlflowClient(tracking_uri=uri)
         return client, _experiment(client, experiment, artifact_location=None)
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(database.with_name(f"{database.name}.lock")):
-        if not database.exists():
-            _create(database)
-        client = MlflowClient(tracking_uri=uri)
+    if not database.exists():
+        with writing(uri):
+            if not database.exists():
+                _create(database)
+    client = MlflowClient(tracking_uri=uri)
     return client, _experiment(client, experiment, artifact_location=f"mlflow-artifacts:/{experiment}")
 
 
 @contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a lock that the operating system releases even if the process is killed."""
-    with path.open("w") as file:
-        # Some network disks have no locks; MLflow's own checks are then all there is.
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
+def writing(uri: str) -> Iterator[None]:
+    """Write a SQLite store one process after another; nothing to wait for with a server.
+
+    Left to SQLite, dozens of processes that write at once all sleep for ever longer times, and some never get their
+    turn. The operating system releases this lock even if the process is killed. Raises TimeoutError.
+    """
+    database = sqlite_file(uri)
+    if database is None:
         yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("w") as file:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not _locked(file):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{file.name} has been held by another process for {LOCK_SECONDS} s")
+            time.sleep(0.02)
+        yield
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        # Some network disks have no locks; SQLite's own are then all there is.
+        return True
+    return True
 
 
 def _create(database: Path) -> None:

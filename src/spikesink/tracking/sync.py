@@ -3,7 +3,8 @@
 Every finished run folder becomes one MLflow run with all params, every row of ``metrics.csv`` once, summary values and
 provenance; the study's tables and figures become artifacts of a run named ``study``. Runs are found by the tags that
 the live mirror sets too, so a mirrored run is completed, not repeated. A stored run whose config digest or whose
-metrics differ from the files is left as it is, tagged ``spikesink.superseded``, and replaced by a new one.
+metrics differ from the files, or repeat a step, is left as it is, tagged ``spikesink.superseded``, and replaced by a
+new one.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from spikesink.tracking.store import (
     run_tags,
     sqlite_file,
     without_credentials,
+    writing,
 )
 
-REQUEST_SECONDS = 7
+REQUEST_SECONDS = 15
 KEYS_OF_RUNS_TABLE = ("study", "scale", "ablation", "variant", "seed", "label", "stands_for", "status")
 SUPERSEDED = "spikesink.superseded"
 
@@ -98,13 +100,15 @@ def sync(study: str, results: str | Path, uri: str | None = None) -> str:
     results = Path(results)
     uri = uri or default_uri(results.parent)
     runs = finished_runs(results)
-    client, experiment_id = open_store(uri, study, timeout_seconds=REQUEST_SECONDS, retries=1)
+    client, experiment_id = open_store(uri, study, timeout_seconds=REQUEST_SECONDS)
     stored = _all_runs(client, experiment_id)
     changes = Changes(runs=len(runs))
     for run in runs:
         same_name = [old for old in stored if old.data.tags.get("spikesink.run") == run_name(run.settings)]
-        _complete(client, uri, experiment_id, run, same_name, changes)
-    _complete_study(client, uri, experiment_id, results, stored, changes)
+        with writing(uri):
+            _complete(client, uri, experiment_id, run, same_name, changes)
+    with writing(uri):
+        _complete_study(client, uri, experiment_id, results, stored, changes)
     return (
         f"MLflow {without_credentials(uri)}: study {study!r} complete with {changes.runs} runs "
         f"({changes.created} new, {changes.superseded} superseded, {changes.values} values added) "
@@ -192,12 +196,15 @@ def _complete(
     chosen, missing = None, run.metrics
     for old in same_name:
         if old.data.tags.get("spikesink.digest") == run.manifest["digest"]:
-            stored = {
-                name: {metric.step: metric.value for metric in client.get_metric_history(old.info.run_id, name)}
+            histories = {
+                name: client.get_metric_history(old.info.run_id, name)
                 for name in run.metrics
                 if name in old.data.metrics
             }
-            if not _contradicts(stored, run.metrics):
+            stored = {name: {metric.step: metric.value for metric in history} for name, history in histories.items()}
+            # Two processes mirrored the run at once, or a request was carried out long after it was given up.
+            repeats = any(len(history) > len(stored[name]) for name, history in histories.items())
+            if not repeats and not _contradicts(stored, run.metrics):
                 chosen, missing = old, _missing(stored, run.metrics)
                 break
     for old in same_name:

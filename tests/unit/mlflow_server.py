@@ -1,0 +1,76 @@
+"""The server of ``make ui``, started by the Makefile's own command line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sockets import free_port
+
+ROOT = Path(__file__).parents[2]
+DEFAULT_STORE = "sqlite:///results/mlflow.db"
+
+
+def command_line(port: int) -> str:
+    """What ``make ui`` would run."""
+    make = ["make", "--dry-run", "--no-print-directory", "--assume-old=.venv/installed", f"PORT={port}", "ui"]
+    return subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+class Server:
+    """A server on a free port whose working folder is ``folder`` instead of the project."""
+
+    def __init__(self, folder: Path, store: str = DEFAULT_STORE) -> None:
+        self.folder, self.port = folder, free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        line = command_line(self.port)
+        assert DEFAULT_STORE in line
+        self.command = line.replace(DEFAULT_STORE, store)
+
+    def start(self) -> None:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                ["sh", "-c", self.command],
+                cwd=self.folder,
+                env=os.environ | {"PATH": path},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        """Return when it answers."""
+        deadline = time.monotonic() + 120
+        while not self.answers():
+            assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.1)
+
+    def answers(self) -> bool:
+        try:
+            return urllib.request.urlopen(f"{self.uri}/health", timeout=1).status == 200
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """End it and all its processes at once, as a crash of the machine would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def serving(folder: Path, store: str = DEFAULT_STORE) -> Iterator[Server]:
+    """A server that answers."""
+    (folder / "results").mkdir(parents=True, exist_ok=True)
+    server = Server(folder, store)
+    server.start()
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.kill()
