@@ -5,6 +5,7 @@ that is not ours belongs to a real cluster and is never touched. GPUs are device
 counts them and tells jobs theirs in CUDA_VISIBLE_DEVICES, and training goes on on the CPU.
 """
 
+import fcntl
 import os
 import shutil
 import socket
@@ -39,6 +40,7 @@ class Cluster:
 
     def __enter__(self) -> "Cluster":
         refuse_if_impossible()
+        self.lock = sole_use(CONFIGURATION)
         self.folder.chmod(0o755)  # munge's socket must be within reach of every user
         self.ports = dict(zip(("slurmctld", *NODES), free_ports(1 + len(NODES)), strict=True))
         os.mknod(self.folder / "nvidia0", stat.S_IFCHR | 0o666, NULL_DEVICE)
@@ -105,6 +107,7 @@ class Cluster:
         for path in configuration_files():
             if path.exists() and path.read_text().startswith(OURS):
                 path.unlink()
+        os.close(self.lock)
 
     def end_jobs(self) -> None:
         for job in slurm("squeue", "--noheader", "--format=%i").split():
@@ -126,6 +129,18 @@ def refuse_if_impossible() -> None:
     for path in configuration_files():
         if path.exists() and not path.read_text().startswith(OURS):
             raise NoCluster(f"{path} is not from spikesink's tests: run them where no other SLURM is configured")
+
+
+def sole_use(folder: Path) -> int:
+    """A descriptor that keeps other tests, also of another pytest, from a cluster of their own until it is closed."""
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise NoCluster("other tests of SLURM run on this machine: wait for them, and use no parallel pytest") from None
+    return descriptor
 
 
 def write_configuration(folder: Path, ports: dict[str, int]) -> None:
@@ -181,7 +196,6 @@ def write_configuration(folder: Path, ports: dict[str, int]) -> None:
         PartitionName=urgent Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
         """
     (folder / "state").mkdir()
-    CONFIGURATION.mkdir(exist_ok=True)
     (CONFIGURATION / "slurm.conf").write_text(OURS + dedent(slurm_conf) + "\n".join(nodes) + "\n")
     gpus = f"NodeName={','.join(NODES)} Name=gpu File={folder}/nvidia0\n"
     (CONFIGURATION / "gres.conf").write_text(OURS + gpus)

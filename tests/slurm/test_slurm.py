@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from cluster import NODES, slurm
+from cluster import slurm
 from faults import cancel, in_training, lose_node, reach_time_limit
 from studies import (
     RESULTS,
@@ -17,14 +17,6 @@ from studies import (
     without_runs,
 )
 from tiny_study import copy_project
-
-
-def test_jobs_have_gpus_of_their_own(cluster):
-    """Training would otherwise find none, or one that another job uses."""
-    assert slurm("srun", "--gpus=1", "printenv", "CUDA_VISIBLE_DEVICES") == "0"
-    script = "echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES"
-    both = slurm("srun", "--nodes=2", "--ntasks-per-node=1", "--gres=gpu:1", "sh", "-c", script)
-    assert sorted(both.splitlines()) == [f"{node} 0" for node in NODES]
 
 
 def test_a_study_through_slurm_has_the_results_of_a_local_one(cluster, local, tmp_path):
