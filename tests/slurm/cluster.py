@@ -1,4 +1,4 @@
-"""A real SLURM on this machine for the tests: munged, slurmctld and a slurmd per node, all on the loopback interface.
+"""A real SLURM on this machine for the tests: munged, slurmctld and a slurmd per node, on the address of its name.
 
 Jobs find the scheduler through /etc/slurm, as Snakemake's plugin takes SLURM_CONF away from them. A configuration there
 that is not ours belongs to a real cluster and is never touched. GPUs are device files without a device: the scheduler
@@ -41,11 +41,10 @@ class Cluster:
     def __enter__(self) -> "Cluster":
         refuse_if_impossible()
         self.lock = sole_use(CONFIGURATION)
-        self.folder.chmod(0o755)  # munge's socket must be within reach of every user
-        self.ports = dict(zip(("slurmctld", *NODES), free_ports(1 + len(NODES)), strict=True))
-        os.mknod(self.folder / "nvidia0", stat.S_IFCHR | 0o666, NULL_DEVICE)
-        write_configuration(self.folder, self.ports)
         try:
+            self.folder.chmod(0o755)  # munge's socket must be within reach of every user
+            os.mknod(self.folder / "nvidia0", stat.S_IFCHR | 0o666, NULL_DEVICE)
+            write_configuration(self.folder)
             self.start_daemons()
         except BaseException:
             self.stop()
@@ -143,8 +142,9 @@ def sole_use(folder: Path) -> int:
     return descriptor
 
 
-def write_configuration(folder: Path, ports: dict[str, int]) -> None:
+def write_configuration(folder: Path) -> None:
     """slurm.conf and gres.conf."""
+    ports = dict(zip(("slurmctld", *NODES), free_ports(1 + len(NODES)), strict=True))
     # SLURM binds its ports to the address of the host's name: on Debian and in most containers one nobody else reaches.
     host = socket.gethostname()
     address = socket.gethostbyname(host)

@@ -10,7 +10,7 @@ from cluster import NODES, NoCluster, refuse_if_impossible, slurm, sole_use
 def test_missing_programs_are_one_line_that_names_the_packages(monkeypatch):
     """A fresh machine has none of them, and a test that is skipped tells nobody."""
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(NoCluster, match="^the tests of SLURM need more programs: apt-get install munge slurm-wlm$"):
+    with pytest.raises(NoCluster, match=r"^the tests of SLURM need more programs: apt-get install munge slurm-wlm$"):
         refuse_if_impossible()
 
 
@@ -19,7 +19,7 @@ def test_the_configuration_of_a_real_cluster_is_refused_and_kept(monkeypatch, tm
     theirs = tmp_path / "slurm.conf"
     theirs.write_text("ClusterName=real\n")
     monkeypatch.setattr(module, "CONFIGURATION", tmp_path)
-    with pytest.raises(NoCluster, match="slurm.conf is not from spikesink's tests"):
+    with pytest.raises(NoCluster, match=r"slurm\.conf is not from spikesink's tests"):
         refuse_if_impossible()
     assert theirs.read_text() == "ClusterName=real\n"
     theirs.write_text(f"{module.OURS}ClusterName=ours\n")  # of tests that were killed
