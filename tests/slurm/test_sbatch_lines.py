@@ -17,7 +17,10 @@ CLUSTER = {
         "draw": {"account": "lab", "partition": "cpu"},
     }
 }
-SMALL = "-A lab -p cpu -t 60 --mem 2000 --ntasks=1 --cpus-per-task=1"
+
+
+def on_cpus(minutes: int, memory: int, threads: int) -> str:
+    return f"-A lab -p cpu -t {minutes} --mem {memory} --ntasks=1 --cpus-per-task={threads}"
 
 
 def one_gpu(minutes: int, memory: int, threads: int) -> str:
@@ -37,13 +40,26 @@ EXPECTED = {
     "nano": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
     "nano_full": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
     "small": {"train": one_machine(60, 16000, 4, 1), "measure": one_gpu(30, 8000, 4)},
-    "0.1b": {"train": one_machine(1440, 32000, 8, 1), "measure": one_gpu(120, 32000, 8)},
-    "0.3b": {"train": one_machine(2880, 64000, 32, 4), "measure": one_gpu(120, 32000, 8)},
-    "1b": {"train": one_machine(2880, 128000, 64, 8), "measure": one_gpu(120, 32000, 8)},
+    "0.1b": {
+        "train": one_machine(1440, 32000, 8, 1),
+        "measure": one_gpu(120, 32000, 8),
+        "data": on_cpus(1440, 32000, 16),
+    },
+    "0.3b": {
+        "train": one_machine(2880, 64000, 32, 4),
+        "measure": one_gpu(120, 32000, 8),
+        "data": on_cpus(1440, 32000, 16),
+    },
+    "1b": {
+        "train": one_machine(2880, 128000, 64, 8),
+        "measure": one_gpu(120, 32000, 8),
+        "data": on_cpus(1440, 32000, 16),
+    },
     "7b": {
         "train": "-A lab -p gpu -t 2880 -C nvlink --mem 256000 --nodes=8 --ntasks=64 --cpus-per-task=16"
         " --signal=USR1@300 --ntasks-per-node=8 --gres=gpu:8",
         "measure": one_gpu(240, 64000, 8),
+        "data": on_cpus(2880, 64000, 32),
     },
 }
 STAGES = {"tokenizer": "data", "tokens": "data", "collect": "draw", "runs": "draw"} | {
@@ -77,5 +93,6 @@ def test_every_scale_is_here():
 @pytest.mark.parametrize("scale", EXPECTED)
 def test_the_lines_of_sbatch(scale, tmp_path):
     """A word of them too many or too few would cost money, or queue forever."""
-    expected = EXPECTED[scale] | {"data": SMALL, "draw": SMALL}
+    small = on_cpus(60, 2000, 1)
+    expected = {"data": small, "draw": small} | EXPECTED[scale]
     assert lines(scale, tmp_path) == {stage: {line} for stage, line in expected.items()}
