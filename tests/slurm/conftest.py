@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).parents[1] / "workflow"))
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 from cluster import Cluster, NoCluster
-from studies import configure
+from studies import configure, run_folder
 from tiny_study import copy_project, snakemake
 
 
@@ -28,5 +28,5 @@ def local(tmp_path_factory) -> Path:
     """The runs, measures and tables of the study, made on this machine without SLURM."""
     project = copy_project(tmp_path_factory.mktemp("local"))
     configure(project, {})
-    snakemake(project, "tables", "results/tiny/tables/mechanism.csv")
+    snakemake(project, "tables", f"{run_folder(Path(), 'baseline')}/measures/lifecycle.parquet")
     return project
