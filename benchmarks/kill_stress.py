@@ -110,9 +110,10 @@ def stress(kills: int, chance: random.Random, tokens: Path, folder: Path) -> int
             landed[PHASES[phase.value]] += 1
             restarts += 1
             continue
-        log = (folder / "chain" / "log").read_text()
-        if process.exitcode or "damaged" in log or contents(folder / "chain") != expected:
-            different.append(log)
+        log, found = (folder / "chain" / "log").read_text(), contents(folder / "chain")
+        differing = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        if process.exitcode or "damaged" in log or differing:
+            different.append(f"{differing}\n{log}")
         finished, restarts, most = finished + 1, 0, max(most, restarts)
         shutil.rmtree(folder / "chain")
     report(landed, finished, most, different, seconds, time.monotonic() - begun)

@@ -82,6 +82,22 @@ def die_while_writing(module: str, pattern: str, files: int, writes: int, rank: 
     import_module(module).open = opening
 
 
+def die_in_library(module: str, files: int, rank: int) -> None:
+    """Die in the ``files``-th file that ``module`` has safetensors write, which goes through a file of its own."""
+    module, left = import_module(module), files
+    save_file = module.save_file
+
+    def saving(weights: dict, path: Path) -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            return save_file(weights, path)
+        path.with_name(".tmpJw3UYA").write_bytes(b"half of them")
+        send(signal.SIGKILL)
+
+    module.save_file = saving
+
+
 def stall_at_step(step: int, rank: int) -> None:
     """Do not go on after ``step``."""
     training_step = LanguageModel.training_step

@@ -132,6 +132,16 @@ def test_a_second_process_on_a_run_is_refused_and_a_retry_after_a_kill_is_not(un
     assert not list(tmp_path.rglob("*.lock"))
 
 
+def test_all_ranks_end_when_rank_zero_refuses_to_start(token_folder, tmp_path):
+    """The others would wait for it until a time limit, on devices that somebody pays for."""
+    shutil.copytree(token_folder, tmp_path / "tokens")
+    flip_a_bit(tmp_path / "tokens" / "train.bin")
+    for strategy in ("ddp", "fsdp"):
+        codes, text = train(changed(strategy=strategy), tmp_path / "tokens", tmp_path, 2)
+        assert codes == [1, 1], text
+        assert len(text.splitlines()) == text.count("train.bin is damaged") == 2
+
+
 def test_a_disk_without_locks_is_said_and_does_not_stop_a_run(tmp_path, monkeypatch, capsys):
     """Some network disks are mounted without; nothing else could run there."""
 

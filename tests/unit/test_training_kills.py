@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from faults import RUN, assert_same_result, die_while_writing, files, signal_at
+from faults import RUN, assert_same_result, die_in_library, die_while_writing, files, signal_at
 from ranks import changed, finished, signal_at_step, train
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata, MetadataIndex
 
@@ -36,12 +36,14 @@ MOMENTS = {
     "in_a_later_checkpoint": partial(die_while_writing, "spikesink.training.checkpoint", "*/state", 2, 40),
     "before_a_checkpoint_gets_its_name": killed_when("os.rename", "*/step00000012.ckpt"),
     "before_an_old_checkpoint_is_removed": killed_when("os.rename", "*/.step00000006.ckpt.part"),
-    "while_an_old_checkpoint_is_removed": killed_when("shutil.rmtree", "*/.step00000006.ckpt.part"),
+    "while_an_old_checkpoint_is_removed": killed_when("shutil.rmtree", "*/.step00000006.ckpt.part", 2),
     "in_a_row_of_metrics": partial(die_while_writing, "spikesink.training.record", "*/metrics.csv", 3, 1),
-    "in_the_first_metrics": partial(die_while_writing, "spikesink.training.record", "*/.metrics.csv.part", 1, 1),
+    "in_the_first_metrics": partial(die_while_writing, "spikesink.training.record", "*/.metrics.csv.part/*", 1, 1),
     "before_a_snapshot_gets_its_name": killed_when("os.rename", "*/snapshots/step*", 2),
+    "in_a_snapshot": partial(die_in_library, "spikesink.training.snapshots", 2),
+    "in_the_weights": partial(die_in_library, "spikesink.training.__main__", 1),
     "while_the_weights_move": killed_when("os.rename", "*/run/model.safetensors"),
-    "while_the_snapshots_move": killed_when("open", "*/.snapshots.part/step*", 2),
+    "while_the_snapshots_move": killed_when("open", "*/.snapshots.part/*/step*", 2),
     "before_the_manifest": killed_when("os.rename", "*/run/manifest.json"),
     "before_the_checkpoints_go": killed_when("os.rename", "*/checkpoints/.*.part"),
     "while_the_checkpoints_go": killed_when("shutil.rmtree", "*/checkpoints/.*.part"),

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from safetensors.torch import save_file
 
 from spikesink.data.batches import TokenError, TokenStream, read_index
@@ -73,7 +72,7 @@ def train(run: dict, options: argparse.Namespace) -> None:
             f"{options.tokens} was packed with a vocabulary of {index['vocabulary']}, the run has tokenizer.vocabulary "
             f"= {vocabulary}: pack the tokens again with the run's tokenizer, or name the folder that belongs to it"
         )
-    stream = TokenStream.open(options.tokens, "train", verify=rank_zero_only.rank == 0)
+    stream = TokenStream.open(options.tokens, "train", verify=False)  # rank zero will
     precision = training.precision
     if precision == "auto":
         precision = "bfloat16" if devices.accelerator == "gpu" else "float32"
@@ -115,13 +114,16 @@ def train(run: dict, options: argparse.Namespace) -> None:
         ],
     )
     with ExitStack() as locks:
-        if trainer.is_global_zero:
+
+        def prepare() -> None:
+            TokenStream.open(options.tokens, "train", verify=True)
             for folder in (work, options.output):
                 locks.enter_context(sole_use(folder))
             with writing(options.checkpoints):
                 clear(work)
                 work.mkdir(exist_ok=True)
-        checkpoint = checkpoint_to_resume(trainer, module, work)
+
+        checkpoint = checkpoint_to_resume(trainer, module, work, prepare)
         mirror = live_mirror(run, digest, work) if trainer.is_global_zero else None
         if mirror:
             record.mirror = mirror.log

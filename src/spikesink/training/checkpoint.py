@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from spikesink.training.durable import part_of, remove, whole, writing
+from spikesink.training.durable import growing, remove, whole, writing
 from spikesink.training.intact import STATE, seal
 from spikesink.training.interruption import Interrupted, end_at_once, install
 from spikesink.training.ranks import largest_over_ranks
@@ -60,7 +60,7 @@ class Checkpointing(Callback):
         """Write a checkpoint, which appears when it is complete, and keep the last ``KEPT``."""
         path = self.folder / f"step{trainer.global_step:08d}.ckpt"
         with whole(path) if trainer.is_global_zero else writing(self.folder):
-            part = part_of(path)
+            part = growing(path)
             if trainer.is_global_zero:
                 part.mkdir()
             trainer.strategy.barrier()

@@ -1,7 +1,8 @@
 """Files and folders that appear whole or not at all, and stay: after a kill, a full disk or a power cut.
 
-What is written carries a hidden temporary name until it is complete and on the disk; what is removed gets that name
-first. So whatever a process leaves behind that dies in the middle of either is hidden, and ``clear`` finds it.
+What is written grows in a hidden folder until it is complete and on the disk; what is removed is renamed to that folder
+first. So whatever a process leaves behind that dies in the middle of either is in there, and ``clear`` finds it. A
+folder rather than a file, because libraries write through files of their own beside the one they are asked for.
 """
 
 import errno
@@ -21,7 +22,7 @@ class DiskError(Exception):
 
 
 def part_of(path: Path) -> Path:
-    """The temporary name of what is to become ``path``, or is no longer it."""
+    """The hidden folder of what is to become ``path``, or is no longer it."""
     return path.with_name(f".{path.name}.part")
 
 
@@ -47,26 +48,30 @@ def reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or text
 
 
+def growing(path: Path) -> Path:
+    """Where what is to become ``path`` grows."""
+    return part_of(path) / path.name
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path for a new file or folder, which becomes ``path`` when the body has written all of it.
+    """``growing(path)`` for a new file or folder, which becomes ``path`` when the body has written all of it.
 
     Nothing of it stays when the body, or the disk, fails. Raises DiskError.
     """
-    part = part_of(path)
     with writing(path.parent):
-        delete(part)
+        delete(part_of(path))
         try:
-            yield part
-            synchronise(part)
+            part_of(path).mkdir()
+            yield growing(path)
+            synchronise(growing(path))
             if path.is_dir():  # which os.replace would not replace
                 shutil.rmtree(path)
-            os.replace(part, path)
+            os.replace(growing(path), path)
             synchronise_names(path.parent)
-        except BaseException:
+        finally:
             with suppress(OSError):
-                delete(part)
-            raise
+                delete(part_of(path))
 
 
 def remove(path: Path) -> None:

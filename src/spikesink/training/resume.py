@@ -1,7 +1,8 @@
-"""From which checkpoint a run goes on: the latest that is intact, the same on all ranks."""
+"""How a run begins or goes on: from the latest checkpoint that is intact, the same on all ranks."""
 
 import itertools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning as L
@@ -12,19 +13,33 @@ from spikesink.training.durable import writing
 from spikesink.training.intact import damage
 
 
-def checkpoint_to_resume(trainer: L.Trainer, module: L.LightningModule, folder: Path) -> Path | None:
-    """What rank zero chooses. Damaged checkpoints it moves out of ``folder``.
+def checkpoint_to_resume(
+    trainer: L.Trainer, module: L.LightningModule, folder: Path, prepare: Callable[[], None]
+) -> Path | None:
+    """The checkpoint of ``folder`` that rank zero chooses after it has called ``prepare``; it alone does either.
 
-    Ranks that srun or torchrun started hear it from rank zero. Lightning starts the others itself, after rank zero has
-    chosen: they find no later checkpoint than the one it found intact.
+    Ranks that srun or torchrun started hear of it, or raise what kept rank zero from it, instead of waiting for one
+    that has gone. Lightning starts the others itself, later: they find no later checkpoint than the intact one.
     """
     if trainer.world_size > 1 and not launched_by_lightning():
         environment = trainer.strategy.cluster_environment
         if environment.creates_processes_externally:
             trainer.strategy.connect(module)  # Lightning would do both, but later than it wants to know the checkpoint
             trainer.strategy.setup_environment()
-    chosen = latest_intact(folder) if trainer.is_global_zero else next(reversed(checkpoints(folder)), None)
-    return trainer.strategy.broadcast(chosen)
+    outcome: Path | Exception | None
+    if trainer.is_global_zero:
+        try:
+            prepare()
+            outcome = latest_intact(folder)
+        except Exception as error:
+            outcome = error
+    else:
+        outcome = next(reversed(checkpoints(folder)), None)
+    outcome = trainer.strategy.broadcast(outcome)
+    if isinstance(outcome, Exception):
+        trainer.strategy.barrier()  # so that nobody leaves before all have heard
+        raise outcome
+    return outcome
 
 
 def latest_intact(folder: Path) -> Path | None:
