@@ -13,7 +13,7 @@ SILENCE = timedelta(seconds=90)
 """A run whose progress is older than this is not running: training writes it every 15 seconds."""
 FAILED = re.compile(r"error:|[\w.]*(Error|Exception)(:|$)")
 """How the log of a failed run ends: with our own one line, or with the last line of a traceback."""
-STOPPED = re.compile(r"stopped by SIG\w+ after step")
+STOPPED = re.compile(r"stopped by SIG\w+")
 """How the log of a run ends that a signal stopped."""
 
 

@@ -17,6 +17,7 @@ from tiny_study import TINY
 from spikesink.study import merge
 
 RESULTS = Path("results/tiny")
+SMOKE = "workflow/scales/smoke.yaml"
 TIMES = ("tokens_per_second", "wall_seconds")
 """Columns of tables that say how fast a run was, not what came of it."""
 # Long enough to be interrupted: some seconds a run. The scheduler's own bookkeeping takes longer than all else.
@@ -46,9 +47,9 @@ def without_runs(finished: Path, folder: Path, changes: dict) -> Path:
 
 
 @contextmanager
-def started(project: Path, *options: str) -> Iterator[subprocess.Popen]:
+def started(project: Path, *options: str, overlay: str = "tiny.yaml") -> Iterator[subprocess.Popen]:
     """Snakemake on its way, jobs in SLURM; its output is in snakemake.log."""
-    command = [sys.executable, str(SNAKEMAKE), *options, *OPTIONS, "--configfile", "tiny.yaml"]
+    command = [sys.executable, str(SNAKEMAKE), *options, *OPTIONS, "--configfile", overlay]
     with open(project / "snakemake.log", "w") as log:
         process = subprocess.Popen(
             command, cwd=project, stdout=log, stderr=log, env=os.environ | {"GLOO_SOCKET_IFNAME": "lo"}
@@ -70,9 +71,9 @@ def finish(project: Path, process: subprocess.Popen, seconds: float = 300) -> st
     return output
 
 
-def through_slurm(project: Path, *options: str) -> str:
-    with started(project, *options) as process:
-        return finish(project, process)
+def through_slurm(project: Path, *options: str, overlay: str = "tiny.yaml") -> str:
+    with started(project, *options, overlay=overlay) as process:
+        return finish(project, process, 900)
 
 
 def run_folder(project: Path, variant: str) -> Path:
@@ -89,24 +90,29 @@ def trained(variant: str) -> str:
 
 
 def files_of_run(project: Path, variant: str) -> dict[str, bytes]:
+    return files_in(run_folder(project, variant))
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
     """Weights, snapshots and metrics of a run."""
-    folder = run_folder(project, variant)
     paths = [folder / "model.safetensors", folder / "metrics.csv", *sorted(folder.glob("snapshots/*"))]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def assert_same_results(project: Path, expected: Path) -> None:
-    """Every run, measure and table of ``project`` has the bits of the one in ``expected``; times aside."""
-    variants = sorted(path.parent.name for path in project.glob(f"{RESULTS}/runs/*/seed0"))
-    assert len(variants) > 1
-    for variant in variants:
-        assert files_of_run(project, variant) == files_of_run(expected, variant), variant
-    measures = sorted(project.glob(f"{RESULTS}/runs/*/seed0/measures/*.parquet"))
-    assert measures
+def assert_same_results(study: Path, expected: Path) -> None:
+    """Every run, measure and table of a study's folder has the bits of the one in ``expected``; times aside."""
+    runs = sorted(path.relative_to(study) for path in study.glob("runs/*/seed0"))
+    assert len(runs) > 1
+    for run in runs:
+        assert files_in(study / run) == files_in(expected / run), run
+    measures = sorted(path.relative_to(study) for path in study.glob("runs/*/seed0/measures/*.parquet"))
+    assert len(measures) > len(runs)
     for path in measures:
-        assert path.read_bytes() == (expected / path.relative_to(project)).read_bytes(), path.name
-    tables = sorted(project.glob(f"{RESULTS}/tables/*.csv"))
+        assert (study / path).read_bytes() == (expected / path).read_bytes(), path
+    tables = sorted(path.relative_to(study) for path in study.glob("tables/*.csv"))
     assert len(tables) > 1
     for path in tables:
-        ours, theirs = (pl.read_csv(root / path.relative_to(project)) for root in (project, expected))
-        assert ours.drop(TIMES, strict=False).equals(theirs.drop(TIMES, strict=False)), path.name
+        ours, theirs = (pl.read_csv(root / path) for root in (study, expected))
+        assert ours.drop(TIMES, strict=False).equals(theirs.drop(TIMES, strict=False)), path
+    figures = sorted(path.relative_to(expected) for path in expected.glob("figures/**/*.png"))
+    assert figures and all((study / path).exists() for path in figures)

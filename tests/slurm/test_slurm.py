@@ -5,9 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from cluster import slurm
 from faults import cancel, in_training, lose_node, reach_time_limit
 from studies import (
-    RESULTS,
+    SMOKE,
     assert_same_results,
-    configure,
     files_of_run,
     finish,
     manifest,
@@ -19,14 +18,11 @@ from studies import (
 from tiny_study import copy_project
 
 
-def test_a_study_through_slurm_has_the_results_of_a_local_one(cluster, local, tmp_path):
-    """From text to figures, of the mechanism only one; the scheduler may not change a bit."""
+def test_the_smoke_study_through_slurm_has_the_results_of_a_local_one(cluster, smoke, tmp_path):
+    """From text to figures, every job in SLURM; the scheduler may not change a bit."""
     project = copy_project(tmp_path)
-    configure(project, {})
-    mechanism = RESULTS / "figures/mechanism/compared_spike_lifecycle.pdf"
-    through_slurm(project, "tables", "figures", str(mechanism))
-    assert_same_results(project, local)
-    assert (project / mechanism).exists()
+    through_slurm(project, overlay=SMOKE)
+    assert_same_results(project / "results/smoke", smoke)
 
 
 def test_runs_survive_a_cancelled_job_a_time_limit_and_a_lost_node(cluster, local, tmp_path):

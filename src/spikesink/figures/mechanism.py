@@ -29,7 +29,7 @@ def draw(name: str, models: dict[str, Path]) -> Figure:
 
 
 def has_diverged(folder: Path) -> bool:
-    """Whether a run's loss became no finite number; a pretrained model has no manifest."""
+    """Whether a run has diverged; a pretrained model has no manifest."""
     path = folder / "manifest.json"
     return path.exists() and read_json(path, "train this run again").get("status") == "diverged"
 

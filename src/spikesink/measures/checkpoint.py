@@ -17,7 +17,7 @@ class RunError(ValueError):
 
 
 def has_diverged(folder: Path) -> bool:
-    """Whether the run's manifest says that its loss became no finite number. Raises RunError."""
+    """Whether the run's manifest says that its loss exploded or became no finite number. Raises RunError."""
     try:
         return json.loads((folder / "manifest.json").read_text())["status"] == "diverged"
     except (KeyError, OSError, ValueError) as error:
