@@ -1,4 +1,4 @@
-"""Ablation tables: means over seeds, the paper's rows beside ours, and files that other programs can read."""
+"""Ablation tables: values over seeds, the paper's rows beside ours, and files that other programs can read."""
 
 import math
 import sys
@@ -98,8 +98,20 @@ def test_markdown_has_heading_units_notes_and_the_papers_values(study_root, monk
     assert "sink ratio (%)" in lines[2] and "paper: spike" in lines[2]
     assert lines[4].startswith("| baseline |") and lines[4].endswith("| baseline | 10.1 | 46.0 | 3,818 |")
     assert "| dyt (diverged: 1 of 2 seeds) | 8.00 |" in text
-    assert "12.00 ± 2.83" in text
+    # The mean of 10 and 14 is 12 ± t(0.975, 1) x 2; of 100 and 300 the geometric mean is 173.
+    assert "| 12.00 ± 25.41 |" in text
+    assert "| 173 [0.161, 186,000] |" in text
     assert "Scale: tiny; 2 seeds" in text
+    assert "- Runs that did not finish are in no mean: dyt seed 1: diverged." in lines
+
+
+def test_changes_against_the_baseline_have_their_own_table(study_root, monkeypatch):
+    text = written_files(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["md"].read_text()
+    table = text.split("## Change against the baseline\n\n")[1].splitlines()
+    assert table[0].startswith("| variant | pairs | perplexity: change | perplexity: d_z | perplexity: p |")
+    # 10 and 14 against 20 and 20: -8 ± 12.706 x 2, d_z = -8 / sqrt(8), t(1) = -4.
+    assert table[2].startswith("| sandwich qk | 2 | -8.00 [-33.41, 17.41] | -2.8 | 0.156 |")
+    assert table[3].startswith("| dyt | 1 | -12.00 | – | – |"), "one pair has no interval and no test"
 
 
 def test_latex_is_balanced_and_escaped(study_root, monkeypatch):
@@ -110,9 +122,11 @@ def test_latex_is_balanced_and_escaped(study_root, monkeypatch):
     assert len(rows) == 3 and all(row.count("&") == columns - 1 for row in rows)
     assert "sandwich\\_qk" in body and "_" not in body.replace("\\_", "")
     for environment in ("table*", "tabular", "minipage"):
-        assert text.count(f"\\begin{{{environment}}}") == text.count(f"\\end{{{environment}}}") == 1
+        # The second float holds the changes against the baseline.
+        assert text.count(f"\\begin{{{environment}}}") == text.count(f"\\end{{{environment}}}") == 2
     assert text.count("{") == text.count("}") and text.count("$") % 2 == 0
-    spans = [int(part.split("}")[0]) for part in text.split("\\multicolumn{")[1:]]
+    first = text.split("\\end{table*}")[0]
+    spans = [int(part.split("}")[0]) for part in first.split("\\multicolumn{")[1:]]
     assert sum(spans) == columns - 1
     assert text.isascii(), "pdflatex needs no input encoding"
 
@@ -126,6 +140,8 @@ def test_csv_and_parquet_hold_the_same_rows_baseline_first(study_root, monkeypat
     table = pl.read_parquet(files["parquet"])
     assert pl.read_csv(files["csv"]).columns == table.columns
     assert table["variant"].to_list() == ["baseline", "sandwich_qk", "dyt"]
+    for name in ("low", "high", "change", "change_low", "change_high", "effect_size", "p", "p_holm"):
+        assert f"spike_{name}" in table.columns
     paper = ["paper_row", "paper_source", "paper_perplexity", "paper_sink_ratio_pct", "paper_spike"]
     assert table.columns[-5:] == paper
 

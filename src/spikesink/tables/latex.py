@@ -1,6 +1,7 @@
-"""An ablation's table as LaTeX, to be \\input into a paper that loads the booktabs package."""
+"""An ablation's tables as LaTeX, to be \\input into a paper that loads the booktabs package."""
 
 import textwrap
+from collections.abc import Mapping
 from itertools import groupby
 
 from spikesink.tables.layout import Column
@@ -39,7 +40,16 @@ def heading(column: Column) -> str:
     return r"\shortstack[r]{" + r" \\ ".join(lines) + "}"
 
 
-def latex(title: str, reference: str, columns: list[Column], notes: list[str]) -> str:
+def latex(tables: Mapping[str, tuple[list[Column], list[str]]], reference: str) -> str:
+    """A float per table, by its title; ``reference`` goes into the first's \\label, with a number into the others'."""
+    floats = [
+        table_float(title, f"{reference}{place or ''}", columns, notes)
+        for place, (title, (columns, notes)) in enumerate(tables.items())
+    ]
+    return "% needs \\usepackage{booktabs}\n" + "\n".join(floats)
+
+
+def table_float(title: str, reference: str, columns: list[Column], notes: list[str]) -> str:
     """A table float over the width of the page: caption, column groups, booktabs rules, notes below.
 
     Only essential columns; ``reference`` goes into the \\label.
@@ -55,7 +65,6 @@ def latex(title: str, reference: str, columns: list[Column], notes: list[str]) -
         start += width
     rows = zip(*(column.cells for column in columns), strict=True)
     lines = [
-        "% needs \\usepackage{booktabs}",
         "\\begin{table*}",
         "\\centering",
         f"\\caption{{{escaped(title)}}}",

@@ -1,11 +1,12 @@
 """What an ablation's table shows to a reader: columns, rounded cells and notes, the same in Markdown and LaTeX."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import polars as pl
 
 from spikesink.tables.collect import FINISHED
-from spikesink.tables.numbers import ABSENT, decimals, significant, written
+from spikesink.tables.numbers import ABSENT, bracketed, decimals, significant, written
 
 OURS, PAPER = "this study", "paper"
 
@@ -24,18 +25,19 @@ def columns(variants: pl.DataFrame) -> list[Column]:
     rows = variants.to_dicts()
 
     def numbers(name: str, write) -> list[str]:
-        return [written(row[name], write, row.get(f"{name}_sd")) for row in rows]
+        return [written(row[name], write) for row in rows]
 
     names = [row["label"] + ("" if row["status"] == FINISHED else f" ({row['status']})") for row in rows]
-    shown = [Column("", "variant", names), Column(OURS, "perplexity", numbers("perplexity", decimals(2)))]
+    perplexity = [with_half_width(row, "perplexity", decimals(2)) for row in rows]
+    shown = [Column("", "variant", names), Column(OURS, "perplexity", perplexity)]
     if any(row["perplexity_loss_window"] != row["perplexity"] for row in rows):
-        window = numbers("perplexity_loss_window", decimals(2))
+        window = [with_half_width(row, "perplexity_loss_window", decimals(2)) for row in rows]
         shown.append(Column(OURS, "perplexity in loss window", window))
     millions = [significant(3)(row["parameters"] / 1e6) if row["parameters"] else ABSENT for row in rows]
     shown += [
-        Column(OURS, "sink ratio (%)", numbers("sink_ratio_pct", decimals(1))),
-        Column(OURS, "largest head", numbers("sink_mass_max", decimals(2))),
-        Column(OURS, "spike", numbers("spike", significant(3))),
+        Column(OURS, "sink ratio (%)", [with_interval(row, "sink_ratio_pct", decimals(1)) for row in rows]),
+        Column(OURS, "largest head", [with_interval(row, "sink_mass_max", decimals(2)) for row in rows]),
+        Column(OURS, "spike", [with_interval(row, "spike", significant(3)) for row in rows]),
         Column(OURS, "at position", [row["spike_positions"] or ABSENT for row in rows], essential=False),
         Column(OURS, "parameters (M)", millions, essential=False),
     ]
@@ -53,7 +55,11 @@ def columns(variants: pl.DataFrame) -> list[Column]:
 def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     """Scale, seeds and definitions, one sentence or two each."""
     seeds = variants["seeds"].max()
-    spread = f"{seeds} seeds, mean ± standard deviation" if seeds > 1 else "1 seed, no interval"
+    spread = (
+        f"{seeds} seeds; mean ± half-width or [low, high] of its 95 % t interval, a value alone is one seed without any"
+        if seeds > 1
+        else "1 seed, no interval"
+    )
     epsilon, tokens = runs["sink_epsilon"].drop_nulls(), runs["sink_tokens"].drop_nulls()
     threshold = f"{epsilon[0]:g} mean attention at T = {tokens.max()}" if len(epsilon) else "the threshold"
     lines = [
@@ -66,8 +72,13 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
         lines.append(
             "Perplexity is scored in chunks of each run's own context: compare it only between equal contexts."
         )
-    if (variants["status"] != FINISHED).any():
-        lines.append("Runs that did not finish are named and in no mean.")
+    if seeds > 1:
+        lines.append(
+            "Spikes are geometric means with intervals on the logarithmic scale; those of shares end at 0 and 100 %."
+        )
+    absent = [f"{row['label']} {row['left_out']}" for row in variants.iter_rows(named=True) if row["left_out"]]
+    if absent:
+        lines.append(f"Runs that did not finish are in no mean: {'; '.join(absent)}.")
     sources = variants["paper_source"].drop_nulls().unique(maintain_order=True).to_list()
     if sources:
         named = ", ".join(sources[:1] + [source.removeprefix("arXiv 2603.05498 ") for source in sources[1:]])
@@ -83,6 +94,17 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
             "sink rate of position 0 alone, here its mean over layers; it reports no spike of this definition."
         )
     return lines
+
+
+def with_half_width(row: dict, name: str, write: Callable[[float], str]) -> str:
+    """A mean ± half of its interval."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return written(row[name], write, None if low is None else (high - low) / 2)
+
+
+def with_interval(row: dict, name: str, write: Callable[[float], str]) -> str:
+    """A mean, of magnitudes the geometric one, and its interval, which need not be symmetric."""
+    return bracketed(row.get(f"{name}_geometric_mean", row[name]), row[f"{name}_low"], row[f"{name}_high"], write)
 
 
 def as_published(perplexity: float) -> str:

@@ -1,15 +1,26 @@
-"""An ablation's table as Markdown."""
+"""An ablation's tables as Markdown."""
+
+from collections.abc import Mapping
 
 from spikesink.tables.layout import Column
 
 
-def markdown(title: str, columns: list[Column], notes: list[str]) -> str:
-    """Heading, pipe table and a note line for every note; the paper's columns say so in their heading."""
+def markdown(tables: Mapping[str, tuple[list[Column], list[str]]]) -> str:
+    """Every table by its title, with a line for every note: the first under the page's heading, others below it."""
+    parts = [
+        f"{'#' if place == 0 else '##'} {title}\n\n{table(columns)}\n\n" + "\n".join(f"- {note}" for note in notes)
+        for place, (title, (columns, notes)) in enumerate(tables.items())
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(columns: list[Column]) -> str:
+    """A pipe table; columns of a group other than this study's name it in their heading."""
     headings = [
-        f"{column.group}: {column.heading}" if column.group == "paper" else column.heading for column in columns
+        f"{column.group}: {column.heading}" if column.group not in ("", "this study") else column.heading
+        for column in columns
     ]
     alignment = ["---" if column.heading in ("variant", "row") else "---:" for column in columns]
     rows = zip(*(column.cells for column in columns), strict=True)
     lines = [headings, alignment, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"# {title}\n\n{table}\n\n" + "\n".join(f"- {note}" for note in notes) + "\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

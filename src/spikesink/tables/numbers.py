@@ -25,7 +25,19 @@ def significant(digits: int) -> Callable[[float], str]:
 
 
 def written(value: float | None, write: Callable[[float], str], spread: float | None = None) -> str:
-    """A number, with its standard deviation behind it where there is one, or a dash."""
+    """A number, with the half-width of its interval behind it where there is one, or a dash."""
     if value is None:
         return ABSENT
     return write(value) if spread is None else f"{write(value)} ± {write(spread)}"
+
+
+def bracketed(value: float | None, low: float | None, high: float | None, write: Callable[[float], str]) -> str:
+    """A number, with its interval in brackets where there is one, or a dash."""
+    if value is None or low is None or high is None:
+        return written(value, write)
+    return f"{write(value)} [{write(low)}, {write(high)}]"
+
+
+def probability(p: float | None) -> str:
+    """A p value with three decimals, or that it is less than these can show."""
+    return ABSENT if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,4 +1,5 @@
-"""List every run of a study: runs.csv, one row per run, and long.parquet, one row per run and quantity."""
+"""List every run of a study: runs.csv, one row per run, and long.parquet, one row per run and quantity; statistics.csv
+has one row per variant and quantity, with intervals over seeds and tests against the baseline."""
 
 import argparse
 import sys
@@ -10,6 +11,7 @@ from spikesink.tables.collect import BASELINE
 from spikesink.tables.contracts import RUNS, UNITS
 from spikesink.tables.inputs import InputError, one_line_errors
 from spikesink.tables.parts import read_part
+from spikesink.tables.statistics import statistics
 
 FIRST_COLUMNS = [
     "ablation",
@@ -57,7 +59,7 @@ def long_table(runs: pl.DataFrame) -> pl.DataFrame:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m spikesink.tables.runs", description=__doc__)
     parser.add_argument("--parts", type=Path, nargs="+", required=True, help="folders written by tables.collect")
-    parser.add_argument("--output", type=Path, required=True, help="folder for runs.csv and long.parquet")
+    parser.add_argument("--output", type=Path, required=True, help="folder for runs.csv and the others")
     options = parser.parse_args()
 
     def work() -> None:
@@ -65,6 +67,7 @@ def main() -> int:
         options.output.mkdir(parents=True, exist_ok=True)
         runs.write_csv(options.output / "runs.csv")
         long_table(runs).write_parquet(options.output / "long.parquet")
+        statistics(runs).write_csv(options.output / "statistics.csv")
 
     return one_line_errors(work)
 
