@@ -118,6 +118,7 @@ rule all:
         rules.figures.input,
         f"{RESULTS}/tracking.txt",
         lambda wildcards: MECHANISM_FILES,
+        f"{RESULTS}/claims.csv",
 
 
 include: "workflow/rules/common.smk"
@@ -128,5 +129,6 @@ include: "workflow/rules/measure.smk"
 include: "workflow/rules/pretrained.smk"
 include: "workflow/rules/mechanism.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tracking.smk"

@@ -19,9 +19,11 @@ BASELINE = "baseline"
 # Rules of the workflow, whose names an ablation, which becomes a rule too, must not take.
 TARGETS = {
     "all",
+    "claims",
     "collect",
     "corpus",
     "figures",
+    "judge_claims",
     "mechanism",
     "plan",
     "pretrained",

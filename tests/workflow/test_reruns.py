@@ -19,6 +19,7 @@ VARIANTS = {"baseline": "baseline", "conditional_head": "gating", "v_scale": "v_
 ABLATIONS = ("gating", "v_scale")
 FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
 IN_DEPTH = [group for group in GROUPS if group not in ("quality", "forward")]
+CLAIMS = "judge the papers' claims"
 
 
 def training(variant: str, seed: int = 0) -> set[str]:
@@ -32,7 +33,7 @@ def drawing(*ablations: str) -> set[str]:
     """What follows from new measures of these ablations."""
     drawn = {f"figure {family} of {ablation}" for family in FAMILIES for ablation in ablations}
     tables = {f"{what} of {ablation}" for what in ("collect the measures", "table") for ablation in ablations}
-    return drawn | tables | {"table of all runs"}
+    return drawn | tables | {"table of all runs", CLAIMS}
 
 
 MECHANISM = {f"figure {figure} of compared" for figure in FIGURES} | {"table of the mechanism"}
@@ -81,7 +82,8 @@ def test_editing_a_figure_redraws_that_figure_only(project, checkout):
 
 def test_editing_a_measure_reruns_it_for_all_runs_and_what_reads_it(project, checkout):
     edit(project / "src/spikesink/measures/lifecycle.py")
-    assert rerun(project) == {"measure spikes: baseline seed 0", "table of the mechanism"} | reading("spikes")
+    tabulated = {"table of the mechanism", CLAIMS}
+    assert rerun(project) == {"measure spikes: baseline seed 0"} | tabulated | reading("spikes")
     restore(project, checkout)
     edit(project / "src/spikesink/measures/perplexity.py")
     assert rerun(project) == {
@@ -91,6 +93,16 @@ def test_editing_a_measure_reruns_it_for_all_runs_and_what_reads_it(project, che
         "table of the mechanism",
         *reading("consequences"),
     }
+
+
+def test_editing_the_claims_judges_them_again_and_nothing_else(project, checkout):
+    claims = project / "workflow/claims.yaml"
+    edit(claims, "at_least: 2", "at_least: 3")
+    try:
+        assert rerun(project) == {CLAIMS}
+    finally:
+        shutil.copy(checkout / "workflow/claims.yaml", claims)
+    assert rerun(project) == set()
 
 
 def test_changing_a_key_of_one_variant_reruns_that_run(project):
@@ -193,4 +205,5 @@ def test_a_second_copy_brings_its_own_records(elsewhere, checkout, tmp_path):
     snakemake(cluster, "tables")
     copy_results(cluster, elsewhere)
     configure(elsewhere, changes)
-    assert rerun(elsewhere) == {f"figure {family} of gating" for family in FAMILIES}  # nobody has drawn them yet
+    # Nobody has drawn them yet.
+    assert rerun(elsewhere) == {f"figure {family} of gating" for family in FAMILIES} | {CLAIMS}

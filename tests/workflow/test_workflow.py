@@ -48,6 +48,17 @@ def test_the_study_leaves_the_promised_files(finished):
         for family in ("ablation", "lifecycle", "sink_map", "training"):
             assert (results / f"figures/{ablation}_{family}.png").read_bytes().startswith(b"\x89PNG")
             assert (results / f"figures/{ablation}_{family}.pdf").read_bytes().startswith(b"%PDF")
+    with open(results / "claims.csv") as file:
+        claims = list(csv.DictReader(file))
+    assert len(claims) > 40
+    judged = {
+        claim["verdict"] for claim in claims if claim["quantity"].startswith("spike") and "v_scale" in claim["claim"]
+    }
+    assert judged <= {"reproduced", "not reproduced"} and judged
+    assert "</html>" in (results / "claims.html").read_text()
+    assert (results / "claims.md").read_text().startswith("# Claims of the papers in study tiny, scale tiny\n")
+    with open(results / "tables/statistics.csv") as file:
+        assert {row["variant"] for row in csv.DictReader(file)} == {"baseline", "conditional_head", "v_scale"}
     for name in ("run.json", "model.safetensors", "metrics.csv", "manifest.json", "measures/attention.parquet"):
         assert (results / "runs/v_scale/seed0" / name).exists()
     assert list((results / "checkpoints").iterdir()) == []
@@ -109,7 +120,8 @@ def test_the_report_has_a_caption_for_every_table_and_figure(finished):
         assert name in names
     for text in ("gating", "v_scale", "all runs", "sink map", "Eq"):
         assert text in page
-    assert page.count('"caption"') >= 2 * 5 + 1
+    assert page.count('"caption"') >= 2 * 5 + 3
+    assert "claims.html" in names and "not run" in page
 
 
 def test_snakemake_finds_no_fault_with_the_workflow(finished):

@@ -84,6 +84,7 @@ rule runs:
             labels={"what": "table", "ablation": "all"},
         ),
         f"{RESULTS}/tables/long.parquet",
+        f"{RESULTS}/tables/statistics.csv",
     log:
         f"{RESULTS}/logs/tables/runs.log",
     retries: STUDY.config.resources.draw.retries

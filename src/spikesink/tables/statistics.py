@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from spikesink.tables.collect import BASELINE, FINISHED
-from spikesink.tables.intervals import NOTHING, change_interval, effect_size, holm, mean_interval, p_value
+from spikesink.tables.intervals import NOTHING, Estimate, change_interval, effect_size, holm, mean_interval, p_value
 
 LOG_SCALE = frozenset({"spike", "spike_over_median", "token0_over_early"})
 BOUNDS = {name: (0.0, 100.0) for name in ("sink_ratio_pct", "sink_ratio_gu_pct")} | {
@@ -75,7 +75,8 @@ def of_quantity(runs: pl.DataFrame, quantity: str) -> list[dict]:
         ours = values.get(variant, {})
         paired = [seed for seed in ours if seed in base] if variant != BASELINE else []
         sides = [ours[seed] for seed in paired], [base[seed] for seed in paired]
-        plain, level = mean_interval(list(ours.values())), within_bounds(quantity, list(ours.values()))
+        plain = mean_interval(list(ours.values()))
+        level = within_bounds(quantity, mean_interval(list(ours.values()), log=log))
         change = change_interval(*sides, log=log) if paired else NOTHING
         rows.append(
             {
@@ -110,9 +111,8 @@ def by_seed(runs: pl.DataFrame, quantity: str) -> dict[str, dict[int, float]]:
     return values
 
 
-def within_bounds(quantity: str, values: list[float]):
+def within_bounds(quantity: str, found: Estimate) -> Estimate:
     """The mean's interval, cut where the quantity ends."""
-    found = mean_interval(values, log=quantity in LOG_SCALE)
     if found.low is None or quantity not in BOUNDS:
         return found
     lowest, highest = BOUNDS[quantity]

@@ -1,0 +1,126 @@
+"""A study's numbers as claims ask for them: by the paper's row or the variant's name, quantity and seed."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from spikesink.claims.quantities import COLUMNS, LISTS, MECHANISM, OF_RUNS, QUANTITIES, derived, usable
+from spikesink.claims.vocabulary import PRETRAINED
+from spikesink.tables.collect import FINISHED
+from spikesink.tables.contracts import IDENTITY, TEXT
+from spikesink.tables.inputs import InputError, read_table
+from spikesink.tables.paper import spike_rows, v_scale_rows
+
+RUN_COLUMNS = {"scale": TEXT, **IDENTITY, "stands_for": TEXT, **{name: pl.Float64() for name in OF_RUNS}}
+MECHANISM_COLUMNS = {
+    "model": TEXT,
+    "measured": pl.Boolean(),
+    **dict.fromkeys(LISTS, TEXT),
+    **{name: pl.Float64() for name in COLUMNS},
+}
+
+MODEL = re.compile(r"[^/]+/seed\d+")
+
+Seed = int | str
+Rows = dict[str, dict[Seed, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Rows of runs.csv and mechanism.csv by variant and seed, and what every run came to.
+
+    A published model is a row of the variant ``pretrained``, its name in place of a seed.
+    """
+
+    scale: str
+    names: Mapping[str, str | None]
+    status: Mapping[str, Mapping[int, str]]
+    runs: Rows
+    mechanism: Rows
+
+    def variant(self, name: str) -> str | None:
+        """The study's variant that a claim means: the first that stands for the paper's row, or has the name."""
+        if name == PRETRAINED:
+            return name
+        for variant, stands_for in self.names.items():
+            if (stands_for or variant) == name:
+                return variant
+        return name if name in self.names and name not in PAPER_ROWS else None
+
+    def values(self, name: str, quantity: str, relative_to: str | None = None) -> dict[Seed, float]:
+        """The quantity by seed, over the runs that finished and have it."""
+        rows = self.table(quantity).get(self.variant(name) or "", {})
+        found = {}
+        for seed, row in rows.items():
+            value, divisor = row.get(quantity), row.get(relative_to) if relative_to else 1.0
+            if usable(value) and usable(divisor) and divisor:
+                found[seed] = value / divisor
+        return found
+
+    def table(self, quantity: str) -> Rows:
+        return self.mechanism if QUANTITIES[quantity].table == MECHANISM else self.runs
+
+    def absence(self, name: str, quantity: str) -> str:
+        """Why a variant has no value of a quantity."""
+        variant = self.variant(name)
+        if variant is None:
+            return f"not in this study: {name}"
+        if QUANTITIES[quantity].table == MECHANISM and variant not in self.mechanism:
+            return "no published model is measured" if name == PRETRAINED else f"{variant} was not analysed in depth"
+        return self.left_out(name) or f"{variant} has no {quantity}"
+
+    def left_out(self, name: str) -> str:
+        """The seeds of a variant whose runs did not finish, with their status; a seed that others have is missing."""
+        variant = self.variant(name)
+        if variant not in self.status:
+            return ""
+        seeds = sorted({seed for runs in self.status.values() for seed in runs})
+        reasons = {seed: self.status[variant].get(seed, "missing") for seed in seeds}
+        failed = [f"seed {seed} {reason}" for seed, reason in reasons.items() if reason != FINISHED]
+        return f"{variant}: {', '.join(failed)}" if failed else ""
+
+
+PAPER_ROWS = frozenset(spike_rows() | v_scale_rows())
+
+
+def observe(runs: pl.DataFrame, mechanism: pl.DataFrame | None = None) -> Observations:
+    """The observations in the two tables; without ``mechanism`` no model was analysed in depth."""
+    found: Rows = {}
+    status: dict[str, dict[int, str]] = {}
+    for row in runs.iter_rows(named=True):
+        status.setdefault(row["variant"], {})[row["seed"]] = row["status"]
+        if row["status"] == FINISHED:
+            found.setdefault(row["variant"], {})[row["seed"]] = row
+    names = dict(runs.select("variant", "stands_for").iter_rows())
+    return Observations(", ".join(runs["scale"].unique(maintain_order=True)), names, status, found, by_model(mechanism))
+
+
+def by_model(mechanism: pl.DataFrame | None) -> Rows:
+    found: Rows = {}
+    for row in mechanism.iter_rows(named=True) if mechanism is not None else ():
+        if row["measured"] is False:  # a run that diverged has a row without numbers
+            continue
+        variant, separator, seed = row["model"].rpartition("/seed")
+        place, key = (variant, int(seed)) if separator else (PRETRAINED, row["model"])
+        found.setdefault(place, {})[key] = row | derived(row)
+    return found
+
+
+def read_observations(runs: Path, mechanism: Path | None) -> Observations:
+    """From runs.csv and mechanism.csv. Raises InputError."""
+    analysed = read_mechanism(mechanism) if mechanism is not None else None
+    return observe(read_table(runs, RUN_COLUMNS, "tabulate the runs again"), analysed)
+
+
+def read_mechanism(path: Path) -> pl.DataFrame | None:
+    """mechanism.csv; None where every model in it diverged, since it has no numbers then."""
+    remedy = "tabulate the mechanism again"
+    models = read_table(path, {"model": TEXT, "measured": pl.Boolean()}, remedy, may_be_empty=True)
+    strange = [model for model in models["model"] if "/" in model and not MODEL.fullmatch(model)]
+    if strange:
+        raise InputError(f"{path}: model {strange[0]!r} is no run and no published model: {remedy}")
+    return read_table(path, MECHANISM_COLUMNS, remedy) if models["measured"].any() else None

@@ -1,0 +1,46 @@
+# What the study says of the papers' claims, from its two tables and workflow/claims.yaml: `snakemake claims`.
+localrules:
+    claims,
+
+
+rule claims:
+    input:
+        f"{RESULTS}/claims.csv",
+
+
+rule judge_claims:
+    input:
+        claims="workflow/claims.yaml",
+        runs=f"{RESULTS}/tables/runs.csv",
+        mechanism=f"{RESULTS}/tables/mechanism.csv",
+    output:
+        csv=report(
+            f"{RESULTS}/claims.csv",
+            caption="../report/claims.rst",
+            category="claims",
+            labels={"what": "table"},
+        ),
+        markdown=f"{RESULTS}/claims.md",
+        html=report(
+            f"{RESULTS}/claims.html",
+            caption="../report/claims.rst",
+            category="claims",
+            labels={"what": "page"},
+        ),
+    log:
+        f"{RESULTS}/logs/claims.log",
+    retries: STUDY.config.resources.draw.retries
+    conda:
+        "../../envs/spikesink.yaml"
+    threads: STUDY.config.resources.draw.threads
+    resources:
+        **job_resources(STUDY.config.resources.draw),
+    params:
+        code=code_digest("spikesink.claims.__main__"),
+        study=STUDY.config.study,
+        stem=lambda wildcards, output: str(Path(output.csv).with_suffix("")),
+    message:
+        "judge the papers' claims"
+    shell:
+        "python -m spikesink.claims --claims {input.claims} --runs {input.runs} --mechanism {input.mechanism}"
+        " --study {params.study} --output {params.stem} 2>&1 | tee {log}"
