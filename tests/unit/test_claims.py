@@ -1,0 +1,282 @@
+"""Verdicts on planted tables: every comparison gives each verdict where, and only where, it must."""
+
+import math
+import sys
+
+import polars as pl
+import pytest
+from planted_runs import observations, planted_mechanism, planted_runs
+from scipy import stats
+
+from spikesink.claims import __main__ as entry
+from spikesink.claims.observations import observe
+from spikesink.claims.quantities import derived
+from spikesink.claims.region import Region
+from spikesink.claims.verdict import Finding, judge
+from spikesink.claims.vocabulary import Claim, parse
+
+YES, NO, UNSURE, ABSENT = "reproduced", "not reproduced", "inconclusive", "not run"
+
+
+def claim(**keys) -> Claim:
+    values = {"claim": "A statement", "quantity": "spike", "compare": "ratio", "of": "dyt"} | keys
+    return parse({"claims": {"arXiv 2603.05498": {"Table 5": {"planted": values}}}})[0]
+
+
+def verdict(values: dict, **keys) -> str:
+    stated = claim(**keys)
+    return judge(stated, observations(values, stated.quantity)).verdict
+
+
+BASE = [100.0, 120.0, 90.0, 110.0]
+
+
+@pytest.mark.parametrize(
+    ("dyt", "expected"),
+    [
+        ([10.0, 12.5, 8.8, 11.0], YES),  # ratios near 0.1
+        ([90.0, 125.0, 88.0, 112.0], NO),  # ratios near 1
+        ([10.0, 130.0, 20.0, 150.0], UNSURE),
+        (["diverged"] * 4, ABSENT),
+        ([], ABSENT),
+    ],
+)
+def test_a_ratio_of_magnitudes(dyt, expected):
+    assert verdict({"baseline": BASE, "dyt": dyt}, below=0.5) == expected
+
+
+@pytest.mark.parametrize(
+    ("dyt", "expected"),
+    [
+        ([0.0, 0.0, 1.0, 0.0], YES),  # a sink ratio of 0 has no logarithm
+        ([95.0, 110.0, 92.0, 99.0], NO),
+        ([5.0, 60.0, 2.0, 55.0], UNSURE),
+    ],
+)
+def test_a_ratio_of_shares(dyt, expected):
+    assert verdict({"baseline": BASE, "dyt": dyt}, quantity="sink_ratio_pct", below=0.25) == expected
+
+
+def test_a_ratio_to_0_is_inconclusive_and_says_so():
+    found = judge(
+        claim(quantity="sink_ratio_pct", below=0.25),
+        observations({"baseline": [0.0, 0.0], "dyt": [1.0, 2.0]}, "sink_ratio_pct"),
+    )
+    assert (found.verdict, found.observed, found.remark) == (UNSURE, "undefined", "the ratio is to 0")
+
+
+@pytest.mark.parametrize(
+    ("dyt", "expected"),
+    [
+        ([41.0, 52.0, 39.0, 50.0], YES),
+        ([0.0, 9.0, 2.0, 5.0], NO),  # -40 points
+        ([90.0, 99.0, 82.0, 93.0], NO),  # +45 points: outside on the other side
+        ([20.0, 70.0, 25.0, 60.0], UNSURE),
+        (["diverged", "diverged", "diverged", "failed"], ABSENT),
+    ],
+)
+def test_a_difference(dyt, expected):
+    values = {"baseline": [40.0, 51.0, 40.0, 48.0], "dyt": dyt}
+    assert verdict(values, quantity="sink_ratio_pct", compare="difference", within=10) == expected
+
+
+@pytest.mark.parametrize(
+    ("dyt", "expected"),
+    [([40.0, 45.0, 42.0], YES), ([5.0, 6.0, 4.0], NO), ([5.0, 60.0, 30.0], UNSURE), ([], ABSENT)],
+)
+def test_a_value(dyt, expected):
+    assert verdict({"dyt": dyt}, quantity="sink_ratio_pct", compare="value", above=25) == expected
+
+
+LIST = ["heads32_dim8", "heads32_dim16", "baseline"]
+
+
+@pytest.mark.parametrize(
+    ("middle", "upwards", "downwards"),
+    [
+        ([20.0, 21.0, 22.0], YES, NO),
+        ([40.0, 41.0, 42.5], NO, NO),  # up, then down
+        ([29.0, 32.0, 31.0], UNSURE, NO),  # level with the last
+    ],
+)
+def test_a_list_in_order(middle, upwards, downwards):
+    values = dict(zip(LIST, ([10.0, 11.0, 12.0], middle, [30.0, 31.0, 32.5]), strict=True))
+    keys = {"quantity": "sink_ratio_pct", "of": LIST}
+    assert verdict(values, compare="increasing", **keys) == upwards
+    assert verdict(values, compare="decreasing", **keys) == downwards
+    assert verdict(values, compare="decreasing", quantity="sink_ratio_pct", of=LIST[::-1]) == upwards
+    del values["heads32_dim8"]
+    assert verdict(values, compare="increasing", **keys) == ABSENT
+
+
+@pytest.mark.parametrize(
+    ("gelu", "expected"), [([9.0, 10.0, 11.0], YES), ([90.0, 95.0, 99.0], NO), ([9.0, 60.0, 80.0], UNSURE)]
+)
+def test_the_highest_and_the_lowest(gelu, expected):
+    values = {"baseline": [5.0, 6.0, 7.0], "dyt": [50.0, 52.0, 53.0], "gelu": gelu}
+    keys = {"quantity": "perplexity", "among": ["baseline", "gelu"]}
+    assert verdict(values, compare="highest", **keys) == expected
+    mirrored = {name: [-value for value in members] for name, members in values.items()}
+    assert verdict(mirrored, compare="lowest", **keys) == expected
+    del values["gelu"]
+    assert verdict(values, compare="highest", **keys) == ABSENT
+
+
+def test_a_tolerance_lets_a_step_go_the_wrong_way():
+    values = {"baseline": [100.0], "dyt": [97.0]}
+    keys = {"compare": "highest", "of": "dyt", "among": ["baseline"]}
+    assert verdict(values, **keys) == NO
+    assert verdict(values, **keys, tolerance=0.05) == YES, "of a magnitude it is a share"
+    assert verdict(values, **keys, tolerance=2, quantity="perplexity") == NO
+    assert verdict(values, **keys, tolerance=3, quantity="perplexity") == YES
+
+
+def test_every_variant_of_a_list_must_do_it():
+    values = {"baseline": [10.0], "dyt": [1.0], "sandwich": [2.0], "sandwich_qk": [9.0]}
+    assert verdict(values, of=["dyt", "sandwich"], below=0.5) == YES
+    assert verdict(values, of=["dyt", "sandwich", "sandwich_qk"], below=0.5) == NO
+
+
+def test_a_part_of_a_list_is_enough_only_where_the_claim_says_so():
+    values = {"baseline": [10.0], "dyt": [1.0]}
+    assert verdict(values, of=["dyt", "sandwich"], below=0.5) == ABSENT
+    found = judge(claim(of=["dyt", "sandwich"], below=0.5, needs=1), observations(values))
+    assert (found.verdict, found.remark) == (YES, "not in this study: sandwich")
+
+
+def test_with_one_seed_the_value_decides_and_has_no_interval():
+    for dyt, expected in (([4.0], YES), ([6.0], NO)):
+        found = judge(claim(below=0.5), observations({"baseline": [10.0], "dyt": dyt}))
+        assert (found.verdict, found.interval, found.seeds) == (expected, "one seed, no interval", "0")
+
+
+def test_the_interval_is_that_of_pairs_and_the_seeds_are_named():
+    values = {"baseline": [100.0, 120.0, "diverged", 90.0], "dyt": [50.0, "diverged", 3.0, 60.0]}
+    found = judge(claim(below=0.9), observations(values))
+    half = stats.t.ppf(0.975, 1) * abs(math.log(0.5) - math.log(60 / 90)) / 2
+    low, high = (math.exp(math.log(0.5 * 60 / 90) / 2 + side * half) for side in (-1, 1))
+    assert (found.seeds, found.verdict) == ("0, 3", UNSURE)
+    assert [float(end) for end in found.interval.strip("[]").split(", ")] == pytest.approx([low, high], rel=0.01)
+    assert found.remark == "dyt: seed 1 diverged; baseline: seed 2 diverged"
+
+
+def test_intervals_of_a_list_hold_together():
+    # Steps of 0.94 and 1.06 are above 0 at 95 % (1 - 12.7 x 0.06), not at the 97.5 % that two need (1 - 25.5 x 0.06).
+    values = {"heads32_dim8": [0.0, 0.0], "heads32_dim16": [50.0, 50.0], "baseline": [50.94, 51.06]}
+    keys = {"quantity": "sink_ratio_pct", "compare": "increasing"}
+    assert verdict(values, of=LIST[1:], **keys) == YES
+    assert verdict(values, of=LIST, **keys) == UNSURE
+
+
+def test_scaled_down_variants_match_through_the_row_that_they_stand_for():
+    values = {"baseline": [10.0], "mine": [1.0], "heads32_dim8": [99.0]}
+    observed = observations(values, stands_for={"mine": "heads32_dim8", "heads32_dim8": "heads32_dim16"})
+    assert judge(claim(of="heads32_dim8", below=0.5), observed).verdict == YES
+    assert judge(claim(of="heads32_dim16", below=0.5), observed).verdict == NO
+    assert judge(claim(of="heads32_dim32", below=0.5), observed).verdict == ABSENT
+
+
+def test_missing_runs_are_named_not_judged():
+    found = judge(claim(below=0.5), observations({"baseline": [10.0, 11.0], "dyt": ["diverged", "failed"]}))
+    assert (found.verdict, found.observed, found.interval) == (ABSENT, "", "")
+    assert found.remark == "dyt: seed 0 diverged, seed 1 failed"
+    apart = judge(claim(below=0.5), observations({"baseline": [10.0, "failed"], "dyt": ["diverged", 1.0]}))
+    assert (apart.verdict, apart.remark) == (ABSENT, "dyt and baseline have no seed in common")
+
+
+def test_quantities_of_the_mechanism_and_quotients_of_them():
+    models = {
+        "baseline/seed0": {"int8_static_per_tensor": 30.0, "int8_full_precision": 20.0, "step_up_blocks": "2, 4"},
+        "v_scale/seed0": {"int8_static_per_tensor": 21.0, "int8_full_precision": 20.0},
+        "Qwen3-8B": {"vocabulary_spike_pct": 99.93},
+        "Qwen2.5-7B": {"vocabulary_spike_pct": 98.4},
+    }
+    observed = observe(planted_runs({"baseline": [1.0], "v_scale": [1.0]}), planted_mechanism(models))
+    keys = {"quantity": "int8_static_per_tensor", "relative_to": "int8_full_precision"}
+    assert judge(claim(**keys, of="v_scale", below=0.71), observed).observed == "0.700"
+    assert judge(claim(**keys, compare="value", of="baseline", above=1.4), observed).verdict == YES
+    assert judge(claim(quantity="step_up_count", compare="value", of="baseline", at_least=2), observed).verdict == YES
+    published = {"quantity": "vocabulary_spike_pct", "compare": "value", "of": "pretrained"}
+    found = judge(claim(**published, above=98), observed)
+    assert (found.verdict, found.observed) == (YES, "Qwen3-8B 99.9; Qwen2.5-7B 98.4")
+    assert judge(claim(**published, above=99), observed).verdict == NO, "every published model must do it"
+    lost = judge(claim(quantity="onset_spike", compare="value", of="baseline", above=1), observed)
+    assert (lost.verdict, lost.remark) == (ABSENT, "baseline has no onset_spike")
+    shallow = judge(claim(quantity="cosine_spike", compare="value", of="dyt", above=1), observed)
+    assert shallow.verdict == ABSENT
+
+
+def test_block_lists_become_numbers():
+    row = {"step_up_blocks": "8, 10", "step_down_blocks": "54", "eigenvalue": -3.0, "second": 1.5}
+    expected = {"step_up_count": 2, "step_down_count": 1, "step_up_first": 8, "step_up_last": 10}
+    expected |= {"step_down_first": 54, "step_up_feed_forward_pct": 100.0, "eigenvalue_ratio": 2.0}
+    assert derived(row) == expected
+    nothing = derived(dict.fromkeys(row))
+    assert (nothing["step_up_count"], nothing["step_up_first"], nothing["eigenvalue_ratio"]) == (0, None, None)
+
+
+def test_regions():
+    half_open = Region.between(above=1, at_most=2)
+    assert [half_open.holds(value) for value in (1, 1.5, 2, 2.1)] == [False, True, True, False]
+    assert half_open.holds_none(0, 1) and not half_open.holds_none(2, 3) and half_open.holds_none(2.5, 3)
+    assert not half_open.holds_all(1.5, 2.5) and not half_open.holds_none(0, 3), "wider than the region: undecided"
+    assert str(half_open) == "above 1 and at most 2"
+    assert (str(Region.between(within=10)), str(Region.between(below=0.5))) == ("within 10", "below 0.5")
+
+
+def write_tables(folder, values, models):
+    planted_runs(values).write_csv(folder / "runs.csv")
+    planted_mechanism(models).write_csv(folder / "mechanism.csv")
+    (folder / "claims.yaml").write_text(
+        "claims:\n  arXiv 2603.05498:\n    Table 5:\n"
+        "      small: {claim: A <small> spike, quantity: spike, compare: ratio, of: dyt, below: 0.5}\n"
+        "      steps: {claim: A step, quantity: step_up_count, compare: value, of: baseline, at_least: 1}\n"
+    )
+
+
+def run_entry(folder, monkeypatch) -> int:
+    files = [f"--{name}={folder / name}.csv" for name in ("runs", "mechanism")]
+    arguments = [f"--claims={folder}/claims.yaml", *files, "--study=s", f"--output={folder}/out/claims"]
+    monkeypatch.setattr(sys, "argv", ["claims", *arguments])
+    return entry.main()
+
+
+def test_the_command_writes_the_ledger_and_its_pages(tmp_path, monkeypatch, capsys):
+    write_tables(tmp_path, {"baseline": [10.0], "dyt": [1.0]}, {"baseline/seed0": {"step_up_blocks": "2"}})
+    assert run_entry(tmp_path, monkeypatch) == 0
+    table = pl.read_csv(tmp_path / "out/claims.csv")
+    assert tuple(table.columns) == Finding._fields
+    assert table["verdict"].to_list() == [YES, YES]
+    assert table["source"][0] == "arXiv 2603.05498 Table 5"
+    assert capsys.readouterr().out.startswith("2 claims: 2 reproduced, 0 not reproduced,")
+    page = (tmp_path / "out/claims.md").read_text()
+    assert "## arXiv 2603.05498" in page and "### reproduced (2)" in page and "### inconclusive" not in page
+    web = (tmp_path / "out/claims.html").read_text()
+    assert "A &lt;small&gt; spike" in web and "http" not in web, "escaped, and nothing to load"
+
+
+def test_models_that_all_diverged_leave_the_other_claims(tmp_path, monkeypatch):
+    write_tables(tmp_path, {"baseline": [10.0], "dyt": [1.0]}, {})
+    (tmp_path / "mechanism.csv").write_text("model,measured\nbaseline/seed0,false\n")
+    assert run_entry(tmp_path, monkeypatch) == 0
+    assert pl.read_csv(tmp_path / "out/claims.csv")["verdict"].to_list() == [YES, ABSENT]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("mechanism.csv", "model,measured\nbaseline/0,true\n", "'baseline/0' is no run and no published model"),
+        ("mechanism.csv", "model,measured\nbaseline/seed0,true\n", "has no column 'step_up_blocks'"),
+        ("runs.csv", "variant\nbaseline\n", "has no column"),
+        ("claims.yaml", "claims: {a: {b: {c: {d}}}}\n", "claim c"),
+        ("claims.yaml", "claims: [\n", "not valid YAML"),
+    ],
+)
+def test_a_bad_input_is_one_line(tmp_path, monkeypatch, capsys, name, content, message):
+    write_tables(tmp_path, {"baseline": [10.0], "dyt": [1.0]}, {"baseline/seed0": {"step_up_blocks": "2"}})
+    (tmp_path / name).write_text(content)
+    assert run_entry(tmp_path, monkeypatch) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert name in error and message in error
+    assert not (tmp_path / "out").exists()
