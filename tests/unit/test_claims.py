@@ -12,7 +12,7 @@ from spikesink.claims import __main__ as entry
 from spikesink.claims.observations import observe
 from spikesink.claims.quantities import derived
 from spikesink.claims.region import Region
-from spikesink.claims.verdict import Finding, judge
+from spikesink.claims.verdict import Finding, judge, judge_all
 from spikesink.claims.vocabulary import Claim, parse
 
 YES, NO, UNSURE, ABSENT = "reproduced", "not reproduced", "inconclusive", "not run"
@@ -204,6 +204,26 @@ def test_quantities_of_the_mechanism_and_quotients_of_them():
     assert (lost.verdict, lost.remark) == (ABSENT, "baseline has no onset_spike")
     shallow = judge(claim(quantity="cosine_spike", compare="value", of="dyt", above=1), observed)
     assert shallow.verdict == ABSENT
+
+
+def test_sinks_cannot_stay_where_there_are_none():
+    """Two small sink ratios are close to each other, which says nothing of the claim."""
+    there = {
+        "claim": "There are sinks",
+        "compare": "value",
+        "of": "baseline",
+        "above": 25,
+        "quantity": "sink_ratio_pct",
+    }
+    stay = there | {"claim": "They stay", "compare": "difference", "of": "dyt", "within": 10, "presumes": "there"}
+    del stay["above"]
+    claims = parse({"claims": {"arXiv 2603.05498": {"Table 5": {"stay": stay, "there": there}}}})
+    for base, expected in (([3.0], UNSURE), ([45.0], NO)):
+        findings = judge_all(claims, observations({"baseline": base, "dyt": [2.0]}, "sink_ratio_pct"))
+        assert findings[0].verdict == expected
+        assert ("presumes there, which is not reproduced" in findings[0].remark) == (expected == UNSURE)
+    findings = judge_all(claims, observations({"baseline": [3.0], "dyt": ["diverged"]}, "sink_ratio_pct"))
+    assert findings[0].verdict == ABSENT
 
 
 def test_block_lists_become_numbers():

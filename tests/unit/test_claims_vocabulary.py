@@ -62,6 +62,8 @@ def test_a_claim_knows_where_it_stands():
             "tolerance = -1: must not be negative",
         ),
         ({"of": "pretrained"}, "pretrained models have values of mechanism.csv alone"),
+        ({"presumes": "other"}, "presumes 'other', which is no claim of this file"),
+        ({"presumes": "planted"}, "presumes 'planted', which presumes another itself"),
         ({"name": "other"}, "name = 'other': follows from where the claim stands"),
     ],
 )
@@ -98,6 +100,7 @@ def test_a_variant_of_the_study_or_of_the_file_may_be_named():
 def test_the_projects_claims_are_many_and_use_the_whole_vocabulary():
     claims = read_claims(ROOT / "workflow/claims.yaml")
     assert len(claims) >= 40
+    assert f"states {len(claims)} claims" in (ROOT / "README.md").read_text()
     assert {claim.compare for claim in claims} == set(COMPARISONS)
     assert {claim.paper for claim in claims} >= {"arXiv 2603.05498", "arXiv 2603.17771"}
     assert len({claim.claim for claim in claims}) == len(claims), "every statement says what it is about"

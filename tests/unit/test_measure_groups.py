@@ -14,6 +14,7 @@ import polars
 import pytest
 from safetensors.torch import save_file
 
+from spikesink.claims.quantities import COLUMNS, LISTS
 from spikesink.data.batches import TokenStream
 from spikesink.figures.catalogue import FIGURES
 from spikesink.figures.mechanism import draw
@@ -199,6 +200,7 @@ def test_the_table_of_the_mechanism_has_a_row_for_every_variant(measured, tmp_pa
     for question in READ:
         write_table(tmp_path / "measures" / f"{question}.parquet", [])
     row, diverged = mechanism({variant: folder, "lost": tmp_path}).to_dicts()
+    assert {*COLUMNS, *LISTS, "model", "measured"} == set(row), "what claims may be about"
     assert (row["model"], row["measured"], diverged["model"], diverged["measured"]) == (variant, True, "lost", False)
     assert {value for name, value in diverged.items() if name not in ("model", "measured")} == {None}
 

@@ -8,7 +8,7 @@ import polars as pl
 
 from spikesink.claims.observations import read_observations
 from spikesink.claims.page import counts, html, markdown
-from spikesink.claims.verdict import Finding, judge
+from spikesink.claims.verdict import Finding, judge_all
 from spikesink.claims.vocabulary import read_claims
 from spikesink.tables.inputs import one_line_errors
 
@@ -25,7 +25,7 @@ def main() -> int:
     def work() -> None:
         observed = read_observations(options.runs, options.mechanism)
         claims = read_claims(options.claims, observed.names)
-        findings = [judge(claim, observed) for claim in claims]
+        findings = judge_all(claims, observed)
         Path(options.output).parent.mkdir(parents=True, exist_ok=True)
         pl.DataFrame(findings, schema=Finding._fields, orient="row").write_csv(f"{options.output}.csv")
         Path(f"{options.output}.md").write_text(markdown(findings, options.study))

@@ -10,6 +10,7 @@ RULE = (
     "With several seeds the 95 % interval of a claim's statistic, over pairs of runs of equal seed, decides: wholly "
     "inside the claimed region it is reproduced, wholly outside not reproduced, else inconclusive. With one seed the "
     "value alone decides, without an interval. Intervals of a claim about several variants hold together (Bonferroni). "
+    "A claim that presumes another, such as that there are sinks, is inconclusive where that one is not reproduced. "
     "The papers' rows are single runs of models of up to 7 billion parameters: a verdict is about this study's scale."
 )
 COLOURS = {REPRODUCED: "#1b7837", NOT_REPRODUCED: "#b2182b", INCONCLUSIVE: "#8c6d00", NOT_RUN: "#666666"}

@@ -3,10 +3,11 @@
 With several seeds the 95 % interval of the claim's statistic decides: wholly inside the claimed region it is
 reproduced, wholly outside not reproduced, else inconclusive. With one seed the value alone decides, and the interval
 says that there is none. A claim with several statistics is reproduced where all are, and not reproduced where any is
-not. What the study has not run, or what diverged, is not run.
+not. What the study has not run, or what diverged, is not run. Where a claim presumes another that is not reproduced, it
+is inconclusive.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from spikesink.claims.observations import Observations
@@ -63,6 +64,20 @@ def judge(claim: Claim, observed: Observations) -> Finding:
         verdict=verdict,
         remark="; ".join(filter(None, remarks)),
     )
+
+
+def judge_all(claims: Sequence[Claim], observed: Observations) -> list[Finding]:
+    """The findings of all claims in their order."""
+    found = {claim.name: judge(claim, observed) for claim in claims}
+    return [presuming(found[claim.name], found.get(claim.presumes or "")) for claim in claims]
+
+
+def presuming(finding: Finding, presumed: Finding | None) -> Finding:
+    """A finding, inconclusive where it presumes another claim that is not reproduced."""
+    if presumed is None or presumed.verdict == REPRODUCED or finding.verdict == NOT_RUN:
+        return finding
+    reason = f"presumes {presumed.claim}, which is {presumed.verdict}"
+    return finding._replace(verdict=INCONCLUSIVE, remark="; ".join(filter(None, (finding.remark, reason))))
 
 
 def decide(term: Term) -> str:

@@ -12,6 +12,7 @@
     above, below, at_least, at_most, within     the region that the claim's statistic must lie in
     tolerance     how far a step may go the wrong way: in the quantity's unit, of magnitudes as a share
     needs         how many variants of a list must be there; all unless said otherwise
+    presumes      another claim, without which this one says nothing: sinks cannot stay where there are none
 
 ``variants:`` names variants beyond the papers' rows that claims may speak of in studies that lack them.
 """
@@ -68,6 +69,7 @@ class Claim:
     within: float | None = None
     tolerance: float | None = None
     needs: int | None = None
+    presumes: str | None = None
     name: str = ""
     paper: str = ""
     place: str = ""
@@ -124,6 +126,12 @@ def parse(content: Mapping[str, Any], study: Iterable[str] = (), path: str = "cl
                 claims[name] = replace(claims[name], name=name, paper=str(paper), place=str(place))
     if not claims:
         raise InputError(f"{path}: holds no claims: state some under claims: paper: place: name")
+    for name, claim in claims.items():
+        if claim.presumes is not None and (claim.presumes not in claims or claims[claim.presumes].presumes):
+            fault = "presumes another itself" if claim.presumes in claims else "is no claim of this file"
+            raise InputError(
+                f"{path}: claim {name}: presumes {claim.presumes!r}, which {fault}: name one that stands alone"
+            )
     return tuple(claims.values())
 
 
@@ -163,7 +171,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def contradiction(claim: Claim) -> str | None:
     """What does not go together in a claim, in a line, or None."""
-    everywhere = {"claim", "quantity", "compare", "of", "relative_to", "needs", "name", "paper", "place"}
+    everywhere = {"claim", "quantity", "compare", "of", "relative_to", "needs", "presumes", "name", "paper", "place"}
     defaults = {"among": ()}
     for key, value in vars(claim).items():
         if key not in everywhere | claim.own_keys and value != defaults.get(key):
