@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy
+import numpy as np
 from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.95
@@ -36,7 +36,7 @@ def mean_interval(values: Sequence[float], *, log: bool = False, level: float = 
     """
     if not len(values):
         return NOTHING
-    sample = logarithms(values) if log else numpy.asarray(values, float)
+    sample = logarithms(values) if log else np.asarray(values, float)
     back = math.exp if log else float
     mean, count = sample.mean(), len(sample)
     if count == 1:
@@ -58,7 +58,7 @@ def ratio_interval(ours: Sequence[float], base: Sequence[float], *, level: float
     The interval holds every ratio c for which the t interval of ours - c base includes 0. It is unbounded, from minus
     to plus infinity, where the mean of ``base`` is not clearly different from 0. The value is None where that is 0.
     """
-    x, y = numpy.asarray(ours, float), numpy.asarray(base, float)
+    x, y = np.asarray(ours, float), np.asarray(base, float)
     count = len(x)
     if not count or y.mean() == 0:
         return Estimate(None, None, None, count)
@@ -66,7 +66,7 @@ def ratio_interval(ours: Sequence[float], base: Sequence[float], *, level: float
     if count == 1:
         return Estimate(value, None, None, 1)
     scale = quantile(count, level) ** 2 / count
-    covariance = scale * numpy.cov(x, y, ddof=1)
+    covariance = scale * np.cov(x, y, ddof=1)
     square = y.mean() ** 2 - covariance[1, 1]
     if square <= 0:
         return Estimate(value, -math.inf, math.inf, count)
@@ -102,21 +102,21 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return corrected
 
 
-def paired_differences(ours: Sequence[float], base: Sequence[float], log: bool) -> numpy.ndarray:
-    pairs = [logarithms(values) if log else numpy.asarray(values, float) for values in (ours, base)]
+def paired_differences(ours: Sequence[float], base: Sequence[float], log: bool) -> np.ndarray:
+    pairs = [logarithms(values) if log else np.asarray(values, float) for values in (ours, base)]
     return pairs[0] - pairs[1]
 
 
-def varies(differences: numpy.ndarray, spread: float) -> bool:
+def varies(differences: np.ndarray, spread: float) -> bool:
     """Whether a spread is more than what rounding leaves of equal differences."""
-    return bool(spread > 1e-12 * max(1e-300, float(numpy.abs(differences).max(initial=0.0))))
+    return bool(spread > 1e-12 * max(1e-300, float(np.abs(differences).max(initial=0.0))))
 
 
-def logarithms(values: Sequence[float]) -> numpy.ndarray:
-    sample = numpy.asarray(values, float)
+def logarithms(values: Sequence[float]) -> np.ndarray:
+    sample = np.asarray(values, float)
     if (sample <= 0).any():
         raise ValueError(f"{sample.min():g} has no logarithm")
-    return numpy.log(sample)
+    return np.log(sample)
 
 
 def quantile(count: int, level: float) -> float:
