@@ -49,12 +49,13 @@ def test_the_study_leaves_the_promised_files(finished):
             assert (results / f"figures/{ablation}_{family}.png").read_bytes().startswith(b"\x89PNG")
             assert (results / f"figures/{ablation}_{family}.pdf").read_bytes().startswith(b"%PDF")
     with open(results / "claims.csv") as file:
-        claims = list(csv.DictReader(file))
+        claims = {row["claim"]: row for row in csv.DictReader(file)}
     assert len(claims) > 40
-    judged = {
-        claim["verdict"] for claim in claims if claim["quantity"].startswith("spike") and "v_scale" in claim["claim"]
-    }
-    assert judged <= {"reproduced", "not reproduced"} and judged
+    judged = claims["v_scale_keeps_perplexity"]
+    assert judged["verdict"] in ("reproduced", "not reproduced")
+    assert (judged["interval"], judged["seeds"], judged["scale"]) == ("one seed, no interval", "0", "tiny")
+    assert claims["value_path"]["observed"], "mechanism.csv is read too"
+    assert claims["gelu_spike"]["verdict"] == "not run"
     assert "</html>" in (results / "claims.html").read_text()
     assert (results / "claims.md").read_text().startswith("# Claims of the papers in study tiny, scale tiny\n")
     with open(results / "tables/statistics.csv") as file:

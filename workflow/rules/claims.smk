@@ -1,4 +1,8 @@
 # What the study says of the papers' claims, from its two tables and workflow/claims.yaml: `snakemake claims`.
+# The path from where results are, the same in every copy of a checkout.
+CLAIMS = os.path.relpath(Path(workflow.basedir) / "workflow/claims.yaml")
+
+
 localrules:
     claims,
 
@@ -10,7 +14,7 @@ rule claims:
 
 rule judge_claims:
     input:
-        claims="workflow/claims.yaml",
+        claims=CLAIMS,
         runs=f"{RESULTS}/tables/runs.csv",
         mechanism=f"{RESULTS}/tables/mechanism.csv",
     output:
