@@ -10,9 +10,12 @@ import base64
 import binascii
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 LIVE = Path(".snakemake/metadata")
+TIME = "time"
+"""A file beside the records that states its own time."""
 
 
 def exchange_records(results: str | Path, live: Path = LIVE) -> None:
@@ -25,6 +28,30 @@ def exchange_records(results: str | Path, live: Path = LIVE) -> None:
         if one != other:
             newer, target = (one, kept / path) if ended(one) > ended(other) else (other, live / path)
             write(target, newer)
+    if kept.is_dir() and has_lost_times(kept):
+        restore_times(kept)
+
+
+def has_lost_times(kept: Path) -> bool:
+    """Whether this is a copy whose files have other times than the original: a file that states its own time tells."""
+    note = kept / TIME
+    try:
+        known = note.stat().st_mtime == float(content(note))
+    except (FileNotFoundError, ValueError):
+        known = False
+    if not known:
+        write(note, b"1e9\n")
+        os.utime(note, (1e9, 1e9))
+    return not known
+
+
+def restore_times(kept: Path) -> None:
+    """Give every output the time at which it was made: by these times Snakemake sees which input came later."""
+    for path in record_files(kept):
+        time = ended(content(kept / path))
+        with suppress(OSError):  # there may be none any more
+            if time > 0:
+                os.utime(described(path), (time, time))
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -33,7 +60,7 @@ def record_files(folder: Path) -> list[Path]:
         Path(parent, name).relative_to(folder)
         for parent, _, names in os.walk(folder)
         for name in names
-        if not name.endswith(".part")
+        if not name.endswith(".part") and name != TIME
     ]
 
 

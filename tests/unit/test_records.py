@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,21 @@ def test_a_damaged_record_is_replaced(live):
     kept.write_text('{"endtime": 9')
     exchange_records(RESULTS)
     assert read(RESULTS / "records", OUTPUT) == {"endtime": 1.0}
+
+
+def test_a_copy_gets_the_times_at_which_its_files_were_made(live):
+    """With those of the copying an input may seem older than what was made of it, and its change goes unnoticed."""
+    write(RESULTS / "records", OUTPUT, endtime=1000.0)
+    Path(OUTPUT).parent.mkdir(parents=True)
+    Path(OUTPUT).touch()
+    exchange_records(RESULTS)
+    assert Path(OUTPUT).stat().st_mtime == 1000
+    os.utime(OUTPUT, (5000, 5000))
+    exchange_records(RESULTS)
+    assert Path(OUTPUT).stat().st_mtime == 5000  # it was changed here, which must be seen
+    elsewhere = RESULTS.with_name("copy")
+    shutil.copytree(RESULTS, elsewhere, copy_function=shutil.copyfile)
+    shutil.rmtree(RESULTS)
+    shutil.copytree(elsewhere, RESULTS, copy_function=shutil.copyfile)
+    exchange_records(RESULTS)
+    assert Path(OUTPUT).stat().st_mtime == 1000

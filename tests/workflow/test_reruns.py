@@ -173,8 +173,10 @@ def test_the_loss_of_snakemakes_records_changes_nothing(project):
 
 
 def copy_results(source: Path, project: Path) -> None:
-    """As a copy between machines leaves them: in any order, with new times."""
-    shutil.copytree(source / "results", project / "results", copy_function=shutil.copyfile, dirs_exist_ok=True)
+    """As a copy between machines leaves them: without the weights, in any order, with new times."""
+    large = shutil.ignore_patterns("*.safetensors", "checkpoints")
+    places = (source / "results", project / "results")
+    shutil.copytree(*places, copy_function=shutil.copyfile, dirs_exist_ok=True, ignore=large)
     paths = sorted((project / "results").rglob("*"))
     random.Random(0).shuffle(paths)
     for moment, path in enumerate(paths, start=1_700_000_000):
@@ -202,7 +204,8 @@ def test_a_second_copy_brings_its_own_records(elsewhere, checkout, tmp_path):
     assert jobs(elsewhere) == jobs(cluster) == set()  # both have records of the first results now
     changes = overlay(conditional_head={"model": {"gate": {"per": "single"}}})
     configure(cluster, changes)
-    snakemake(cluster, "tables", "claims")
+    snakemake(cluster, "tables")
     copy_results(cluster, elsewhere)
     configure(elsewhere, changes)
-    assert rerun(elsewhere) == {f"figure {family} of gating" for family in FAMILIES}  # nobody has drawn them yet
+    unmade = {f"figure {family} of gating" for family in FAMILIES} | {"judge the papers' claims"}
+    assert rerun(elsewhere) == unmade  # what nobody has made of the new tables yet

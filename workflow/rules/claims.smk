@@ -41,6 +41,7 @@ rule judge_claims:
         **job_resources(STUDY.config.resources.draw),
     params:
         code=code_digest("spikesink.claims.__main__"),
+        ledger=sha256(Path(CLAIMS).read_bytes()).hexdigest(),
         study=STUDY.config.study,
         stem=lambda wildcards, output: str(Path(output.csv).with_suffix("")),
     message:
