@@ -19,7 +19,8 @@ study: .venv/installed
 test: .venv/tested lint
 	pytest --numprocesses 2 --dist loadgroup
 
-# A real SLURM and a real PostgreSQL on this machine, as root: Debian's packages slurm-wlm, munge and postgresql.
+# A real SLURM, PostgreSQL and pdflatex on this machine, as root: Debian's packages slurm-wlm, munge, postgresql,
+# texlive-latex-base and texlive-latex-recommended.
 test-services: .venv/tested
 	pytest tests/services tests/slurm
 

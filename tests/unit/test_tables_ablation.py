@@ -1,37 +1,17 @@
 """Ablation tables: values over seeds, the paper's rows beside ours, and files that other programs can read."""
 
 import math
-import sys
 
 import polars as pl
 import pytest
 from fake_study import fake_study
+from written_tables import TWO_SEEDS, written_tables
 
-from spikesink.tables import ablation as entry
 from spikesink.tables.ablation import compare
 from spikesink.tables.collect import collect
 from spikesink.tables.inputs import InputError
-from spikesink.tables.latex import escaped
 from spikesink.tables.numbers import decimals, significant, written
 from spikesink.tables.paper import beside, spike_rows, v_scale_rows
-
-TWO_SEEDS = {
-    "norm": {
-        "sandwich_qk": {"seed0": {"perplexity": 10.0, "spike": 100.0}, "seed1": {"perplexity": 14.0, "spike": 300.0}},
-        "dyt": {"seed0": {"perplexity": 8.0}, "seed1": {"status": "diverged"}},
-    }
-}
-
-
-def written_files(tmp_path, monkeypatch, ablations, ablation, seeds=(0,)):
-    parts = tmp_path / "parts"
-    parts.mkdir()
-    for name, table in collect(*fake_study(tmp_path / "study", ablations, seeds)[ablation]).items():
-        table.write_parquet(parts / f"{name}.parquet")
-    stem = tmp_path / "tables" / ablation
-    monkeypatch.setattr(sys, "argv", ["ablation", "--parts", str(parts), "--ablation", ablation, "--output", str(stem)])
-    assert entry.main() == 0
-    return {kind: stem.with_suffix(f".{kind}") for kind in ("csv", "parquet", "md", "tex")}
 
 
 @pytest.fixture
@@ -57,7 +37,7 @@ def test_a_diverged_seed_is_named_and_in_no_mean(tmp_path):
 
 
 def test_one_seed_has_no_standard_deviation_and_says_so(study_root, monkeypatch):
-    files = written_files(study_root, monkeypatch, {"norm": {"dyt": {}}}, "norm")
+    files = written_tables(study_root, monkeypatch, {"norm": {"dyt": {}}}, "norm")
     assert pl.read_parquet(files["parquet"])["perplexity_sd"].null_count() == 2
     for kind in ("md", "tex"):
         text = files[kind].read_text()
@@ -92,7 +72,7 @@ def test_the_papers_numbers_are_complete():
 
 
 def test_markdown_has_heading_units_notes_and_the_papers_values(study_root, monkeypatch):
-    text = written_files(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["md"].read_text()
+    text = written_tables(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["md"].read_text()
     lines = text.splitlines()
     assert lines[0] == "# Ablation norm of study fake"
     assert "sink ratio (%)" in lines[2] and "paper: spike" in lines[2]
@@ -106,7 +86,7 @@ def test_markdown_has_heading_units_notes_and_the_papers_values(study_root, monk
 
 
 def test_changes_against_the_baseline_have_their_own_table(study_root, monkeypatch):
-    text = written_files(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["md"].read_text()
+    text = written_tables(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["md"].read_text()
     table = text.split("## Change against the baseline\n\n")[1].splitlines()
     assert table[0].startswith("| variant | pairs | perplexity: change | perplexity: d_z | perplexity: p |")
     # 10 and 14 against 20 and 20: -8 ± 12.706 x 2, d_z = -8 / sqrt(8), t(1) = -4.
@@ -114,29 +94,8 @@ def test_changes_against_the_baseline_have_their_own_table(study_root, monkeypat
     assert table[3].startswith("| dyt | 1 | -12.00 | – | – |"), "one pair has no interval and no test"
 
 
-def test_latex_is_balanced_and_escaped(study_root, monkeypatch):
-    text = written_files(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["tex"].read_text()
-    body = text.split("\\midrule")[1].split("\\bottomrule")[0]
-    rows = [line for line in body.splitlines() if line.endswith("\\\\")]
-    columns = len(text.split("\\begin{tabular}{")[1].split("}")[0])
-    assert len(rows) == 3 and all(row.count("&") == columns - 1 for row in rows)
-    assert "sandwich\\_qk" in body and "_" not in body.replace("\\_", "")
-    for environment in ("table*", "tabular", "minipage"):
-        # The second float holds the changes against the baseline.
-        assert text.count(f"\\begin{{{environment}}}") == text.count(f"\\end{{{environment}}}") == 2
-    assert text.count("{") == text.count("}") and text.count("$") % 2 == 0
-    first = text.split("\\end{table*}")[0]
-    spans = [int(part.split("}")[0]) for part in first.split("\\multicolumn{")[1:]]
-    assert sum(spans) == columns - 1
-    assert text.isascii(), "pdflatex needs no input encoding"
-
-
-def test_special_characters_are_written_out_once():
-    assert escaped(r"a_b & 5% \x {y}") == r"a\_b \& 5\% \textbackslash{}x \{y\}"
-
-
 def test_csv_and_parquet_hold_the_same_rows_baseline_first(study_root, monkeypatch):
-    files = written_files(study_root, monkeypatch, {"norm": {"sandwich_qk": {}, "dyt": {}}}, "norm")
+    files = written_tables(study_root, monkeypatch, {"norm": {"sandwich_qk": {}, "dyt": {}}}, "norm")
     table = pl.read_parquet(files["parquet"])
     assert pl.read_csv(files["csv"]).columns == table.columns
     assert table["variant"].to_list() == ["baseline", "sandwich_qk", "dyt"]

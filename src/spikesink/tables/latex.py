@@ -1,35 +1,11 @@
-"""An ablation's tables as LaTeX, to be \\input into a paper that loads the booktabs package."""
+"""An ablation's tables as LaTeX, to be \\input into a paper that loads booktabs and graphicx."""
 
 import textwrap
 from collections.abc import Mapping
 from itertools import groupby
 
+from spikesink.tables.latex_text import escaped, escaped_cell
 from spikesink.tables.layout import Column
-
-ESCAPES = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "±": r"$\pm$",
-        "×": r"$\times$",
-        "–": "--",
-    }
-)
-
-
-def escaped(text: str) -> str:
-    """Plain text with LaTeX's special characters written out."""
-    return text.translate(ESCAPES)
 
 
 def heading(column: Column) -> str:
@@ -46,24 +22,24 @@ def latex(tables: Mapping[str, tuple[list[Column], list[str]]], reference: str) 
         table_float(title, f"{reference}{place or ''}", columns, notes)
         for place, (title, (columns, notes)) in enumerate(tables.items())
     ]
-    return "% needs \\usepackage{booktabs}\n" + "\n".join(floats)
+    return "% needs \\usepackage{booktabs,graphicx}\n" + "\n".join(floats)
 
 
 def table_float(title: str, reference: str, columns: list[Column], notes: list[str]) -> str:
     """A table float over the width of the page: caption, column groups, booktabs rules, notes below.
 
-    Only essential columns; ``reference`` goes into the \\label.
+    Only essential columns; a table wider than the page is shrunk to it. ``reference`` goes into the \\label.
     """
     columns = [column for column in columns if column.essential]
     spec = "".join("l" if column.heading in ("variant", "row") else "r" for column in columns)
     groups, rules, start = [], [], 1
     for group, members in groupby(columns, key=lambda column: column.group):
         width = len(list(members))
-        groups.append(f"\\multicolumn{{{width}}}{{c}}{{{escaped(group)}}}" if group else "")
+        groups += [f"\\multicolumn{{{width}}}{{c}}{{{escaped(group)}}}"] if group else [""] * width
         if group:
             rules.append(f"\\cmidrule(lr){{{start}-{start + width - 1}}}")
         start += width
-    rows = zip(*(column.cells for column in columns), strict=True)
+    rows = zip(*(map(escaped_cell, column.cells) for column in columns), strict=True)
     lines = [
         "\\begin{table*}",
         "\\centering",
@@ -71,15 +47,17 @@ def table_float(title: str, reference: str, columns: list[Column], notes: list[s
         f"\\label{{tab:{reference}}}",
         "\\footnotesize",
         "\\setlength{\\tabcolsep}{4pt}",
+        "\\sbox0{%",
         f"\\begin{{tabular}}{{{spec}}}",
         "\\toprule",
         " & ".join(groups) + " \\\\",
         " ".join(rules),
         " & ".join(heading(column) for column in columns) + " \\\\",
         "\\midrule",
-        *(" & ".join(escaped(cell) for cell in row) + " \\\\" for row in rows),
+        *(" & ".join(row) + " \\\\" for row in rows),
         "\\bottomrule",
-        "\\end{tabular}",
+        "\\end{tabular}}",
+        "\\ifdim\\wd0>\\linewidth\\resizebox{\\linewidth}{!}{\\usebox0}\\else\\usebox0\\fi",
         "\\par\\smallskip",
         "\\begin{minipage}{\\linewidth}",
         *(escaped(note) for note in notes),
