@@ -79,7 +79,7 @@ def test_markdown_has_heading_units_notes_and_the_papers_values(study_root, monk
     assert lines[4].startswith("| baseline |") and lines[4].endswith("| baseline | 10.1 | 46.0 | 3,818 |")
     assert "| dyt (diverged: 1 of 2 seeds) | 8.00 |" in text
     # The mean of 10 and 14 is 12 ± t(0.975, 1) x 2; of 100 and 300 the geometric mean is 173.
-    assert "| 12.00 ± 25.41 |" in text
+    assert "| **12.00 ± 25.41** |" in text
     assert "| 173 [0.161, 186,000] |" in text
     assert "Scale: tiny; 2 seeds" in text
     assert "- Runs that did not finish are in no mean: dyt seed 1: diverged." in lines

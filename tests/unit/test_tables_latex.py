@@ -2,7 +2,7 @@
 
 import re
 
-from written_tables import TWO_SEEDS, written_tables
+from written_tables import HOSTILE, TWO_SEEDS, written_tables
 
 from spikesink.tables.latex_text import escaped, escaped_cell
 
@@ -37,6 +37,11 @@ def test_a_cell_is_no_argument_of_the_line_break_before_it_and_negative_numbers_
 def test_characters_of_labels_that_pdflatex_lacks_are_commands():
     assert escaped("β2 ≥ λ → ×") == r"$\beta$2 $\geq$ $\lambda$ $\rightarrow$ $\times$"
     assert escaped("a|b–c") == r"a\textbar{}b--c"
+
+
+def test_the_best_perplexities_and_no_other_cells_are_bold(tmp_path, monkeypatch):
+    text = written_tables(tmp_path, monkeypatch, HOSTILE, "norm")["tex"].read_text()
+    assert re.findall(r"\\textbf\{(.*?)\}", text) == ["9.00", "9.8"]
 
 
 def test_headings_of_groups_stand_over_their_columns(tmp_path, monkeypatch):

@@ -16,6 +16,12 @@ def heading(column: Column) -> str:
     return r"\shortstack[r]{" + r" \\ ".join(lines) + "}"
 
 
+def cells(column: Column) -> list[str]:
+    """A column's cells as LaTeX, the best in bold."""
+    plain = [escaped_cell(cell) for cell in column.cells]
+    return [f"\\textbf{{{cell}}}" if place in column.best else cell for place, cell in enumerate(plain)]
+
+
 def latex(tables: Mapping[str, tuple[list[Column], list[str]]], reference: str) -> str:
     """A float per table, by its title; ``reference`` goes into the first's \\label, with a number into the others'."""
     floats = [
@@ -39,7 +45,7 @@ def table_float(title: str, reference: str, columns: list[Column], notes: list[s
         if group:
             rules.append(f"\\cmidrule(lr){{{start}-{start + width - 1}}}")
         start += width
-    rows = zip(*(map(escaped_cell, column.cells) for column in columns), strict=True)
+    rows = zip(*(cells(column) for column in columns), strict=True)
     lines = [
         "\\begin{table*}",
         "\\centering",

@@ -1,23 +1,28 @@
-"""What an ablation's table shows to a reader: columns, rounded cells and notes, the same in Markdown and LaTeX."""
+"""What an ablation's table shows to a reader: columns, rounded cells and notes, the same in every format."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import polars as pl
 
+from spikesink.tables.best import NONE, best_paper_perplexity, best_perplexity
 from spikesink.tables.collect import FINISHED
-from spikesink.tables.numbers import ABSENT, bracketed, decimals, significant, written
+from spikesink.tables.numbers import ABSENT, as_published, bracketed, decimals, significant, written
 
 OURS, PAPER = "this study", "paper"
 
 
 class Column(NamedTuple):
-    """A column: which group it belongs to, its heading with the unit, its cells, whether a narrow table keeps it."""
+    """A column: which group it belongs to, its heading with the unit, its cells, whether a narrow table keeps it.
+
+    ``best`` are the places of cells to be set in bold.
+    """
 
     group: str
     heading: str
     cells: list[str]
     essential: bool = True
+    best: frozenset[int] = NONE
 
 
 def columns(variants: pl.DataFrame) -> list[Column]:
@@ -29,7 +34,7 @@ def columns(variants: pl.DataFrame) -> list[Column]:
 
     names = [row["label"] + ("" if row["status"] == FINISHED else f" ({row['status']})") for row in rows]
     perplexity = [with_half_width(row, "perplexity", decimals(2)) for row in rows]
-    shown = [Column("", "variant", names), Column(OURS, "perplexity", perplexity)]
+    shown = [Column("", "variant", names), Column(OURS, "perplexity", perplexity, best=best_perplexity(variants))]
     if any(row["perplexity_loss_window"] != row["perplexity"] for row in rows):
         window = [with_half_width(row, "perplexity_loss_window", decimals(2)) for row in rows]
         shown.append(Column(OURS, "perplexity in loss window", window))
@@ -42,9 +47,10 @@ def columns(variants: pl.DataFrame) -> list[Column]:
         Column(OURS, "parameters (M)", millions, essential=False),
     ]
     if any(row["paper_row"] for row in rows):
+        published = numbers("paper_perplexity", as_published)
         shown += [
             Column(PAPER, "row", [row["paper_row"] or ABSENT for row in rows]),
-            Column(PAPER, "perplexity", numbers("paper_perplexity", as_published)),
+            Column(PAPER, "perplexity", published, best=best_paper_perplexity(variants)),
             Column(PAPER, "sink ratio (%)", numbers("paper_sink_ratio_pct", decimals(1))),
         ]
         if any(row["paper_spike"] is not None for row in rows):
@@ -68,6 +74,11 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
         "(arXiv 2603.05498 Eq 27-28). Largest head: its mean attention on position 0.",
         "Spike: largest magnitude in the residual stream over all hidden states, at that position (from 0).",
     ]
+    if best_perplexity(variants) | best_paper_perplexity(variants):
+        aside = (
+            "" if (variants["status"] == FINISHED).all() else "; variants with runs that did not finish are left aside"
+        )
+        lines.append(f"Bold: the lowest perplexity of its column and all written like it, untested{aside}.")
     if runs["sequence_length"].n_unique() > 1:
         lines.append(
             "Perplexity is scored in chunks of each run's own context: compare it only between equal contexts."
@@ -105,8 +116,3 @@ def with_half_width(row: dict, name: str, write: Callable[[float], str]) -> str:
 def with_interval(row: dict, name: str, write: Callable[[float], str]) -> str:
     """A mean, of magnitudes the geometric one, and its interval, which need not be symmetric."""
     return bracketed(row.get(f"{name}_geometric_mean", row[name]), row[f"{name}_low"], row[f"{name}_high"], write)
-
-
-def as_published(perplexity: float) -> str:
-    """One decimal, as 2603.05498 prints it, or two where it is the exponential of a published loss."""
-    return decimals(1 if round(perplexity, 1) == perplexity else 2)(perplexity)

@@ -21,6 +21,12 @@ def table(columns: list[Column]) -> str:
         for column in columns
     ]
     alignment = ["---" if column.heading in ("variant", "row") else "---:" for column in columns]
-    rows = zip(*(column.cells for column in columns), strict=True)
-    lines = [headings, alignment, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    rows = zip(*(cells(column) for column in columns), strict=True)
+    lines = [headings, alignment, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def cells(column: Column) -> list[str]:
+    """A column's cells as Markdown, the best in bold."""
+    plain = [cell.replace("|", "\\|") for cell in column.cells]
+    return [f"**{cell}**" if place in column.best else cell for place, cell in enumerate(plain)]

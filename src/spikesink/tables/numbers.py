@@ -38,6 +38,11 @@ def bracketed(value: float | None, low: float | None, high: float | None, write:
     return f"{write(value)} [{write(low)}, {write(high)}]"
 
 
+def as_published(perplexity: float) -> str:
+    """One decimal, as 2603.05498 prints it, or two where it is the exponential of a published loss."""
+    return decimals(1 if round(perplexity, 1) == perplexity else 2)(perplexity)
+
+
 def probability(p: float | None) -> str:
     """A p value with three decimals, or that it is less than these can show."""
     return ABSENT if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,72 @@
+"""Bold values: the lowest perplexities that can be compared, and nothing else."""
+
+import math
+
+import polars as pl
+import pytest
+from fake_study import fake_study
+from written_tables import TWO_SEEDS, written_tables
+
+from spikesink.tables.ablation import compare
+from spikesink.tables.best import best_paper_perplexity, best_perplexity, lowest
+from spikesink.tables.collect import collect
+from spikesink.tables.layout import columns
+from spikesink.tables.numbers import decimals
+
+
+def compared(tmp_path, variants, seeds=(0,)) -> pl.DataFrame:
+    return compare(collect(*fake_study(tmp_path, {"norm": variants}, seeds)["norm"])["runs"])
+
+
+@pytest.mark.parametrize(
+    ("values", "places"),
+    [
+        ([20.0, 10.0, 12.0], {1}),
+        ([20.0, 10.0, 10.004], {1, 2}),  # both are written 10.00
+        ([None, math.nan, math.inf, 3.0, 4.0], {3}),
+        ([-math.inf, 3.0, 4.0], {1}),
+        ([20.0, 20.0], set()),
+        ([20.0, None], set()),
+        ([], set()),
+    ],
+)
+def test_ties_are_what_is_written_alike_and_a_value_needs_another_to_be_best(values, places):
+    assert lowest(values, decimals(2)) == places
+
+
+def test_sinks_and_spikes_have_no_best_value(tmp_path):
+    variants = compared(tmp_path, {"sandwich": {"perplexity": 9.0, "spike": 5.0, "sink": 0.0}, "dyt": {}})
+    bold = {(column.group, column.heading): column.best for column in columns(variants) if column.best}
+    assert bold == {("this study", "perplexity"): {1}, ("paper", "perplexity"): {1}}
+
+
+def test_a_mean_without_its_diverged_seed_is_not_best(tmp_path):
+    """dyt's 8 is the mean of the runs that survived."""
+    variants = compared(tmp_path, TWO_SEEDS["norm"], seeds=(0, 1))
+    assert variants["perplexity"].to_list() == pytest.approx([20, 12, 8])
+    assert best_perplexity(variants) == {1}
+
+
+def test_perplexities_of_unequal_contexts_have_no_best(tmp_path):
+    variants = compared(tmp_path, {"dyt": {"perplexity": 9.0}})
+    assert best_perplexity(variants) == best_paper_perplexity(variants) == {1}
+    unequal = variants.with_columns(pl.Series("sequence_length", [8, 16]))
+    assert best_perplexity(unequal) == best_paper_perplexity(unequal) == set()
+
+
+def test_rows_of_two_papers_are_not_compared(tmp_path):
+    variants = compared(tmp_path, {"dyt": {}, "mine": {"stands_for": "v_scale"}})
+    assert variants["paper_source"].str.contains("2603.17771").sum() == 1
+    assert best_paper_perplexity(variants) == set()
+
+
+def test_markdown_marks_the_best_and_says_what_bold_is(tmp_path, monkeypatch):
+    text = written_tables(tmp_path, monkeypatch, {"norm": {"sandwich": {"perplexity": 9.0}}}, "norm")["md"].read_text()
+    assert "| sandwich | **9.00** |" in text and "| **9.8** |" in text
+    assert text.count("**") == 4
+    assert "- Bold: the lowest perplexity of its column" in text
+
+
+def test_without_a_best_value_no_note_speaks_of_bold(tmp_path, monkeypatch):
+    files = written_tables(tmp_path, monkeypatch, {"norm": {"mine": {}}}, "norm")
+    assert all("Bold" not in files[kind].read_text() for kind in ("md", "tex"))
