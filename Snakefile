@@ -51,7 +51,7 @@ except ConfigError as error:
 RESULTS = f"results/{STUDY.config.study}"
 RUN = f"{RESULTS}/runs/{{variant}}/seed{{seed}}"
 FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
-TABLE_FORMATS = ("csv", "parquet", "md", "tex")
+TABLE_FORMATS = ("html", "csv", "parquet", "md", "tex")
 FIGURE_FORMATS = ("pdf", "png")
 
 # Snakemake's records of what was made from what are kept beside the results too: they survive the loss of .snakemake and

@@ -32,4 +32,4 @@ def written_tables(folder: Path, monkeypatch, ablations: dict, ablation: str, se
     stem = folder / "tables" / ablation
     monkeypatch.setattr(sys, "argv", ["ablation", "--parts", str(parts), "--ablation", ablation, "--output", str(stem)])
     assert entry.main() == 0
-    return {kind: stem.with_suffix(f".{kind}") for kind in ("csv", "parquet", "md", "tex")}
+    return {kind: stem.with_suffix(f".{kind}") for kind in ("csv", "parquet", "md", "tex", "html")}

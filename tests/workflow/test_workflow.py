@@ -41,7 +41,7 @@ def test_the_study_leaves_the_promised_files(finished):
         assert row["status"] == "finished"
         assert 1 < float(row["perplexity"]) < 600
     for ablation in ("gating", "v_scale"):
-        for suffix in ("csv", "parquet", "md", "tex"):
+        for suffix in ("html", "csv", "parquet", "md", "tex"):
             assert (results / f"tables/{ablation}.{suffix}").stat().st_size > 0
         pictures = {path.read_bytes() for path in results.glob(f"figures/{ablation}_*.png")}
         assert len(pictures) == 4  # the rules are made in a loop: each must draw its own family
@@ -123,6 +123,7 @@ def test_the_report_has_a_caption_for_every_table_and_figure(finished):
         assert text in page
     assert page.count('"caption"') >= 2 * 5 + 3
     assert "claims.html" in names and "not run" in page
+    assert "/gating.html" in names and "Ablation gating of study tiny" in page
 
 
 def test_snakemake_finds_no_fault_with_the_workflow(finished):

@@ -39,7 +39,7 @@ rule table:
         f"{PARTS}/{{ablation}}/runs.parquet",
     output:
         report(
-            f"{RESULTS}/tables/{{ablation}}.csv",
+            f"{RESULTS}/tables/{{ablation}}.html",
             caption="../report/ablation_table.rst",
             category="{ablation}",
             labels={"what": "table", "ablation": "{ablation}"},

@@ -1,4 +1,4 @@
-"""The table of one ablation: values over seeds beside the paper's rows, as CSV, parquet, Markdown and LaTeX."""
+"""The table of one ablation: values over seeds beside the paper's rows, as CSV, parquet, Markdown, LaTeX and HTML."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ import polars as pl
 
 from spikesink.tables.average import over_seeds
 from spikesink.tables.changes import change_notes, changes
+from spikesink.tables.html import html
 from spikesink.tables.inputs import one_line_errors
 from spikesink.tables.latex import latex
 from spikesink.tables.layout import columns, notes
@@ -49,7 +50,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m spikesink.tables.ablation", description=__doc__)
     parser.add_argument("--parts", type=Path, required=True, help="folder written by tables.collect")
     parser.add_argument("--ablation", required=True, help="name of the ablation")
-    parser.add_argument("--output", required=True, help="path of the tables without .csv, .parquet, .md, .tex")
+    parser.add_argument("--output", required=True, help="path of the tables without .csv, .parquet, .md, .tex, .html")
     options = parser.parse_args()
 
     def work() -> None:
@@ -64,6 +65,7 @@ def main() -> int:
         variants.write_parquet(f"{options.output}.parquet")
         Path(f"{options.output}.md").write_text(markdown(tables))
         Path(f"{options.output}.tex").write_text(latex(tables, options.ablation))
+        Path(f"{options.output}.html").write_text(html(tables, options.ablation))
 
     return one_line_errors(work)
 
