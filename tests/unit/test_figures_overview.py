@@ -1,0 +1,177 @@
+"""The overview: marks where the study's numbers are, intervals only over seeds, failures named, labels apart."""
+
+import itertools
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from spikesink.figures import labels, overview, style
+from spikesink.tables.inputs import read_table
+from spikesink.tables.intervals import mean_interval
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "results/published/nano/runs.csv"
+
+Pairs = dict[str, list[tuple[float, float] | str]]
+# Sink ratio in percent and spike by seed; a text is the status of a run without numbers.
+SEEDS: Pairs = {
+    "a/baseline": [(50.0, 100.0), (60.0, 400.0), (70.0, 200.0)],
+    "norm/sandwich": [(0.0, 10.0), (10.0, 12.0), (20.0, 11.0)],
+    "norm/dyt": [(40.0, 3.0), "diverged", (30.0, 4.0)],
+    "ffn/gelu": [(90.0, 900.0), (95.0, 800.0), (92.0, 700.0)],
+    "ffn/linear": ["diverged", "failed", "diverged"],
+}
+
+
+def planted(values: Pairs) -> pl.DataFrame:
+    rows = []
+    for name, members in values.items():
+        ablation, variant = name.split("/")
+        facts = {"ablation": "baseline" if variant == "baseline" else ablation, "variant": variant}
+        for seed, member in enumerate(members):
+            sink, spike = (None, None) if isinstance(member, str) else member
+            status = member if isinstance(member, str) else "finished"
+            numbers = {"sink_ratio_pct": sink, "spike": spike}
+            rows.append(facts | {"label": f"the {variant}", "seed": seed, "status": status} | numbers)
+    return pl.DataFrame(rows, schema=overview.NEEDED)
+
+
+def one_seed(values: Pairs = SEEDS) -> pl.DataFrame:
+    return planted({name: members[:1] for name, members in values.items()})
+
+
+def drawn_marks(figure) -> dict[str, tuple[float, float]]:
+    lines = (line for line in figure.axes[0].lines if not line.get_label().startswith("_"))
+    return {line.get_label(): (float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in lines}
+
+
+def segments(figure) -> list[tuple]:
+    found = [segment for lines in figure.axes[0].collections for segment in lines.get_segments()]
+    return [tuple(map(tuple, np.round(segment, 6).tolist())) for segment in found]
+
+
+def test_marks_are_at_the_mean_sink_ratio_and_the_geometric_mean_spike():
+    marks = drawn_marks(overview.draw(planted(SEEDS)))
+    assert marks == {
+        "baseline": pytest.approx((60.0, 200.0)),
+        "sandwich": pytest.approx((10.0, (10 * 11 * 12) ** (1 / 3))),
+        "dyt": pytest.approx((35.0, math.sqrt(12))),
+        "gelu": pytest.approx((277 / 3, (9 * 8 * 7) ** (1 / 3) * 100)),
+    }
+
+
+def test_intervals_are_those_of_the_seeds():
+    drawn = segments(overview.draw(planted(SEEDS)))
+    sinks, spikes = mean_interval([50.0, 60.0, 70.0]), mean_interval([100.0, 400.0, 200.0], log=True)
+    across = ((sinks.low, spikes.value), (sinks.high, spikes.value))
+    along = ((sinks.value, spikes.low), (sinks.value, spikes.high))
+    for expected in (across, along):
+        assert any(np.allclose(segment, expected) for segment in drawn)
+    assert len(drawn) == 2 * 4
+
+
+def test_one_seed_has_no_interval():
+    figure = overview.draw(one_seed())
+    assert segments(figure) == []
+    assert drawn_marks(figure)["baseline"] == (50.0, 100.0)
+
+
+def test_a_wide_interval_is_cut_and_leaves_the_marks_apart():
+    wide = planted({"a/baseline": [(50.0, 1.0), (60.0, 1000.0)], "norm/dyt": [(40.0, 3.0), (30.0, 4.0)]})
+    low, high = overview.draw(wide).axes[0].get_ylim()
+    assert low > 0.5 and high < 1000, "over two seeds the t interval spans 38 decades"
+
+
+def test_what_did_not_finish_is_named_and_not_drawn():
+    figure = overview.draw(planted(SEEDS))
+    note = " ".join(figure.axes[0].get_title(loc="left").split())
+    assert "the linear (seed 0: diverged, seed 1: failed, seed 2: diverged)" in note
+    assert "the dyt (seed 1: diverged)" in note
+    assert "gelu" not in note and "baseline" not in note
+    written = {text.get_text() for text in figure.axes[0].texts}
+    assert "the gelu" in written and "the linear" not in written
+    assert overview.draw(one_seed({"a/baseline": SEEDS["a/baseline"]})).axes[0].get_title(loc="left") == ""
+
+
+def test_a_study_in_which_nothing_finished_still_has_its_note():
+    figure = overview.draw(planted({"a/baseline": ["diverged"]}))
+    assert "the baseline (seed 0: diverged)" in figure.axes[0].get_title(loc="left")
+    assert drawn_marks(figure) == {}
+
+
+def test_an_arrow_leads_from_the_baseline_to_every_other_variant():
+    def arrows(runs):
+        texts = overview.draw(runs).axes[0].texts
+        return [(text.xy, text.xyann) for text in texts if getattr(text, "arrow_patch", None)]
+
+    marks = drawn_marks(overview.draw(planted(SEEDS)))
+    expected = [(marks[name], marks["baseline"]) for name in ("sandwich", "dyt", "gelu")]
+    assert arrows(planted(SEEDS)) == [(pytest.approx(end), pytest.approx(start)) for end, start in expected]
+    assert arrows(one_seed({name: SEEDS[name] for name in ("norm/sandwich", "norm/dyt")})) == [], "no baseline"
+
+
+def test_colours_are_those_of_the_ablations_figures_and_shapes_name_the_ablation():
+    looks = overview.looks_of(planted(SEEDS))
+    norm, ffn = style.looks(["baseline", "sandwich", "dyt"]), style.looks(["baseline", "gelu", "linear"])
+    for variant, look in (norm | ffn).items():
+        assert looks[variant].colour == look.colour
+    assert looks["sandwich"].marker == looks["dyt"].marker != looks["gelu"].marker
+    assert len(set(looks.values())) == len(looks)
+
+
+def test_spikes_are_on_a_logarithmic_axis_where_they_span_a_decade():
+    assert overview.draw(planted(SEEDS)).axes[0].get_yscale() == "log"
+    near = one_seed({"a/baseline": [(50.0, 5.0)], "norm/dyt": [(40.0, 3.0)]})
+    assert overview.draw(near).axes[0].get_yscale() == "linear"
+
+
+@pytest.mark.parametrize("width", overview.WIDTHS)
+def test_labels_of_the_published_study_touch_neither_each_other_nor_a_mark_nor_the_edge(width):
+    runs = read_table(PUBLISHED, overview.NEEDED, "")
+    figure = overview.draw(runs, width)
+    figure.set_layout_engine(None)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    axis, names = figure.axes[0], set(runs["label"])
+    room = axis.get_window_extent()
+    boxes = {text.get_text(): text.get_window_extent() for text in axis.texts if text.get_text() in names}
+    hints = [text.get_window_extent() for text in axis.texts if text.get_text() in overview.HINTS]
+    assert set(boxes) == names and len(hints) == 2
+    assert not any(one.overlaps(other) for one, other in itertools.combinations([*boxes.values(), *hints], 2))
+    marks = axis.transData.transform(list(drawn_marks(figure).values()))
+    for name, box in boxes.items():
+        assert not any(box.contains(*mark) for mark in marks), name
+        assert room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1, name
+    assert figure.get_tightbbox().width <= overview.WIDTHS[width][0] * 1.02
+
+
+def test_a_line_passes_through_a_box_or_beside_it():
+    box = np.array([[0.0, 0.0, 2.0, 1.0]])
+    through = [[-1, -1, 3, 2], [1, -5, 1, 5], [0.5, 0.5, 0.6, 0.6]]
+    beside = [[-1, 2, 3, 2], [3, -5, 3, 5], [-2, -2, -1, -1], [-1, 0.5, -0.1, 0.5]]
+    assert labels.passes(box, np.array(through + beside, float)).tolist() == [[True] * 3 + [False] * 4]
+
+
+def test_the_command_writes_both_files_and_refuses_another_table(tmp_path):
+    command = [sys.executable, "-m", "spikesink.figures.overview", "--output", str(tmp_path / "out/overview"), "--runs"]
+    table = tmp_path / "runs.csv"
+    one_seed().write_csv(table)
+    assert subprocess.run([*command, str(table)]).returncode == 0
+    assert (tmp_path / "out/overview.pdf").exists() and (tmp_path / "out/overview.png").exists()
+    one_seed().drop("spike").write_csv(table)
+    result = subprocess.run([*command, str(table)], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1 and "has no column 'spike'" in result.stderr
+
+
+def test_the_same_runs_give_the_same_bytes(tmp_path):
+    for name in ("first", "second"):
+        style.save(overview.draw(planted(SEEDS)), str(tmp_path / name))
+    for kind in ("pdf", "png"):
+        assert (tmp_path / f"first.{kind}").read_bytes() == (tmp_path / f"second.{kind}").read_bytes()
