@@ -103,6 +103,7 @@ rule tables:
 
 rule figures:
     input:
+        expand(f"{RESULTS}/figures/overview.{{format}}", format=FIGURE_FORMATS),
         expand(
             f"{RESULTS}/figures/{{ablation}}_{{family}}.{{format}}",
             ablation=STUDY.ablations,

@@ -22,6 +22,7 @@ TARGETS = {
     "claims",
     "collect",
     "corpus",
+    "figure_overview",
     "figures",
     "judge_claims",
     "mechanism",

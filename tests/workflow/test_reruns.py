@@ -20,6 +20,7 @@ ABLATIONS = ("gating", "v_scale")
 FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
 IN_DEPTH = [group for group in GROUPS if group not in ("quality", "forward")]
 CLAIMS = "judge the papers' claims"
+OVERVIEW = "figure overview of all ablations"
 
 
 def training(variant: str, seed: int = 0) -> set[str]:
@@ -33,7 +34,7 @@ def drawing(*ablations: str) -> set[str]:
     """What follows from new measures of these ablations."""
     drawn = {f"figure {family} of {ablation}" for family in FAMILIES for ablation in ablations}
     tables = {f"{what} of {ablation}" for what in ("collect the measures", "table") for ablation in ablations}
-    return drawn | tables | {"table of all runs", CLAIMS}
+    return drawn | tables | {"table of all runs", OVERVIEW, CLAIMS}
 
 
 MECHANISM = {f"figure {figure} of compared" for figure in FIGURES} | {"table of the mechanism"}
@@ -78,6 +79,9 @@ def test_editing_a_figure_redraws_that_figure_only(project, checkout):
     restore(project, checkout)
     edit(project / "src/spikesink/figures/silu_identity.py")
     assert rerun(project) == {"figure silu_identity of compared"}
+    restore(project, checkout)
+    edit(project / "src/spikesink/figures/labels.py")
+    assert rerun(project) == {OVERVIEW}
 
 
 def test_editing_a_measure_reruns_it_for_all_runs_and_what_reads_it(project, checkout):

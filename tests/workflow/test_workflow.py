@@ -48,6 +48,8 @@ def test_the_study_leaves_the_promised_files(finished):
         for family in ("ablation", "lifecycle", "sink_map", "training"):
             assert (results / f"figures/{ablation}_{family}.png").read_bytes().startswith(b"\x89PNG")
             assert (results / f"figures/{ablation}_{family}.pdf").read_bytes().startswith(b"%PDF")
+    assert (results / "figures/overview.png").read_bytes().startswith(b"\x89PNG")
+    assert (results / "figures/overview.pdf").read_bytes().startswith(b"%PDF")
     with open(results / "claims.csv") as file:
         claims = {row["claim"]: row for row in csv.DictReader(file)}
     assert len(claims) > 40
@@ -117,9 +119,10 @@ def test_the_report_has_a_caption_for_every_table_and_figure(finished):
     with zipfile.ZipFile(finished / "report.zip") as report:
         names = "\n".join(report.namelist())
         page = b"".join(report.read(name) for name in report.namelist() if name.endswith((".html", ".js"))).decode()
-    for name in ("gating_ablation.png", "gating_lifecycle.png", "v_scale_sink_map.png", "v_scale_training.png"):
+    pictures = ("gating_ablation.png", "gating_lifecycle.png", "v_scale_sink_map.png", "v_scale_training.png")
+    for name in ("overview.png", *pictures):
         assert name in names
-    for text in ("gating", "v_scale", "all runs", "sink map", "Eq"):
+    for text in ("a study at a glance", "gating", "v_scale", "all runs", "sink map", "Eq"):
         assert text in page
     assert page.count('"caption"') >= 2 * 5 + 3
     assert "claims.html" in names and "not run" in page

@@ -1,4 +1,34 @@
-# Figures, from the parts alone: `snakemake figures` needs no model and no GPU.
+# Figures, from tables alone: `snakemake figures` needs no model and no GPU.
+rule figure_overview:
+    input:
+        f"{RESULTS}/tables/runs.csv",
+    output:
+        pdf=f"{RESULTS}/figures/overview.pdf",
+        png=report(
+            f"{RESULTS}/figures/overview.png",
+            caption="../report/overview.rst",
+            # The report sorts categories by name, and this comes before "all runs".
+            category="a study at a glance",
+            labels={"what": "overview", "ablation": "all"},
+        ),
+    log:
+        f"{RESULTS}/logs/figures/overview.log",
+    retries: STUDY.config.resources.draw.retries
+    conda:
+        "../../envs/spikesink.yaml"
+    threads: STUDY.config.resources.draw.threads
+    resources:
+        **job_resources(STUDY.config.resources.draw),
+    params:
+        code=code_digest("spikesink.figures.overview"),
+        style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
+        stem=lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
+    message:
+        "figure overview of all ablations"
+    shell:
+        "python -m spikesink.figures.overview --runs {input} --output {params.stem} 2>&1 | tee {log}"
+
+
 for family in FAMILIES:
 
     rule:
