@@ -2,8 +2,10 @@
 
 import itertools
 import math
+import re
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -170,8 +172,12 @@ def test_the_command_writes_both_files_and_refuses_another_table(tmp_path):
     assert result.stderr.count("\n") == 1 and "has no column 'spike'" in result.stderr
 
 
-def test_the_same_runs_give_the_same_bytes(tmp_path):
+def test_the_same_runs_give_the_same_bytes_and_fonts_are_embedded(tmp_path):
     for name in ("first", "second"):
         style.save(overview.draw(planted(SEEDS)), str(tmp_path / name))
     for kind in ("pdf", "png"):
         assert (tmp_path / f"first.{kind}").read_bytes() == (tmp_path / f"second.{kind}").read_bytes()
+    pdf = (tmp_path / "first.pdf").read_bytes()
+    streams = re.findall(rb"/FlateDecode[^>]*>>\s*stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+    everything = pdf + b"".join(zlib.decompressobj().decompress(stream) for stream in streams)
+    assert b"/FontFile2" in everything and b"/Type3" not in everything, "TrueType, which journals ask for"

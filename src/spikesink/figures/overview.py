@@ -26,7 +26,7 @@ WIDTHS = {"page": (style.PAGE, 4.2), "column": (style.COLUMN, 3.8)}
 
 # A colour is the variant's in its ablation's own figures, so it repeats between ablations; the shape does not.
 SHAPES = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
-INTERVAL = {"linewidth": 0.9, "zorder": 2}
+INTERVAL = {"linewidth": 0.8, "alpha": 0.6, "zorder": 2}
 HINTS = {"spikes without sinks": (0.01, 0.99, "left", "top"), "sinks without spikes": (0.99, 0.01, "right", "bottom")}
 
 
@@ -77,7 +77,7 @@ def draw(runs: pl.DataFrame, width: str = "page") -> Figure:
     axis.set_xlabel("Sink ratio (% of heads)")
     axis.set_ylabel("Spike (magnitude)")
     if note:
-        axis.set_title(style.wrapped(f"Not drawn: {note}", 105 if width == "page" else 52), loc="left", fontsize=6.5)
+        axis.set_title(style.wrapped(f"Left out: {note}", 105 if width == "page" else 52), loc="left", fontsize=6.5)
     if not drawn:
         return figure
     looks = looks_of(runs)
