@@ -34,7 +34,8 @@ def test_v_scale_jacobian_has_the_closed_form_eigenvalues(kind, length):
     along = (r * r + 3 * c * r) / (r + c) ** 2
     expected = torch.tensor(sorted([r / (r + c)] * 5 + [along]), dtype=torch.double)
     torch.testing.assert_close(torch.linalg.eigvalsh(jacobian), expected)
-    torch.testing.assert_close(jacobian @ v, along * v)
+    # C is kept in float32, and a small component of v has the rounding errors of the large ones.
+    torch.testing.assert_close(jacobian @ v, along * v, rtol=1e-6, atol=1e-6)
 
 
 def test_v_scale_scales_each_value_head_by_its_own_theta():
