@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from fresh_python import loaded_by
 
 from spikesink.claims.quantities import COLUMNS, LISTS, MECHANISM, QUANTITIES
 from spikesink.claims.verdict import expected
@@ -152,13 +153,5 @@ def test_the_quantities_of_the_mechanism_are_the_columns_of_its_table():
 
 
 def test_the_ledger_needs_no_torch():
-    import json
-    import subprocess
-    import sys
-
-    code = (
-        "import sys, json, spikesink.claims.__main__;"
-        "print(json.dumps([name for name in ('pandas', 'torch', 'matplotlib', 'scipy.stats') if name in sys.modules]))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(result.stdout) == []
+    heavy = ("pandas", "torch", "matplotlib", "scipy.stats")
+    assert loaded_by("spikesink.claims.__main__", heavy) == []

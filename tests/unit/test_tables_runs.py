@@ -1,12 +1,12 @@
 """The list of all runs, the long table and the closing summary."""
 
-import json
 import subprocess
 import sys
 
 import polars as pl
 import pytest
 from fake_study import fake_study
+from fresh_python import loaded_by
 
 from spikesink.tables import runs as entry
 from spikesink.tables.collect import collect
@@ -91,9 +91,5 @@ def test_a_missing_file_is_one_line_and_status_1(tmp_path):
 
 
 def test_the_tables_import_neither_pandas_nor_torch():
-    code = (
-        "import sys, spikesink.tables.collect, spikesink.tables.runs, spikesink.tables.ablation, json;"
-        "print(json.dumps([name for name in ('pandas', 'torch', 'matplotlib') if name in sys.modules]))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(result.stdout) == []
+    tables = "spikesink.tables.collect, spikesink.tables.runs, spikesink.tables.ablation"
+    assert loaded_by(tables, ("pandas", "torch", "matplotlib")) == []

@@ -14,6 +14,7 @@ from spikesink.tables.collect import FINISHED
 from spikesink.tables.contracts import IDENTITY, TEXT
 from spikesink.tables.inputs import InputError, read_table
 from spikesink.tables.paper import spike_rows, v_scale_rows
+from spikesink.tables.statistics import unfinished
 
 RUN_COLUMNS = {"scale": TEXT, **IDENTITY, "stands_for": TEXT, **{name: pl.Float64() for name in OF_RUNS}}
 MECHANISM_COLUMNS = {
@@ -79,8 +80,7 @@ class Observations:
         if variant not in self.status:
             return ""
         seeds = sorted({seed for runs in self.status.values() for seed in runs})
-        reasons = {seed: self.status[variant].get(seed, "missing") for seed in seeds}
-        failed = [f"seed {seed} {reason}" for seed, reason in reasons.items() if reason != FINISHED]
+        failed = [f"seed {seed} {reason}" for seed, reason in unfinished(self.status[variant], seeds).items()]
         return f"{variant}: {', '.join(failed)}" if failed else ""
 
 

@@ -17,7 +17,7 @@ from spikesink.figures.labels import Label, place
 from spikesink.tables.collect import BASELINE
 from spikesink.tables.contracts import RUNS
 from spikesink.tables.inputs import one_line_errors, read_table
-from spikesink.tables.statistics import statistics
+from spikesink.tables.statistics import left_out, statistics
 
 SINKS, SPIKE = "sink_ratio_pct", "spike"
 NEEDED = {name: RUNS[name] for name in ("ablation", "variant", "label", "seed", "status", SINKS, SPIKE)}
@@ -61,17 +61,18 @@ def interval(row: dict) -> tuple[float, float] | None:
     return None if row["low"] is None else (row["low"], row["high"])
 
 
-def left_out(runs: pl.DataFrame) -> str:
+def not_drawn(runs: pl.DataFrame, drawn: Sequence[Mark]) -> str:
     """Names the seeds that are in no mark, by variant; empty where all are in one."""
-    drawn, label = {mark.variant for mark in marks(runs)}, dict(runs.select("variant", "label").iter_rows())
-    reasons = dict(statistics(runs, (SPIKE,)).select("variant", "left_out").iter_rows())
-    reasons = {variant: why or ("" if variant in drawn else "no value") for variant, why in reasons.items()}
-    return "; ".join(f"{label[variant]} ({why})" for variant, why in reasons.items() if why)
+    variants, seeds = {mark.variant for mark in drawn}, sorted(set(runs["seed"]))
+    labels = dict(runs.select("variant", "label").iter_rows())
+    reasons = {name: left_out(runs, name, seeds) or ("" if name in variants else "no value") for name in labels}
+    return "; ".join(f"{labels[name]} ({why})" for name, why in reasons.items() if why)
 
 
 def draw(runs: pl.DataFrame, width: str = "page") -> Figure:
     """The figure of all runs of a study; ``width`` is a key of WIDTHS."""
-    drawn, note = marks(runs), left_out(runs)
+    drawn = marks(runs)
+    note = not_drawn(runs, drawn)
     figure = style.new_figure(*WIDTHS[width])
     axis = figure.subplots()
     axis.set_xlabel("Sink ratio (% of heads)")

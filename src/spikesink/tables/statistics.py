@@ -4,7 +4,7 @@ Seeds fix initial weights and data order for all variants, so a change is the me
 seed. Spike magnitudes (``LOG_SCALE``) are treated on the logarithmic scale: geometric means, and ratios as changes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
@@ -122,5 +122,10 @@ def within_bounds(quantity: str, found: Estimate) -> Estimate:
 def left_out(runs: pl.DataFrame, variant: str, seeds: Iterable[int]) -> str:
     """Which seeds of a variant are in no mean, and why: "seed 1: diverged, seed 4: missing"."""
     status = dict(runs.filter(pl.col("variant") == variant).select("seed", "status").iter_rows())
+    return ", ".join(f"seed {seed}: {reason}" for seed, reason in unfinished(status, seeds).items())
+
+
+def unfinished(status: Mapping[int, str], seeds: Iterable[int]) -> dict[int, str]:
+    """What became of the seeds that did not finish; one without a status is missing."""
     reasons = {seed: status.get(seed, "missing") for seed in seeds}
-    return ", ".join(f"seed {seed}: {reason}" for seed, reason in reasons.items() if reason != FINISHED)
+    return {seed: reason for seed, reason in reasons.items() if reason != FINISHED}
