@@ -21,10 +21,12 @@ os.environ.update(
 
 from spikesink.cluster import job_resources
 from spikesink.code_digest import code_digest, constant
+from spikesink.drawn import drawn, published
 from spikesink.figures.catalogue import FIGURES
 from spikesink.identity import identity, unused_parts
 from spikesink.measures.groups import GROUPS
 from spikesink.plan import costs, write_plan
+from spikesink.publish import publish
 from spikesink.records import exchange_records
 from spikesink.study import BASELINE, ConfigError, canonical, merge, read_yaml, resolve
 from spikesink.tracking import default_uri
@@ -44,12 +46,16 @@ try:
     for path in workflow.configfiles:
         read_yaml(path)  # refuses keys that stand twice, which Snakemake would drop silently
     # Snakemake puts the keys of an overlay first; the ablations keep the order of config.yaml.
-    STUDY = resolve(merge(read_yaml(Path(workflow.basedir) / "config.yaml"), config))
+    WRITTEN = merge(read_yaml(Path(workflow.basedir) / "config.yaml"), config)
+    STUDY = resolve(WRITTEN)
+    PUBLISHED = published()
 except ConfigError as error:
     raise SystemExit(f"config error: {error}")
 
 RESULTS = f"results/{STUDY.config.study}"
 RUN = f"{RESULTS}/runs/{{variant}}/seed{{seed}}"
+# What is drawn, by the folder that holds it: the study at hand, and those that were published.
+DRAWN = {RESULTS: drawn(STUDY), **PUBLISHED}
 FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
 TABLE_FORMATS = ("html", "csv", "parquet", "md", "tex")
 FIGURE_FORMATS = ("pdf", "png")
@@ -80,9 +86,15 @@ if STUDY.config.tracking.live:
 
 
 wildcard_constraints:
-    ablation="|".join(map(re.escape, (BASELINE, *STUDY.ablations))),
+    results="|".join(map(re.escape, DRAWN)),
+    ablation="|".join(
+        sorted({re.escape(name) for drawing in DRAWN.values() for name in (BASELINE, *drawing.ablations)})
+    ),
     variant=r"[^/]+",  # the rules that train say which: a list of hundreds in every rule takes seconds
     seed="[0-9]+",
+
+
+include: "workflow/rules/common.smk"
 
 
 localrules:
@@ -93,36 +105,22 @@ localrules:
 
 rule tables:
     input:
-        f"{RESULTS}/tables/runs.csv",
-        expand(
-            f"{RESULTS}/tables/{{ablation}}.{{format}}",
-            ablation=STUDY.ablations,
-            format=TABLE_FORMATS,
-        ),
+        tables_of(RESULTS),
 
 
 rule figures:
     input:
-        expand(f"{RESULTS}/figures/overview.{{format}}", format=FIGURE_FORMATS),
-        expand(
-            f"{RESULTS}/figures/{{ablation}}_{{family}}.{{format}}",
-            ablation=STUDY.ablations,
-            family=FAMILIES,
-            format=FIGURE_FORMATS,
-        ),
+        figures_of(RESULTS),
 
 
 rule all:
     default_target: True
     input:
-        rules.tables.input,
-        rules.figures.input,
+        drawn_files(RESULTS),
+        lambda wildcards: rules.mechanism.input,
         f"{RESULTS}/tracking.txt",
-        lambda wildcards: MECHANISM_FILES,
-        f"{RESULTS}/claims.csv",
 
 
-include: "workflow/rules/common.smk"
 include: "workflow/rules/plan.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/ablations.smk"
@@ -132,4 +130,6 @@ include: "workflow/rules/mechanism.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/claims.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/provenance.smk"
+include: "workflow/rules/publish.smk"
 include: "workflow/rules/tracking.smk"

@@ -19,6 +19,7 @@ BASELINE = "baseline"
 # Rules of the workflow, whose names an ablation, which becomes a rule too, must not take.
 TARGETS = {
     "all",
+    "browsable_report",
     "claims",
     "collect",
     "corpus",
@@ -29,6 +30,10 @@ TARGETS = {
     "plan",
     "pretrained",
     "pretrained_tokens",
+    "provenance",
+    "provenance_page",
+    "publish",
+    "published",
     "runs",
     "table",
     "table_mechanism",

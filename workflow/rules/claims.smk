@@ -15,24 +15,24 @@ rule claims:
 rule judge_claims:
     input:
         claims=CLAIMS,
-        runs=f"{RESULTS}/tables/runs.csv",
-        mechanism=f"{RESULTS}/tables/mechanism.csv",
+        runs="{results}/tables/runs.csv",
+        mechanism="{results}/tables/mechanism.csv",
     output:
         csv=report(
-            f"{RESULTS}/claims.csv",
+            "{results}/claims.csv",
             caption="../report/claims.rst",
-            category="claims",
+            category=CLAIMED,
             labels={"what": "table"},
         ),
-        markdown=f"{RESULTS}/claims.md",
+        markdown="{results}/claims.md",
         html=report(
-            f"{RESULTS}/claims.html",
+            "{results}/claims.html",
             caption="../report/claims.rst",
-            category="claims",
+            category=CLAIMED,
             labels={"what": "page"},
         ),
     log:
-        f"{RESULTS}/logs/claims.log",
+        "{results}/logs/claims.log",
     retries: STUDY.config.resources.draw.retries
     conda:
         "../../envs/spikesink.yaml"
@@ -42,7 +42,7 @@ rule judge_claims:
     params:
         code=code_digest("spikesink.claims.__main__"),
         ledger=sha256(Path(CLAIMS).read_bytes()).hexdigest(),
-        study=STUDY.config.study,
+        study=lambda wildcards: DRAWN[wildcards.results].study,
         stem=lambda wildcards, output: str(Path(output.csv).with_suffix("")),
     message:
         "judge the papers' claims"

@@ -79,10 +79,70 @@ def local_files(wildcards):
 
 def drawn_together(wildcards):
     """The tables and figures of an ablation, or of models, share one job of a cluster; on one machine nothing does."""
-    return f"draw_{wildcards[0]}" if workflow.non_local_exec else None
+    return f"draw_{wildcards[-1]}" if workflow.non_local_exec else None
 
 
 def drawing_code(figure):
     """Digests of the code that draws a figure; which other figures there are is no part of it."""
     modules = (f"spikesink.figures.{figure}", "spikesink.figures.mechanism")
     return canonical([code_digest(name, frozenset({"spikesink.figures.catalogue"})) for name in modules])
+
+
+# The pages of the report, which sorts them by name.
+OVERVIEW, ABLATIONS, MECHANISM, CLAIMED, PROVENANCE = (
+    "1. Overview",
+    "2. Ablations",
+    "3. Mechanism",
+    "4. Claims",
+    "5. Provenance",
+)
+
+
+def tables_of(results):
+    """The tables of all ablations of the study in this folder."""
+    return [f"{results}/tables/runs.csv"] + expand(
+        f"{results}/tables/{{ablation}}.{{format}}",
+        ablation=DRAWN[results].ablations,
+        format=TABLE_FORMATS,
+    )
+
+
+def figures_of(results):
+    """The figures that are drawn from tables."""
+    return expand(f"{results}/figures/overview.{{format}}", format=FIGURE_FORMATS) + expand(
+        f"{results}/figures/{{ablation}}_{{family}}.{{format}}",
+        ablation=DRAWN[results].ablations,
+        family=FAMILIES,
+        format=FIGURE_FORMATS,
+    )
+
+
+def mechanism_of(results):
+    """The table and the figures that are drawn from measures in depth."""
+    return [f"{results}/tables/mechanism.csv"] + expand(
+        f"{results}/figures/mechanism/{{models}}_{{figure}}.{{format}}",
+        models=DRAWN[results].compared,
+        figure=FIGURES,
+        format=FIGURE_FORMATS,
+    )
+
+
+def drawn_files(results):
+    """All that is drawn of the study in this folder."""
+    return [
+        *tables_of(results),
+        *figures_of(results),
+        *mechanism_of(results),
+        f"{results}/claims.csv",
+        f"{results}/provenance.html",
+    ]
+
+
+def measures_of(results, models, questions):
+    """Files with the answers to questions about models, which are given by label and folder."""
+    return [f"{results}/{folder}/measures/{question}.parquet" for folder in models.values() for question in questions]
+
+
+def named(results, models):
+    """The models as arguments LABEL=FOLDER."""
+    return [f"{label}={results}/{folder}" for label, folder in models.items()]

@@ -1,18 +1,17 @@
 # Figures, from tables alone: `snakemake figures` needs no model and no GPU.
 rule figure_overview:
     input:
-        f"{RESULTS}/tables/runs.csv",
+        "{results}/tables/runs.csv",
     output:
-        pdf=f"{RESULTS}/figures/overview.pdf",
+        pdf="{results}/figures/overview.pdf",
         png=report(
-            f"{RESULTS}/figures/overview.png",
+            "{results}/figures/overview.png",
             caption="../report/overview.rst",
-            # The report sorts categories by name, and this comes before "all runs".
-            category="a study at a glance",
-            labels={"what": "overview", "ablation": "all"},
+            category=OVERVIEW,
+            labels={"what": "figure"},
         ),
     log:
-        f"{RESULTS}/logs/figures/overview.log",
+        "{results}/logs/figures/overview.log",
     retries: STUDY.config.resources.draw.retries
     conda:
         "../../envs/spikesink.yaml"
@@ -24,7 +23,7 @@ rule figure_overview:
         style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
         stem=lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
     message:
-        "figure overview of all ablations"
+        "figure overview of {wildcards.results}"
     shell:
         "python -m spikesink.figures.overview --runs {input} --output {params.stem} 2>&1 | tee {log}"
 
@@ -36,20 +35,21 @@ for family in FAMILIES:
             f"figure_{family}"
         input:
             expand(
-                f"{PARTS}/{{ablation}}/{{part}}.parquet",
+                "{results}/tables/parts/{ablation}/{part}.parquet",
                 part=PART_NAMES,
                 allow_missing=True,
             ),
         output:
-            pdf=f"{RESULTS}/figures/{{ablation}}_{family}.pdf",
+            pdf=f"{{results}}/figures/{{ablation}}_{family}.pdf",
             png=report(
-                f"{RESULTS}/figures/{{ablation}}_{family}.png",
+                f"{{results}}/figures/{{ablation}}_{family}.png",
                 caption=f"../report/{family}.rst",
-                category="{ablation}",
-                labels={"what": family.replace("_", " "), "ablation": "{ablation}"},
+                category=ABLATIONS,
+                subcategory="{ablation}",
+                labels={"what": family.replace("_", " ")},
             ),
         log:
-            f"{RESULTS}/logs/figures/{{ablation}}_{family}.log",
+            f"{{results}}/logs/figures/{{ablation}}_{family}.log",
         retries: STUDY.config.resources.draw.retries
         group:
             drawn_together

@@ -36,21 +36,22 @@ rule collect:
 
 rule table:
     input:
-        f"{PARTS}/{{ablation}}/runs.parquet",
+        "{results}/tables/parts/{ablation}/runs.parquet",
     output:
         report(
-            f"{RESULTS}/tables/{{ablation}}.html",
+            "{results}/tables/{ablation}.html",
             caption="../report/ablation_table.rst",
-            category="{ablation}",
-            labels={"what": "table", "ablation": "{ablation}"},
+            category=ABLATIONS,
+            subcategory="{ablation}",
+            labels={"what": "table"},
         ),
         expand(
-            f"{RESULTS}/tables/{{ablation}}.{{format}}",
+            "{results}/tables/{ablation}.{format}",
             format=TABLE_FORMATS[1:],
             allow_missing=True,
         ),
     log:
-        f"{RESULTS}/logs/tables/{{ablation}}.log",
+        "{results}/logs/tables/{ablation}.log",
     retries: STUDY.config.resources.draw.retries
     group:
         drawn_together
@@ -72,21 +73,21 @@ rule table:
 
 rule runs:
     input:
-        expand(
-            f"{PARTS}/{{ablation}}/runs.parquet",
-            ablation=STUDY.ablations or [BASELINE],
-        ),
+        lambda wildcards: [
+            f"{wildcards.results}/tables/parts/{ablation}/runs.parquet"
+            for ablation in DRAWN[wildcards.results].ablations or [BASELINE]
+        ],
     output:
         report(
-            f"{RESULTS}/tables/runs.csv",
+            "{results}/tables/runs.csv",
             caption="../report/runs.rst",
-            category="all runs",
-            labels={"what": "table", "ablation": "all"},
+            category=OVERVIEW,
+            labels={"what": "all runs"},
         ),
-        f"{RESULTS}/tables/long.parquet",
-        f"{RESULTS}/tables/statistics.csv",
+        "{results}/tables/long.parquet",
+        "{results}/tables/statistics.csv",
     log:
-        f"{RESULTS}/logs/tables/runs.log",
+        "{results}/logs/tables/runs.log",
     retries: STUDY.config.resources.draw.retries
     conda:
         "../../envs/spikesink.yaml"

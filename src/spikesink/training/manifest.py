@@ -2,14 +2,13 @@
 
 import platform
 import resource
-import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 
 import torch
 
+from spikesink.checkout import git_state as git_state
 from spikesink.code_digest import module_digests
 
 PACKAGES = ("spikesink", "torch", "lightning", "numpy", "safetensors")
@@ -35,20 +34,6 @@ def hardware(device: torch.device) -> dict[str, str | int]:
 def modules() -> dict[str, str]:
     """Digest of every module of this package that training imports, so that a later look can say which one changed."""
     return module_digests("spikesink.training.__main__")
-
-
-def git_state() -> dict[str, str | bool | None]:
-    """Commit of the package's checkout and whether it had changes; null outside a checkout."""
-
-    def git(*arguments: str) -> str | None:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        try:
-            return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            return None
-
-    changes = git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}
 
 
 def peak_memory_mb(device: torch.device) -> dict[str, float]:
