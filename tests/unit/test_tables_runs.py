@@ -13,6 +13,7 @@ from spikesink.tables.collect import collect
 from spikesink.tables.inputs import InputError
 from spikesink.tables.runs import all_runs, long_table
 from spikesink.tables.summary import summary
+from spikesink.tables.variants import write_variants
 
 ABLATIONS = {"norm": {"sandwich": {}, "dyt": {"spike": 40.0}}, "ffn": {"gelu": {"perplexity": 30.0}}}
 
@@ -81,6 +82,21 @@ def test_the_summary_is_aligned_and_names_failures(tmp_path):
     assert len({line.rindex("12,300") + 6 for line in lines if "12,300" in line} | {len(lines[0])}) == 1
     assert lines[3].endswith("diverged")
     assert "20.00" in lines[1] and "50.0" in lines[1]
+
+
+def test_all_variants_stand_in_one_table_with_intervals_beside_the_papers(parts, tmp_path):
+    write_variants(all_runs(parts), tmp_path / "variants")
+    rows = [
+        [cell.strip(" *") for cell in line.strip("|").split("|")]
+        for line in (tmp_path / "variants.md").read_text().splitlines()
+        if line.startswith("|")
+    ]
+    table = {row[1]: dict(zip(rows[0], row, strict=True)) for row in rows[2:]}
+    assert list(table) == ["baseline", "sandwich", "dyt", "gelu"]
+    assert [row[0] for row in rows[2:]] == ["baseline", "norm", "", "ffn"]
+    assert table["gelu"]["perplexity"].startswith("30.00")
+    assert table["sandwich"]["paper: spike"] == "520"
+    assert "All variants of study" in (tmp_path / "variants.html").read_text()
 
 
 def test_a_missing_file_is_one_line_and_status_1(tmp_path):

@@ -21,13 +21,16 @@ FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
 IN_DEPTH = [group for group in GROUPS if group not in ("quality", "forward")]
 CLAIMS = "judge the papers' claims"
 OVERVIEW = "figure overview of all ablations"
+PROVENANCE = {"provenance of all runs", "page of provenance"}
 
 
 def training(variant: str, seed: int = 0) -> set[str]:
-    """Training a run and measuring it."""
+    """Training a run, saying where it is from, and measuring it."""
     run = f"{variant} seed {seed}"
     found = {f"train {VARIANTS.get(variant, 'gating')}/{run}", f"measure quality: {run}", f"measure forward: {run}"}
-    return found | ({f"measure {group}: {run}" for group in IN_DEPTH} if run == "baseline seed 0" else set())
+    return (
+        PROVENANCE | found | ({f"measure {group}: {run}" for group in IN_DEPTH} if run == "baseline seed 0" else set())
+    )
 
 
 def drawing(*ablations: str) -> set[str]:

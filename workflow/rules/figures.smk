@@ -23,7 +23,7 @@ rule figure_overview:
         style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
         stem=lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
     message:
-        "figure overview of {wildcards.results}"
+        "figure overview of all ablations"
     shell:
         "python -m spikesink.figures.overview --runs {input} --output {params.stem} 2>&1 | tee {log}"
 

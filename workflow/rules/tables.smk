@@ -78,12 +78,20 @@ rule runs:
             for ablation in DRAWN[wildcards.results].ablations or [BASELINE]
         ],
     output:
+        "{results}/tables/runs.csv",
         report(
-            "{results}/tables/runs.csv",
+            "{results}/tables/runs.html",
             caption="../report/runs.rst",
             category=OVERVIEW,
             labels={"what": "all runs"},
         ),
+        report(
+            "{results}/tables/variants.html",
+            caption="../report/variants.rst",
+            category=OVERVIEW,
+            labels={"what": "all variants"},
+        ),
+        "{results}/tables/variants.md",
         "{results}/tables/long.parquet",
         "{results}/tables/statistics.csv",
     log:

@@ -1,4 +1,4 @@
-"""An ablation's tables as one HTML page, made by great-tables: it stands alone and loads nothing."""
+"""Tables as one HTML page, made by great-tables: it stands alone and loads nothing."""
 
 from collections.abc import Mapping
 from html import escape
@@ -7,7 +7,7 @@ from itertools import groupby
 import polars as pl
 from great_tables import GT, loc, style
 
-from spikesink.tables.layout import Column
+from spikesink.tables.layout import TEXTS, Column
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -36,7 +36,7 @@ def table(title: str, reference: str, columns: list[Column], notes: list[str]) -
     # Headings repeat in both groups: the frame's columns have numbers for names.
     names = [str(place) for place in range(len(columns))]
     frame = pl.DataFrame({name: column.cells for name, column in zip(names, columns, strict=True)})
-    numbers = [name for name, column in zip(names, columns, strict=True) if column.heading not in ("variant", "row")]
+    numbers = [name for name, column in zip(names, columns, strict=True) if column.heading not in TEXTS]
     texts = [name for name in names if name not in numbers]
     made = (
         GT(frame, id=reference)

@@ -10,6 +10,8 @@ from spikesink.tables.collect import FINISHED
 from spikesink.tables.numbers import ABSENT, as_published, bracketed, decimals, significant, written
 
 OURS, PAPER = "this study", "paper"
+TEXTS = frozenset({"ablation", "variant", "row", "quantity", "status", "digest"})
+"""Headings of columns of words, which are aligned to the left."""
 
 
 class Column(NamedTuple):

@@ -1,8 +1,8 @@
-"""An ablation's tables as Markdown."""
+"""Tables as Markdown."""
 
 from collections.abc import Mapping
 
-from spikesink.tables.layout import Column
+from spikesink.tables.layout import TEXTS, Column
 
 
 def markdown(tables: Mapping[str, tuple[list[Column], list[str]]]) -> str:
@@ -20,7 +20,7 @@ def table(columns: list[Column]) -> str:
         f"{column.group}: {column.heading}" if column.group not in ("", "this study") else column.heading
         for column in columns
     ]
-    alignment = ["---" if column.heading in ("variant", "row") else "---:" for column in columns]
+    alignment = ["---" if column.heading in TEXTS else "---:" for column in columns]
     rows = zip(*(cells(column) for column in columns), strict=True)
     lines = [headings, alignment, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

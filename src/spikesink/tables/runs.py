@@ -1,17 +1,24 @@
-"""List every run of a study: runs.csv, one row per run, and long.parquet, one row per run and quantity; statistics.csv
-has one row per variant and quantity, with intervals over seeds and tests against the baseline."""
+"""List every run of a study: runs.csv and runs.html, one row per run, and long.parquet, one row per run and quantity;
+variants.html and variants.md one row per variant with intervals over seeds; statistics.csv one row per variant and
+quantity, with tests against the baseline."""
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from spikesink.tables.collect import BASELINE
 from spikesink.tables.contracts import RUNS, UNITS
+from spikesink.tables.html import html
 from spikesink.tables.inputs import InputError, one_line_errors
+from spikesink.tables.layout import Column
+from spikesink.tables.numbers import decimals, significant, written
 from spikesink.tables.parts import read_part
 from spikesink.tables.statistics import statistics
+from spikesink.tables.variants import write_variants
 
 FIRST_COLUMNS = [
     "ablation",
@@ -56,6 +63,38 @@ def long_table(runs: pl.DataFrame) -> pl.DataFrame:
     return long.drop_nulls("value").with_columns(pl.col("quantity").replace_strict(UNITS).alias("unit"))
 
 
+def shown(runs: pl.DataFrame) -> list[Column]:
+    """The columns of runs.html, rounded for reading."""
+    rows = runs.to_dicts()
+
+    def cells(name: str, write: Callable[[Any], str] = str) -> list[str]:
+        return [written(row[name], write) for row in rows]
+
+    return [
+        Column("", "ablation", cells("ablation")),
+        Column("", "variant", cells("label")),
+        Column("", "seed", cells("seed")),
+        Column("", "perplexity", cells("perplexity", decimals(2))),
+        Column("", "sink ratio (%)", cells("sink_ratio_pct", decimals(1))),
+        Column("", "largest head", cells("sink_mass_max", decimals(2))),
+        Column("", "spike", cells("spike", significant(3))),
+        Column("", "× median", cells("spike_over_median", significant(3))),
+        Column("", "at position", cells("spike_position")),
+        Column("", "parameters (M)", cells("parameters", lambda count: significant(3)(count / 1e6))),
+        Column("", "tokens (M)", cells("tokens", lambda count: significant(3)(count / 1e6))),
+        Column("", "status", cells("status")),
+        Column("", "digest", cells("digest")),
+    ]
+
+
+NOTES = [
+    "Sink ratio: heads in which a key of the first half receives more than the threshold of mean attention (arXiv "
+    "2603.05498 Eq 27-28); largest head: its mean attention on position 0; spike: largest magnitude in the residual "
+    "stream, and how many medians of its hidden state that is. A run that did not finish has no numbers.",
+    "The digest is of a run's settings and code; under provenance it leads to both. All columns are in runs.csv.",
+]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m spikesink.tables.runs", description=__doc__)
     parser.add_argument("--parts", type=Path, nargs="+", required=True, help="folders written by tables.collect")
@@ -66,8 +105,11 @@ def main() -> int:
         runs = all_runs([read_part(folder, "runs") for folder in options.parts])
         options.output.mkdir(parents=True, exist_ok=True)
         runs.write_csv(options.output / "runs.csv")
+        title = f"All runs of study {runs['study'][0]}"
+        (options.output / "runs.html").write_text(html({title: (shown(runs), NOTES)}, "runs"))
         long_table(runs).write_parquet(options.output / "long.parquet")
         statistics(runs).write_csv(options.output / "statistics.csv")
+        write_variants(runs, options.output / "variants")
 
     return one_line_errors(work)
 

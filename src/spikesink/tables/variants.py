@@ -1,0 +1,26 @@
+"""The whole study in one table: a row per variant with intervals over seeds, beside the papers' rows."""
+
+from pathlib import Path
+
+import polars as pl
+
+from spikesink.tables.ablation import compare
+from spikesink.tables.html import html
+from spikesink.tables.layout import Column, columns, notes
+from spikesink.tables.markdown import markdown
+
+
+def write_variants(runs: pl.DataFrame, stem: Path) -> None:
+    """STEM.html with all columns, and STEM.md without what a narrow table leaves out."""
+    variants = compare(runs)
+    shown = [ablations(variants), *columns(variants)]
+    narrow = [column for column in shown if column.essential and column.heading != "row"]
+    title, remarks = f"All variants of study {runs['study'][0]}", notes(variants, runs)
+    stem.with_suffix(".html").write_text(html({title: (shown, remarks)}, "variants"))
+    stem.with_suffix(".md").write_text(markdown({title: (narrow, remarks)}))
+
+
+def ablations(variants: pl.DataFrame) -> Column:
+    """The name of an ablation beside its first variant."""
+    names = variants.select(pl.when(pl.col("ablation") != pl.col("ablation").shift(fill_value="")).then("ablation"))
+    return Column("", "ablation", names.to_series().fill_null("").to_list())

@@ -1,0 +1,82 @@
+"""A finished study, published, is drawn anew on a fresh checkout without its runs and without torch."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from spikesink.publish import damaged
+
+PLACE = "results/published/tiny"
+DRAWN = ("tables/*.*", "figures/**/*.*", "claims.*", "provenance.*")
+
+
+@pytest.fixture(scope="module")
+def published(finished) -> Path:
+    """The published folder beside the finished study."""
+    command = [sys.executable, "-m", "snakemake", "publish", "--cores", "2", "--configfile", "tiny.yaml"]
+    result = subprocess.run(command, cwd=finished, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return finished / PLACE
+
+
+@pytest.fixture(scope="module")
+def clone(published, checkout, tmp_path_factory) -> Path:
+    """A checkout that has nothing but what was published, after `snakemake published`."""
+    project = shutil.copytree(checkout, tmp_path_factory.mktemp("published") / "project")
+    (project / "tiny.yaml").unlink()
+    shutil.copytree(published, project / PLACE)
+    # The jobs import what lies in src/ first.
+    (project / "src/torch.py").write_text("raise ImportError('torch is not to be imported')\n")
+    command = [sys.executable, "-m", "snakemake", "published", "--cores", "2"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "train " not in result.stdout + result.stderr
+    return project
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = (path for pattern in DRAWN for path in folder.glob(pattern))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+def test_everything_that_is_drawn_is_the_same_to_the_byte(finished, clone):
+    original, again = files(finished / "results/tiny"), files(clone / PLACE)
+    assert len(original) > 60
+    assert sorted(again) == sorted(original)
+    assert [name for name in original if again[name] != original[name]] == []
+
+
+def test_the_report_is_made_and_speaks_of_the_published_study(clone):
+    report = (clone / PLACE / "report.html").read_text()
+    assert f"{PLACE}/figures/overview.png" in report
+    assert not (clone / "results/nano").exists()
+
+
+def test_the_manifest_says_of_what_and_with_what_it_was_made(published):
+    manifest = json.loads((published / "manifest.json").read_text())
+    assert manifest["drawn"]["study"] == "tiny"
+    assert manifest["drawn"]["ablations"] == ["gating", "v_scale"]
+    assert manifest["versions"]["polars"] == pl.__version__
+    assert len(manifest["code"]["training"]) == 16
+    assert damaged(published) == []
+    assert not list(published.rglob("*.safetensors"))
+
+
+def test_a_number_of_a_table_leads_to_its_run_and_code(published, finished):
+    runs = pl.read_parquet(published / "tables/parts/gating/runs.parquet").filter(variant="conditional_head")
+    origin = pl.read_csv(published / "provenance.csv").filter(variant="conditional_head", seed=runs["seed"][0])
+    assert origin["digest"].to_list() == runs["digest"].to_list()
+    assert json.loads(origin["settings"][0])["model"]["gate"] == {"at": "output", "kind": "conditional", "per": "head"}
+    manifest = json.loads((finished / "results/tiny/runs/conditional_head/seed0/manifest.json").read_text())
+    assert origin["code"][0] == manifest["code"]
+
+
+def test_what_has_changed_since_is_named(published, tmp_path):
+    copy = shutil.copytree(published, tmp_path / "copy")
+    (copy / "provenance.csv").write_text("")
+    assert damaged(copy) == ["provenance.csv"]
