@@ -163,7 +163,7 @@ class Mechanism:
     compare: tuple[str, ...] = ("baseline",)
     """Variants drawn side by side, first seed; one or two read best."""
     variants: Literal["compared", "all"] = "compared"
-    """compared: only those are measured in depth; all: every run is."""
+    """compared: every seed of those is measured in depth; all: every run is."""
 
 
 @dataclass(frozen=True, kw_only=True)
