@@ -52,14 +52,18 @@ class Observations:
                 return variant
         return name if name in self.names and name not in PAPER_ROWS else None
 
-    def values(self, name: str, quantity: str, relative_to: str | None = None) -> dict[Seed, float]:
-        """The quantity by seed, over the runs that finished and have it."""
+    def values(
+        self, name: str, quantity: str, relative_to: str | None = None, minus: str | None = None
+    ) -> dict[Seed, float]:
+        """The quantity by seed, divided by one and less another where they are given, over the runs that finished and
+        have them."""
         rows = self.table(quantity).get(self.variant(name) or "", {})
         found = {}
         for seed, row in rows.items():
-            value, divisor = row.get(quantity), row.get(relative_to) if relative_to else 1.0
-            if usable(value) and usable(divisor) and divisor:
-                found[seed] = value / divisor
+            value = row.get(quantity)
+            divisor, subtrahend = row.get(relative_to) if relative_to else 1.0, row.get(minus) if minus else 0.0
+            if usable(value) and usable(divisor) and divisor and usable(subtrahend):
+                found[seed] = value / divisor - subtrahend
         return found
 
     def table(self, quantity: str) -> Rows:

@@ -22,16 +22,42 @@ def of_mechanism(unit: str, *names: str, log: bool = False) -> dict[str, Quantit
     return {name: Quantity(MECHANISM, unit, log) for name in names}
 
 
+BRANCHES = ("attention", "feed_forward")
+
 OF_RUNS = {name: Quantity(RUNS, unit, name in LOG_SCALE) for name, unit in UNITS.items()}
 COLUMNS = {
     **of_mechanism("% of the vocabulary", "vocabulary_spike_pct"),
-    **of_mechanism("1", "eigenvalue", "second", "cosine_spike", "cosine_other"),
-    **of_mechanism("% of heads", "sink_head_pct"),
+    **of_mechanism("blocks", "blocks"),
+    **of_mechanism("share of the spike", "step_up_share", "step_down_share"),
+    **of_mechanism("1", "plateau_output", log=True),
+    **of_mechanism("share of attention", "self_attention_spike", "self_attention_other"),
+    **of_mechanism("1", "eigenvalue", "second", "cosine_spike", "cosine_other", "first_token_cosine"),
+    **of_mechanism("1", "quadratic_error_spike", "rank_one_error_spike", log=True),
+    **of_mechanism("1", "eigenvalue_ratio_ordinary", "amplifier_norm_over_median", log=True),
+    **of_mechanism("1", "silu_cosine_spike", "silu_cosine_other", "silu_norm_ratio_spike"),
+    **of_mechanism("1", "normalised_share_of_bound", "normalised_energy_spike", "normalised_energy_other"),
+    **of_mechanism("1", "spike_cosine_before", "spike_cosine_after"),
+    **of_mechanism("1", "spike_channel_variation", log=True),
+    **of_mechanism("% of heads", "sink_head_pct", "theorem_1_pct"),
+    **of_mechanism("% of points", "theorem_2_pct"),
+    **of_mechanism("% of heads and sequences", "sink_rate_pct"),
     **of_mechanism("logits", "logit_gap_sink_heads", "logit_gap_other_heads"),
-    **of_mechanism("tokens", "distance", "distance_without_sink", log=True),
+    **of_mechanism("1", "query_cosine_sink", "query_cosine_others"),
+    **of_mechanism("directions", "sink_key_rank", "other_key_rank"),
+    **of_mechanism(
+        "tokens", "distance", "distance_without_sink", "distance_sink_heads", "distance_other_heads", log=True
+    ),
     **of_mechanism("1", "gradient_sink_median", "gradient_sink_quartile1", "gradient_sink_quartile3", log=True),
-    **of_mechanism("1", "value_gradient_token0", log=True),
-    **of_mechanism("1", "compress_slope_attention", "compress_slope_feed_forward"),
+    **of_mechanism("1", *(f"{path}_gradient_token0" for path in ("query", "key", "value")), log=True),
+    **of_mechanism("1", "value_over_key_token0", log=True),
+    **of_mechanism("1", "mass_gradient_correlation", "sink_activation_correlation", "sink_activation_partial"),
+    **of_mechanism("1", *(f"{name}_slope_{branch}" for name in ("bloat", "compress", "change") for branch in BRANCHES)),
+    **of_mechanism(
+        "1", *(f"{name}_{branch}" for name in ("bloat_token0", "change_median") for branch in BRANCHES), log=True
+    ),
+    **of_mechanism("1", "value_norm_token0", log=True),
+    **of_mechanism("residual stream magnitude", "token0_stream", "token0_attention", "token0_feed_forward", log=True),
+    **of_mechanism("1", "theta_early", "theta_late"),
     **of_mechanism("steps", "onset_sink", "onset_gradient_sink", "onset_spike", log=True),
     **of_mechanism(
         "perplexity",
@@ -50,7 +76,7 @@ COLUMNS = {
         log=True,
     ),
 }
-"""Numbers of ``spikesink.tables.mechanism.headlines``, by their column."""
+"""Numbers of mechanism.csv, by their column; ``spikesink.tables.headlines`` says what they are."""
 
 LISTS = ("step_up_blocks", "step_down_blocks", "spike_channels")
 """Its columns that hold lists as text; ``derived`` makes numbers of them."""
@@ -59,6 +85,7 @@ DERIVED = {
     **of_mechanism("blocks", "step_up_count", "step_down_count"),
     **of_mechanism("block, from 1", "step_up_first", "step_up_last", "step_down_first"),
     **of_mechanism("% of step-up blocks", "step_up_feed_forward_pct"),
+    **of_mechanism("channels", "spike_channel_count"),
     **of_mechanism("1", "eigenvalue_ratio", log=True),
 }
 
@@ -70,9 +97,10 @@ def derived(row: Mapping[str, Any]) -> dict[str, float | None]:
 
     ``eigenvalue_ratio`` is the leading eigenvalue's magnitude over the next one's.
     """
-    up, down = (listed(row[name]) for name in LISTS[:2])
+    up, down, channels = (listed(row[name]) for name in LISTS)
     leading, second = row["eigenvalue"], row["second"]
     return {
+        "spike_channel_count": len(channels) or None,
         "step_up_count": len(up),
         "step_down_count": len(down),
         "step_up_first": min(up, default=None),

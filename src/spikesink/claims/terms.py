@@ -41,7 +41,7 @@ def absent(names: list[str]) -> str:
 
 
 def values(claim: Claim, observed: Observations, name: str) -> dict[Seed, float]:
-    return observed.values(name, claim.quantity, claim.relative_to)
+    return observed.values(name, claim.quantity, claim.relative_to, claim.minus)
 
 
 def present(claim: Claim, observed: Observations, names: Sequence[str]) -> list[str]:
@@ -61,7 +61,9 @@ def together(count: int) -> float:
 
 def on_log_scale(claim: Claim, *samples: Sequence[float]) -> bool:
     """Magnitudes, and quotients of them, are compared by factors as long as all are positive."""
-    return QUANTITIES[claim.quantity].log and all(value > 0 for sample in samples for value in sample)
+    return (
+        QUANTITIES[claim.quantity].log and not claim.minus and all(value > 0 for sample in samples for value in sample)
+    )
 
 
 def paired(claim: Claim, observed: Observations, name: str, other: str) -> tuple[list[Seed], list[float], list[float]]:
@@ -101,7 +103,7 @@ def by_itself(claim: Claim, observed: Observations) -> list[Term]:
     for name, sample in samples.items():
         numbers = list(sample.values())
         estimate = mean_interval(numbers, log=on_log_scale(claim, numbers), level=together(len(samples)))
-        if claim.relative_to is None:
+        if not (claim.relative_to or claim.minus):
             estimate = within_bounds(claim.quantity, estimate)
         found.append(Term(name, estimate, claim.region, tuple(sample)))
     return found

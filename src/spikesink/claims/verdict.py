@@ -37,6 +37,7 @@ class Finding(NamedTuple):
     scale: str
     verdict: str
     remark: str
+    headline: bool
 
 
 def judge(claim: Claim, observed: Observations) -> Finding:
@@ -63,6 +64,7 @@ def judge(claim: Claim, observed: Observations) -> Finding:
         scale=observed.scale,
         verdict=verdict,
         remark="; ".join(filter(None, remarks)),
+        headline=claim.headline,
     )
 
 
@@ -103,6 +105,8 @@ def combined(verdicts: Iterable[str]) -> str:
 def named_quantity(claim: Claim) -> str:
     if claim.relative_to:
         return f"{claim.quantity} / {claim.relative_to}"
+    if claim.minus:
+        return f"{claim.quantity} - {claim.minus}"
     unit = QUANTITIES[claim.quantity].unit
     return claim.quantity if unit == "1" else f"{claim.quantity} ({unit})"
 

@@ -5,6 +5,7 @@
     claim         what is claimed, a sentence
     quantity      a column of runs.csv or mechanism.csv, or what ``spikesink.claims.quantities`` derives
     relative_to   another quantity of the same model, by which it is divided first
+    minus         another quantity of the same model, which is subtracted first
     compare       how: one of COMPARISONS
     of            a variant or a list of them, by the paper's row or by name; ``pretrained``: every published model
     to            what it is compared with; the baseline unless said otherwise
@@ -13,6 +14,7 @@
     tolerance     how far a step may go the wrong way: in the quantity's unit, of magnitudes as a share
     needs         how many variants of a list must be there; all unless said otherwise
     presumes      another claim, without which this one says nothing: sinks cannot stay where there are none
+    headline      true: one of the few that stand at the top of the page and in README
 
 ``variants:`` names variants beyond the papers' rows that claims may speak of in studies that lack them.
 """
@@ -60,6 +62,7 @@ class Claim:
     compare: Literal["ratio", "difference", "value", "increasing", "decreasing", "highest", "lowest"]
     of: tuple[str, ...]
     relative_to: str | None = None
+    minus: str | None = None
     to: str | None = None
     among: tuple[str, ...] = ()
     above: float | None = None
@@ -70,6 +73,7 @@ class Claim:
     tolerance: float | None = None
     needs: int | None = None
     presumes: str | None = None
+    headline: bool = False
     name: str = ""
     paper: str = ""
     place: str = ""
@@ -150,7 +154,7 @@ def parse_claim(where: str, values: Mapping[str, Any], known: list[str]) -> Clai
         claim = check(Claim, {**values, **{key: value for key, value in lists.items() if key in values}}, where)
     except ConfigError as error:
         raise InputError(str(error)) from error
-    for quantity in (claim.quantity, claim.relative_to):
+    for quantity in (claim.quantity, claim.relative_to, claim.minus):
         if quantity is not None and quantity not in QUANTITIES:
             raise InputError(f"{where}: quantity {quantity!r} is not measured{suggestion(quantity, QUANTITIES)}")
     for variant in claim.variants:
@@ -171,14 +175,19 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def contradiction(claim: Claim) -> str | None:
     """What does not go together in a claim, in a line, or None."""
-    everywhere = {"claim", "quantity", "compare", "of", "relative_to", "needs", "presumes", "name", "paper", "place"}
+    everywhere = {"claim", "quantity", "relative_to", "minus", "compare", "of", "needs", "presumes", "headline"}
+    everywhere |= {"name", "paper", "place"}
     defaults = {"among": ()}
     for key, value in vars(claim).items():
         if key not in everywhere | claim.own_keys and value != defaults.get(key):
             own = ", ".join(sorted(claim.own_keys))
             return f"{key} = {value!r} has no meaning with compare: {claim.compare}, which has {own}"
-    if claim.relative_to and QUANTITIES[claim.relative_to].table != QUANTITIES[claim.quantity].table:
-        return f"relative_to {claim.relative_to!r} and quantity {claim.quantity!r} are not of one table"
+    if claim.relative_to and claim.minus:
+        return "relative_to and minus exclude each other"
+    for key in ("relative_to", "minus"):
+        other = getattr(claim, key)
+        if other and QUANTITIES[other].table != QUANTITIES[claim.quantity].table:
+            return f"{key} {other!r} and quantity {claim.quantity!r} are not of one table"
     if "tolerance" not in claim.own_keys and all(getattr(claim, bound) is None for bound in BOUNDS):
         return f"compare: {claim.compare} needs a bound: one of {', '.join(BOUNDS)}"
     if claim.tolerance is not None and claim.tolerance < 0:

@@ -1,0 +1,63 @@
+"""The headline claims as one short Markdown table, the section that the page begins with.
+
+``python -m spikesink.claims.headlines results/<study>/claims.csv`` prints it.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from spikesink.claims.verdict import Finding
+from spikesink.tables.inputs import InputError, one_line_errors, read_table
+
+HEADINGS = ("claim", "source", "expected", "observed", "95 % interval", "verdict")
+COLUMNS = dict.fromkeys(Finding._fields, pl.String()) | {"headline": pl.Boolean()}
+
+
+def headlines(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
+    """The cells under HEADINGS of every finding that is marked as a headline; its statement names the quantity."""
+    return [
+        (one.statement, one.source.removeprefix("arXiv "), one.expected, *observed(one), one.verdict)
+        for one in findings
+        if one.headline
+    ]
+
+
+def observed(finding: Finding) -> tuple[str, str]:
+    """The statistic and its interval; a dash where there is none."""
+    return finding.observed or "–", finding.interval or "–"
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(markdown_row(cells) for cells in (headings, ["---"] * len(headings), *rows))
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def read_findings(path: Path) -> list[Finding]:
+    """The findings of a claims.csv. Raises InputError."""
+    table = read_table(path, COLUMNS, "judge the claims again").with_columns(pl.col(pl.String).fill_null(""))
+    return [Finding(*row) for row in table.iter_rows()]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m spikesink.claims.headlines", description=__doc__)
+    parser.add_argument("claims", type=Path, help="claims.csv of a study")
+    options = parser.parse_args()
+
+    def work() -> None:
+        rows = headlines(read_findings(options.claims))
+        if not rows:
+            raise InputError(f"{options.claims}: marks no claim as a headline: judge the claims again")
+        print(markdown_table(HEADINGS, rows))
+
+    return one_line_errors(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

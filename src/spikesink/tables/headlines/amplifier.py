@@ -1,0 +1,80 @@
+"""The step-up block as a quadratic amplifier of one direction (2603.05498 Eq 15-22, Figs 2, 3, 4, 8)."""
+
+from typing import Any
+
+import polars as pl
+
+COLUMNS = (
+    "eigenvalue",
+    "second",
+    "cosine_spike",
+    "cosine_other",
+    "quadratic_error_spike",
+    "rank_one_error_spike",
+    "eigenvalue_ratio_ordinary",
+    "amplifier_norm_over_median",
+    "silu_cosine_spike",
+    "silu_cosine_other",
+    "silu_norm_ratio_spike",
+    "first_token_cosine",
+)
+
+
+def amplifier(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """The first step block and the channel k to which it adds most; without a spike the ones that come closest.
+
+    eigenvalue, second              the eigenvalues of S_k largest in magnitude; the first one's eigenvector is s*
+    cosine_spike, cosine_other      mean cos(h, s*) of spike tokens and of the others, h the normalised input (Eq 19-21)
+    quadratic_error_spike           sum |h^T S_k h - F_k| / sum |F_k| over spike tokens, F_k the output (Eq 15-17)
+    rank_one_error_spike            the same of eigenvalue (s*.h)^2 (Eq 19-21)
+    eigenvalue_ratio_ordinary       |first| / |second| eigenvalue of the block's ordinary channels, median (Fig 4)
+    amplifier_norm_over_median      |U_k|_F over its median over all channels of all SwiGLU blocks (Figs 3, 8)
+    silu_cosine_spike, _other       cos(silu(Wg h), Wg h), mean over spike tokens and over the others (Fig 2)
+    silu_norm_ratio_spike           |silu(Wg h)| / |Wg h|, mean over spike tokens (Fig 2)
+    first_token_cosine              cosine with s* of what the last attention block before adds to spike tokens at
+                                    position 0, on average (Eq 22); None where no such token spikes
+
+    Columns have no unit. All are None in a model without SwiGLU.
+    """
+    alignment, silu = tables["amplifier_alignment"], tables["silu_identity"]
+    if alignment.is_empty():
+        return dict.fromkeys(COLUMNS)
+    block, channel, spike = alignment.select("block", "channel", "group").row(0)
+    groups = {
+        row["group"]: row
+        for row in alignment.filter((pl.col("block") == block) & (pl.col("channel") == channel)).iter_rows(named=True)
+    }
+    means = silu.filter(pl.col("block") == block).group_by("group").agg(pl.col("cosine", "norm_ratio").mean())
+    silu_of = {group: values for group, *values in means.select("group", "cosine", "norm_ratio").iter_rows()}
+    nothing: tuple[None, None] = (None, None)
+    norms = tables["amplifier_norms"]
+    own = norms.filter((pl.col("block") == block) & (pl.col("channel") == channel))["norm"].item()
+    values = (
+        groups[spike]["eigenvalue"],
+        groups[spike]["second"],
+        groups[spike]["cosine"],
+        groups.get("other", {}).get("cosine"),
+        groups[spike]["error_quadratic"],
+        groups[spike]["error_rank_one"],
+        ordinary_ratio(tables["amplifier_spectrum"], block),
+        own / norms["norm"].median(),
+        silu_of[spike][0],
+        silu_of.get("other", nothing)[0],
+        silu_of[spike][1],
+        first_token_cosine(tables["first_token_value_output"]),
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def ordinary_ratio(spectrum: pl.DataFrame, block: int) -> float | None:
+    ordinary = spectrum.filter((pl.col("block") == block) & (pl.col("group") == "ordinary"))
+    largest = pl.col("eigenvalue").abs().top_k(2)
+    ratios = ordinary.group_by("channel").agg(ratio=largest.first() / largest.last())
+    return ratios["ratio"].median()
+
+
+def first_token_cosine(maps: pl.DataFrame) -> float | None:
+    if "cosine_output" not in maps.columns:  # no attention block before maps position 0 linearly
+        return None
+    spike = maps.filter((pl.col("block") == maps["block"].max()) & (pl.col("group") != "all"))
+    return spike["cosine_output"].first()

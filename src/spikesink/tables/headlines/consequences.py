@@ -1,0 +1,36 @@
+"""Perplexities of a model that is quantised, streamed or edited (2603.17771 rebuttal; 2309.17453; 2402.17762)."""
+
+from typing import Any
+
+import polars as pl
+
+SETTINGS = ("full_precision", "dynamic_per_token", "static_per_tensor", "down_projection_static")
+INTERVENTIONS = ("none", "zero_spike", "mean_spike", "zero_median", "mask_sink", "mask_other")
+
+
+def consequences(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """Perplexities on held-out text.
+
+    int8_*                                   in each setting of INT8 inference (spikesink.measures.quantisation)
+    streaming_window, streaming_with_first   with the smallest cache, without and with the first tokens in it
+    intervention_*                           with spikes or sinks taken away, and the controls
+                                             (spikesink.measures.interventions)
+    """
+    quantised = dict(tables["quantisation"].select("setting", "perplexity").iter_rows())
+    changed = tables["interventions"]
+    changed = changed.filter(pl.col("start") == changed["start"][0])
+    by_intervention = dict(changed.group_by("intervention").agg(pl.col("perplexity").mean()).iter_rows())
+    return (
+        {f"int8_{setting}": quantised.get(setting) for setting in SETTINGS}
+        | streaming(tables["streaming"])
+        | {f"intervention_{name}": by_intervention.get(name) for name in INTERVENTIONS}
+    )
+
+
+def streaming(table: pl.DataFrame) -> dict[str, Any]:
+    if table.is_empty():
+        return {"streaming_window": None, "streaming_with_first": None}
+    smallest = table.filter(pl.col("cache") == table["cache"].min())
+    nll = pl.col("nll_nats").sum() / pl.col("tokens").sum()
+    perplexities = dict(smallest.group_by("start").agg(nll.exp()).iter_rows())
+    return {"streaming_window": perplexities[0], "streaming_with_first": perplexities[max(perplexities)]}
