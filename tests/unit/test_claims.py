@@ -9,6 +9,7 @@ from planted_runs import observations, planted_mechanism, planted_runs
 from scipy import stats
 
 from spikesink.claims import __main__ as entry
+from spikesink.claims import headlines
 from spikesink.claims.observations import observe
 from spikesink.claims.quantities import derived
 from spikesink.claims.region import Region
@@ -206,6 +207,51 @@ def test_quantities_of_the_mechanism_and_quotients_of_them():
     assert shallow.verdict == ABSENT
 
 
+def test_a_difference_of_quantities_may_pass_zero():
+    """A quotient of logit gaps would turn its sign where the other heads' gap is negative."""
+    models = {
+        f"baseline/seed{seed}": {"logit_gap_sink_heads": 3.0 + seed, "logit_gap_other_heads": other}
+        for seed, other in enumerate((-1.0, 0.5))
+    }
+    observed = observe(planted_runs({"baseline": [1.0, 1.0]}), planted_mechanism(models))
+    keys = {"quantity": "logit_gap_sink_heads", "minus": "logit_gap_other_heads", "compare": "value", "of": "baseline"}
+    found = judge(claim(**keys, above=0), observed)
+    assert (found.observed, found.verdict) == ("3.75", YES)
+    assert found.quantity == "logit_gap_sink_heads - logit_gap_other_heads"
+    del models["baseline/seed0"]["logit_gap_other_heads"]
+    observed = observe(planted_runs({"baseline": [1.0, 1.0]}), planted_mechanism(models))
+    assert judge(claim(**keys, above=0), observed).seeds == "1", "both must be there"
+
+
+def test_a_difference_of_magnitudes_is_no_magnitude():
+    models = {
+        "baseline/seed0": {"distance": 4.0, "distance_without_sink": 1.0},
+        "dyt/seed0": {"distance": 9.0, "distance_without_sink": 3.0},
+    }
+    observed = observe(planted_runs({"baseline": [1.0], "dyt": [1.0]}), planted_mechanism(models))
+    keys = {
+        "quantity": "distance",
+        "minus": "distance_without_sink",
+        "compare": "increasing",
+        "of": ["baseline", "dyt"],
+    }
+    assert judge(claim(**keys), observed).observed == "+3.00", "a step, no factor"
+
+
+def test_claims_about_the_mechanism_pair_by_seed():
+    """Every seed of a compared variant has a row: values that differ between seeds and move together leave a narrow
+    interval."""
+    values = {"baseline": [10.0, 40.0, 20.0], "v_scale": [4.0, 17.0, 7.9]}
+    models = {
+        f"{variant}/seed{seed}": {"gradient_sink_median": value}
+        for variant, members in values.items()
+        for seed, value in enumerate(members)
+    }
+    observed = observe(planted_runs(values), planted_mechanism(models))
+    found = judge(claim(quantity="gradient_sink_median", of="v_scale", below=0.5), observed)
+    assert (found.verdict, found.seeds) == (YES, "0, 1, 2")
+
+
 def test_sinks_cannot_stay_where_there_are_none():
     """Two small sink ratios are close to each other, which says nothing of the claim."""
     there = {
@@ -228,8 +274,10 @@ def test_sinks_cannot_stay_where_there_are_none():
 
 def test_block_lists_become_numbers():
     row = {"step_up_blocks": "8, 10", "step_down_blocks": "54", "eigenvalue": -3.0, "second": 1.5}
+    row |= {"spike_channels": "788, 1384, 4062"}
     expected = {"step_up_count": 2, "step_down_count": 1, "step_up_first": 8, "step_up_last": 10}
     expected |= {"step_down_first": 54, "step_up_feed_forward_pct": 100.0, "eigenvalue_ratio": 2.0}
+    expected |= {"spike_channel_count": 3}
     assert derived(row) == expected
     nothing = derived(dict.fromkeys(row))
     assert (nothing["step_up_count"], nothing["step_up_first"], nothing["eigenvalue_ratio"]) == (0, None, None)
@@ -249,7 +297,7 @@ def write_tables(folder, values, models):
     planted_mechanism(models).write_csv(folder / "mechanism.csv")
     (folder / "claims.yaml").write_text(
         "claims:\n  arXiv 2603.05498:\n    Table 5:\n"
-        "      small: {claim: A <small> spike, quantity: spike, compare: ratio, of: dyt, below: 0.5}\n"
+        "      small: {claim: A <small> spike, quantity: spike, compare: ratio, of: dyt, below: 0.5, headline: true}\n"
         "      steps: {claim: A step, quantity: step_up_count, compare: value, of: baseline, at_least: 1}\n"
     )
 
@@ -273,6 +321,38 @@ def test_the_command_writes_the_ledger_and_its_pages(tmp_path, monkeypatch, caps
     assert "## arXiv 2603.05498" in page and "### reproduced (2)" in page and "### inconclusive" not in page
     web = (tmp_path / "out/claims.html").read_text()
     assert "A &lt;small&gt; spike" in web and "http" not in web, "escaped, and nothing to load"
+
+
+def test_the_page_begins_with_counts_and_headlines(tmp_path, monkeypatch, capsys):
+    """And the headlines alone are what the second command prints, read back from the ledger."""
+    write_tables(tmp_path, {"baseline": [10.0], "dyt": [8.0]}, {"baseline/seed0": {"step_up_blocks": "2"}})
+    run_entry(tmp_path, monkeypatch)
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "argv", ["headlines", str(tmp_path / "out/claims.csv")])
+    assert headlines.main() == 0
+    table = capsys.readouterr().out
+    assert table.splitlines()[2:] == [
+        "| A <small> spike | 2603.05498 Table 5 | dyt / baseline: below 0.5 | 0.800 | one seed, no interval "
+        "| not reproduced |"
+    ]
+    page, web = ((tmp_path / f"out/claims.{kind}").read_text() for kind in ("md", "html"))
+    assert "| arXiv 2603.05498 | 1 | 1 | 0 | 0 | 2 |\n| all | 1 | 1 | 0 | 0 | 2 |" in page
+    assert f"## Headlines\n\n{table}\n## arXiv 2603.05498\n\n### reproduced (1)" in page
+    assert web.index('class="tally"') < web.index("<h2>Headlines</h2>") < web.index("<h2>arXiv 2603.05498</h2>")
+
+
+def test_a_ledger_without_headlines_is_one_line(tmp_path, monkeypatch, capsys):
+    write_tables(tmp_path, {"baseline": [10.0]}, {})
+    text = (tmp_path / "claims.yaml").read_text()
+    (tmp_path / "claims.yaml").write_text(text.replace(", headline: true", ""))
+    run_entry(tmp_path, monkeypatch)
+    assert "Headlines" not in (tmp_path / "out/claims.md").read_text()
+    monkeypatch.setattr(sys, "argv", ["headlines", str(tmp_path / "out/claims.csv")])
+    assert headlines.main() == 1
+    assert capsys.readouterr().err.endswith("marks no claim as a headline: judge the claims again\n")
+    (tmp_path / "out/claims.csv").write_text("claim,statement\na,b\n")
+    assert headlines.main() == 1
+    assert "claims.csv: has no column 'source'" in capsys.readouterr().err
 
 
 def test_models_that_all_diverged_leave_the_other_claims(tmp_path, monkeypatch):

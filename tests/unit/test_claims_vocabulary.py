@@ -38,6 +38,10 @@ def test_a_claim_knows_where_it_stands():
         ({"quantity": "spikes"}, "quantity 'spikes' is not measured; did you mean 'spike'"),
         ({"relative_to": "median"}, "quantity 'median' is not measured"),
         ({"relative_to": "cosine_spike"}, "'cosine_spike' and quantity 'spike' are not of one table"),
+        ({"minus": "median"}, "quantity 'median' is not measured"),
+        ({"minus": "cosine_spike"}, "minus 'cosine_spike' and quantity 'spike' are not of one table"),
+        ({"minus": "spike", "relative_to": "spike"}, "relative_to and minus exclude each other"),
+        ({"headline": "perhaps"}, 'headline = "perhaps"'),
         ({"of": "dty"}, "'dty' is no row of the papers and no variant of the study; did you mean 'dyt'"),
         ({"of": ["dyt", "nobody"]}, "'nobody' is no row"),
         ({"to": "nobody"}, "'nobody' is no row"),
@@ -105,6 +109,14 @@ def test_the_projects_claims_are_many_and_use_the_whole_vocabulary():
     assert {claim.compare for claim in claims} == set(COMPARISONS)
     assert {claim.paper for claim in claims} >= {"arXiv 2603.05498", "arXiv 2603.17771"}
     assert len({claim.claim for claim in claims}) == len(claims), "every statement says what it is about"
+
+
+def test_the_headlines_are_a_few_of_both_papers():
+    """They stand in README: what is claimed of the mechanism, of every ablation and of V-scale."""
+    headlines = [claim for claim in read_claims(ROOT / "workflow/claims.yaml") if claim.headline]
+    assert 15 <= len(headlines) <= 20
+    assert {claim.paper for claim in headlines} == {"arXiv 2603.05498", "arXiv 2603.17771"}
+    assert {QUANTITIES[claim.quantity].table for claim in headlines} == {MECHANISM, "runs.csv"}
 
 
 def test_every_row_of_the_papers_tables_has_claims_for_sinks_and_spike():

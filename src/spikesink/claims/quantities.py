@@ -38,7 +38,7 @@ COLUMNS = {
     **of_mechanism("1", "normalised_share_of_bound", "normalised_energy_spike", "normalised_energy_other"),
     **of_mechanism("1", "spike_cosine_before", "spike_cosine_after"),
     **of_mechanism("1", "spike_channel_variation", log=True),
-    **of_mechanism("% of heads", "sink_head_pct", "theorem_1_pct"),
+    **of_mechanism("% of heads", "sink_head_pct", "theorem_1_lower_pct", "theorem_1_upper_pct"),
     **of_mechanism("% of points", "theorem_2_pct"),
     **of_mechanism("% of heads and sequences", "sink_rate_pct"),
     **of_mechanism("logits", "logit_gap_sink_heads", "logit_gap_other_heads"),

@@ -1,0 +1,383 @@
+"""Every column of mechanism.csv on planted measures, whose headlines are known."""
+
+import polars as pl
+import pytest
+
+from spikesink.tables.headlines.amplifier import COLUMNS as AMPLIFIER
+from spikesink.tables.headlines.amplifier import amplifier
+from spikesink.tables.headlines.consequences import consequences
+from spikesink.tables.headlines.gradients import gradients
+from spikesink.tables.headlines.layered import layered
+from spikesink.tables.headlines.normalised import COLUMNS as NORMALISED
+from spikesink.tables.headlines.normalised import normalised
+from spikesink.tables.headlines.reshaped import reshaped
+from spikesink.tables.headlines.sinks import sinks
+from spikesink.tables.headlines.spikes import spikes
+from spikesink.tables.headlines.training import training
+
+NOTHING = pl.DataFrame()
+
+
+def table(columns: str, *rows: tuple) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=columns.split(), orient="row", infer_schema_length=None)
+
+
+LIFE = table(
+    "block role share output_maximum after",
+    (1, "before", 0.0, 0.5, 1.0),
+    (2, "step_up", 0.6, 60.0, 60.0),
+    (3, "plateau", 0.0, 0.3, 60.0),
+    (4, "step_up", 0.4, 40.0, 100.0),
+    (5, "plateau", 0.0, 2.0, 100.0),
+    (6, "step_down", -0.9, 90.0, 10.0),
+)
+NO_LIFE = LIFE.with_columns(role=pl.lit("no_spike"))
+
+
+def spike_tables(**changes) -> dict[str, pl.DataFrame]:
+    return {
+        "lifecycle": LIFE,
+        "spike_channels": table("channel", (21,), (11,)),
+        "vocabulary_probe": table("is_spike", (True,), (False,), (False,), (False,)),
+        "delimiter_probe": table(
+            "block spikes occurrences self_attention",
+            (1, True, 9, 0.9),  # not the last block before the step-up block
+            (3, True, 1, 0.6),
+            (3, True, 3, 0.8),
+            (3, False, 2, 0.1),
+        ),
+    } | changes
+
+
+def test_the_spikes_life():
+    assert spikes(spike_tables()) == pytest.approx(
+        {
+            "blocks": 6,
+            "step_up_blocks": "2, 4",
+            "step_up_share": 1.0,
+            "step_down_blocks": "6",
+            "step_down_share": -0.9,
+            "plateau_output": 0.02,
+            "spike_channels": "21, 11",
+            "vocabulary_spike_pct": 25.0,
+            "self_attention_spike": 0.75,
+            "self_attention_other": 0.1,
+        }
+    )
+
+
+def test_a_model_without_spikes_has_no_step_blocks():
+    found = spikes(spike_tables(lifecycle=NO_LIFE, spike_channels=NOTHING, delimiter_probe=NOTHING))
+    assert (found["step_up_blocks"], found["step_down_blocks"], found["spike_channels"]) == ("", "", "")
+    for name in ("step_up_share", "step_down_share", "plateau_output", "self_attention_spike", "self_attention_other"):
+        assert found[name] is None
+
+
+def amplifier_tables(**changes) -> dict[str, pl.DataFrame]:
+    return {
+        "amplifier_alignment": table(
+            "block channel group eigenvalue second cosine error_quadratic error_rank_one",
+            (2, 7, "spike", -4.0, 1.0, 0.9, 0.1, 0.2),
+            (2, 7, "other", -4.0, 1.0, -0.1, 5.0, 6.0),
+            (2, 7, "all", -4.0, 1.0, 0.0, 3.0, 4.0),
+            (4, 7, "spike", 2.0, 1.0, 0.5, 0.5, 0.5),
+        ),
+        "amplifier_spectrum": table(
+            "block channel group eigenvalue",
+            (2, 7, "spike", -4.0),
+            (2, 7, "spike", 1.0),
+            *(
+                (2, channel, "ordinary", value)
+                for channel, values in ((0, (-3.0, 0.5, 2.0)), (1, (1.0, 1.0, -2.5)))
+                for value in values
+            ),
+            (4, 0, "ordinary", 9.0),
+            (4, 0, "ordinary", 1.0),
+        ),
+        "amplifier_norms": table("block channel norm", (2, 0, 1.0), (2, 7, 9.0), (4, 0, 2.0), (4, 7, 3.0), (4, 8, 3.0)),
+        "silu_identity": table(
+            "block group cosine norm_ratio",
+            (2, "spike", 1.0, 0.9),
+            (2, "spike", 0.9, 1.0),
+            (2, "other", 0.6, 0.5),
+            (4, "spike", 0.0, 0.0),
+        ),
+        "first_token_value_output": table(
+            "block group cosine_output", (1, "all", 0.1), (1, "spike", 0.2), (3, "all", 0.3), (3, "spike", 0.7)
+        ),
+    } | changes
+
+
+def test_the_amplifier_of_the_first_step_block():
+    assert amplifier(amplifier_tables()) == pytest.approx(
+        {
+            "eigenvalue": -4.0,
+            "second": 1.0,
+            "cosine_spike": 0.9,
+            "cosine_other": -0.1,
+            "quadratic_error_spike": 0.1,
+            "rank_one_error_spike": 0.2,
+            "eigenvalue_ratio_ordinary": 2.0,  # of 3 / 2 and 2.5 / 1
+            "amplifier_norm_over_median": 3.0,
+            "silu_cosine_spike": 0.95,
+            "silu_cosine_other": 0.6,
+            "silu_norm_ratio_spike": 0.95,
+            "first_token_cosine": 0.7,
+        }
+    )
+
+
+def test_where_nothing_spikes_the_tokens_that_come_closest_stand_for_spike_tokens():
+    leading = {
+        name: frame.with_columns(pl.col("group").replace("spike", "leading"))
+        for name, frame in amplifier_tables().items()
+        if "group" in frame.columns
+    }
+    assert amplifier(amplifier_tables(**leading)) == amplifier(amplifier_tables())
+
+
+def test_an_amplifier_needs_swiglu_and_a_linear_map_before_it():
+    assert amplifier(amplifier_tables(amplifier_alignment=NOTHING)) == dict.fromkeys(AMPLIFIER)
+    for maps in (NOTHING, table("block group cosine_output", (3, "all", 0.3))):
+        assert amplifier(amplifier_tables(first_token_value_output=maps))["first_token_cosine"] is None
+
+
+def normalised_tables(**changes) -> dict[str, pl.DataFrame]:
+    rows = [
+        (start, block, group, block / 10, 0.9 if group == "spike" else 0.2, cosine)
+        for start, alike in (("bos", 0.0), ("text", 1.0))
+        for block in range(1, 8)
+        for group, cosine in (("spike", alike * block / 10), ("others", 0.1))
+    ]
+    spread = [
+        (start, block, rank, -2.0, 0.1 * block) for start in ("bos", "text") for block in range(1, 8) for rank in (1, 2)
+    ]
+    return {
+        "lifecycle": LIFE,
+        "normalisation": table("start block group share_of_bound energy_top cosine", *rows),
+        "normalised_channels": table("start block rank mean std", *spread),
+    } | changes
+
+
+def test_the_plateau_behind_the_norm():
+    """Its norms are those of blocks 5 and 6: after the last step-up block, up to the step-down block."""
+    assert normalised(normalised_tables()) == pytest.approx(
+        {
+            "normalised_share_of_bound": 0.6,
+            "normalised_energy_spike": 0.9,
+            "normalised_energy_other": 0.2,
+            "spike_cosine_before": 0.2,
+            "spike_cosine_after": 0.5,
+            "spike_channel_variation": 0.275,
+        }
+    )
+
+
+def test_a_plateau_without_an_end_lasts_to_the_final_norm_and_one_without_a_beginning_is_none():
+    forever = LIFE.with_columns(pl.col("role").replace("step_down", "plateau"))
+    assert normalised(normalised_tables(lifecycle=forever))["normalised_share_of_bound"] == 0.7
+    assert normalised(normalised_tables(lifecycle=NO_LIFE)) == dict.fromkeys(NORMALISED)
+
+
+def sink_tables() -> dict[str, pl.DataFrame]:
+    return {
+        "sink_geometry": table(
+            "start block head is_sink_head logit_gap cosine_sink cosine_others sink_rank other_rank",
+            ("bos", 1, 0, True, 4.0, 0.8, 0.1, 1, 9),
+            ("bos", 1, 1, True, 2.0, 0.4, 0.3, 1, 9),
+            ("bos", 3, 0, False, -1.0, 0.0, 0.0, 1, 9),
+            ("text", 1, 0, True, 9.0, 0.9, 0.9, 2, 8),
+            ("text", 1, 1, False, 9.0, 0.9, 0.9, 7, 7),
+        ),
+        "attention_distance": table(
+            "block head distance distance_without_sink", (1, 0, 20.0, 8.0), (1, 1, 30.0, 4.0), (3, 0, 10.0, 9.0)
+        ),
+    }
+
+
+def test_sink_heads_and_the_others():
+    assert sinks(sink_tables()) == pytest.approx(
+        {
+            "sink_head_pct": 200 / 3,
+            "logit_gap_sink_heads": 3.0,
+            "logit_gap_other_heads": -1.0,
+            "query_cosine_sink": 0.6,
+            "query_cosine_others": 0.2,
+            "sink_key_rank": 2.0,
+            "other_key_rank": 8.0,
+            "distance": 20.0,
+            "distance_without_sink": 7.0,
+            "distance_sink_heads": 6.0,
+            "distance_other_heads": 9.0,
+        }
+    )
+
+
+def test_without_sink_heads_nothing_is_said_of_them():
+    tables = sink_tables()
+    tables["sink_geometry"] = tables["sink_geometry"].with_columns(is_sink_head=pl.lit(False))
+    found = sinks(tables)
+    assert found["sink_head_pct"] == 0
+    assert {name for name, value in found.items() if value is None} == {
+        "logit_gap_sink_heads",
+        "query_cosine_sink",
+        "query_cosine_others",
+        "sink_key_rank",
+        "other_key_rank",
+        "distance_sink_heads",
+    }
+
+
+def test_gradients_gather_through_values():
+    found = gradients(
+        {
+            "gradient_sink_ratio": table("ratio", (2.0,), (4.0,), (10.0,)),
+            "gradients": table(
+                "position query key value",
+                (0, 0.0, 6.0, 20.0),
+                (0, 0.0, 2.0, 20.0),
+                (1, 1.0, 1.0, 1.0),
+                (2, 3.0, 3.0, 4.0),
+            ),
+            "value_gradient_bounds": table(
+                "mass lower actual upper",
+                (1.0, 1.0, 2.0, 3.0),
+                (2.0, 1.0, 3.0, 3.0),
+                (3.0, 1.0, 4.0, 3.0),
+                (4.0, 9.0, 8.0, 10.0),
+            ),
+        }
+    )
+    assert found == pytest.approx(
+        {
+            "gradient_sink_median": 4.0,
+            "gradient_sink_quartile1": 3.0,
+            "gradient_sink_quartile3": 7.0,
+            "query_gradient_token0": 0.0,
+            "key_gradient_token0": 2.0,
+            "value_gradient_token0": 8.0,
+            "value_over_key_token0": 5.0,
+            "theorem_1_lower_pct": 75.0,
+            "theorem_1_upper_pct": 75.0,
+            "mass_gradient_correlation": 1.0,
+        }
+    )
+
+
+def test_reshaping_of_both_branches():
+    points = [
+        (branch, position, bloat, compress, bound, change)
+        for branch, first in (("attention", 8.0), ("feed_forward", 3.0))
+        for position, bloat, compress, bound, change in (
+            (0, first, 1.0, 1.0, 2.0),
+            (1, 2.0, 3.0, 2.0, 1.0),
+            (2, 2.0, 1.0, 2.0, 1.0),
+            (3, 4.0, 1.0, 2.0, 0.5),
+        )
+    ]
+    slopes = [
+        (branch, block, group, name, slope)
+        for branch in ("attention", "feed_forward")
+        for block, group, sign in ((None, None, 1), (1, None, 9), (None, "0", 9))
+        for name, slope in (("bloat", sign * 0.5), ("compress", sign * -1.0), ("change", sign * 0.1))
+    ]
+    tables = {
+        "reshaping": table("branch position bloat compress compress_bound change", *points),
+        "reshaping_slopes": table("branch block group quantity slope_within", *slopes),
+    }
+    expected = {
+        f"{name}_{branch}": value
+        for branch, at_0 in (("attention", 4.0), ("feed_forward", 1.5))
+        for name, value in {
+            "bloat_slope": 0.5,
+            "compress_slope": -1.0,
+            "change_slope": 0.1,
+            "bloat_token0": at_0,
+            "change_median": 1.0,
+        }.items()
+    }
+    assert reshaped(tables) == pytest.approx(expected | {"theorem_2_pct": 75.0})
+    tables["reshaping"] = tables["reshaping"].with_columns(compress_bound=None)
+    assert reshaped(tables)["theorem_2_pct"] is None, "a norm that is no RMSNorm has no such bound"
+
+
+def test_token_0_by_layer_and_learned_valves():
+    layers = table(
+        "sink_rate stream_token0 attention_token0 feed_forward_token0 value_raw_token0 value_raw_early_mean",
+        (0.5, 10.0, 1.0, 8.0, 1.0, 1.0),
+        (1.0, 30.0, 3.0, 2.0, 1.0, 4.0),
+        (0.0, 20.0, 2.0, 2.0, 1.0, 10.0),
+    )
+    valves = table(
+        "layer head path theta",
+        *((layer, head, "value", theta + head) for layer, theta in enumerate((2.0, 0.0, -3.0)) for head in (0, 1)),
+        (0, 0, "key", 99.0),
+    )
+    expected = {
+        "sink_rate_pct": 50.0,
+        "token0_stream": 20.0,
+        "token0_attention": 2.0,
+        "token0_feed_forward": 4.0,
+        "value_norm_token0": 0.25,
+        "theta_early": 2.5,
+        "theta_late": -2.5,
+    }
+    assert layered({"layers": layers, "valve_strength": valves}) == pytest.approx(expected)
+    fixed = valves.with_columns(theta=pl.lit(None, pl.Float64))
+    for without in (NOTHING, fixed):
+        found = layered({"layers": layers, "valve_strength": without})
+        assert (found["theta_early"], found["theta_late"]) == (None, None)
+
+
+def test_the_course_of_training():
+    onsets = table(
+        "quantity onset",
+        ("alpha_0", 200),
+        ("alpha_0", 100),
+        ("gradient_sink_ratio", 150),
+        ("spike_ratio", None),
+    )
+    independence = table(
+        "x y within_blocks correlation partial_correlation",
+        ("sink", "activation", False, 0.1, 0.2),
+        ("sink", "activation", True, 0.7, -0.1),
+        ("sink", "value_gradient", True, 0.3, 0.4),
+    )
+    assert training({"onsets": onsets, "independence": independence}) == {
+        "onset_sink": 100,
+        "onset_gradient_sink": 150,
+        "onset_spike": None,
+        "sink_activation_correlation": 0.7,
+        "sink_activation_partial": -0.1,
+    }
+    assert set(training({"onsets": NOTHING, "independence": NOTHING}).values()) == {None}
+
+
+def test_perplexities_of_what_was_done_to_the_model():
+    found = consequences(
+        {
+            "quantisation": table("setting perplexity", ("full_precision", 20.0), ("static_per_tensor", 30.0)),
+            "streaming": table(
+                "cache start nll_nats tokens", (64, 0, 1.0, 1), (8, 0, 3.0, 1), (8, 4, 1.0, 1), (8, 4, 3.0, 1)
+            ),
+            "interventions": table(
+                "start intervention perplexity",
+                ("bos", "none", 20.0),
+                ("bos", "mask_other", 21.0),
+                ("bos", "mask_other", 23.0),
+                ("text", "none", 99.0),
+            ),
+        }
+    )
+    given = {name: value for name, value in found.items() if value is not None}
+    assert given == pytest.approx(
+        {
+            "int8_full_precision": 20.0,
+            "int8_static_per_tensor": 30.0,
+            "streaming_window": 20.0855,
+            "streaming_with_first": 7.38906,
+            "intervention_none": 20.0,
+            "intervention_mask_other": 22.0,
+        },
+        rel=1e-5,
+    )
