@@ -24,6 +24,11 @@ def headlines(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
     ]
 
 
+def headline_table(findings: Sequence[Finding]) -> str:
+    """They as a Markdown table, without a line feed at its end."""
+    return markdown_table(HEADINGS, headlines(findings))
+
+
 def observed(finding: Finding) -> tuple[str, str]:
     """The statistic and its interval; a dash where there is none."""
     return finding.observed or "–", finding.interval or "–"
@@ -44,7 +49,8 @@ def read_findings(path: Path) -> list[Finding]:
     missing = [name for name in Finding._fields if not rows or name not in rows[0]]
     if missing:
         raise InputError(f"{path}: has no column {missing[0]!r} or no rows: judge the claims again")
-    return [Finding(**row | {"headline": row["headline"] == "true"}) for row in rows]
+    cells = [{name: row[name] for name in Finding._fields} for row in rows]
+    return [Finding(**row | {"headline": row["headline"] == "true"}) for row in cells]
 
 
 def main() -> int:
@@ -53,10 +59,10 @@ def main() -> int:
     options = parser.parse_args()
 
     def work() -> None:
-        rows = headlines(read_findings(options.claims))
-        if not rows:
+        findings = read_findings(options.claims)
+        if not any(finding.headline for finding in findings):
             raise InputError(f"{options.claims}: marks no claim as a headline: judge the claims again")
-        print(markdown_table(HEADINGS, rows))
+        print(headline_table(findings))
 
     return one_line_errors(work)
 

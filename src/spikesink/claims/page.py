@@ -75,9 +75,8 @@ def title_of(study: str, scale: str) -> str:
 def markdown(findings: Sequence[Finding], study: str) -> str:
     """The page as Markdown."""
     lines = [f"# {title_of(study, findings[0].scale)}", "", markdown_table(TALLY, tally(findings)), "", RULE]
-    shown = headlines.headlines(findings)
-    if shown:
-        lines += ["", "## Headlines", "", markdown_table(headlines.HEADINGS, shown)]
+    if any(finding.headline for finding in findings):
+        lines += ["", "## Headlines", "", headlines.headline_table(findings)]
     last = None
     for paper, verdict, members in grouped(findings):
         if paper != last:
