@@ -58,7 +58,7 @@ RUN = f"{RESULTS}/runs/{{variant}}/seed{{seed}}"
 DRAWN = {RESULTS: drawn(STUDY), **PUBLISHED}
 FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
 TABLE_FORMATS = ("html", "csv", "parquet", "md", "tex")
-FIGURE_FORMATS = ("pdf", "png")
+FIGURE_FORMATS = ("pdf", "png", "csv")
 
 # Snakemake's records of what was made from what are kept beside the results too: they survive the loss of .snakemake and
 # travel with a copy of the results.

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from spikesink.study import ConfigError, Run, Study
+from spikesink.study import BASELINE, ConfigError, Run, Study
 
 PUBLISHED = Path("results/published")
 
@@ -20,6 +20,9 @@ class Drawn(NamedTuple):
     ablations: tuple[str, ...]
     compared: dict[str, dict[str, str]]
     """Models that share figures: the name of their files, then label and folder of each."""
+    places: dict[str, list[int | str]]
+    """For these the place of each variant in its ablation, by which its figures give it a colour: from 1, 0 for the
+    baseline, "published" for a pretrained model."""
     in_depth: dict[str, str]
     """Rows of the table of the mechanism: name and folder."""
 
@@ -41,8 +44,15 @@ def drawn(study: Study) -> Drawn:
         study.ablations,
         {"compared": dict(zip(names, map(inside, first), strict=True))}
         | {name: {name: folder} for name, folder in pretrained.items()},
+        {"compared": [place_of(run, study) for run in first]} | {name: ["published"] for name in pretrained},
         {f"{run.variant}/seed{run.seed}": inside(run) for run in deep} | pretrained,
     )
+
+
+def place_of(run: Run, study: Study) -> int:
+    """Where the run's variant stands in its ablation, from 1; 0 for the baseline."""
+    names = list(dict.fromkeys(each.variant for each in study.of(run.ablation)))
+    return 0 if run.ablation == BASELINE else 1 + names.index(run.variant)
 
 
 def inside(run: Run) -> str:

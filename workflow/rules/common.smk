@@ -88,6 +88,15 @@ def drawing_code(figure):
     return canonical([code_digest(name, frozenset({"spikesink.figures.catalogue"})) for name in modules])
 
 
+def drawing():
+    """What all figures are drawn with: the style file's digest, the width, and the path without its ending."""
+    return {
+        "style": sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
+        "width": STUDY.config.figures.width,
+        "stem": lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
+    }
+
+
 # The pages of the report, which sorts them by name.
 OVERVIEW, ABLATIONS, MECHANISM, CLAIMED, PROVENANCE = (
     "1. Overview",

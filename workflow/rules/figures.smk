@@ -4,6 +4,7 @@ rule figure_overview:
         "{results}/tables/runs.csv",
     output:
         pdf="{results}/figures/overview.pdf",
+        data="{results}/figures/overview.csv",
         png=report(
             "{results}/figures/overview.png",
             caption="../report/overview.rst",
@@ -19,13 +20,13 @@ rule figure_overview:
     resources:
         **job_resources(STUDY.config.resources.draw),
     params:
+        **drawing(),
         code=code_digest("spikesink.figures.overview"),
-        style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
-        stem=lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
     message:
         "figure overview of all ablations"
     shell:
-        "python -m spikesink.figures.overview --runs {input} --output {params.stem} 2>&1 | tee {log}"
+        "python -m spikesink.figures.overview --runs {input} --width {params.width} --output {params.stem}"
+        " 2>&1 | tee {log}"
 
 
 for family in FAMILIES:
@@ -41,6 +42,7 @@ for family in FAMILIES:
             ),
         output:
             pdf=f"{{results}}/figures/{{ablation}}_{family}.pdf",
+            data=f"{{results}}/figures/{{ablation}}_{family}.csv",
             png=report(
                 f"{{results}}/figures/{{ablation}}_{family}.png",
                 caption=f"../report/{family}.rst",
@@ -59,14 +61,13 @@ for family in FAMILIES:
         resources:
             **job_resources(STUDY.config.resources.draw),
         params:
+            **drawing(),
             family=family,
             code=code_digest(f"spikesink.figures.{family}"),
-            style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
             parts=lambda wildcards, input: folder(input),
-            stem=lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
         message:
             f"figure {family} of {{wildcards.ablation}}"
         shell:
             # Not an f-string: a shell command is put together when the job starts, after the loop has ended.
             "python -m spikesink.figures.{params.family} --parts {params.parts} --ablation {wildcards.ablation}"
-            " --output {params.stem} 2>&1 | tee {log}"
+            " --width {params.width} --output {params.stem} 2>&1 | tee {log}"

@@ -58,6 +58,7 @@ for figure in FIGURES:
             ),
         output:
             pdf=f"{{results}}/figures/mechanism/{{models}}_{figure}.pdf",
+            data=f"{{results}}/figures/mechanism/{{models}}_{figure}.csv",
             png=report(
                 f"{{results}}/figures/mechanism/{{models}}_{figure}.png",
                 caption="../report/mechanism.rst",
@@ -77,15 +78,15 @@ for figure in FIGURES:
         resources:
             **job_resources(STUDY.config.resources.draw),
         params:
+            **drawing(),
             figure=figure,
             # The report reads captions as reStructuredText, where bars mean a substitution.
             caption=constant(f"spikesink.figures.{figure}", "CAPTION").replace("|", r"\|"),
             code=drawing_code(figure),
-            style=sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
             models=lambda wildcards: named(wildcards.results, DRAWN[wildcards.results].compared[wildcards.models]),
-            stem=lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
+            places=lambda wildcards: DRAWN[wildcards.results].places[wildcards.models],
         message:
             f"figure {figure} of {{wildcards.models}}"
         shell:
-            "python -m spikesink.figures.mechanism {params.figure} --models {params.models:q} --output {params.stem}"
-            " 2>&1 | tee {log}"
+            "python -m spikesink.figures.mechanism {params.figure} --models {params.models:q}"
+            " --places {params.places} --width {params.width} --output {params.stem} 2>&1 | tee {log}"

@@ -2,112 +2,70 @@
 
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from spikesink.figures import style
 from spikesink.figures.command import command
+from spikesink.figures.grid import strip
+from spikesink.figures.quantities import INTERVAL, PANELS, Panel, data, has_several, legend, marks_of, set_scale
 from spikesink.figures.sweeps import changes_heads_only, draw_sweeps
 from spikesink.tables.average import over_seeds
 from spikesink.tables.collect import BASELINE, FINISHED
-from spikesink.tables.parts import read_runs
+from spikesink.tables.parts import read_runs, variants
 
 
-class Panel(NamedTuple):
-    """A quantity of runs.parquet on an axis, and a lighter second quantity beside it."""
-
-    quantity: str
-    axis: str
-    second: str | None = None
-    second_name: str = ""
-    percent: bool = False
-
-
-PANELS = (
-    Panel("perplexity", "Perplexity", "perplexity_loss_window", "perplexity in the loss window"),
-    Panel(
-        "sink_ratio_pct",
-        "Sink ratio (% of heads)",
-        "sink_mass_max_pct",
-        "largest head's attention on position 0 (%)",
-        True,
-    ),
-    Panel("spike", "Spike (magnitude)"),
-)
-PERCENT = (-4, 104)
-
-
-def draw(parts: Path, ablation: str) -> Figure:
+def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
     """Panels with a row per variant or, where only heads change, with the head dimension as their axis."""
-    runs = read_runs(parts, ablation).with_columns(
-        sink_mass_max_pct=100 * pl.col("sink_mass_max"),
-        perplexity_loss_window=pl.when(pl.col("loss_window_first").is_not_null()).then("perplexity_loss_window"),
-    )
+    runs, shown = read_runs(parts, ablation), data(parts, ablation)
     # A second quantity that no run has, such as a loss window's perplexity, needs no mark and no legend.
-    empty = {name for name in runs.columns if runs[name].null_count() == len(runs)}
-    panels = [panel._replace(second=None) if panel.second in empty else panel for panel in PANELS]
-    if changes_heads_only(runs):
-        return draw_sweeps(runs, panels, ablation)
-    return draw_rows(runs, panels, ablation)
+    found = set(shown["quantity"])
+    panels = [panel if panel.second in found else panel._replace(second=None) for panel in PANELS]
+    return (draw_sweeps if changes_heads_only(runs) else draw_rows)(runs, shown, panels, ablation, width)
 
 
-def draw_rows(runs: pl.DataFrame, panels: list[Panel], ablation: str) -> Figure:
+def draw_rows(runs: pl.DataFrame, shown: pl.DataFrame, panels: list[Panel], ablation: str, width: str) -> Figure:
     """One row per variant, the baseline on top and as a reference line."""
-    variants = over_seeds(runs)
-    names = variants["variant"].to_list()
-    several = variants["seeds"].max() > 1
-    figure = style.new_figure(style.PAGE, 0.95 + 0.27 * len(names))
-    axes = figure.subplots(1, len(panels), sharey=True)
+    names = variants(runs)
+    several = has_several(shown)
+    height = 0.27 if len(names) <= 8 else 0.2
+    figure, axes = strip(len(panels), 0.4 + height * len(names), 0.1, width, sharey=True)
     for panel, axis in zip(panels, axes, strict=True):
-        draw_panel(axis, panel, runs.filter(pl.col("status") == FINISHED), names, several)
-    axes[0].set_yticks(range(len(names)), [tick_label(row) for row in variants.iter_rows(named=True)])
+        draw_panel(axis, panel, shown, names, several)
+    ticks = {row["variant"]: tick_label(row) for row in over_seeds(runs).iter_rows(named=True)}
+    axes[0].set_yticks(range(len(names)), [ticks[name] for name in names])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
-    figure.suptitle(f"Ablation: {ablation.replace('_', ' ')}")
-    figure.legend(handles=legend(panels, several), loc="outside lower center", ncols=5)
+    style.title(figure, f"Ablation: {ablation.replace('_', ' ')}")
+    style.legend(figure, legend(panels, several))
     return figure
 
 
-def draw_panel(axis: Axes, panel: Panel, runs: pl.DataFrame, names: list[str], several: bool) -> None:
+def draw_panel(axis: Axes, panel: Panel, shown: pl.DataFrame, names: list[str], several: bool) -> None:
     looks = style.looks(names)
     palette = {name: looks[name].colour for name in names}
-    values = runs[panel.quantity].to_list() + (runs[panel.second].to_list() if panel.second else [])
-    # Not left to seaborn, which would take a geometric mean on a logarithmic axis.
-    means = runs.group_by("variant", maintain_order=True).agg(pl.col(panel.quantity).mean())
-    reference = means.filter(pl.col("variant") == BASELINE)[panel.quantity]
+    seeds, means, second = marks_of(shown, panel)
+    reference = means.filter(pl.col("variant") == BASELINE)["value"]
     if len(reference):
         axis.axvline(reference[0], **style.REFERENCE)
-    if panel.second:
-        for row, name in enumerate(names):
-            second = runs.filter(pl.col("variant") == name)[panel.second].to_list()
-            colour = style.lighter(palette[name])
-            axis.scatter(
-                second, [row] * len(second), s=16, marker="D", facecolors="none", edgecolors=[colour], zorder=2
-            )
-    common = {
-        "x": panel.quantity,
-        "y": "variant",
-        "order": names,
-        "hue": "variant",
-        "hue_order": names,
-        "palette": palette,
-        "orient": "y",
-        "legend": False,
-        "ax": axis,
-    }
+    rows = {name: row for row, name in enumerate(names)}
+    for variant, value in second.select("variant", "value").iter_rows():
+        colour = style.lighter(palette[variant])
+        axis.scatter(value, rows[variant], s=16, marker="D", facecolors="none", edgecolors=[colour], zorder=2)
     if several:
-        data = runs.select("variant", panel.quantity).to_dict(as_series=False)
-        seaborn.stripplot(data, **common, jitter=False, size=3, alpha=0.6, zorder=3)
-    mark = {"markers": "|", "markersize": 9} if several else {"markers": "o", "markersize": 4}
-    seaborn.pointplot(means.to_dict(as_series=False), **common, **mark, errorbar=None, linestyle="none")
-    if panel.percent:
-        axis.set_xlim(*PERCENT)
-    elif style.spans_a_decade(values):
-        style.log_scale(axis.xaxis)
+        marks = seeds.select("variant", "value").to_dict(as_series=False)
+        common = {"order": names, "hue": "variant", "hue_order": names, "palette": palette, "legend": False}
+        seaborn.stripplot(
+            marks, x="value", y="variant", **common, ax=axis, orient="y", jitter=False, size=3, alpha=0.5, zorder=2.5
+        )
+    for variant, value, low, high in means.select("variant", "value", "low", "high").iter_rows():
+        mark = {"marker": "|", "s": 80} if several else {"marker": "o", "s": 16}
+        axis.scatter(value, rows[variant], color=palette[variant], **mark, zorder=4)
+        if low is not None:
+            axis.hlines(rows[variant], low, high, color=palette[variant], **INTERVAL)
+    set_scale(axis.xaxis, panel, means, [*seeds["value"], *second["value"]])
     axis.set_xlabel(panel.axis)
     axis.set_ylabel("")
 
@@ -118,19 +76,5 @@ def tick_label(row: dict) -> str:
     return label if row["status"] == FINISHED else f"{label}\n{row['status']}"
 
 
-def legend(panels: list[Panel], several: bool) -> list[Line2D]:
-    grey = style.BASELINE_COLOUR
-    handles = [Line2D([], [], **style.REFERENCE, label="baseline")]
-    if several:
-        handles.append(Line2D([], [], color=grey, marker="o", markersize=3, linestyle="none", label="one seed"))
-        handles.append(Line2D([], [], color=grey, marker="|", markersize=8, linestyle="none", label="mean"))
-    for panel in panels:
-        if panel.second:
-            light = style.lighter(grey)
-            style_of = {"marker": "D", "markersize": 4, "markerfacecolor": "none", "linestyle": "none"}
-            handles.append(Line2D([], [], color=light, label=panel.second_name, **style_of))
-    return handles
-
-
 if __name__ == "__main__":
-    sys.exit(command("ablation", __doc__, draw))
+    sys.exit(command("ablation", __doc__, draw, data))

@@ -17,19 +17,37 @@ CAPTION = (
     "remove them; they stand out from the other channels of their block. After Figs 3 and 8 of Sun et al. (arXiv "
     "2603.05498)."
 )
-RING = "#D55E00"
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
-    """One panel per model, one scale and one colour scale for all."""
-    names = list(models)
-    figure, axes = grid(names, rows=1, row_height=2.0, extra_height=0.45)
-    panels = [axes[name][0] for name in names]
-    shown = pl.concat([tables["amplifier_norms"] for tables in models.values()], how="diagonal")
-    blocks = shown["block"].unique().sort().to_list() if len(shown) else []
-    colours = ScalarMappable(Normalize(min(blocks, default=2), max(blocks, default=3)), "viridis")
-    for axis, (name, tables) in zip(panels, models.items(), strict=True):
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A norm per model, block and output channel, and whether a spike channel has it in a step block."""
+    found = []
+    for name, tables in models.items():
         norms = tables["amplifier_norms"]
+        if len(norms):
+            spikes = spiking(norms, tables["spike_channels"], tables["lifecycle"]).select("block", "channel")
+            ringed = norms.join(
+                spikes.with_columns(ring=True), on=["block", "channel"], how="left", maintain_order="left"
+            )
+            found.append(
+                ringed.select(pl.lit(name).alias("model"), "block", "channel", "norm", pl.col("ring").fill_null(False))
+            )
+    return (
+        pl.concat(found)
+        if found
+        else pl.DataFrame(schema={"model": pl.String(), "block": pl.Int64(), "norm": pl.Float64()})
+    )
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+    """One panel per model, one scale and one colour scale for all."""
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=1, row_height=2.0, extra_height=0.1, width=width)
+    panels = [axes[name][0] for name in names]
+    blocks = shown["block"].unique().sort().to_list()
+    colours = ScalarMappable(Normalize(min(blocks, default=2), max(blocks, default=3)), "viridis")
+    for axis, name in zip(panels, names, strict=True):
+        norms = shown.filter(pl.col("model") == name)
         axis.set_title(style.wrapped(name, 30))
         axis.set_xlabel("Output channel k")
         if is_left(axis):
@@ -41,22 +59,21 @@ def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
         rasterized = len(norms) > 2000
         look = {"cmap": colours.cmap, "norm": colours.norm, "s": 5, "linewidths": 0, "rasterized": rasterized}
         axis.scatter(norms["channel"], norms["norm"], c=norms["block"], **look)
-        marked = spiking(norms, tables["spike_channels"], tables["lifecycle"])
-        axis.scatter(marked["channel"], marked["norm"], s=26, facecolors="none", edgecolors=RING, zorder=4)
+        marked = norms.filter("ring")
+        axis.scatter(marked["channel"], marked["norm"], s=26, facecolors="none", edgecolors=style.SPIKE, zorder=4)
         axis.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=True))
     for axis in panels:
         axis.sharey(panels[0])
         axis.tick_params(labelleft=is_left(axis))
     panels[0].autoscale_view()
-    if len(shown) and style.spans_a_decade(shown["norm"]):
+    if style.spans_a_decade(shown["norm"]):
         style.log_scale(panels[0].yaxis)
     if blocks:
         bar = figure.colorbar(colours, ax=panels, aspect=30, pad=0.01, label="Block")
         bar.set_ticks(spaced(blocks, 6))
         bar.ax.minorticks_off()
-    mark = {"color": "none", "markeredgecolor": RING, "marker": "o", "markersize": 5}
-    label = "spike channel in a step-up or step-down block"
-    figure.legend(handles=[Line2D([], [], **mark, label=label)], loc="outside lower center")
+    mark = {"color": "none", "markeredgecolor": style.SPIKE, "marker": "o", "markersize": 5}
+    style.legend(figure, [Line2D([], [], **mark, label="spike channel in a step-up or step-down block")])
     return figure
 
 

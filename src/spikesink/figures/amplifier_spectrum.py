@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures import style
 from spikesink.figures.panels import panels
+from spikesink.figures.stacked import chosen, stacked
 
 QUESTIONS = ("amplifier_spectrum",)
 CAPTION = (
@@ -16,29 +17,34 @@ CAPTION = (
     "that the block squares one direction of its input; an ordinary channel's has none. After Fig 4 of Sun et al. "
     "(arXiv 2603.05498)."
 )
-COLOURS = {"spike": "#D55E00", "leading": "#0072B2", "ordinary": style.BASELINE_COLOUR}
+COLOURS = {"spike": style.SPIKE, "leading": style.NO_SPIKE, "ordinary": style.BASELINE_COLOUR}
 NAMES = {"spike": "spike channel", "leading": "largest channel, no spike", "ordinary": "ordinary channel"}
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """An eigenvalue per row, channel by channel in the order drawn; ``leading`` is the one farthest from 0."""
+    table = chosen(stacked(models, "amplifier_spectrum"), "model", "block", "role", "channel", "group", "eigenvalue")
+    size, channel = pl.col("eigenvalue").abs(), ("model", "block", "channel")
+    return table.with_columns(leading=size == size.max().over(channel))
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
     """One panel per model and block."""
-    tables = {name: tables["amplifier_spectrum"] for name, tables in models.items()}
-    figure, axes = panels(tables, height=1.8, extra=0.35)
+    table = data(models)
+    figure, axes = panels(list(models), table, 1.8, width)
     for (name, block), axis in axes.items():
-        draw_block(axis, tables[name].filter(pl.col("block") == block))
-    shown = [group for group in NAMES if any(len(t) and (t["group"] == group).any() for t in tables.values())]
-    handles = [Line2D([], [], color=COLOURS[group], label=NAMES[group]) for group in shown]
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=3)
+        draw_block(axis, table.filter((pl.col("model") == name) & (pl.col("block") == block)))
+    shown = [group for group in NAMES if group in table["group"]]
+    style.legend(figure, [Line2D([], [], color=COLOURS[group], label=NAMES[group]) for group in shown])
     return figure
 
 
 def draw_block(axis: Axes, spectrum: pl.DataFrame) -> None:
     channels = spectrum.unique(["channel", "group"], maintain_order=True)
     for row, (channel, group) in enumerate(channels.select("channel", "group").iter_rows()):
-        values = spectrum.filter(pl.col("channel") == channel)["eigenvalue"]
+        row_of = spectrum.filter(pl.col("channel") == channel)
+        values, leading = row_of["eigenvalue"], row_of.filter("leading")["eigenvalue"][0]
         axis.plot(values, [row] * len(values), "|", color=COLOURS[group], markersize=9, markeredgewidth=0.6)
-        leading = max(values, key=abs)
         axis.plot(leading, row, "o", color=COLOURS[group], markersize=3.5)
     axis.axvline(0, **style.REFERENCE)
     axis.set_yticks(range(len(channels)), [str(channel) for channel in channels["channel"]])

@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 
 from spikesink.figures import style
 from spikesink.figures.grid import grid, is_left
+from spikesink.figures.stacked import stacked
 
 QUESTIONS = ("attention_distance",)
 CAPTION = (
@@ -16,17 +17,26 @@ CAPTION = (
     "Dashed: uniform attention. After the account of sinks as a means of local attention in Sun et al., The Spike, "
     "the Sparse and the Sink (arXiv 2603.05498)."
 )
-WITH, WITHOUT = style.BASELINE_COLOUR, style.COLOURS[1]
+WITH, WITHOUT = style.BASELINE_COLOUR, style.COLOURS[0]
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A row per model and head: attention on the sink, distances with and without it, and that of uniform attention."""
+    return stacked(models, "attention_distance").select(
+        "model",
+        *("block", "head", "mass_sink", "distance", "distance_without_sink"),
+        uniform=(pl.col("tokens") - pl.col("sink")) / 4,
+    )
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
     """A panel per model, all on one scale."""
-    names = list(models)
-    figure, axes = grid(names, rows=1, row_height=1.6, extra_height=0.75)
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=1, row_height=1.6, extra_height=0.3, width=width)
     panels = [axes[name][0] for name in names]
-    for axis, (name, tables) in zip(panels, models.items(), strict=True):
+    for axis, name in zip(panels, names, strict=True):
         axis.set_title(style.wrapped(name, 24))
-        draw_heads(axis, tables["attention_distance"])
+        draw_heads(axis, shown.filter(pl.col("model") == name))
         axis.sharex(panels[0])
         axis.sharey(panels[0])
         axis.set_xlabel("Attention on the sink")
@@ -34,14 +44,10 @@ def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
         if is_left(axis):
             axis.set_ylabel("Attention distance (tokens)")
     # Room for half a mark at the far ends.
-    panels[0].set_xlim(0, 1.06 * largest(models, "mass_sink"))
-    panels[0].set_ylim(0, 1.08 * max(largest(models, "distance"), largest(models, "distance_without_sink")))
-    figure.legend(handles=legend(), loc="outside lower center", ncols=2 if len(names) < 3 else 3)
+    panels[0].set_xlim(0, 1.06 * shown["mass_sink"].max())
+    panels[0].set_ylim(0, 1.08 * max(shown["distance"].max(), shown["distance_without_sink"].max() or 0))
+    style.legend(figure, legend())
     return figure
-
-
-def largest(models: dict[str, dict[str, pl.DataFrame]], column: str) -> float:
-    return max(tables["attention_distance"][column].max() for tables in models.values())
 
 
 def draw_heads(axis: Axes, heads: pl.DataFrame) -> None:
@@ -53,7 +59,7 @@ def draw_heads(axis: Axes, heads: pl.DataFrame) -> None:
         y = [float("nan") if value is None else value for value in values]
         edge = WITH if fill == "white" else WITHOUT
         axis.scatter(mass, y, s=12, facecolors=fill, edgecolors=edge, linewidths=0.8, zorder=2)
-    axis.axhline((heads["tokens"][0] - heads["sink"][0]) / 4, **style.REFERENCE)
+    axis.axhline(heads["uniform"][0], **style.REFERENCE)
 
 
 def legend() -> list[Line2D]:

@@ -1,7 +1,8 @@
 """The figures of a model's mechanism, in the order of the report. Imports nothing, so that planning is quick.
 
-Each is a module of this name with QUESTIONS, the measures it reads, CAPTION, and ``draw(models)`` with models {label:
-{question: table}} in drawing order.
+Each is a module of this name with QUESTIONS, the measures it reads, CAPTION, ``data(models)``, the values drawn as one
+table whose first column is the model, and ``draw(models, width)``, with models {label: {question: table}} in drawing
+order and a width of ``style.WIDTHS``.
 """
 
 FIGURES = (
@@ -26,3 +27,6 @@ FIGURES = (
     "streaming",
     "interventions",
 )
+
+# Models share panels and are told apart by their looks, a third argument of ``draw``.
+SHARED = ("gradient_paths", "layer_phenomena", "quantisation", "interventions")

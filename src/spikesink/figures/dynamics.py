@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures import style
+from spikesink.figures.grid import grid, is_left
 
 QUESTIONS = ("snapshot_summary", "onsets")
 CAPTION = (
@@ -26,37 +27,70 @@ ROWS = (
     ("gradient_sink_ratio", "Gradient sink ratio"),
     ("spike_ratio", "Token 0 / early norm"),
 )
+WHOLE, REAL, TEXT = pl.Int64(), pl.Float64(), pl.String()
+SCHEMA = {"model": TEXT, "quantity": TEXT, "layer": WHOLE, "step": WHOLE, "value": REAL} | {
+    "is_onset": pl.Boolean(),
+    "threshold": REAL,
+}
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A value per model, quantity, layer and step, whether it is the onset, and the threshold that all heads share.
+
+    The value is the largest head's, which for quantities of the layer is the layer's; the onset is the earliest head's.
+    """
+    found = [pl.DataFrame(schema=SCHEMA)]
+    for label, tables in models.items():
+        for quantity, _ in ROWS if len(tables["snapshot_summary"]) else ():
+            onsets = tables["onsets"].filter(pl.col("quantity") == quantity)
+            thresholds = onsets["threshold"].drop_nulls().unique()
+            first = onsets.group_by("layer").agg(pl.col("onset").min())
+            course = tables["snapshot_summary"].group_by("layer", "step").agg(value=pl.col(quantity).max())
+            course = (
+                course.drop_nulls().sort("layer", "step").join(first, on="layer", how="left", maintain_order="left")
+            )
+            shown = course.select(
+                *("layer", "step", "value"),
+                model=pl.lit(label),
+                quantity=pl.lit(quantity),
+                is_onset=(pl.col("step") == pl.col("onset")).fill_null(False),
+                threshold=pl.lit(thresholds[0] if len(thresholds) == 1 else None),
+            )
+            found.append(shown.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items()))
+    return pl.concat(found)
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
     """A column per model that has snapshots, a row per quantity, one scale per row; a note where none has."""
-    models = {label: tables for label, tables in models.items() if not tables["snapshot_summary"].is_empty()}
-    if not models:
-        figure = style.new_figure(style.COLUMN, 1.0)
+    shown = data(models)
+    names = shown["model"].unique(maintain_order=True).to_list()
+    if not names:
+        figure = style.new_figure(style.inches(width, style.COLUMN), 1.0)
         figure.text(0.5, 0.5, "No snapshots", ha="center")
         return figure
-    figure = style.new_figure(style.COLUMN if len(models) == 1 else style.PAGE, 0.6 + 1.35 * len(ROWS))
-    axes = figure.subplots(len(ROWS), len(models), squeeze=False, sharex=True, sharey="row")
-    layers = sorted({layer for tables in models.values() for layer in tables["snapshot_summary"]["layer"]})
+    figure, axes = grid(names, len(ROWS), 1.35, 0.3, width, widest=style.COLUMN)
+    layers = sorted(shown["layer"].unique())
     colours = layer_colours(layers)
-    for column, (label, tables) in enumerate(models.items()):
-        for row, (quantity, name) in enumerate(ROWS):
-            axis = axes[row, column]
+    for label in names:
+        for axis, first, (quantity, name) in zip(axes[label], axes[names[0]], ROWS, strict=True):
+            ours = shown.filter((pl.col("model") == label) & (pl.col("quantity") == quantity))
+            if axis is not first:
+                axis.sharey(first)
             for layer in layers:
-                draw_layer(axis, tables, quantity, layer, colours[layer])
-            thresholds = tables["onsets"].filter(pl.col("quantity") == quantity)["threshold"].drop_nulls().unique()
-            if len(thresholds) == 1:
-                axis.axhline(thresholds[0], **style.REFERENCE)
-            if column == 0:
+                draw_layer(axis, ours.filter(pl.col("layer") == layer), colours[layer])
+            if len(ours) and ours["threshold"][0] is not None:
+                axis.axhline(ours["threshold"][0], **style.REFERENCE)
+            if is_left(axis):
                 axis.set_ylabel(name)
-        axes[0, column].set_title(style.wrapped(label, 72 // len(models)))
-        axes[-1, column].set_xlabel("Step")
-        axes[-1, column].xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    for row, (quantity, _) in enumerate(ROWS):
-        values = [value for tables in models.values() for value in tables["snapshot_summary"][quantity].drop_nulls()]
-        if quantity != "alpha_0" and style.spans_a_decade(values):
-            style.log_scale(axes[row, 0].yaxis)
-    figure.legend(handles=legend(layers, colours), loc="outside lower center", ncols=6)
+            axis.tick_params(labelleft=is_left(axis), labelbottom=quantity == ROWS[-1][0])
+            axis.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+        axes[label][0].set_title(style.wrapped(label, 24))
+        axes[label][-1].set_xlabel("Step")
+    for axis, (quantity, _) in zip(axes[names[0]], ROWS, strict=True):
+        axis.autoscale_view()
+        if quantity != "alpha_0" and style.spans_a_decade(shown.filter(pl.col("quantity") == quantity)["value"]):
+            style.log_scale(axis.yaxis)
+    style.legend(figure, legend(layers, colours))
     return figure
 
 
@@ -66,24 +100,12 @@ def layer_colours(layers: list[int]) -> dict[int, str]:
     return {layer: to_hex(colours(0.85 * index / max(1, len(layers) - 1))) for index, layer in enumerate(layers)}
 
 
-def draw_layer(axis: Axes, tables: dict[str, pl.DataFrame], quantity: str, layer: int, colour: str) -> None:
-    """The largest head's course, which for quantities of the layer is the layer's, and its earliest onset."""
-    members = tables["snapshot_summary"].filter(pl.col("layer") == layer)
-    course = members.group_by("step").agg(pl.col(quantity).max()).drop_nulls().sort("step")
-    axis.plot(course["step"].to_list(), course[quantity].to_list(), color=colour, linewidth=1)
-    onset = tables["onsets"].filter((pl.col("layer") == layer) & (pl.col("quantity") == quantity))["onset"].min()
-    at = course.filter(pl.col("step") == onset) if onset is not None else course.clear()
-    axis.plot(
-        at["step"].to_list(),
-        at[quantity].to_list(),
-        color=colour,
-        marker="o",
-        markersize=5,
-        markeredgecolor="black",
-        markeredgewidth=0.7,
-        linestyle="none",
-        zorder=4,
-    )
+def draw_layer(axis: Axes, course: pl.DataFrame, colour: str) -> None:
+    """The layer's course and a mark at its onset."""
+    axis.plot(course["step"].to_list(), course["value"].to_list(), color=colour, linewidth=1)
+    at = course.filter("is_onset")
+    rim = {"markersize": 5, "markeredgecolor": "black", "markeredgewidth": 0.7, "linestyle": "none"}
+    axis.plot(at["step"].to_list(), at["value"].to_list(), color=colour, marker="o", **rim, zorder=4)
 
 
 def legend(layers: list[int], colours: dict[int, str]) -> list[Line2D]:

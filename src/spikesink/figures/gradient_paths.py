@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures import style
+from spikesink.figures.grid import is_left, strip
 
 QUESTIONS = ("gradients",)
 CAPTION = (
@@ -19,32 +20,48 @@ CAPTION = (
     "After Figs 2, 8 and 9 of 2603.17771."
 )
 PATHS = (("query", "Queries", "q"), ("key", "Keys", "k"), ("value", "Values", "v"))
-ROUNDING = 1e-6
+ROUNDING = 1e-5
 """A token-0 norm below this share of the median is zero up to rounding."""
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A gradient norm, the mean over layers, per model, path and position."""
+    return pl.concat(
+        over_layers(tables["gradients"], path).select(
+            "position", model=pl.lit(label), path=pl.lit(path), gradient_norm=path
+        )
+        for path, _, _ in PATHS
+        for label, tables in models.items()
+    ).select("model", "path", "position", "gradient_norm")
+
+
+def draw(
+    models: dict[str, dict[str, pl.DataFrame]], width: str = "auto", looks: dict[str, style.Look] | None = None
+) -> Figure:
     """A panel per path, a line per model."""
-    figure = style.new_figure(style.PAGE, 2.3)
-    axes = figure.subplots(1, len(PATHS), sharey=True)
-    looks = style.looks(models)
+    shown, looks = data(models), looks or style.looks(models)
+    figure, axes = strip(len(PATHS), 1.9, 0.0, width, sharey=True)
     for axis, (path, name, letter) in zip(axes, PATHS, strict=True):
-        for label, tables in models.items():
-            means = over_layers(tables["gradients"], path)
+        for label in models:
+            means = shown.filter((pl.col("model") == label) & (pl.col("path") == path))
             look = looks[label]
-            position, norm = means["position"].to_list(), means[path].to_list()
+            position, norm = means["position"].to_list(), means["gradient_norm"].to_list()
             axis.plot(position, norm, color=look.colour, linestyle=style.line(look), linewidth=1)
             if position and position[0] == 0:
                 axis.plot([0], norm[:1], color=look.colour, marker=look.marker, linestyle="none", zorder=4)
         axis.set_title(f"{name}, " + rf"$\|\nabla_{{{letter}_t}} L\|$")
         axis.set_xlabel("Position")
         axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        if is_left(axis):
+            axis.set_ylabel("Gradient norm")
     style.log_scale(axes[0].yaxis)
-    axes[0].set_ylabel("Gradient norm")
-    handles = [
-        Line2D([], [], color=looks[label].colour, linestyle=style.line(looks[label]), label=label) for label in models
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    style.legend(
+        figure,
+        [
+            Line2D([], [], color=looks[label].colour, linestyle=style.line(looks[label]), label=label)
+            for label in models
+        ],
+    )
     return figure
 
 

@@ -13,6 +13,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures import style
+from spikesink.figures.grid import grid, is_left
+from spikesink.figures.stacked import stacked
 
 QUESTIONS = ("gradients", "gradient_sink_ratio")
 CAPTION = (
@@ -21,50 +23,78 @@ CAPTION = (
     "sinks collect gradient. R is the gradient sink ratio of token 0 against positions 1 to 31, median and "
     "interquartile range over layers. After Figs 1, 6 and 14 of 2603.17771."
 )
-TOKEN_0 = "#D55E00"
-COLUMNS = 2
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """By quantity: log10_norm per layer and position, its median over positions 1 and later, and the model's ratio.
+
+    A position without gradient, outside of a loss window, has no logarithm and no row. Of gradient_sink_ratio low and
+    high are the quartiles over layers.
+    """
+    order, later = ["model", "layer", "position"], pl.col("position") > 0
+    norms = stacked(models, "gradients").filter(pl.col("input") > 0).sort("layer", "position", maintain_order=True)
+    norms = norms.select(*order, value=pl.col("input").log10(), quantity=pl.lit("log10_norm"))
+    medians = norms.filter(later).group_by("model", "layer", maintain_order=True).agg(pl.col("value").median())
+    ratios = [
+        {"model": name, "value": median, "low": low, "high": high}
+        for name, (median, low, high) in (
+            (name, ratio_over_layers(tables["gradient_sink_ratio"])) for name, tables in models.items()
+        )
+    ]
+    tables = [
+        norms,
+        medians.with_columns(quantity=pl.lit("median_log10_norm")),
+        pl.DataFrame(ratios, schema_overrides={"value": pl.Float64()}).with_columns(
+            quantity=pl.lit("gradient_sink_ratio")
+        ),
+    ]
+    return pl.concat(tables, how="diagonal_relaxed").select(
+        "model", "quantity", "layer", "position", "value", "low", "high"
+    )
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
     """A panel per model, layers to the right, all on one scale."""
-    columns = min(COLUMNS, len(models))
-    bands = -(-len(models) // columns)
-    figure = style.new_figure(style.COLUMN if columns == 1 else style.PAGE, 0.45 + 1.75 * bands)
-    axes = figure.subplots(bands, columns, sharey=True, squeeze=False).flatten()
-    for axis, (label, tables) in zip(axes, models.items(), strict=False):
-        draw_layers(axis, tables["gradients"])
-        median, low, high = ratio_over_layers(tables["gradient_sink_ratio"])
+    shown = data(models)
+    figure, axes = grid(list(models), rows=1, row_height=1.75, extra_height=0.1, width=width, widest=style.COLUMN)
+    first = next(iter(axes.values()))[0]
+    for label, (axis,) in axes.items():
+        ours = shown.filter(pl.col("model") == label)
+        if axis is not first:
+            axis.sharey(first)
+        draw_layers(axis, ours)
+        median, low, high = (
+            ours.filter(pl.col("quantity") == "gradient_sink_ratio").select("value", "low", "high").row(0)
+        )
         axis.set_title(f"{style.wrapped(label, 40)}\nR = {median:.1f} [{low:.1f}, {high:.1f}]")
         axis.set_xlabel("Attention layer")
-        if axis.get_subplotspec().is_first_col():
+        if is_left(axis):
             axis.set_ylabel(r"$\log_{10}\,\|\nabla_{\tilde{h}_t} L\|$")
-    for axis in axes[len(models) :]:
-        axis.remove()
     grey = style.lighter(style.BASELINE_COLOUR)
     handles = [
-        Line2D([], [], color=TOKEN_0, marker="D", linestyle="none", label="token 0"),
+        Line2D([], [], color=style.SPIKE, marker="D", linestyle="none", label="token 0"),
         Patch(facecolor=grey, label="positions 1 and later"),
         Line2D([], [], color=style.BASELINE_COLOUR, linewidth=1, label="their median"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    style.legend(figure, handles)
     return figure
 
 
-def draw_layers(axis: Axes, gradients: pl.DataFrame) -> None:
-    """A violin and a mark per layer; positions without gradient, outside of a loss window, have no logarithm."""
-    layers = sorted(gradients["layer"].unique())
+def draw_layers(axis: Axes, shown: pl.DataFrame) -> None:
+    """A violin, its median and a mark per layer."""
+    norms = shown.filter(pl.col("quantity") == "log10_norm")
+    layers = sorted(norms["layer"].unique())
+    medians = dict(shown.filter(pl.col("quantity") == "median_log10_norm").select("layer", "value").iter_rows())
     for layer in layers:
-        rows = gradients.filter((pl.col("layer") == layer) & (pl.col("input") > 0))
-        later = np.log10(rows.filter(pl.col("position") > 0)["input"].to_numpy())
+        later = norms.filter((pl.col("layer") == layer) & (pl.col("position") > 0))["value"].to_numpy()
         if len(later) > 1:
-            parts = axis.violinplot(later, [layer], widths=0.8, showextrema=False, showmedians=True)
+            parts = axis.violinplot(later, [layer], widths=0.8, showextrema=False)
             parts["bodies"][0].set(facecolor=style.lighter(style.BASELINE_COLOUR), alpha=1, linewidth=0)
-            parts["cmedians"].set(color=style.BASELINE_COLOUR, linewidth=1)
-    first = gradients.filter((pl.col("position") == 0) & (pl.col("input") > 0)).sort("layer")
-    axis.scatter(
-        first["layer"].to_list(), np.log10(first["input"].to_numpy()), s=16, marker="D", color=TOKEN_0, zorder=4
-    )
-    axis.set_xlim(layers[0] - 0.6, layers[-1] + 0.6)
+            axis.hlines(medians[layer], layer - 0.2, layer + 0.2, color=style.BASELINE_COLOUR, linewidth=1)
+    first = norms.filter(pl.col("position") == 0)
+    axis.scatter(first["layer"].to_list(), first["value"].to_list(), s=16, marker="D", color=style.SPIKE, zorder=4)
+    if layers:
+        axis.set_xlim(layers[0] - 0.6, layers[-1] + 0.6)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axis.tick_params(labelleft=True)
     axis.margins(y=0.08)

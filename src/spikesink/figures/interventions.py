@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spikesink.figures import style
+from spikesink.figures.grid import strip
 
 QUESTIONS = ("interventions",)
 CAPTION = (
@@ -26,41 +27,60 @@ NAMES = {
 PANELS = (("perplexity", "Perplexity"), ("mass_sink", "Attention on position 0"))
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
-    """Two panels side by side, interventions downwards, models by colour; with the BOS where sequences have one."""
-    figure = style.new_figure(style.PAGE, 2.4)
-    axes = figure.subplots(1, 2, sharey=True)
-    looks = style.looks(models)
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A value per model, intervention and quantity: of every key of a control (mark "one"), and the mean (mark "mean").
+
+    Of sequences with and without a BOS those with one are drawn.
+    """
+    found = []
+    for name, tables in models.items():
+        table = tables["interventions"]
+        table = table.filter(pl.col("start") == table["start"].sort()[0])  # bos before text
+        for intervention in NAMES:
+            members = table.filter(pl.col("intervention") == intervention)
+            for quantity, _ in PANELS:
+                values = members[quantity].drop_nulls().to_list()
+                marks = [("one", value) for value in values] if len(values) > 1 else []
+                marks += [("mean", sum(values) / len(values))] if values else []
+                found += [(name, intervention, quantity, mark, value) for mark, value in marks]
+    return pl.DataFrame(found, schema=["model", "intervention", "quantity", "mark", "value"], orient="row")
+
+
+def draw(
+    models: dict[str, dict[str, pl.DataFrame]], width: str = "auto", looks: dict[str, style.Look] | None = None
+) -> Figure:
+    """Two panels, interventions downwards, models by colour."""
+    shown, looks = data(models), looks or style.looks(models)
+    figure, axes = strip(2, 2.0, 0.1, width, sharey=True)
     for axis, (column, label) in zip(axes, PANELS, strict=True):
-        for index, (name, tables) in enumerate(models.items()):
-            table = tables["interventions"]
-            table = table.filter(pl.col("start") == table["start"].sort()[0])  # bos before text
+        for index, name in enumerate(models):
             place = (index - (len(models) - 1) / 2) * min(0.25, 0.8 / len(models))
-            draw_marks(axis, table.drop_nulls(column), column, looks[name], place)
+            ours = shown.filter((pl.col("model") == name) & (pl.col("quantity") == column))
+            draw_marks(axis, ours, looks[name], place)
         axis.set_xlabel(label)
         axis.set_yticks(range(len(NAMES)), list(NAMES.values()))
         axis.grid(False, axis="y")
     axes[0].set_ylim(len(NAMES) - 0.5, -0.5)
     axes[1].set_xlim(left=0)
-    if style.spans_a_decade(value for tables in models.values() for value in tables["interventions"]["perplexity"]):
+    if style.spans_a_decade(shown.filter(pl.col("quantity") == "perplexity")["value"]):
         style.log_scale(axes[0].xaxis)
     handles = [
         Line2D([], [], color=looks[name].colour, marker=looks[name].marker, linestyle="none", label=name)
         for name in models
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    style.legend(figure, handles)
     return figure
 
 
-def draw_marks(axis: Axes, table: pl.DataFrame, column: str, look: style.Look, place: float) -> None:
+def draw_marks(axis: Axes, shown: pl.DataFrame, look: style.Look, place: float) -> None:
     """A mark per intervention, small ones for each key of a control; a line marks the model left alone."""
     for index, intervention in enumerate(NAMES):
-        values = table.filter(pl.col("intervention") == intervention)[column].to_list()
-        if not values:
+        rows = shown.filter(pl.col("intervention") == intervention)
+        if rows.is_empty():
             continue
-        if len(values) > 1:
-            axis.scatter(values, [index + place] * len(values), s=4, color=style.lighter(look.colour), linewidths=0)
-        mean = sum(values) / len(values)
+        keys = rows.filter(pl.col("mark") == "one")["value"].to_list()
+        axis.scatter(keys, [index + place] * len(keys), s=4, color=style.lighter(look.colour), linewidths=0)
+        mean = rows.filter(pl.col("mark") == "mean")["value"][0]
         axis.scatter([mean], [index + place], s=18, color=look.colour, marker=look.marker, zorder=3)
         if intervention == "none":
             axis.axvline(mean, color=look.colour, linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)

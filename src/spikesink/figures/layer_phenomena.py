@@ -5,7 +5,6 @@ As there: sink rate and the L2 norms of residual stream, branch outputs and valu
 """
 
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -26,45 +25,58 @@ PANELS = (
     ("value", r"Values $\|v\|$"),
 )
 EARLY, RAW = (0, (4, 2)), (0, (1, 1))
+LINES = {
+    "sink_rate": {"marker": "."},
+    "{site}_token0": {"marker": "."},
+    "{site}_early_mean": {"linestyle": EARLY, "linewidth": 1},
+    "{site}_raw_token0": {"linestyle": RAW},
+}
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
-    """A panel for the sink rate, one per norm, and the legend in the sixth place."""
-    figure = style.new_figure(style.PAGE, 3.5)
-    grid = figure.subplots(2, 3)
-    axes = list(grid.flatten())
-    looks = style.looks(models)
-    tables = {label: questions["layers"].sort("layer") for label, questions in models.items()}
-    for label, table in tables.items():
-        axes[0].plot(table["layer"].to_list(), table["sink_rate"].to_list(), marker=".", color=looks[label].colour)
-    axes[0].set(ylim=(-0.04, 1.04), ylabel="Sink rate (share of heads)")
-    for axis, (site, name) in zip(axes[1:], PANELS, strict=False):
-        for label, table in tables.items():
-            draw_site(axis, table, site, looks[label].colour)
-        shown = [
-            value for table in tables.values() for end in ("token0", "early_mean") for value in table[f"{site}_{end}"]
-        ]
-        if style.spans_a_decade(shown):
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A value per model, quantity and layer: the sink rate, and every site's norm of token 0 and of early positions."""
+    found = []
+    for label, tables in models.items():
+        layers = tables["layers"].sort("layer")
+        names = ["sink_rate", *(f"{site}_{end}" for site, _ in PANELS for end in ("token0", "early_mean"))]
+        names += ["value_raw_token0"] if contracts(layers) else []
+        long = layers.unpivot(names, index="layer", variable_name="quantity")
+        found.append(long.select(pl.lit(label).alias("model"), "quantity", "layer", "value"))
+    return pl.concat(found, how="vertical_relaxed")
+
+
+def draw(
+    models: dict[str, dict[str, pl.DataFrame]], width: str = "auto", looks: dict[str, style.Look] | None = None
+) -> Figure:
+    """A panel for the sink rate and one per norm, with the legend in the sixth place."""
+    shown, looks = data(models), looks or style.looks(models)
+    inches = style.inches(width, style.PAGE)
+    rows, columns = (2, 3) if inches > style.COLUMN else (3, 2)
+    figure = style.new_figure(inches, 1.75 * rows)
+    axes = list(figure.subplots(rows, columns).flatten())
+    for axis, (site, name) in zip(axes, (("sink_rate", "Sink rate (share of heads)"), *PANELS), strict=False):
+        ours = shown.filter(pl.col("quantity").str.starts_with(site))
+        for label in models:
+            for quantity, look in LINES.items():
+                line = ours.filter((pl.col("model") == label) & (pl.col("quantity") == quantity.format(site=site)))
+                if len(line):
+                    axis.plot(line["layer"].to_list(), line["value"].to_list(), color=looks[label].colour, **look)
+        if site == "sink_rate":
+            axis.set_ylim(-0.04, 1.04)
+        elif style.spans_a_decade(ours["value"]):
             style.log_scale(axis.yaxis)
         else:
             axis.set_ylim(bottom=0)
         axis.set_ylabel(name)
-    last = max(table["layer"].max() for table in tables.values())
+    last = shown["layer"].max()
     for axis in axes[:-1]:
         axis.set_xlim(-0.05 * last - 0.1, 1.05 * last + 0.1)
         axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axis.set_xlabel("Layer")
     axes[-1].axis("off")
-    axes[-1].legend(handles=legend(looks, list(models), any(map(contracts, tables.values()))), loc="center left")
+    contracted = "value_raw_token0" in shown["quantity"]
+    axes[-1].legend(handles=legend(looks, list(models), contracted), loc="center")
     return figure
-
-
-def draw_site(axis: Axes, table: pl.DataFrame, site: str, colour: str) -> None:
-    layer = table["layer"].to_list()
-    axis.plot(layer, table[f"{site}_token0"].to_list(), marker=".", color=colour)
-    axis.plot(layer, table[f"{site}_early_mean"].to_list(), color=colour, linestyle=EARLY, linewidth=1)
-    if site == "value" and contracts(table):
-        axis.plot(layer, table["value_raw_token0"].to_list(), color=colour, linestyle=RAW)
 
 
 def contracts(table: pl.DataFrame) -> bool:
@@ -75,10 +87,10 @@ def contracts(table: pl.DataFrame) -> bool:
 def legend(looks: dict[str, style.Look], labels: list[str], contracted: bool) -> list[Line2D]:
     grey = "0.4"
     handles = [
-        Line2D([], [], color=looks[label].colour, linewidth=2, label=style.wrapped(label, 30)) for label in labels
+        Line2D([], [], color=looks[label].colour, linewidth=2, label=style.wrapped(label, 20)) for label in labels
     ]
     handles.append(Line2D([], [], color=grey, marker=".", label="token 0"))
-    handles.append(Line2D([], [], color=grey, linestyle=EARLY, linewidth=1, label="mean of positions 1 to 15"))
+    handles.append(Line2D([], [], color=grey, linestyle=EARLY, linewidth=1, label="mean of positions\n1 to 15"))
     if contracted:
-        handles.append(Line2D([], [], color=grey, linestyle=RAW, label="token 0 before the valve"))
+        handles.append(Line2D([], [], color=grey, linestyle=RAW, label="token 0 before\nthe valve"))
     return handles

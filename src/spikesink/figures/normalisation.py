@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures import style
 from spikesink.figures.grid import grid, is_left
+from spikesink.figures.stacked import stacked
 
 QUESTIONS = ("normalisation",)
 CAPTION = (
@@ -28,38 +29,39 @@ ROWS = (
     ("share_of_bound", "Largest entry\n/ bound"),
 )
 LINES = {
-    ("bos", "spike"): ("position 0: BOS", style.COLOURS[0], (0, (4, 1.5))),
-    ("text", "spike"): ("position 0: text", style.COLOURS[1], "solid"),
+    ("bos", "spike"): ("position 0: BOS", style.STARTS["bos"], (0, (4, 1.5))),
+    ("text", "spike"): ("position 0: text", style.STARTS["text"], "solid"),
     ("text", "others"): ("other positions", "0.6", "solid"),
 }
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A row per model, start, group and block: the three quantities drawn."""
+    return stacked(models, "normalisation").select("model", "start", "group", "block", *(column for column, _ in ROWS))
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
     """Three panels per model, on one scale for all models."""
-    names = list(models)
-    figure, axes = grid(names, rows=len(ROWS), row_height=0.9, extra_height=0.75)
-    lowest = min(tables["normalisation"]["cosine"].min() for tables in models.values())
-    for name, tables in models.items():
-        table = tables["normalisation"]
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=len(ROWS), row_height=0.9, extra_height=0.3, width=width)
+    for name in names:
+        table = shown.filter(pl.col("model") == name)
         axes[name][0].set_title(style.wrapped(name, 24))
         for axis, (column, label) in zip(axes[name], ROWS, strict=True):
             draw_lines(axis, table, column)
-            axis.set_ylim(min(0, lowest if column == "cosine" else 0) - 0.08, 1.08)
+            lowest = shown["cosine"].min() if column == "cosine" else 0
+            axis.set_ylim(min(0, lowest) - 0.08, 1.08)
             axis.tick_params(labelbottom=column == ROWS[-1][0], labelleft=is_left(axis))
             if is_left(axis):
                 axis.set_ylabel(label)
         axes[name][-1].set_xlabel("Block")
-    drawn = {
-        (start, group)
-        for tables in models.values()
-        for start, group in tables["normalisation"].select("start", "group").iter_rows()
-    }
+    drawn = set(shown.select("start", "group").iter_rows())
     handles = [
         Line2D([], [], color=colour, linestyle=dash, marker=".", label=label)
         for key, (label, colour, dash) in LINES.items()
         if key in drawn
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    style.legend(figure, handles)
     return figure
 
 

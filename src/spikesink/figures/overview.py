@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from spikesink.figures import style
+from spikesink.figures.command import add_common
 from spikesink.figures.labels import Label, place
 from spikesink.tables.collect import BASELINE
 from spikesink.tables.contracts import RUNS
@@ -21,8 +22,8 @@ from spikesink.tables.statistics import left_out, statistics
 
 SINKS, SPIKE = "sink_ratio_pct", "spike"
 NEEDED = {name: RUNS[name] for name in ("ablation", "variant", "label", "seed", "status", SINKS, SPIKE)}
-WIDTHS = {"page": (style.PAGE, 4.2), "column": (style.COLUMN, 3.8)}
-"""Width and height in inches."""
+HEIGHTS = {"page": 3.9, "column": 3.5}
+"""In inches, by width."""
 
 # A colour is the variant's in its ablation's own figures, so it repeats between ablations; the shape does not.
 SHAPES = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
@@ -47,18 +48,18 @@ class Mark(NamedTuple):
 
 def marks(runs: pl.DataFrame) -> list[Mark]:
     """The variants of which a seed finished, in the order of ``runs``."""
-    found = {(row["variant"], row["quantity"]): row for row in statistics(runs, (SINKS, SPIKE)).to_dicts()}
-    names = runs.select("variant", "label", "ablation").unique("variant", maintain_order=True)
-    result = []
-    for variant, label, ablation in names.iter_rows():
-        x, y = found[variant, SINKS], found[variant, SPIKE]
-        if x["centre"] is not None and y["centre"] is not None:
-            result.append(Mark(variant, label, ablation, x["centre"], y["centre"], interval(x), interval(y)))
-    return result
+    return [
+        Mark(
+            *(row[name] for name in ("variant", "label", "ablation", SINKS, SPIKE)),
+            interval(row, SINKS),
+            interval(row, SPIKE),
+        )
+        for row in data(runs).drop_nulls([SINKS, SPIKE]).iter_rows(named=True)
+    ]
 
 
-def interval(row: dict) -> tuple[float, float] | None:
-    return None if row["low"] is None else (row["low"], row["high"])
+def interval(row: dict, name: str) -> tuple[float, float] | None:
+    return None if row[f"{name}_low"] is None else (row[f"{name}_low"], row[f"{name}_high"])
 
 
 def not_drawn(runs: pl.DataFrame, drawn: Sequence[Mark]) -> str:
@@ -69,11 +70,26 @@ def not_drawn(runs: pl.DataFrame, drawn: Sequence[Mark]) -> str:
     return "; ".join(f"{labels[name]} ({why})" for name, why in reasons.items() if why)
 
 
-def draw(runs: pl.DataFrame, width: str = "page") -> Figure:
-    """The figure of all runs of a study; ``width`` is a key of WIDTHS."""
+def data(runs: pl.DataFrame) -> pl.DataFrame:
+    """One row per variant: its mark with the ends of its intervals, and which seeds are in no mark."""
+    found = {
+        name: statistics(runs, (name,)).select(
+            "variant", "seeds", "left_out", **{name: "centre", f"{name}_low": "low", f"{name}_high": "high"}
+        )
+        for name in (SINKS, SPIKE)
+    }
+    names = runs.select("ablation", "variant", "label").unique("variant", maintain_order=True)
+    joined = names.join(found[SINKS], on="variant", maintain_order="left")
+    joined = joined.join(found[SPIKE].drop("seeds", "left_out"), on="variant", maintain_order="left")
+    return joined.select(pl.exclude("left_out"), "left_out")
+
+
+def draw(runs: pl.DataFrame, width: str = "auto") -> Figure:
+    """The figure of all runs of a study; ``width`` is a key of style.WIDTHS, by itself a page's."""
     drawn = marks(runs)
     note = not_drawn(runs, drawn)
-    figure = style.new_figure(*WIDTHS[width])
+    width = "page" if width == "auto" else width
+    figure = style.new_figure(style.WIDTHS[width], HEIGHTS[width])
     axis = figure.subplots()
     axis.set_xlabel("Sink ratio (% of heads)")
     axis.set_ylabel("Spike (magnitude)")
@@ -88,7 +104,7 @@ def draw(runs: pl.DataFrame, width: str = "page") -> Figure:
     for mark in drawn:
         draw_mark(axis, mark, looks[mark.variant])
     ablations = {mark.ablation: looks[mark.variant].marker for mark in drawn}
-    figure.legend(handles=legend(ablations), loc="outside lower center", ncols=8 if width == "page" else 4)
+    style.legend(figure, legend(ablations))
     figure.draw_without_rendering()
     hints = draw_hints(axis, drawn)
     names = [Label(mark.x, mark.y, mark.label, looks[mark.variant].colour) for mark in drawn]
@@ -181,13 +197,12 @@ def legend(ablations: dict[str, str]) -> list[Line2D]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m spikesink.figures.overview", description=__doc__)
     parser.add_argument("--runs", type=Path, required=True, help="runs.csv of a study")
-    parser.add_argument("--width", choices=WIDTHS, default="page", help="for the width of a page or of a column")
-    parser.add_argument("--output", required=True, help="path of the figure without .pdf and .png")
+    add_common(parser)
     options = parser.parse_args()
 
     def work() -> None:
         runs = read_table(options.runs, NEEDED, "tabulate the runs again")
-        style.save(draw(runs, options.width), options.output)
+        style.save(draw(runs, options.width), data(runs), options.output)
 
     return one_line_errors(work)
 

@@ -1,37 +1,38 @@
 """One panel per model and block: a column per model, a row per block."""
 
+from collections.abc import Sequence
+
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spikesink.figures import style
+from spikesink.figures.grid import grid
 
 ROLES = {"step_up": "step-up", "step_down": "step-down", "no_spike": "no spike"}
 
 
-def panels(tables: dict[str, pl.DataFrame], height: float, extra: float) -> tuple[Figure, dict[tuple[str, int], Axes]]:
-    """A figure and the axes of every (model, block) in tables with columns block and role; heights in inches.
+def panels(
+    names: Sequence[str], table: pl.DataFrame, height: float, width: str
+) -> tuple[Figure, dict[tuple[str, int], Axes]]:
+    """A figure and the axes of every (model, block) in a table with columns model, block and role.
 
-    A model whose table is empty has a panel that says so, which is not in the result.
+    The height of a panel is in inches; ``width`` is a key of style.WIDTHS. A model that is not in the table has a panel
+    that says so, which is not in the result.
     """
-    blocks = {name: list(table["block"].unique().sort()) if len(table) else [] for name, table in tables.items()}
-    rows = max(1, *map(len, blocks.values()))
-    width = style.COLUMN if len(tables) == 1 else min(style.PAGE, style.COLUMN * len(tables))
-    figure = style.new_figure(width, extra + height * rows)
-    grid = figure.subplots(rows, len(tables), squeeze=False)
+    roles = {} if table.is_empty() else {row[:2]: row[2] for row in table.select("model", "block", "role").rows()}
+    blocks = {name: sorted(block for model, block in roles if model == name) for name in names}
+    figure, axes = grid(names, max(1, *map(len, blocks.values())), height, 0.1, width, widest=style.COLUMN)
     found = {}
-    for column, name in enumerate(tables):
-        for row in range(rows):
-            axis = grid[row, column]
-            if row < len(blocks[name]):
-                block = blocks[name][row]
-                role = tables[name].filter(pl.col("block") == block)["role"][0]
-                axis.set_title(f"{style.wrapped(name, 40)}\nblock {block} ({ROLES.get(role, role)})")
-                found[name, block] = axis
-            elif row == 0:
-                axis.set_axis_off()
-                axis.set_title(style.wrapped(name, 40))
-                axis.text(0.5, 0.5, "no SwiGLU block", transform=axis.transAxes, ha="center")
-            else:
-                axis.remove()
+    for name, members in axes.items():
+        for axis, block in zip(members, blocks[name], strict=False):
+            role = roles[name, block]
+            axis.set_title(f"{style.wrapped(name, 30)}\nblock {block} ({ROLES.get(role, role)})")
+            found[name, block] = axis
+        for axis in members[max(1, len(blocks[name])) :]:
+            axis.remove()
+        if not blocks[name]:
+            members[0].set_axis_off()
+            members[0].set_title(style.wrapped(name, 30))
+            members[0].text(0.5, 0.5, "no SwiGLU block", transform=members[0].transAxes, ha="center")
     return figure, found

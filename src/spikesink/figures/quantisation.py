@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spikesink.figures import style
+from spikesink.figures.grid import strip
+from spikesink.figures.stacked import chosen, stacked
 
 QUESTIONS = ("quantisation", "activation_ranges")
 CAPTION = (
@@ -23,34 +25,44 @@ SETTINGS = {
 }
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """Panel "cost": a perplexity per model and setting; panel "range": magnitudes per model and feed-forward block."""
+    costs = stacked(models, "quantisation").select("model", pl.lit("cost").alias("panel"), "setting", "perplexity")
+    ranges = chosen(stacked(models, "activation_ranges"), "model", "matrix", "block", "absmax", "token_absmax")
+    ranges = ranges.filter(pl.col("matrix") == "down").sort("block", maintain_order=True)
+    ranges = ranges.select("model", pl.lit("range").alias("panel"), "block", "absmax", "token_absmax")
+    return pl.concat([costs, ranges], how="diagonal_relaxed")
+
+
+def draw(
+    models: dict[str, dict[str, pl.DataFrame]], width: str = "auto", looks: dict[str, style.Look] | None = None
+) -> Figure:
     """Perplexity by setting and ranges by block, models by colour."""
-    figure = style.new_figure(style.PAGE, 2.3)
-    costs, ranges = figure.subplots(1, 2, width_ratios=(1.25, 1))
-    looks = style.looks(models)
-    for index, (name, tables) in enumerate(models.items()):
+    shown, looks = data(models), looks or style.looks(models)
+    figure, (costs, ranges) = strip(2, 1.9, 0.1, width)
+    for index, name in enumerate(models):
+        ours = shown.filter(pl.col("model") == name)
         place = (index - (len(models) - 1) / 2) * min(0.22, 0.8 / len(models))
-        draw_costs(costs, tables["quantisation"], looks[name], place)
-        draw_ranges(ranges, tables["activation_ranges"], looks[name])
+        draw_costs(costs, ours.filter(pl.col("panel") == "cost"), looks[name], place)
+        draw_ranges(ranges, ours.filter(pl.col("panel") == "range"), looks[name])
     costs.set_xticks(range(len(SETTINGS)), list(SETTINGS.values()))
     costs.set_xlim(-0.6, len(SETTINGS) - 0.4)
     costs.grid(False, axis="x")
     costs.set_ylabel("Perplexity")
-    if style.spans_a_decade(value for tables in models.values() for value in tables["quantisation"]["perplexity"]):
+    if style.spans_a_decade(shown["perplexity"]):
         style.log_scale(costs.yaxis)
     ranges.set_xlabel("Feed-forward block")
     ranges.set_ylabel("Input of the down\nprojection (magnitude)")
-    blocks = sorted({int(block) for line in ranges.lines for block in line.get_xdata()})
+    blocks = shown["block"].drop_nulls().unique().sort().to_list()
     if len(blocks) <= 8:
         ranges.set_xticks(blocks)
-    shown = [line.get_ydata() for line in ranges.lines]
-    if style.spans_a_decade(value for values in shown for value in values):
+    if style.spans_a_decade([*shown["absmax"], *shown["token_absmax"]]):
         style.log_scale(ranges.yaxis)
     handles = [Line2D([], [], color=looks[name].colour, marker=looks[name].marker, label=name) for name in models] + [
         Line2D([], [], color="0.5", label="largest over tokens"),
         Line2D([], [], color="0.5", linestyle=(0, (1, 1)), label="a token's largest, mean"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    style.legend(figure, handles)
     return figure
 
 
@@ -64,9 +76,8 @@ def draw_costs(axis: Axes, table: pl.DataFrame, look: style.Look, place: float) 
     axis.axhline(values["full_precision"], color=look.colour, linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)
 
 
-def draw_ranges(axis: Axes, table: pl.DataFrame, look: style.Look) -> None:
+def draw_ranges(axis: Axes, down: pl.DataFrame, look: style.Look) -> None:
     """Two lines over the blocks whose feed-forward has a hidden layer."""
-    down = table.filter(pl.col("matrix") == "down").sort("block")
     for column, dash in (("absmax", "solid"), ("token_absmax", (0, (1, 1)))):
         axis.plot(
             down["block"].to_list(), down[column].to_list(), color=look.colour, linestyle=dash, marker=look.marker

@@ -1,16 +1,17 @@
 """How branches reshape the gradient: Bloat, Change and Compress over the stream's norm (2603.17771, Figs 3, 10 and 11).
 
 As there: log10 of the three ratios against log10 ||h_in||, one point per block, sequence and position, coloured by
-position group; a row per model and branch.
+position group; a column per model and branch.
 """
 
-import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spikesink.figures import style
+from spikesink.figures.grid import grid, is_left
+from spikesink.figures.stacked import stacked
 
 QUESTIONS = ("reshaping", "reshaping_slopes")
 CAPTION = (
@@ -23,60 +24,92 @@ CAPTION = (
 COLUMNS = (("bloat", "Bloat"), ("change", "Change"), ("compress", "Compress"))
 GROUPS = ("rest", "8-15", "4-7", "2-3", "1", "0")
 """Drawn in this order, token 0 on top."""
-COLOURS = dict(zip(GROUPS, ("0.85", "#56B4E9", "#009E73", "#E69F00", "#CC79A7", "black"), strict=True))
+COLOURS = dict(zip(GROUPS, ("0.85", "#56B4E9", "#009E73", "#0072B2", "#CC79A7", style.SPIKE), strict=True))
 BRANCHES = (("attention", "attention"), ("feed_forward", "feed-forward"))
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
-    """A row per model and branch, one scale per column and branch."""
-    rows = [
-        (label, tables, branch, name)
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """Panel "points": logarithms of a ratio and the stream's norm, where they exist, by block, sequence and position.
+
+    Panel "slopes": the slopes in a panel's title, and of Compress the intercept of the line of slope -1.
+    """
+    facts = ["model", "branch", "block", "sequence", "position", "group", "input_norm"]
+    points = stacked(models, "reshaping").sort("branch", maintain_order=True)
+    long = points.unpivot([name for name, _ in COLUMNS], index=facts, variable_name="quantity", value_name="ratio")
+    long = long.filter((pl.col("ratio") > 0) & (pl.col("input_norm") > 0)).with_columns(
+        log10_input_norm=pl.col("input_norm").log10(), log10_ratio=pl.col("ratio").log10()
+    )
+    middle = pl.col("log10_input_norm") + pl.col("log10_ratio")
+    inverse = long.filter(pl.col("quantity") == "compress").group_by("model", "branch", "quantity")
+    slopes = [
+        {"model": label, "branch": branch, "quantity": quantity, "slope": slope, "slope_within": within}
         for label, tables in models.items()
-        for branch, name in BRANCHES
+        for branch, _ in BRANCHES
         if branch in tables["reshaping"]["branch"]
+        for quantity, _ in COLUMNS
+        for slope, within in [slopes_of(tables["reshaping_slopes"], branch, quantity)]
     ]
-    figure = style.new_figure(style.PAGE, 0.55 + 1.6 * len(rows))
-    axes = figure.subplots(len(rows), len(COLUMNS), squeeze=False, sharex=True, sharey="col")
-    for line, (label, tables, branch, name) in zip(axes, rows, strict=True):
-        points = tables["reshaping"].filter(pl.col("branch") == branch)
-        for axis, (quantity, title) in zip(line, COLUMNS, strict=True):
-            draw_points(axis, points, quantity)
-            slopes = slopes_of(tables["reshaping_slopes"], branch, quantity)
-            if None not in slopes:
-                axis.set_title("slope {} ({})".format(*map(signed, slopes)), loc="right", fontsize=7, pad=2)
-            if quantity == "compress":
-                draw_inverse(axis, points)
-            axis.set_ylabel(rf"$\log_{{10}}$ {title}")
-        line[0].annotate(f"{label}, {name}", (0, 1), (0, 13), xycoords="axes fraction", textcoords="offset points")
-    for axis in axes[-1]:
-        axis.set_xlabel(r"$\log_{10}\,\|h_\mathrm{in}\|$")
+    lines = pl.DataFrame(slopes, schema_overrides={"slope": pl.Float64(), "slope_within": pl.Float64()}).join(
+        inverse.agg(intercept=middle.median()), on=["model", "branch", "quantity"], how="left", maintain_order="left"
+    )
+    parts = [lines.with_columns(panel=pl.lit("slopes")), long.with_columns(panel=pl.lit("points"))]
+    return pl.concat(parts, how="diagonal_relaxed").select(
+        *("model", "branch", "quantity", "panel", "block", "sequence", "position", "group"),
+        *("log10_input_norm", "log10_ratio", "slope", "slope_within", "intercept"),
+    )
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+    """A column per model and branch, a row per ratio on one scale."""
+    shown, names = data(models), dict(BRANCHES)
+    drawn = shown.filter(pl.col("panel") == "slopes").select("model", "branch").unique(maintain_order=True)
+    headings = {f"{label}, {names[branch]}": (label, branch) for label, branch in drawn.iter_rows()}
+    figure, axes = grid(list(headings), rows=len(COLUMNS), row_height=1.25, extra_height=0.3, width=width)
+    first = next(iter(axes.values()))
+    for heading, (label, branch) in headings.items():
+        ours = shown.filter((pl.col("model") == label) & (pl.col("branch") == branch))
+        for axis, one, (quantity, title) in zip(axes[heading], first, COLUMNS, strict=True):
+            if axis is not one:
+                axis.sharey(one)
+            if axis is not first[0]:
+                axis.sharex(first[0])
+            panel = ours.filter(pl.col("quantity") == quantity)
+            points, lines = (panel.filter(pl.col("panel") == kind) for kind in ("points", "slopes"))
+            draw_points(axis, points)
+            slopes = lines.select("slope", "slope_within").row(0)
+            text = "" if None in slopes else "slope {} ({})".format(*map(signed, slopes))
+            axis.set_title(f"{style.wrapped(heading, 26)}\n{text}" if axis is axes[heading][0] else text)
+            if lines["intercept"][0] is not None:
+                draw_inverse(axis, points, lines["intercept"][0])
+            if is_left(axis):
+                axis.set_ylabel(rf"$\log_{{10}}$ {title}")
+            axis.tick_params(labelleft=is_left(axis), labelbottom=axis is axes[heading][-1])
+        axes[heading][-1].set_xlabel(r"$\log_{10}\,\|h_\mathrm{in}\|$")
+    for axis in first:
+        axis.autoscale_view()
     named = {"rest": "later positions", "0": "token 0"}
+    mark = {"marker": "o", "markersize": 3.5, "linestyle": "none"}
     handles = [
-        Line2D(
-            [], [], color=COLOURS[group], marker="o", markersize=3.5, linestyle="none", label=named.get(group, group)
-        )
-        for group in reversed(GROUPS)
+        Line2D([], [], color=COLOURS[group], **mark, label=named.get(group, group)) for group in reversed(GROUPS)
     ]
     handles.append(Line2D([], [], color=style.BASELINE_COLOUR, linewidth=0.9, linestyle=(0, (1, 1)), label="slope −1"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=7, handletextpad=0.3)
+    style.legend(figure, handles)
     return figure
 
 
-def draw_points(axis: Axes, points: pl.DataFrame, quantity: str) -> None:
+def draw_points(axis: Axes, points: pl.DataFrame) -> None:
     for group in GROUPS:
-        members = points.filter((pl.col("group") == group) & (pl.col(quantity) > 0) & (pl.col("input_norm") > 0))
-        x, y = (np.log10(members[name].to_numpy()) for name in ("input_norm", quantity))
+        members = points.filter(pl.col("group") == group)
+        x, y = (members[name].to_numpy() for name in ("log10_input_norm", "log10_ratio"))
         size = 9 if group == "0" else 4
         axis.scatter(x, y, s=size, color=COLOURS[group], linewidths=0, rasterized=True, label=group)
 
 
-def draw_inverse(axis: Axes, points: pl.DataFrame) -> None:
+def draw_inverse(axis: Axes, points: pl.DataFrame, intercept: float) -> None:
     """Slope -1 through the middle of the points."""
-    usable = points.filter((pl.col("compress") > 0) & (pl.col("input_norm") > 0))
-    x, y = (np.log10(usable[name].to_numpy()) for name in ("input_norm", "compress"))
-    if len(x):
-        ends = np.array([x.min(), x.max()])
-        axis.plot(ends, np.median(x + y) - ends, color=style.BASELINE_COLOUR, linewidth=0.9, linestyle=(0, (1, 1)))
+    ends = points["log10_input_norm"].min(), points["log10_input_norm"].max()
+    line = [intercept - end for end in ends]
+    axis.plot(ends, line, color=style.BASELINE_COLOUR, linewidth=0.9, linestyle=(0, (1, 1)))
 
 
 def slopes_of(slopes: pl.DataFrame, branch: str, quantity: str) -> tuple[float | None, float | None]:

@@ -6,7 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spikesink.figures import style
+from spikesink.figures.grid import is_left
 from spikesink.figures.panels import panels
+from spikesink.figures.stacked import chosen, stacked
 
 QUESTIONS = ("silu_identity",)
 CAPTION = (
@@ -19,37 +21,44 @@ CAPTION = (
 
 RIMS = {
     "other": ("none", "other token"),
-    "spike": ("#D55E00", "spike token"),
-    "leading": ("#0072B2", "largest token, no spike"),
+    "spike": (style.SPIKE, "spike token"),
+    "leading": (style.NO_SPIKE, "largest token, no spike"),
 }
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A row per model, block and token."""
+    table = stacked(models, "silu_identity")
+    names = ("model", "block", "role", "sequence", "position", "group", "cosine", "norm_ratio", "output_maximum")
+    return chosen(table, *names)
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
     """One panel per model and block, one colour scale for all."""
-    tables = {name: tables["silu_identity"] for name, tables in models.items()}
-    figure, axes = panels(tables, height=2.0, extra=0.45)
-    outputs = [value for table in tables.values() if len(table) for value in table["output_maximum"] if value > 0]
+    table = data(models)
+    figure, axes = panels(list(models), table, 2.0, width)
+    outputs = [value for value in table["output_maximum"] if value > 0]
     colours = LogNorm(min(outputs, default=0.1), max(outputs, default=1))
     points = None
     for (name, block), axis in axes.items():
-        part = tables[name].filter(pl.col("block") == block).sort("output_maximum")
+        part = table.filter((pl.col("model") == name) & (pl.col("block") == block)).sort("output_maximum")
         for group, (rim, _) in RIMS.items():
             members = part.filter(pl.col("group") == group)
             look = {"norm": colours, "s": 4 if rim == "none" else 16, "edgecolors": rim, "linewidths": 0.7}
             look |= {"rasterized": len(members) > 500, "zorder": 2 if rim == "none" else 4}
             points = axis.scatter(members["cosine"], members["norm_ratio"], c=members["output_maximum"], **look)
         axis.plot(1, 1, "+", color=style.BASELINE_COLOUR, markersize=6, zorder=3)
-        axis.set(xlabel="Cosine of SiLU's input and output", ylabel="Ratio of norms")
+        axis.set(xlabel="Cosine of SiLU's input\nand output", ylabel="Ratio of norms" if is_left(axis) else "")
     if points is not None:
-        figure.colorbar(points, ax=list(axes.values()), aspect=30, pad=0.01, label="Largest |block output|")
+        bar = figure.colorbar(points, ax=list(axes.values()), aspect=30, pad=0.01, label="Largest |block output|")
+        style.log_scale(bar.ax.yaxis)
     first = next(iter(axes.values()), None)
     for axis in axes.values():
         axis.sharex(first)
         axis.sharey(first)
     if first is not None:
         first.autoscale_view()
-    groups = {group for table in tables.values() if len(table) for group in table["group"]}
-    figure.legend(handles=legend(groups), loc="outside lower center", ncols=4)
+    style.legend(figure, legend(set(table["group"])))
     return figure
 
 

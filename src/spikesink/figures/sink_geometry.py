@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from spikesink.figures import style
 from spikesink.figures.grid import grid, is_left
+from spikesink.figures.stacked import chosen, stacked
 
 QUESTIONS = ("sink_geometry", "key_query_embedding")
 CAPTION = (
@@ -23,28 +24,45 @@ CAPTION = (
 POINTS = (
     ("query", False, "queries", style.COLOURS[4], "o", 5),
     ("key", False, "keys", "0.65", "o", 5),
-    ("key", True, "keys at position 0", style.COLOURS[1], "D", 18),
+    ("key", True, "keys at position 0", style.SPIKE, "D", 18),
 )
 KINDS = {"sink": "Sink head", "other": "Least attention\non position 0"}
-STARTS = {"bos": ("BOS at position 0", style.COLOURS[0], "o"), "text": ("text at position 0", style.COLOURS[2], "^")}
+STARTS = {
+    "bos": ("BOS at position 0", style.STARTS["bos"], "o"),
+    "text": ("text at position 0", style.STARTS["text"], "^"),
+}
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """Panel "embedding": a row per query and key in the two heads; panel "gap": a row per model, start and head."""
+    facts = ("model", "block", "head", "mass_sink")
+    points = chosen(
+        stacked(models, "key_query_embedding"), *facts, "head_kind", "role", "is_sink", "sequence", "position", "x", "y"
+    )
+    gaps = stacked(models, "sink_geometry").select(*facts, "start", "logit_gap", "epsilon")
+    parts = [gaps.select("model", pl.lit("gap").alias("panel"), pl.exclude("model"))]
+    if len(points):
+        parts.insert(0, points.select("model", pl.lit("embedding").alias("panel"), pl.exclude("model")))
+    return pl.concat(parts, how="diagonal_relaxed")
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
     """Three panels per model."""
-    names = list(models)
-    figure, axes = grid(names, rows=3, row_height=1.35, extra_height=1.0)
-    for name, tables in models.items():
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=3, row_height=1.35, extra_height=0.6, width=width)
+    for name in names:
+        ours = shown.filter(pl.col("model") == name)
         for axis, kind in zip(axes[name], KINDS, strict=False):
-            draw_points(axis, tables["key_query_embedding"], kind)
+            draw_points(axis, ours.filter(pl.col("panel") == "embedding"), kind)
         axes[name][0].set_title(f"{style.wrapped(name, 24)}\n{axes[name][0].get_title()}".strip())
-        draw_gaps(axes[name][2], tables["sink_geometry"])
+        draw_gaps(axes[name][2], ours.filter(pl.col("panel") == "gap"))
     gaps = [axes[name][2] for name in names]
     for axis in gaps[1:]:
         axis.sharex(gaps[0])
         axis.sharey(gaps[0])
     gaps[0].autoscale_view()
     gaps[0].set_xlim(left=0)
-    figure.legend(handles=legend(models), loc="outside lower center", ncols=2 if len(names) < 3 else 5)
+    style.legend(figure, legend(shown))
     return figure
 
 
@@ -77,13 +95,12 @@ def draw_gaps(axis: Axes, heads: pl.DataFrame) -> None:
         axis.set_ylabel("Logit gap to\nother keys")
 
 
-def legend(models: dict[str, dict[str, pl.DataFrame]]) -> list[Line2D]:
+def legend(shown: pl.DataFrame) -> list[Line2D]:
     mark = {"linestyle": "none", "markersize": 4}
-    starts = {start for tables in models.values() for start in tables["sink_geometry"]["start"]}
     return [
         Line2D([], [], **mark, marker=marker, color=colour, label=label) for _, _, label, colour, marker, _ in POINTS
     ] + [
         Line2D([], [], **mark, marker=marker, color=colour, label=f"head, {label}")
         for start, (label, colour, marker) in STARTS.items()
-        if start in starts
+        if start in shown["start"]
     ]

@@ -15,17 +15,24 @@ from spikesink.figures.grid import grid, is_left
 from spikesink.tables.parts import labels, read_part, read_runs, variants
 
 
-def draw(parts: Path, ablation: str) -> Figure:
-    """One map per variant, means over seeds, one colour bar for all; dots mark heads above the threshold."""
+def data(parts: Path, ablation: str) -> pl.DataFrame:
+    """Means over seeds by variant, layer and head: attention on position 0, on the key with most, and the threshold."""
     runs, heads = read_runs(parts, ablation), read_part(parts, "heads")
-    names, label = variants(runs), labels(runs)
     means = heads.group_by("variant", "layer", "head", maintain_order=True).agg(
-        pl.col("mass_0", "mass_max", "epsilon").mean()
+        pl.len().alias("seeds"), pl.col("mass_0", "mass_max", "epsilon").mean()
     )
-    epsilon = heads["epsilon"].max() if len(heads) else 0.3
+    order = pl.DataFrame({"variant": variants(runs)}).with_columns(label=pl.col("variant").replace(labels(runs)))
+    return order.join(means.sort("layer", "head"), on="variant", maintain_order="left_right")
+
+
+def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
+    """One map per variant, one colour bar for all; dots mark heads above the threshold."""
+    runs, means = read_runs(parts, ablation), data(parts, ablation)
+    names, label = variants(runs), labels(runs)
+    epsilon = means["epsilon"].max() if len(means) else 0.3
     # The threshold always lies on the colour bar.
     top = max([epsilon, *means["mass_0"]])
-    figure, axes = grid(names, rows=1, row_height=1.45, extra_height=0.7)
+    figure, axes = grid(names, rows=1, row_height=1.45, extra_height=0.3, width=width)
     image = None
     for name in names:
         (axis,) = axes[name]
@@ -45,8 +52,8 @@ def draw(parts: Path, ablation: str) -> Figure:
         bar = figure.colorbar(image, ax=[axis for (axis,) in axes.values()], aspect=30, pad=0.01)
         bar.set_label("Attention on position 0")
         bar.ax.axhline(epsilon, color="white", linewidth=1)
-    figure.suptitle(f"Attention sinks by head: {ablation.replace('_', ' ')}")
-    figure.legend(handles=legend(epsilon), loc="outside lower center", ncols=2)
+    style.title(figure, f"Attention sinks by head: {ablation.replace('_', ' ')}")
+    style.legend(figure, legend(epsilon))
     return figure
 
 
@@ -87,4 +94,4 @@ def legend(epsilon: float) -> list[Line2D]:
 
 
 if __name__ == "__main__":
-    sys.exit(command("sink_map", __doc__, draw))
+    sys.exit(command("sink_map", __doc__, draw, data))

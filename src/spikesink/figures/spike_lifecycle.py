@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures import style
 from spikesink.figures.grid import grid, is_left
+from spikesink.figures.stacked import stacked
 
 QUESTIONS = ("activations", "lifecycle")
 CAPTION = (
@@ -24,33 +25,47 @@ ROWS = (("Residual stream", ("top1", "top2", "top3")), ("Block output", ("output
 SHADES = (0.0, 0.45, 0.7)
 """Share of white in the colours of the largest, second and third channel."""
 LINE = style.BASELINE_COLOUR
-REGIONS = {"step_up": ("#D55E00", "step-up"), "plateau": ("0.88", "plateau"), "step_down": ("#0072B2", "step-down")}
+REGIONS = {
+    "step_up": (style.SPIKE, "step-up"),
+    "plateau": ("0.88", "plateau"),
+    "step_down": (style.NO_SPIKE, "step-down"),
+}
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A magnitude per model, quantity and block (0: the embedding), with the role of the block."""
+    columns = [column for _, row in ROWS for column in row]
+    roles = stacked(models, "lifecycle").select("model", "block", "role")
+    states = stacked(models, "activations").rename({"state": "block"}).sort("block", maintain_order=True)
+    long = states.unpivot(columns, index=["model", "block"], variable_name="quantity", value_name="magnitude")
+    long = long.drop_nulls("magnitude").join(roles, on=["model", "block"], how="left", maintain_order="left")
+    order = pl.DataFrame({"model": list(models)})
+    return order.join(long, on="model", maintain_order="left_right")
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
     """Two panels per model; the blocks of a step are numbered above."""
-    names = list(models)
-    figure, axes = grid(names, rows=2, row_height=1.15, extra_height=0.75)
-    for name, tables in models.items():
-        states, lifecycle = tables["activations"].sort("state"), tables["lifecycle"].sort("block")
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=2, row_height=1.15, extra_height=0.3, width=width)
+    for name in names:
+        ours = shown.filter(pl.col("model") == name)
+        roles = ours.select("block", "role").drop_nulls().unique().sort("block")
         for axis, (row, columns) in zip(axes[name], ROWS, strict=True):
-            shade_regions(axis, lifecycle)
+            shade_regions(axis, roles)
             for column, share in zip(columns, SHADES, strict=True):
-                shown = states.drop_nulls(column)
-                axis.plot(shown["state"], shown[column], color=style.lighter(LINE, share), zorder=3 - share)
+                line = ours.filter(pl.col("quantity") == column)
+                axis.plot(line["block"], line["magnitude"], color=style.lighter(LINE, share), zorder=3 - share)
             if is_left(axis):
                 axis.set_ylabel(f"{row}\n(magnitude)")
             axis.grid(False, axis="x")
-            axis.set_xlim(-0.5, states["state"].max() + 0.5)
+            axis.set_xlim(-0.5, ours["block"].max() + 0.5)
             axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        axes[name][0].set_title(f"{style.wrapped(name, 30)}\n{style.wrapped(steps(lifecycle), 24)}")
+        axes[name][0].set_title(f"{style.wrapped(name, 30)}\n{style.wrapped(steps(roles), 24)}")
         axes[name][0].tick_params(labelbottom=False)
         axes[name][1].set_xlabel("Block")
     for row, (_, columns) in enumerate(ROWS):
-        share_scale(
-            [axes[name][row] for name in names], [t["activations"][c] for t in models.values() for c in columns]
-        )
-    figure.legend(handles=legend(), loc="outside lower center", ncols=3)
+        share_scale([axes[name][row] for name in names], shown.filter(pl.col("quantity").is_in(columns))["magnitude"])
+    style.legend(figure, legend())
     return figure
 
 
@@ -61,12 +76,12 @@ def shade_regions(axis: Axes, lifecycle: pl.DataFrame) -> None:
             axis.axvspan(block - 0.5, block + 0.5, color=colour, alpha=0.35, linewidth=0, zorder=0)
 
 
-def share_scale(axes: list[Axes], columns: list[pl.Series]) -> None:
+def share_scale(axes: list[Axes], magnitudes: pl.Series) -> None:
     """One scale for all models, logarithmic where magnitudes span more than a decade."""
     for axis in axes[1:]:
         axis.sharey(axes[0])
     axes[0].autoscale_view()
-    if style.spans_a_decade(value for column in columns for value in column.drop_nulls() if value > 0):
+    if style.spans_a_decade(magnitudes.filter(magnitudes > 0)):
         style.log_scale(axes[0].yaxis)
     for axis in axes:
         axis.minorticks_off()

@@ -1,6 +1,6 @@
 """Perplexity under streaming eviction: by position, and by size of the cache (StreamingLLM, 2309.17453)."""
 
-import math
+from itertools import cycle
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -21,37 +21,70 @@ CAPTION = (
 )
 BINS = 16
 FULL = "no eviction"
+WHOLE, REAL, TEXT = pl.Int64(), pl.Float64(), pl.String()
+SCHEMA = {"model": TEXT, "panel": TEXT, "start": WHOLE, "cache": WHOLE, "position": REAL, "perplexity": REAL}
+PERPLEXITY = (pl.col("nll_nats").sum() / pl.col("tokens").sum()).exp().alias("perplexity")
+# The first is a window's, which evicts the sink's token.
+COLOURS = (style.SPIKE, style.COLOURS[0], *style.COLOURS[2:])
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
-    """Two panels per model, on one scale for all models."""
-    names = list(models)
-    figure, axes = grid(names, rows=2, row_height=1.3, extra_height=0.8)
-    starts = sorted({start for tables in models.values() for start in kept(tables["streaming"])})
-    colours = {start: style.COLOURS[(1, 0, 2, 3, 4, 5)[index % 6]] for index, start in enumerate(starts)}
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A perplexity per model, first tokens kept (``start``) and cache: by middle of a bin of positions, and by cache.
+
+    Panel "position" has the smallest cache and, without a start, no eviction; panel "cache" the positions that no cache
+    holds whole.
+    """
+    found = [pl.DataFrame(schema=SCHEMA)]
     for name, tables in models.items():
+        if len(table := tables["streaming"]):
+            for panel, shown in (("position", by_position(table)), ("cache", by_cache(table))):
+                shown = shown.with_columns(model=pl.lit(name), panel=pl.lit(panel))
+                found.append(shown.select(pl.col(column).cast(kind) for column, kind in SCHEMA.items()))
+    return pl.concat(found)
+
+
+def by_position(table: pl.DataFrame) -> pl.DataFrame:
+    """In bins of positions, with the smallest cache and without eviction."""
+    cache = evicting(table)["cache"].min()
+    size = max(1, (table["position"].max() + 1) // BINS)
+    whole = table.filter(pl.col("cache") > pl.col("position").max()).with_columns(start=None)
+    rows = pl.concat([whole, table.filter(pl.col("cache") == cache)], how="vertical_relaxed")
+    bins = rows.with_columns(position=(pl.col("position") // size + 0.5) * size)
+    return bins.group_by("start", "cache", "position").agg(PERPLEXITY).sort("start", "position")
+
+
+def by_cache(table: pl.DataFrame) -> pl.DataFrame:
+    """Over the positions after every cache's first eviction."""
+    small = evicting(table)
+    late = small.filter(pl.col("position") >= small["cache"].max())
+    return late.group_by("start", "cache").agg(PERPLEXITY).sort("start", "cache").with_columns(position=None)
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+    """Two panels per model, on one scale for all models."""
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=2, row_height=1.3, extra_height=0.4, width=width)
+    starts = shown["start"].drop_nulls().unique().sort().to_list()
+    colours = dict(zip(starts, cycle(COLOURS), strict=False))
+    for name in names:
         above, below = axes[name]
+        ours = shown.filter(pl.col("model") == name)
         above.set_title(style.wrapped(name, 24))
-        if tables["streaming"].is_empty():
+        if ours.is_empty():
             for axis in axes[name]:
                 axis.text(0.5, 0.5, "positional gate", transform=axis.transAxes, ha="center")
                 axis.set(xticks=[], yticks=[])
             continue
-        draw_positions(above, tables["streaming"], colours)
-        draw_caches(below, tables["streaming"], colours)
+        draw_positions(above, ours.filter(pl.col("panel") == "position"), colours)
+        draw_caches(below, ours.filter(pl.col("panel") == "cache"), colours)
     for row in (0, 1):
         label_row([axes[name][row] for name in names if axes[name][row].lines])
     handles = [Line2D([], [], **style.REFERENCE, label=FULL)]
     for start, colour in colours.items():
         label = "window" if start == 0 else f"first {start} + window"
         handles.append(Line2D([], [], color=colour, marker=".", label=label))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 2 if len(names) < 3 else 5))
+    style.legend(figure, handles)
     return figure
-
-
-def kept(table: pl.DataFrame) -> list[int]:
-    """Numbers of first tokens kept."""
-    return [] if table.is_empty() else evicting(table)["start"].unique().to_list()
 
 
 def evicting(table: pl.DataFrame) -> pl.DataFrame:
@@ -59,37 +92,26 @@ def evicting(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(pl.col("cache") <= pl.col("position").max())
 
 
-def perplexity(rows: pl.DataFrame) -> float:
-    return math.exp(rows["nll_nats"].sum() / rows["tokens"].sum())
-
-
-def draw_positions(axis: Axes, table: pl.DataFrame, colours: dict[int, str]) -> None:
+def draw_positions(axis: Axes, shown: pl.DataFrame, colours: dict[int, str]) -> None:
     """A line per number of first tokens kept, perplexity in bins of positions."""
-    cache = evicting(table)["cache"].min()
-    width = max(1, (table["position"].max() + 1) // BINS)
-    whole = table.filter(pl.col("cache") > pl.col("position").max())
-    lines = [(whole, style.REFERENCE)]
+    whole, evicted = shown.filter(pl.col("start").is_null()), shown.filter(pl.col("start").is_not_null())
+    axis.plot(whole["position"].to_list(), whole["perplexity"].to_list(), **style.REFERENCE)
     for start, colour in colours.items():
-        lines.append((table.filter((pl.col("cache") == cache) & (pl.col("start") == start)), {"color": colour}))
-    for rows, look in lines:
-        bins = rows.with_columns(bin=pl.col("position") // width).group_by("bin", maintain_order=True)
-        means = bins.agg(pl.col("nll_nats").sum() / pl.col("tokens").sum()).sort("bin")
-        axis.plot([(one + 0.5) * width for one in means["bin"]], [math.exp(nll) for nll in means["nll_nats"]], **look)
+        line = evicted.filter(pl.col("start") == start)
+        axis.plot(line["position"].to_list(), line["perplexity"].to_list(), color=colour)
+    cache = evicted["cache"][0]
     axis.axvline(cache, color="0.7", linewidth=0.8)
     axis.set_xlabel(f"Position (cache: {cache} keys)")
-    evicted = [value for line in axis.lines[1 : 1 + len(colours)] for value in line.get_ydata()]
-    low, high = min(evicted), max(evicted)
+    low, high = evicted["perplexity"].min(), evicted["perplexity"].max()
     axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
 
 
-def draw_caches(axis: Axes, table: pl.DataFrame, colours: dict[int, str]) -> None:
+def draw_caches(axis: Axes, shown: pl.DataFrame, colours: dict[int, str]) -> None:
     """Perplexity of the positions that no cache holds whole, by size of the cache."""
-    late = table.filter(pl.col("position") >= evicting(table)["cache"].max())
-    sizes = sorted(evicting(table)["cache"].unique())
     for start, colour in colours.items():
-        rows = [late.filter((pl.col("cache") == size) & (pl.col("start") == start)) for size in sizes]
-        known = [(size, perplexity(one)) for size, one in zip(sizes, rows, strict=True) if len(one)]
-        axis.plot(*zip(*known, strict=True), color=colour, marker=".")
+        line = shown.filter(pl.col("start") == start)
+        axis.plot(line["cache"].to_list(), line["perplexity"].to_list(), color=colour, marker=".")
+    sizes = shown["cache"].unique().sort().to_list()
     axis.set_xscale("log", base=2)
     axis.set_xticks(sizes, [str(size) for size in sizes])
     axis.minorticks_off()

@@ -1,7 +1,9 @@
-"""Perplexity, sink ratio and spike over the head dimension, one line per way of changing it (2603.05498 Table 6)."""
+"""Perplexity, sink ratio and spike over the head dimension, one line per way of changing it (2603.05498 Table 6).
+
+Colours are the variants', as in the other figures of the ablation; dashes and the shapes of marks tell sweeps apart.
+"""
 
 from itertools import cycle
-from typing import TYPE_CHECKING
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -9,14 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spikesink.figures import style
+from spikesink.figures.grid import strip
+from spikesink.figures.quantities import INTERVAL, Panel, has_several, legend, marks_of, set_scale
 from spikesink.tables.average import over_seeds
 from spikesink.tables.collect import BASELINE, FINISHED
-
-if TYPE_CHECKING:
-    from spikesink.figures.ablation import Panel
+from spikesink.tables.parts import variants
 
 WIDTH, HEADS, HEAD_DIM, OTHER = "width", "heads", "head_dim", "other"
-BASELINE_LOOK = style.looks([BASELINE])[BASELINE]
+MARKERS = ("s", "^", "v", "P", "X", "<", ">", "p", "h", "*")
+DASHES = ("solid", (0, (3, 1)))
 
 
 def changes_heads_only(runs: pl.DataFrame) -> bool:
@@ -37,100 +40,86 @@ def sweep_of(heads: int, head_dim: int, baseline: tuple[int, int]) -> str:
     return HEAD_DIM if head_dim == baseline[1] else OTHER
 
 
-def sweeps(runs: pl.DataFrame) -> dict[str, tuple[str, bool, pl.DataFrame]]:
-    """Runs by sweep: name in the legend, whether a line joins them, and the runs, the baseline's where it belongs."""
+def sweeps(runs: pl.DataFrame) -> dict[str, tuple[bool, list[str]]]:
+    """By the name in the legend: whether a line joins a sweep's variants, and these, the baseline where it belongs."""
     shape = runs.filter(pl.col("variant") == BASELINE).select("heads", "head_dim").row(0)
-    kinds = [sweep_of(heads, head_dim, shape) for heads, head_dim in runs.select("heads", "head_dim").iter_rows()]
-    runs = runs.with_columns(pl.Series("sweep", kinds))
-    baseline = pl.col("variant") == BASELINE
+    shapes = runs.unique("variant", maintain_order=True).filter(pl.col("variant") != BASELINE)
+    members: dict[str, dict[int, list[tuple[str, int]]]] = {WIDTH: {}, HEADS: {}, HEAD_DIM: {}, OTHER: {}}
+    for variant, heads, head_dim in shapes.select("variant", "heads", "head_dim").iter_rows():
+        members[sweep_of(heads, head_dim, shape)].setdefault(heads, []).append((variant, head_dim))
     found = {}
     for kind, name in (
         (WIDTH, f"same width, heads × head dim. = {shape[0] * shape[1]}"),
         (HEADS, f"same heads, {shape[0]}"),
     ):
-        members = runs.filter((pl.col("sweep") == kind) & ~baseline)
-        if not members.is_empty():
-            found[kind] = (name, True, pl.concat([runs.filter(baseline), members]))
+        if members[kind]:
+            found[name] = (True, [BASELINE, *(variant for same in members[kind].values() for variant, _ in same)])
     for kind in (HEAD_DIM, OTHER):
-        members = runs.filter((pl.col("sweep") == kind) & ~baseline).sort("heads", maintain_order=True)
-        for (heads,), same in members.group_by("heads", maintain_order=True):
-            head_dims = ", ".join(str(head_dim) for head_dim in same["head_dim"].unique().sort())
-            found[f"{kind} {heads}"] = (f"{heads} head{'s' if heads > 1 else ''} × {head_dims}", False, same)
+        for heads, same in sorted(members[kind].items()):
+            head_dims = ", ".join(map(str, sorted({head_dim for _, head_dim in same})))
+            name = f"{heads} head{'s' if heads > 1 else ''} × {head_dims}"
+            found[name] = (False, [variant for variant, _ in same])
     return found
 
 
-def draw_sweeps(runs: pl.DataFrame, panels: list["Panel"], ablation: str) -> Figure:
+def draw_sweeps(runs: pl.DataFrame, shown: pl.DataFrame, panels: list[Panel], ablation: str, width: str) -> Figure:
     """Panels over the head dimension; what does not finish is left out and named in the title."""
-    figure = style.new_figure(style.PAGE, 2.6)
-    axes = figure.subplots(1, len(panels))
-    finished = runs.filter(pl.col("status") == FINISHED)
-    groups = sweeps(runs)
-    marks = zip(groups, cycle(style.COLOURS), cycle(style.MARKERS), strict=False)
-    looks = {name: style.Look(colour, (), marker) for name, colour, marker in marks}
+    figure, axes = strip(len(panels), 1.75, 0.1, width)
+    groups, several = sweeps(runs), has_several(shown)
+    looks = style.looks(variants(runs))
+    marks = {name: (marker, dash) for name, marker, dash in zip(groups, cycle(MARKERS), cycle(DASHES), strict=False)}
     dims = sorted(set(runs["head_dim"]))
     for panel, axis in zip(panels, axes, strict=True):
-        quantities = [quantity for quantity in (panel.second, panel.quantity) if quantity]
         axis.set_xscale("log", base=2)
-        for name, (_, joined, members) in groups.items():
-            members = members.filter(pl.col("status") == FINISHED)
-            for quantity in quantities:
-                draw_sweep(axis, members, quantity, looks[name], joined, second=quantity == panel.second)
-        baseline = finished.filter(pl.col("variant") == BASELINE)
-        if not baseline.is_empty():
-            axis.axhline(baseline[panel.quantity].mean(), **style.REFERENCE)
-            points(axis, baseline, panel.quantity, BASELINE_LOOK)
-        if panel.percent:
-            axis.set_ylim(-4, 104)
-        elif style.spans_a_decade(value for quantity in quantities for value in finished[quantity]):
-            style.log_scale(axis.yaxis)
+        seeds, means, second = marks_of(shown, panel)
+        reference = means.filter(pl.col("variant") == BASELINE)["value"]
+        if len(reference):
+            axis.axhline(reference[0], **style.REFERENCE)
+        for name, (joined, members) in groups.items():
+            marker, dash = marks[name]
+            ours = [table.filter(pl.col("variant").is_in(members)) for table in (means, second)]
+            if joined:
+                draw_line(axis, ours[0], color="0.55", linestyle=dash, linewidth=1.0, zorder=2)
+                draw_line(axis, ours[1], color="0.75", linestyle=dash, linewidth=0.7, zorder=1)
+            for variant in members if BASELINE not in members else [*members[1:], BASELINE]:
+                shape = "o" if variant == BASELINE else marker
+                one = [table.filter(pl.col("variant") == variant) for table in (means, second, seeds)]
+                draw_variant(axis, *one, looks[variant].colour, shape, several)
+        if not any(BASELINE in members for _, members in groups.values()):
+            one = [table.filter(pl.col("variant") == BASELINE) for table in (means, second, seeds)]
+            draw_variant(axis, *one, looks[BASELINE].colour, "o", several)
+        set_scale(axis.yaxis, panel, means, [*seeds["value"], *second["value"]])
         axis.set_xticks(dims, [str(dim) for dim in dims])
         axis.xaxis.minorticks_off()
         axis.set_xlabel("Head dimension")
         axis.set_ylabel(panel.axis)
     failed = over_seeds(runs).filter(pl.col("status") != FINISHED)
     missing = "; ".join(f"{label} {status}" for label, status in failed.select("label", "status").iter_rows())
-    figure.suptitle(f"Ablation: {ablation.replace('_', ' ')}" + (f" ({missing})" if missing else ""))
-    figure.legend(handles=legend(groups, looks, panels), loc="outside lower center", ncols=3)
+    style.title(figure, f"Ablation: {ablation.replace('_', ' ')}" + (f" ({missing})" if missing else ""))
+    handles = [
+        Line2D([], [], color="0.55", marker=marks[name][0], linestyle=marks[name][1] if joined else "none", label=name)
+        for name, (joined, _) in groups.items()
+    ]
+    style.legend(figure, [*legend(panels, several), *handles])
     return figure
 
 
-def draw_sweep(axis: Axes, runs: pl.DataFrame, quantity: str, look: style.Look, joined: bool, second: bool) -> None:
-    """Marks per seed and a line through their means; of a second quantity only the means, lighter and open."""
-    if runs.is_empty():
-        return
-    means = runs.group_by("head_dim", maintain_order=True).agg(pl.col(quantity).mean()).sort("head_dim")
-    colour = style.lighter(look.colour) if second else look.colour
-    line = ("-" if joined else "none") if not second else (0, (1, 1)) if joined else "none"
-    axis.plot(
-        means["head_dim"].to_list(),
-        means[quantity].to_list(),
-        color=colour,
-        linestyle=line,
-        linewidth=0.8 if second else 1.2,
-        marker="D" if second else "none",
-        markerfacecolor="none",
-        zorder=2,
-    )
-    if not second:
-        points(axis, runs.filter(pl.col("variant") != BASELINE), quantity, look)
+def draw_line(axis: Axes, means: pl.DataFrame, **look) -> None:
+    """A line through the means of a sweep."""
+    means = means.sort("head_dim")
+    axis.plot(means["head_dim"].to_list(), means["value"].to_list(), **look)
 
 
-def points(axis: Axes, runs: pl.DataFrame, quantity: str, look: style.Look) -> None:
-    """One mark per run."""
-    axis.scatter(
-        runs["head_dim"].to_list(), runs[quantity].to_list(), s=11, marker=look.marker, color=look.colour, zorder=3
-    )
-
-
-def legend(groups: dict, looks: dict[str, style.Look], panels: list["Panel"]) -> list[Line2D]:
-    handles = [Line2D([], [], **style.REFERENCE, marker="o", label="baseline")]
-    for name, (label, joined, _) in groups.items():
-        look = looks[name]
-        line = "solid" if joined else "none"
-        handles.append(Line2D([], [], color=look.colour, marker=look.marker, linestyle=line, label=label))
-    for panel in panels:
-        if panel.second:
-            light = style.lighter(style.BASELINE_COLOUR)
-            marks = {"marker": "D", "markerfacecolor": "none", "linestyle": "none"}
-            handles.append(Line2D([], [], color=light, label=panel.second_name, **marks))
-    return handles
+def draw_variant(
+    axis: Axes, means: pl.DataFrame, second: pl.DataFrame, seeds: pl.DataFrame, colour: str, marker: str, several: bool
+) -> None:
+    """The mean with its interval, small marks for its seeds, and an open mark for the second quantity."""
+    common = {"marker": marker, "zorder": 4, "color": colour}
+    axis.scatter(means["head_dim"].to_list(), means["value"].to_list(), s=16, **common)
+    for at, low, high in means.drop_nulls("low").select("head_dim", "low", "high").iter_rows():
+        axis.vlines(at, low, high, color=colour, **INTERVAL)
+    if several:
+        x, y = seeds["head_dim"].to_list(), seeds["value"].to_list()
+        axis.scatter(x, y, s=5, color=colour, alpha=0.5, linewidths=0, zorder=2.5)
+    edge = {"facecolors": "none", "edgecolors": [style.lighter(colour)], "marker": "D", "s": 14, "zorder": 1.5}
+    axis.scatter(second["head_dim"].to_list(), second["value"].to_list(), **edge)

@@ -1,15 +1,21 @@
-"""Training curves: loss, its difference to the baseline, and gradient norm over tokens, one line per variant."""
+"""Training curves: loss, gradient norm and the loss's difference to the baseline over tokens, one line per variant."""
 
 import sys
 from pathlib import Path
 
 import polars as pl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures import style
 from spikesink.figures.command import command
+from spikesink.figures.ends import label_ends
+from spikesink.figures.grid import strip
+from spikesink.figures.seeds import meaning, over_seeds
 from spikesink.tables.collect import BASELINE, FINISHED
 from spikesink.tables.parts import labels, read_part, read_runs, variants
 
@@ -19,29 +25,57 @@ SETTLED = 0.1
 """The difference to the baseline is scaled to what follows this share of the training: before, it is transient."""
 
 
-def draw(parts: Path, ablation: str) -> Figure:
-    """Smoothed means over seeds with a band of one standard deviation, the raw curves behind them."""
-    runs, curves = read_runs(parts, ablation), read_part(parts, "curves")
+def data(parts: Path, ablation: str) -> pl.DataFrame:
+    """By quantity and variant over tokens: every run as logged and smoothed, and the mean over seeds with its band."""
+    runs, curves = read_runs(parts, ablation), with_smoothed(read_part(parts, "curves"))
+    paired = against_baseline(curves)
+    finished = curves.filter(pl.col("status") == FINISHED)
+    found = []
+    for quantity in ("loss", "gradient_norm", "difference"):
+        table, smoothed = (paired, quantity) if quantity == "difference" else (finished, f"{quantity}_smooth")
+        means = over_seeds(table, ("variant", "tokens"), smoothed).with_columns(mark=pl.lit("mean"))
+        marks = [means]
+        if quantity != "difference":
+            for mark, column in (("run", quantity), ("run_smoothed", smoothed)):
+                marks.append(curves.select("variant", "seed", "tokens", mark=pl.lit(mark), value=column))
+        found += [one.with_columns(quantity=pl.lit(quantity)) for one in marks]
+    order = (
+        runs.select("variant").unique(maintain_order=True).with_columns(label=pl.col("variant").replace(labels(runs)))
+    )
+    status = runs.select("variant", "seed", "status")
+    table = order.join(pl.concat(found, how="diagonal"), on="variant", maintain_order="left_right")
+    return table.join(status, on=["variant", "seed"], how="left", maintain_order="left").select(
+        "variant", "label", "quantity", "mark", "seed", "status", "tokens", "seeds", "value", "low", "high"
+    )
+
+
+def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
+    """Smoothed means over seeds with a band, the curves as logged behind them; variants are named at their ends."""
+    runs, shown = read_runs(parts, ablation), data(parts, ablation)
     names, label = variants(runs), labels(runs)
     looks = style.looks(names)
-    curves = with_smoothed(curves.with_columns(mega_tokens=pl.col("tokens") / 1e6))
-    figure = style.new_figure(style.PAGE, 2.35 + 0.14 * -(-len(names) // 4))
-    loss, difference, gradient = figure.subplots(1, 3)
+    shown = shown.with_columns(mega_tokens=pl.col("tokens") / 1e6)
+    figure, (loss, gradient, difference) = strip(3, 1.9, 0.1, width)
     for axis, quantity in ((loss, "loss"), (gradient, "gradient_norm")):
-        draw_raw(axis, curves, quantity, looks)
-        draw_lines(axis, curves.filter(pl.col("status") == FINISHED), f"{quantity}_smooth", looks)
-    draw_failed(loss, curves, looks)
-    draw_difference(difference, curves, looks)
-    if style.spans_a_decade(curves["gradient_norm"]):
-        style.log_scale(gradient.yaxis)
+        members = shown.filter(pl.col("quantity") == quantity)
+        draw_raw(axis, members, looks)
+        draw_means(axis, members.filter(pl.col("mark") == "mean"), looks)
+        if style.spans_a_decade(members["value"].drop_nulls()) and axis is gradient:
+            style.log_scale(axis.yaxis)
+    draw_failed(loss, shown, looks)
+    ends = draw_difference(difference, shown.filter(pl.col("quantity") == "difference"), looks)
     loss.set_ylabel("Training loss (nats)")
+    gradient.set_ylabel("Gradient norm")
     difference.set_ylabel("Loss − baseline (nats)")
-    gradient.set_ylabel("Gradient norm before clipping")
-    for axis in (loss, difference, gradient):
+    for axis in (loss, gradient, difference):
         axis.set_xlabel("Tokens (millions)")
-    figure.suptitle(f"Training: {ablation.replace('_', ' ')}")
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    style.title(figure, f"Training: {ablation.replace('_', ' ')}")
+    named = label_ends(difference, {label[name]: (y, looks[name].colour) for name, y in ends.items()})
+    unnamed = [name for name in names if not named or name not in ends]
     failed = (runs["status"] != FINISHED).any()
-    figure.legend(handles=legend(names, label, looks, failed), loc="outside lower center", ncols=4)
+    seeds = shown["seeds"].max() or 0
+    style.legend(figure, legend(unnamed, label, looks, failed, seeds))
     return figure
 
 
@@ -71,63 +105,67 @@ def against_baseline(curves: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def draw_lines(axis: Axes, curves: pl.DataFrame, quantity: str, looks: dict[str, style.Look]) -> None:
-    """A line per variant through the means over seeds, and a band of one standard deviation with several seeds."""
-    value = pl.col(quantity)
-    for (variant,), runs in curves.group_by("variant", maintain_order=True):
-        mean = (
-            runs.group_by("mega_tokens", maintain_order=True)
-            .agg(value.mean(), deviation=value.std())
-            .sort("mega_tokens")
-        )
-        x, y = mean["mega_tokens"].to_numpy(), mean[quantity].to_numpy()
+def draw_means(axis: Axes, means: pl.DataFrame, looks: dict[str, style.Look]) -> None:
+    """A line per variant through the means over seeds, and with several seeds a band, which widens no axis."""
+    for (variant,), rows in means.group_by("variant", maintain_order=True):
+        x, y = rows["mega_tokens"].to_list(), rows["value"].to_list()
         look = looks[variant]
         axis.plot(x, y, color=look.colour, linestyle=style.line(look), zorder=3)
-        if runs["seed"].n_unique() > 1:
-            deviation = mean["deviation"].fill_null(0).to_numpy()
-            axis.fill_between(x, y - deviation, y + deviation, color=look.colour, alpha=0.2, linewidth=0, zorder=2)
+    limits = axis.get_ylim()
+    for (variant,), rows in means.drop_nulls("low").group_by("variant", maintain_order=True):
+        band = (rows[name].to_list() for name in ("mega_tokens", "low", "high"))
+        axis.fill_between(*band, color=looks[variant].colour, alpha=0.2, linewidth=0, zorder=2)
+    axis.set_ylim(limits)
 
 
-def draw_raw(axis: Axes, curves: pl.DataFrame, quantity: str, looks: dict[str, style.Look]) -> None:
+def draw_raw(axis: Axes, shown: pl.DataFrame, looks: dict[str, style.Look]) -> None:
     """Every run as it was logged, thin and light, where the smoothed curve is another one."""
-    if curves[quantity].equals(curves[f"{quantity}_smooth"]):
+    raw, smoothed = (shown.filter(pl.col("mark") == mark) for mark in ("run", "run_smoothed"))
+    if raw["value"].equals(smoothed["value"]):
         return
-    for (variant, _), run in curves.group_by("variant", "seed", maintain_order=True):
+    for (variant, _), run in raw.group_by("variant", "seed", maintain_order=True):
         colour = style.lighter(looks[variant].colour, 0.7)
-        axis.plot(run["mega_tokens"].to_list(), run[quantity].to_list(), color=colour, linewidth=0.4, zorder=1)
+        axis.plot(run["mega_tokens"].to_list(), run["value"].to_list(), color=colour, linewidth=0.4, zorder=1)
 
 
-def draw_failed(axis: Axes, curves: pl.DataFrame, looks: dict[str, style.Look]) -> None:
+def draw_failed(axis: Axes, shown: pl.DataFrame, looks: dict[str, style.Look]) -> None:
     """Runs that did not finish: thin lines that end in a cross."""
-    for (variant, _), run in curves.filter(pl.col("status") != FINISHED).group_by(
-        "variant", "seed", maintain_order=True
-    ):
-        x, y = run["mega_tokens"].to_list(), run["loss_smooth"].to_list()
-        axis.plot(x, y, color=looks[variant].colour, linewidth=0.7, marker="x", markevery=[len(x) - 1])
+    failed = shown.filter(
+        (pl.col("quantity") == "loss") & (pl.col("mark") == "run_smoothed") & (pl.col("status") != FINISHED)
+    )
+    for (variant, _), run in failed.group_by("variant", "seed", maintain_order=True):
+        x, y = run["mega_tokens"].to_list(), run["value"].to_list()
+        axis.plot(x, y, color=looks[variant].colour, linewidth=0.7, marker="x", markevery=[len(x) - 1], zorder=4)
 
 
-def draw_difference(axis: Axes, curves: pl.DataFrame, looks: dict[str, style.Look]) -> None:
-    paired = against_baseline(curves)
+def draw_difference(axis: Axes, means: pl.DataFrame, looks: dict[str, style.Look]) -> dict[str, float]:
+    """Lines against the baseline's at 0; returns where every variant's line ends."""
     axis.axhline(0, **style.REFERENCE)
-    others = paired.filter(pl.col("variant") != BASELINE)
+    others = means.filter(pl.col("variant") != BASELINE)
     if others.is_empty():
-        return
-    draw_lines(axis, others, "difference", looks)
-    settled = others.filter(pl.col("tokens") >= SETTLED * pl.col("tokens").max())["difference"]
+        return {}
+    draw_means(axis, others, looks)
+    settled = others.filter(pl.col("tokens") >= SETTLED * pl.col("tokens").max())["value"]
     low, high = min(0, settled.min()), max(0, settled.max())
     margin = 0.08 * (high - low) or 0.01
     axis.set_ylim(low - margin, high + margin)
+    ends = others.group_by("variant", maintain_order=True).agg(pl.col("value").last())
+    return {BASELINE: 0.0, **dict(ends.iter_rows())}
 
 
-def legend(names: list[str], label: dict[str, str], looks: dict[str, style.Look], failed: bool) -> list[Line2D]:
+def legend(
+    names: list[str], label: dict[str, str], looks: dict[str, style.Look], failed: bool, seeds: int
+) -> list[Artist]:
     handles = []
     for name in names:
         text = style.wrapped(label[name], 28)
         handles.append(Line2D([], [], color=looks[name].colour, linestyle=style.line(looks[name]), label=text))
     if failed:
         handles.append(Line2D([], [], color=style.BASELINE_COLOUR, linewidth=0.7, marker="x", label="did not finish"))
+    if seeds > 1:
+        handles.append(Patch(color=style.BASELINE_COLOUR, alpha=0.2, linewidth=0, label=f"band: {meaning(seeds)}"))
     return handles
 
 
 if __name__ == "__main__":
-    sys.exit(command("training", __doc__, draw))
+    sys.exit(command("training", __doc__, draw, data))

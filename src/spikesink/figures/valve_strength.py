@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures import style
+from spikesink.figures.grid import grid, is_left
+from spikesink.figures.stacked import chosen, stacked
 
 QUESTIONS = ("valve_strength",)
 CAPTION = (
@@ -18,33 +20,42 @@ CAPTION = (
 )
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A learned factor per model, path, layer and head; empty where no valve is learned."""
+    table = chosen(stacked(models, "valve_strength"), "model", "path", "layer", "head", "theta")
+    return table.filter(pl.col("theta").is_not_null()).with_columns(pl.col("theta").cast(pl.Float64))
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
     """A map per model and path with a learned valve, on one scale around 0; a note where there is none."""
-    maps = [
-        (label, path, table.filter((pl.col("path") == path) & pl.col("theta").is_not_null()))
-        for label, table in ((label, tables["valve_strength"]) for label, tables in models.items())
-        if "theta" in table.columns
-        for path in ("value", "key")
-    ]
-    maps = [(label, path, table) for label, path, table in maps if len(table)]
-    figure = style.new_figure(max(style.COLUMN, min(style.PAGE, 1.9 * len(maps))), 2.3)
-    if not maps:
+    shown = data(models)
+    if shown.is_empty():
+        figure = style.new_figure(style.inches(width, style.COLUMN), 1.0)
         figure.text(0.5, 0.5, "No learned valve", ha="center")
         return figure
-    largest = max(table["theta"].abs().max() for _, _, table in maps) or 1.0
-    axes = figure.subplots(1, len(maps), squeeze=False)[0]
-    for axis, (label, path, table) in zip(axes, maps, strict=True):
+    maps = {
+        f"{style.wrapped(label, 24)}{', keys' if path == 'key' else ''}": table
+        for label in models
+        for path in ("value", "key")
+        if len(table := shown.filter((pl.col("model") == label) & (pl.col("path") == path)))
+    }
+    largest = shown["theta"].abs().max() or 1.0
+    figure, axes = grid(list(maps), rows=1, row_height=2.0, extra_height=0.3, width=width, widest=1.9)
+    for title, table in maps.items():
+        (axis,) = axes[title]
         heads, layers = table["head"].max() + 1, table["layer"].max() + 1
         theta = np.full((layers, heads), np.nan)
         theta[table["layer"].to_numpy(), table["head"].to_numpy()] = table["theta"].to_numpy()
         mesh = axis.pcolormesh(theta, cmap="PuOr_r", vmin=-largest, vmax=largest)
         axis.grid(False)
-        axis.set_title(style.wrapped(label, 24) + (", keys" if path == "key" else ""))
-        axis.set_xlabel("Value head" if path == "value" else "Key head")
+        axis.set_title(title)
+        axis.set_xlabel("Value head" if table["path"][0] == "value" else "Key head")
+        if is_left(axis):
+            axis.set_ylabel("Layer")
         for one, count in ((axis.xaxis, heads), (axis.yaxis, layers)):
             ticks = MaxNLocator(nbins=6, integer=True).tick_values(0, count - 1)
-            shown = sorted({int(tick) for tick in ticks if 0 <= tick < count})
-            one.set_ticks([tick + 0.5 for tick in shown], [str(tick) for tick in shown])
-    axes[0].set_ylabel("Layer")
-    figure.colorbar(mesh, ax=list(axes), aspect=25, pad=0.02, label=r"Learned $\theta$")
+            whole = sorted({int(tick) for tick in ticks if 0 <= tick < count})
+            one.set_ticks([tick + 0.5 for tick in whole], [str(tick) for tick in whole])
+    panels = [axis for (axis,) in axes.values()]
+    figure.colorbar(mesh, ax=panels, aspect=25, pad=0.02, label=r"Learned $\theta$")
     return figure

@@ -7,6 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures import style
 from spikesink.figures.grid import grid, is_left
+from spikesink.figures.stacked import stacked
 
 QUESTIONS = ("vocabulary_probe",)
 CAPTION = (
@@ -17,34 +18,44 @@ CAPTION = (
 )
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]]) -> Figure:
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A row per model and token id, by rank of its magnitude in units of the threshold."""
+    probe = stacked(models, "vocabulary_probe").sort("excess", descending=True, maintain_order=True)
+    ranked = probe.with_columns(rank=pl.int_range(pl.len()).over("model"))
+    order = pl.DataFrame({"model": list(models)})
+    return order.join(ranked, on="model", maintain_order="left_right").select(
+        "model", "rank", "token_id", "excess", "is_spike"
+    )
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
     """One panel per model, all on one scale."""
-    names = list(models)
-    figure, axes = grid(names, rows=1, row_height=1.9, extra_height=0.55)
-    drawn = [draw_model(axes[name][0], tables["vocabulary_probe"]) for name, tables in models.items()]
-    for name, axis in zip(names, drawn, strict=True):
-        probe = models[name]["vocabulary_probe"]
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=1, row_height=1.9, extra_height=0.4, width=width)
+    first = axes[names[0]][0]
+    for name, (axis,) in axes.items():
+        probe = shown.filter(pl.col("model") == name)
+        draw_model(axis, probe)
         axis.set_title(f"{style.wrapped(name, 30)}\n{share(probe)}")
-        axis.sharey(drawn[0])
+        if axis is not first:
+            axis.sharey(first)
         axis.set_xlabel("Token ids, by magnitude")
         axis.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 5, 10]))
         if is_left(axis):
             axis.set_ylabel("Largest |h| (× threshold)")
         axis.tick_params(labelleft=is_left(axis))
-    drawn[0].autoscale_view()
-    style.log_scale(drawn[0].yaxis)
+    first.autoscale_view()
+    style.log_scale(first.yaxis)
     return figure
 
 
-def draw_model(axis: Axes, probe: pl.DataFrame) -> Axes:
-    ordered = probe.sort("excess", descending=True).with_row_index("rank")
-    for is_spike, colour in ((True, "#D55E00"), (False, style.BASELINE_COLOUR)):
-        part = ordered.filter(pl.col("is_spike") == is_spike)
+def draw_model(axis: Axes, ranked: pl.DataFrame) -> None:
+    for is_spike, colour in ((True, style.SPIKE), (False, style.BASELINE_COLOUR)):
+        part = ranked.filter(pl.col("is_spike") == is_spike)
         # Few spikes are drawn larger than many.
         size = 2.5 if len(part) > 20 else 5
         axis.plot(part["rank"], part["excess"], ".", color=colour, markersize=size, rasterized=len(part) > 2000)
     axis.axhline(1, **style.REFERENCE)
-    return axis
 
 
 def share(probe: pl.DataFrame) -> str:

@@ -136,6 +136,16 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figures:
+    """How figures are drawn."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    width: Literal["auto", "column", "page"] = "auto"
+    """column: 3.35 inches, a text column; page: 6.9 inches, a page's text; auto: each figure's natural width."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pretrained:
     """A published model that is measured like a run, without training."""
 
@@ -212,6 +222,8 @@ class Config:
     """Assumptions of the cost estimate."""
     mechanism: Mechanism = Mechanism()
     """Which models are analysed in depth."""
+    figures: Figures = Figures()
+    """How figures are drawn."""
     pretrained: dict[str, Pretrained] = field(default_factory=dict)
     """Published models to measure in the same way, by the name that figures show."""
     ablations: dict[str, dict[str, Variant | None] | None]
