@@ -1,0 +1,62 @@
+"""What every figure for print must be: as wide as asked, its text inside and apart, its fonts in the PDF."""
+
+import itertools
+import re
+import zlib
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+
+def check_layout(figure: Figure, width: float | None = None) -> None:
+    """Everything lies inside the figure, which has the width in inches, and no two texts touch."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    if width:
+        assert abs(figure.get_figwidth() - width) < 1e-9
+    box, (wide, high) = figure.get_tightbbox(renderer), figure.get_size_inches()
+    assert box.x0 >= -0.01 and box.x1 <= wide + 0.01, f"cut at a side: {box.x0:.2f} to {box.x1:.2f} of {wide:.2f}"
+    assert box.y0 >= -0.01 and box.y1 <= high + 0.01, f"cut above or below: {box.y0:.2f} to {box.y1:.2f} of {high:.2f}"
+    boxes = [(text.get_text(), text.get_window_extent(renderer).padded(-0.5)) for text in texts(figure)]
+    for (one, box), (other, another) in itertools.combinations(boxes, 2):
+        assert not box.overlaps(another), f"{one!r} touches {other!r}"
+
+
+def texts(figure: Figure) -> list[Text]:
+    """All that is written, without tick labels outside the limits of their axis."""
+    found = [figure._suptitle] if figure._suptitle else []
+    found += figure.texts
+    legends = [*figure.legends, *(axis.get_legend() for axis in figure.axes)]
+    found += [text for legend in legends if legend for text in legend.get_texts()]
+    for axis in figure.axes:
+        if not axis.axison:
+            continue
+        found += [axis.title, axis._left_title, axis._right_title, *axis.texts]
+        for one in (axis.xaxis, axis.yaxis):
+            low, high = sorted(one.get_view_interval())
+            edge = 1e-9 * (high - low)
+            found += [one.label] + [
+                tick.label1
+                for tick in one.get_major_ticks()
+                if tick.label1.get_visible() and low - edge <= tick.get_loc() <= high + edge
+            ]
+    return [text for text in found if text.get_text() and text.get_visible()]
+
+
+def check_fonts(pdf: bytes) -> None:
+    """Every font of the PDF is embedded as TrueType, none is Type 3, and there is text."""
+    fonts = re.findall(rb"<<[^<>]*/Type\s*/FontDescriptor.*?>>", pdf, re.DOTALL)
+    assert fonts, "the PDF has no text"
+    assert all(b"/FontFile2" in font for font in fonts), "TrueType, which journals ask for"
+    streams = re.findall(rb"/FlateDecode[^>]*>>\s*stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
+    everything = pdf + b"".join(zlib.decompressobj().decompress(stream) for stream in streams)
+    assert b"/Type3" not in everything and b"/Subtype /Type3" not in everything
+    assert b"CreationDate" not in everything
+
+
+def width_of(pdf: bytes) -> float:
+    """Width of the page in inches."""
+    left, right = re.search(rb"/MediaBox \[\s*([\d.-]+) [\d.-]+ ([\d.-]+) [\d.-]+\s*\]", pdf).groups()
+    return (float(right) - float(left)) / 72

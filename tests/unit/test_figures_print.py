@@ -1,0 +1,261 @@
+"""Figures for print: the widths of a column and a page, fonts in the PDF, and beside each the values drawn."""
+
+from importlib import import_module
+
+import models
+import numpy as np
+import planted_spikes
+import polars as pl
+import pytest
+import test_figures_consequences as consequences
+import test_figures_gradients as gradients
+import test_figures_spike as spike
+from fake_study import fake_study
+from figure_checks import check_fonts, check_layout, width_of
+
+from spikesink.figures import ablation, ends, lifecycle, overview, sink_map, style, training
+from spikesink.figures import mechanism as command
+from spikesink.figures.catalogue import FIGURES, SHARED
+from spikesink.tables.collect import collect
+from spikesink.tables.intervals import mean_interval
+from spikesink.tables.inputs import read_table
+from spikesink.tables.statistics import statistics
+
+FAMILIES = {"ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map, "training": training}
+WIDTHS = {"column": style.COLUMN, "page": style.PAGE}
+SEEDS = {f"seed{seed}": {"perplexity": 20.0 + seed, "spike": 50.0 * 3**seed} for seed in range(5)}
+NORM = {
+    "sandwich": SEEDS | {"label": "a sandwich with a long label"},
+    "dyt": {"perplexity": 24.0, "spike": 4.0, "sink": 0.75},
+    "failed": {"status": "diverged"},
+}
+STUDIES = {
+    "norm": ({"norm": NORM}, range(5)),
+    "two_seeds": ({"norm": NORM}, range(2)),
+    "many": ({"norm": {f"variant_{index}": {"perplexity": 18.0 + index} for index in range(13)}}, range(2)),
+    "heads": (
+        {
+            "baseline": {"heads": 4, "head_dim": 32},
+            "norm": {
+                f"heads{heads}_dim{dim}": {
+                    "heads": heads,
+                    "head_dim": dim,
+                    "perplexity": 20 + 8 / dim,
+                    "spike": 9.0 * dim,
+                }
+                for heads, dim in ((8, 16), (16, 8), (4, 4), (4, 8), (1, 32), (2, 32), (8, 32), (2, 8))
+            },
+        },
+        range(3),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """The folder with the parts of a planted ablation, "norm" of one of STUDIES."""
+    made = {}
+
+    def make(name):
+        if name not in made:
+            root = tmp_path_factory.mktemp(name)
+            ablations, seeds = STUDIES[name]
+            for table, rows in collect(*fake_study(root / "study", ablations, seeds=seeds)["norm"]).items():
+                rows.write_parquet(root / f"{table}.parquet")
+            made[name] = root
+        return made[name]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Models by figure: one with a planted spike or a valve beside a plain one, with the tables that the figure reads."""
+    tables = {
+        "plain": spike.tables(models.decoder()) | gradients.tables_of() | consequences.tables(),
+        "a valve or a spike, with a long label": spike.tables(planted_spikes.amplified([0, 9], down=-49.0))
+        | gradients.tables_of(value={"kind": "v_scale"})
+        | consequences.tables(value={"kind": "v_scale"}),
+    }
+    return {
+        name: {
+            label: {question: own[question] for question in import_module(f"spikesink.figures.{name}").QUESTIONS}
+            for label, own in tables.items()
+        }
+        for name in FIGURES
+    }
+
+
+def saved(figure, data, folder) -> tuple[bytes, pl.DataFrame]:
+    """The PDF and the table that were written, after checking that all files are there and the table is the data."""
+    style.save(figure, data, str(folder / "figure"))
+    assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
+    table = pl.read_csv(folder / "figure.csv", infer_schema_length=None)
+    assert table.columns == data.columns and table.height == data.height > 0
+    for name, kind in data.schema.items():
+        if kind == pl.Float64:
+            written = table[name].cast(pl.Float64)
+            assert written.equals(data[name], null_equal=True) or written.is_nan().any(), name
+    return (folder / "figure.pdf").read_bytes(), table
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_of_the_mechanism_is_fit_for_print(name, width, measured, tmp_path):
+    module = import_module(f"spikesink.figures.{name}")
+    figure, data = module.draw(measured[name], width), module.data(measured[name])
+    check_layout(figure, WIDTHS[width])
+    pdf, table = saved(figure, data, tmp_path)
+    check_fonts(pdf)
+    assert width_of(pdf) == pytest.approx(WIDTHS[width], abs=0.02)
+    assert table.columns[0] == "model" and set(table["model"]) <= set(measured[name])
+    assert not any(isinstance(kind, pl.List | pl.Struct) for kind in data.dtypes)
+    assert data.equals(module.data(measured[name])), "the same rows in the same order"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_fit_for_print(family, study, width, parts, tmp_path):
+    module, where = FAMILIES[family], (parts(study), "norm")
+    figure, data = module.draw(*where, width), module.data(*where)
+    check_layout(figure, WIDTHS[width])
+    pdf, table = saved(figure, data, tmp_path)
+    check_fonts(pdf)
+    assert width_of(pdf) == pytest.approx(WIDTHS[width], abs=0.02)
+    assert {"variant", "label"} <= set(table.columns)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_overview_is_fit_for_print(width, parts, tmp_path):
+    runs = read_table(parts("norm") / "runs.parquet", overview.NEEDED, "")
+    figure = overview.draw(runs, width)
+    assert figure.get_figwidth() == WIDTHS[width]
+    pdf, table = saved(figure, overview.data(runs), tmp_path)
+    check_fonts(pdf)
+    failed = table.filter(pl.col("variant") == "failed").row(0, named=True)
+    assert failed["spike"] is None and failed["left_out"].startswith("seed 0: diverged")
+
+
+def test_the_ablations_data_are_every_seed_and_the_tables_means_and_intervals(parts):
+    runs = pl.read_parquet(parts("norm") / "runs.parquet")
+    data = ablation.data(parts("norm"), "norm")
+    for row in statistics(runs, ("perplexity", "sink_ratio_pct", "spike")).drop_nulls("centre").iter_rows(named=True):
+        ours = data.filter((pl.col("variant") == row["variant"]) & (pl.col("quantity") == row["quantity"]))
+        mean = ours.filter(pl.col("mark") == "mean").row(0, named=True)
+        assert [mean[name] for name in ("value", "low", "high")] == [row[name] for name in ("centre", "low", "high")]
+        seeds = ours.filter(pl.col("mark") == "seed")
+        expected = runs.filter(pl.col("variant") == row["variant"])
+        assert seeds["value"].to_list() == expected[row["quantity"]].to_list()
+        assert seeds["seed"].to_list() == expected["seed"].to_list()
+
+
+def test_the_ablations_marks_are_its_data(parts):
+    for study in ("norm", "heads"):
+        data = ablation.data(parts(study), "norm").filter(pl.col("mark") == "mean")
+        figure = ablation.draw(parts(study), "norm")
+        along = 0 if study == "norm" else 1
+        for axis, quantity in zip(figure.axes, ("perplexity", "sink_ratio_pct", "spike"), strict=True):
+            lines = [
+                segment
+                for lines in axis.collections
+                if hasattr(lines, "get_segments")
+                for segment in lines.get_segments()
+            ]
+            drawn = {tuple(np.round(segment[:, along], 9)) for segment in lines}
+            shown = data.filter(pl.col("quantity") == quantity).drop_nulls("low")
+            assert drawn == {tuple(np.round(ends, 9)) for ends in shown.select("low", "high").rows()} and len(shown) > 1
+
+
+def test_bands_are_the_interval_of_the_mean_or_the_range_of_two_seeds(parts):
+    for study in ("norm", "two_seeds"):
+        curves = training.with_smoothed(pl.read_parquet(parts(study) / "curves.parquet"))
+        states = pl.read_parquet(parts(study) / "states.parquet")
+        here = pl.col("variant") == "sandwich"
+        losses = curves.filter(here & (pl.col("tokens") == 16000))["loss_smooth"].to_list()
+        paired = training.against_baseline(curves).filter(here & (pl.col("tokens") == 16000))["difference"].to_list()
+        tops = states.filter(here & (pl.col("state") == 2))["top1"].to_list()
+        drawn = training.data(parts(study), "norm").filter(
+            here & (pl.col("tokens") == 16000) & (pl.col("mark") == "mean")
+        )
+        rows = {row["quantity"]: row for row in drawn.to_dicts()}
+        spikes = lifecycle.data(parts(study), "norm").filter(
+            here & (pl.col("state") == 2) & (pl.col("quantity") == "top1")
+        )
+        for values, row, log in (
+            (losses, rows["loss"], False),
+            (paired, rows["difference"], False),
+            (tops, spikes.row(0, named=True), True),
+        ):
+            found = mean_interval(values, log=log)
+            ends = (found.low, found.high) if study == "norm" else (min(values), max(values))
+            assert (row["value"], row["low"], row["high"]) == pytest.approx((found.value, *ends))
+    names = [text.get_text() for text in training.draw(parts("two_seeds"), "norm").legends[0].get_texts()]
+    assert "band: range of two seeds" in names
+
+
+def test_a_variant_has_one_colour_in_all_figures(parts):
+    """Its ablation's rows, sweeps and curves, and the figures of the mechanism by its place there."""
+    looks = style.looks(["baseline", "sandwich", "dyt", "failed"])
+    assert style.looks_at({"a": 0, "b": 1, "c": 3}) == dict(
+        zip("abc", (looks[n] for n in ("baseline", "sandwich", "failed")))
+    )
+    variants = list(dict.fromkeys(ablation.data(parts("heads"), "norm")["variant"]))
+    sweep = style.looks(variants)
+    axis = ablation.draw(parts("heads"), "norm").axes[0]
+    data = ablation.data(parts("heads"), "norm").filter(
+        (pl.col("quantity") == "perplexity") & (pl.col("mark") == "mean")
+    )
+    marks = {
+        (float(x), float(y)): marks.get_facecolor()[0]
+        for marks in axis.collections
+        for x, y in getattr(marks, "get_offsets")()
+    }
+    for variant, dim, value in data.select("variant", "head_dim", "value").iter_rows():
+        assert style.to_hex(marks[dim, value]) == sweep[variant].colour.lower()
+
+
+def test_models_of_one_colour_are_told_apart_and_published_ones_have_their_own():
+    looks = style.looks_at({"base": 0, "one": 1, "other": 1, "seventh": 7, "hub": None, "another": None})
+    assert len({look.colour for look in looks.values()}) == len(looks)
+    assert looks["one"] == style.look(1) and looks["other"].dashes and looks["other"].marker != looks["one"].marker
+    assert not {looks["hub"].colour, looks["another"].colour} & {style.BASELINE_COLOUR, *style.COLOURS}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_figures_that_share_panels_draw_models_in_the_looks_given(name, measured):
+    looks = style.looks_at(dict(zip(measured[name], (0, 3), strict=True)))
+    figure = import_module(f"spikesink.figures.{name}").draw(measured[name], "auto", looks)
+    colours = {style.to_hex(line.get_color()).lower() for axis in figure.axes for line in axis.lines}
+    assert looks["a valve or a spike, with a long label"].colour.lower() in colours
+    assert style.COLOURS[0].lower() not in colours
+
+
+def test_a_figures_data_name_the_run_that_each_value_is_of(measured, tmp_path):
+    for label, tables in measured["gradient_paths"].items():
+        folder = tmp_path / label
+        (folder / "measures").mkdir(parents=True)
+        for question, table in tables.items():
+            table.write_parquet(folder / f"measures/{question}.parquet")
+    (tmp_path / "plain/run.json").write_text('{"variant": "baseline", "seed": 3, "ablation": "baseline"}')
+    _, data = command.draw("gradient_paths", {label: tmp_path / label for label in measured["gradient_paths"]})
+    assert data.columns[:3] == ["model", "variant", "seed"]
+    assert data.select("model", "variant", "seed").unique(maintain_order=True).rows() == [
+        ("plain", "baseline", 3),
+        ("a valve or a spike, with a long label", None, None),
+    ]
+    norms = measured["gradient_paths"]["plain"]["gradients"].filter(pl.col("position") == 5)["value"]
+    drawn = data.filter((pl.col("model") == "plain") & (pl.col("path") == "value") & (pl.col("position") == 5))
+    assert drawn["gradient_norm"].to_list() == pytest.approx([norms.mean()])
+
+
+def test_names_at_the_ends_of_lines_move_apart_or_give_way_to_a_legend():
+    assert ends.spread(np.array([0.0, 1.0, 10.0]), np.array([4.0, 4.0, 4.0])).tolist() == [-1.5, 2.5, 10.0]
+    figure = style.new_figure(style.COLUMN, 2.0)
+    axis = figure.subplots()
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    assert not ends.label_ends(axis, {f"line {index}": (0.5, "black") for index in range(5)})
+    assert not axis.texts
+    assert ends.label_ends(axis, {"low": (0.1, "black"), "high": (0.9, "black")})
+    assert [text.get_text() for text in axis.texts] == ["low", "high"]
+    check_layout(figure, style.COLUMN)
