@@ -26,8 +26,7 @@ def check_layout(figure: Figure, width: float | None = None) -> None:
 
 def texts(figure: Figure) -> list[Text]:
     """All that is written, without tick labels outside the limits of their axis."""
-    found = [figure._suptitle] if figure._suptitle else []
-    found += figure.texts
+    found = list(figure.texts)
     legends = [*figure.legends, *(axis.get_legend() for axis in figure.axes)]
     found += [text for legend in legends if legend for text in legend.get_texts()]
     for axis in figure.axes:

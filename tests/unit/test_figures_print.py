@@ -12,13 +12,15 @@ import test_figures_gradients as gradients
 import test_figures_spike as spike
 from fake_study import fake_study
 from figure_checks import check_fonts, check_layout, width_of
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_hex
 
 from spikesink.figures import ablation, ends, lifecycle, overview, sink_map, style, training
 from spikesink.figures import mechanism as command
 from spikesink.figures.catalogue import FIGURES, SHARED
 from spikesink.tables.collect import collect
-from spikesink.tables.intervals import mean_interval
 from spikesink.tables.inputs import read_table
+from spikesink.tables.intervals import mean_interval
 from spikesink.tables.statistics import statistics
 
 FAMILIES = {"ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map, "training": training}
@@ -70,7 +72,7 @@ def parts(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured():
-    """Models by figure: one with a planted spike or a valve beside a plain one, with the tables that the figure reads."""
+    """By figure a plain model and one with a planted spike or a valve, with the tables that the figure reads."""
     tables = {
         "plain": spike.tables(models.decoder()) | gradients.tables_of() | consequences.tables(),
         "a valve or a spike, with a long label": spike.tables(planted_spikes.amplified([0, 9], down=-49.0))
@@ -197,9 +199,8 @@ def test_bands_are_the_interval_of_the_mean_or_the_range_of_two_seeds(parts):
 def test_a_variant_has_one_colour_in_all_figures(parts):
     """Its ablation's rows, sweeps and curves, and the figures of the mechanism by its place there."""
     looks = style.looks(["baseline", "sandwich", "dyt", "failed"])
-    assert style.looks_at({"a": 0, "b": 1, "c": 3}) == dict(
-        zip("abc", (looks[n] for n in ("baseline", "sandwich", "failed")))
-    )
+    found = style.looks_at({"a": 0, "b": 1, "c": 3})
+    assert found == {"a": looks["baseline"], "b": looks["sandwich"], "c": looks["failed"]}
     variants = list(dict.fromkeys(ablation.data(parts("heads"), "norm")["variant"]))
     sweep = style.looks(variants)
     axis = ablation.draw(parts("heads"), "norm").axes[0]
@@ -209,10 +210,11 @@ def test_a_variant_has_one_colour_in_all_figures(parts):
     marks = {
         (float(x), float(y)): marks.get_facecolor()[0]
         for marks in axis.collections
-        for x, y in getattr(marks, "get_offsets")()
+        if isinstance(marks, PathCollection) and len(marks.get_facecolor())
+        for x, y in marks.get_offsets()
     }
     for variant, dim, value in data.select("variant", "head_dim", "value").iter_rows():
-        assert style.to_hex(marks[dim, value]) == sweep[variant].colour.lower()
+        assert to_hex(marks[dim, value]) == sweep[variant].colour.lower()
 
 
 def test_models_of_one_colour_are_told_apart_and_published_ones_have_their_own():
@@ -226,7 +228,7 @@ def test_models_of_one_colour_are_told_apart_and_published_ones_have_their_own()
 def test_figures_that_share_panels_draw_models_in_the_looks_given(name, measured):
     looks = style.looks_at(dict(zip(measured[name], (0, 3), strict=True)))
     figure = import_module(f"spikesink.figures.{name}").draw(measured[name], "auto", looks)
-    colours = {style.to_hex(line.get_color()).lower() for axis in figure.axes for line in axis.lines}
+    colours = {to_hex(line.get_color()).lower() for axis in figure.axes for line in axis.lines}
     assert looks["a valve or a spike, with a long label"].colour.lower() in colours
     assert style.COLOURS[0].lower() not in colours
 

@@ -168,7 +168,7 @@ def test_every_figure_draws_every_variant(measured, variant):
     """A table that a variant leaves empty, or a column that holds nulls, would stop the study at its last step."""
     folder, _ = measured(variant)
     for name in FIGURES:
-        picture = draw(name, {variant: folder})
+        picture, _ = draw(name, {variant: folder})
         if variant == "v_scale":  # what could go wrong only where text and ticks find their places
             picture.draw_without_rendering()
 
@@ -181,8 +181,9 @@ def test_a_run_that_diverged_is_named_and_hides_no_other(measured, tmp_path, nam
     for question in import_module(f"spikesink.figures.{name}").QUESTIONS:
         write_table(tmp_path / "measures" / f"{question}.parquet", [])
     for models_drawn in ({"wd = 0": tmp_path, "baseline": folder}, {"wd = 0": tmp_path}):
-        assert draw(name, models_drawn).get_suptitle() == "wd = 0 diverged"
-    assert draw(name, {"baseline": folder}).get_suptitle() == ""
+        picture, data = draw(name, models_drawn)
+        assert picture.get_suptitle() == "wd = 0 diverged" and "wd = 0" not in data["model"]
+    assert draw(name, {"baseline": folder})[0].get_suptitle() == ""
 
 
 def test_a_label_may_hold_an_equals_sign(measured, tmp_path):
