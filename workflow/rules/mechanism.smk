@@ -22,8 +22,9 @@ rule table_mechanism:
             constant("spikesink.tables.mechanism", "READ"),
         ),
     output:
-        report(
-            "{results}/tables/mechanism.csv",
+        csv="{results}/tables/mechanism.csv",
+        page=report(
+            "{results}/tables/mechanism.html",
             caption="../report/mechanism_table.rst",
             category=MECHANISM,
             labels={"what": "table", "models": "all"},
@@ -42,7 +43,7 @@ rule table_mechanism:
     message:
         "table of the mechanism"
     shell:
-        "python -m spikesink.tables.mechanism --models {params.models:q} --output {output} 2>&1 | tee {log}"
+        "python -m spikesink.tables.mechanism --models {params.models:q} --output {output.csv} 2>&1 | tee {log}"
 
 
 for figure in FIGURES:

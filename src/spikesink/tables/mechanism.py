@@ -19,6 +19,7 @@ from spikesink.tables.headlines.sinks import sinks
 from spikesink.tables.headlines.spikes import spikes
 from spikesink.tables.headlines.training import training
 from spikesink.tables.inputs import labelled, one_line_errors, read_measures
+from spikesink.tables.mechanism_page import mechanism_page
 
 TOPICS = (spikes, amplifier, normalised, sinks, gradients, reshaped, layered, training, consequences)
 
@@ -71,12 +72,14 @@ def mechanism(models: dict[str, Path]) -> pl.DataFrame:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m spikesink.tables.mechanism", description=__doc__)
     parser.add_argument("--models", nargs="+", required=True, metavar="LABEL=FOLDER", help="folders with measures/")
-    parser.add_argument("--output", type=Path, required=True, help="CSV file to write")
+    parser.add_argument("--output", type=Path, required=True, help="CSV file to write, beside it a page")
     options = parser.parse_args()
 
     def work() -> None:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        mechanism(labelled(options.models)).write_csv(options.output)
+        models = mechanism(labelled(options.models))
+        models.write_csv(options.output)
+        options.output.with_suffix(".html").write_text(mechanism_page(models))
 
     return one_line_errors(work)
 

@@ -1,0 +1,32 @@
+"""The table of the mechanism as a page."""
+
+import re
+
+import polars as pl
+
+from spikesink.tables.mechanism_page import mechanism_page, over_seeds
+
+
+def test_seeds_are_shown_as_median_and_range_and_lists_side_by_side():
+    assert over_seeds([4.0, 1.0, 10.0]) == "4.00 [1.00, 10.0]"
+    assert over_seeds([2.0, None]) == "2.00"
+    assert over_seeds([None, None]) == "–"
+    assert over_seeds(["2, 4", "", "2, 4"]) == "2, 4; none"
+
+
+def test_a_column_per_variant_names_seeds_that_diverged():
+    models = pl.DataFrame(
+        {
+            "model": ["baseline/seed0", "baseline/seed1", "v_scale/seed0", "v_scale/seed1", "Qwen"],
+            "measured": [True, True, True, False, True],
+            "step_up_blocks": ["2", "4", "", None, "4"],
+            "eigenvalue": [0.5, 0.7, 0.1, None, 3.0],
+        }
+    )
+    page = mechanism_page(models)
+    headings = re.findall(r'<th class="gt_col_heading[^>]*>(.*?)</th>', page)
+    assert headings == ["quantity", "baseline", "v scale (1 of 2 diverged)", "Qwen"]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr[^>]*>(.*?)</tr>", page, re.S)]
+    cells = {row[0]: row[1:] for row in rows if len(row) == 4}
+    assert cells["eigenvalue"] == ["0.600 [0.500, 0.700]", "0.100", "3.00"]
+    assert cells["step up blocks"] == ["2; 4", "none", "4"]
