@@ -44,10 +44,10 @@ def test_sync_stores_everything_and_a_second_sync_changes_nothing(root):
     """A store that is incomplete, or grows with every workflow run, misleads whoever reads it."""
     uri, study = default_uri(root), write_study(root / "tiny")
     line = sync("tiny", study, uri)
-    assert "2 runs (2 new" in line
+    assert "2 variants and 2 runs (5 new" in line
     first = content(uri, root / "mlartifacts")
     by_name = {run.info.run_name: run for run in stored_runs(uri)}
-    assert sorted(by_name) == ["dyt/seed1", "rms/seed1", "study"]
+    assert sorted(by_name) == ["dyt", "dyt/seed1", "rms", "rms/seed1", "study"]
     run = by_name["rms/seed1"]
     assert run.info.status == "FINISHED" and run.info.end_time - run.info.start_time == 60_000
     history = first["runs"][run.info.run_id][3]
@@ -91,7 +91,7 @@ def test_an_interrupted_mirror_is_resumed_and_completed_once(root):
     assert run.info.status == "FINISHED" and steps_of(uri, run.info.run_id) == list(STEPS[:7])
     sync("tiny", study, uri)
     runs = {run.info.run_name: run for run in stored_runs(uri)}
-    assert sorted(runs) == ["rms/seed1", "study"] and runs["rms/seed1"].info.run_id == run.info.run_id
+    assert sorted(runs) == ["rms", "rms/seed1", "study"] and runs["rms/seed1"].info.run_id == run.info.run_id
     for name in ("loss", "tokens"):
         assert steps_of(uri, run.info.run_id, name) == list(STEPS)
     assert runs["rms/seed1"].data.metrics["perplexity"] == 12.5
@@ -165,7 +165,7 @@ def test_a_stored_run_that_repeats_steps_is_superseded(root):
 
     for run in (one, other):
         MlflowClient(tracking_uri=uri).log_metric(run.info.run_id, "loss", values(20)["loss"], step=20)
-    assert "1 new, 2 superseded" in sync("tiny", study, uri)
+    assert "2 superseded" in sync("tiny", study, uri)
     assert faults_of(uri, study) == {}
 
 

@@ -33,7 +33,10 @@ def test_mirror_and_sync_work_with_a_server(server, tmp_path, capsys):
     assert main(["sync", "--study", "tiny", "--results", str(study), "--uri", server.uri]) == 0
     first = content(server.uri)
     by_name = {run.info.run_name: run.info.run_id for run in stored_runs(server.uri)}
-    assert sorted(by_name) == ["dyt/seed1", "rms/seed1", "study"] and by_name["rms/seed1"] == mirrored.info.run_id
+    assert (
+        sorted(by_name) == ["dyt", "dyt/seed1", "rms", "rms/seed1", "study"]
+        and by_name["rms/seed1"] == mirrored.info.run_id
+    )
     for name in ("dyt/seed1", "rms/seed1"):
         assert steps_of(server.uri, by_name[name]) == list(STEPS)
     client = MlflowClient(tracking_uri=server.uri)

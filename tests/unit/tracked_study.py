@@ -5,21 +5,24 @@ import functools
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import polars as pl
+
+from spikesink.tables.statistics import TESTED, statistics
 from spikesink.tracking import Mirror, default_uri, run_name, run_params, run_tags
 
 STEPS = range(20, 220, 20)
 
 
-def settings(variant: str) -> dict:
+def settings(variant: str, seed: int = 1) -> dict:
     return {
         "study": "tiny",
         "scale": "nano",
         "ablation": "norm",
         "variant": variant,
-        "seed": 1,
+        "seed": seed,
         "stands_for": None,
         "label": "Label",
         "tokenizer": {"kind": "trained", "vocabulary": 512},
@@ -32,14 +35,22 @@ def values(step: int, scale: float = 1.0) -> dict[str, float]:
     return {"tokens": step * 64.0, "loss": scale * 5 / step, "learning_rate": 1e-3, "gradient_norm": 1 / 3 / step}
 
 
-def write_run(results: Path, variant: str, digest: str, scale: float = 1.0, steps: Iterable[int] = STEPS) -> Path:
-    folder = results / "runs" / variant / "seed1"
+def write_run(
+    results: Path,
+    variant: str,
+    digest: str,
+    scale: float = 1.0,
+    steps: Iterable[int] = STEPS,
+    seed: int = 1,
+    status: str = "finished",
+) -> Path:
+    folder = results / "runs" / variant / f"seed{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").write_text(json.dumps(settings(variant)))
+    (folder / "run.json").write_text(json.dumps(settings(variant, seed)))
     rows = [",".join(str(value) for value in (step, *values(step, scale).values())) for step in steps]
     (folder / "metrics.csv").write_text("\n".join(["step,tokens,loss,learning_rate,gradient_norm", *rows, ""]))
     manifest = {
-        "status": "finished",
+        "status": status,
         "digest": digest,
         "git": {"commit": "c0ffee", "dirty": False},
         "versions": {"torch": "2.13.0", "lightning": "2.6.6"},
@@ -151,3 +162,25 @@ def faults_of(uri: str, results: Path) -> dict[str, str]:
                 repeated = len(stored) - len(set(stored))
                 faults[name] = f"{metric}: {len(points)} rows, {len(stored)} stored, {repeated} repeated"
     return faults
+
+
+def write_seeds(results: Path, perplexities: Mapping[str, Iterable[float | None]], scale: float = 1.0) -> Path:
+    """A study of several seeds with its tables: by variant the perplexity of seed 1, 2, ..., None where it diverged.
+
+    The spike is the square of the perplexity.
+    """
+    rows = []
+    for variant, values_by_seed in perplexities.items():
+        for seed, perplexity in enumerate(values_by_seed, start=1):
+            status = "diverged" if perplexity is None else "finished"
+            write_run(results, variant, f"digest-{variant}-{seed}", scale, seed=seed, status=status)
+            ablation = "baseline" if variant == "baseline" else "norm"
+            names = {"study": "tiny", "scale": "nano", "ablation": ablation, "variant": variant, "seed": seed}
+            numbers = dict.fromkeys(TESTED, perplexity) | {"spike": perplexity and perplexity**2}
+            rows.append(names | {"label": variant.upper(), "stands_for": None, "status": status, **numbers})
+    tables = results / "tables"
+    tables.mkdir(exist_ok=True)
+    runs = pl.DataFrame(rows, infer_schema_length=None).cast(dict.fromkeys(TESTED, pl.Float64))
+    runs.write_csv(tables / "runs.csv")
+    statistics(runs).write_csv(tables / "statistics.csv")
+    return results

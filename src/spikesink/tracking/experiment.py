@@ -1,0 +1,127 @@
+"""The MLflow experiment of a study while a sync completes it: what is missing or differs is written, and counted."""
+
+from __future__ import annotations
+
+import filecmp
+import math
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from spikesink.tracking.store import log, open_store, sqlite_file, writing
+
+REQUEST_SECONDS = 15
+SUPERSEDED = "spikesink.superseded"
+PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+DESCRIPTION = "A run per variant, its seeds as children. Tables, figures and claims are artifacts of the run `study`."
+
+
+class Experiment:
+    """The runs that a store holds of a study, and what a sync has done to them.
+
+    Parameters
+    ----------
+    uri : SQLite file or HTTP server.
+    study : the study's name, and the experiment's.
+
+    Every method raises MlflowException when the store cannot be reached or refuses.
+    """
+
+    def __init__(self, uri: str, study: str) -> None:
+        self.uri = uri
+        self.client, self._id = open_store(uri, study, timeout_seconds=REQUEST_SECONDS)
+        if NOTE not in self.client.get_experiment(self._id).tags:
+            with self.writing():
+                self.client.set_experiment_tag(self._id, NOTE, DESCRIPTION)
+        self.runs = self._all_runs()
+        self.created = self.superseded = self.values = self.files = 0
+
+    def _all_runs(self) -> list[Any]:
+        """Every run that is not deleted, newest first."""
+        runs: list[Any] = []
+        page = None
+        while True:
+            found = self.client.search_runs([self._id], order_by=["attributes.start_time DESC"], page_token=page)
+            runs += found
+            page = found.token
+            if not page:
+                return runs
+
+    def tagged(self, **tags: str) -> list[Any]:
+        """The stored runs with these tags of the package, ``kind`` being ``spikesink.kind``; newest first."""
+        wanted = {f"spikesink.{name}": text for name, text in tags.items()}.items()
+        return [run for run in self.runs if wanted <= run.data.tags.items()]
+
+    def writing(self) -> Any:
+        """The lock of ``store.writing``."""
+        return writing(self.uri)
+
+    def create(self, name: str, tags: Mapping[str, str], start: int | None = None) -> Any:
+        """A new run with the tags by which it is found again, which it has from the moment that it exists."""
+        self.created += 1
+        identity = {tag: text for tag, text in tags.items() if tag.startswith("spikesink.")}
+        return self.client.create_run(self._id, start_time=start, tags=identity, run_name=name)
+
+    def supersede(self, runs: Iterable[Any]) -> None:
+        """Say of runs that they hold no longer, in their name too, and take them out of their variant."""
+        for run in runs:
+            if SUPERSEDED not in run.data.tags:
+                self.client.update_run(run.info.run_id, name=f"{run.info.run_name} (superseded)")
+                self.tag(run, {SUPERSEDED: "true", PARENT: None})
+                self.superseded += 1
+
+    def restore(self, run: Any, name: str) -> None:
+        """Take back that a run is superseded."""
+        if SUPERSEDED in run.data.tags:
+            self.client.update_run(run.info.run_id, name=name)
+            self.tag(run, {SUPERSEDED: None})
+
+    def tag(self, run: Any, tags: Mapping[str, str | None]) -> None:
+        """Set tags; None takes one away."""
+        stored = run.data.tags
+        log(
+            self.client,
+            run.info.run_id,
+            tags={name: text for name, text in tags.items() if text is not None and stored.get(name) != text},
+        )
+        for name in (name for name, text in tags.items() if text is None and name in stored):
+            self.client.delete_tag(run.info.run_id, name)
+
+    def describe(self, run: Any, params: Mapping[str, str], tags: Mapping[str, str | None]) -> None:
+        """Set tags, and the params that are missing: those that are stored cannot be changed."""
+        missing = {name: text for name, text in params.items() if name not in run.data.params}
+        log(self.client, run.info.run_id, params=missing)
+        self.tag(run, tags)
+
+    def measure(self, run: Any, summary: Mapping[str, float], step: int, points: Iterable[Any] = ()) -> None:
+        """Add points of curves, and the values of ``summary`` that differ from the stored ones."""
+        stored, now = run.data.metrics, time.time_ns() // 1_000_000
+        values = [*points] + [
+            (name, value, now, step)
+            for name, value in summary.items()
+            if name not in stored or not math.isclose(stored[name], value, rel_tol=1e-9)
+        ]
+        log(self.client, run.info.run_id, metrics=values)
+        self.values += len(values)
+
+    def end(self, run: Any, status: str, end: int | None = None) -> None:
+        """End a run as FINISHED or FAILED, at a time in milliseconds, if it has not ended so."""
+        if run.info.status != status:
+            self.client.set_terminated(run.info.run_id, status, end_time=end)
+
+    def upload(self, run: Any, path: Path, folder: str | None = None) -> None:
+        """Store one file; an artifact of the same name is replaced."""
+        self.files += 1
+        database = sqlite_file(self.uri)
+        scheme, _, location = run.info.artifact_uri.partition(":/")
+        if database is None or scheme != "mlflow-artifacts":
+            self.client.log_artifact(run.info.run_id, str(path), folder)
+            return
+        # Without a server, this is where one would put it (see store.py).
+        target = database.parent / "mlartifacts" / location.lstrip("/") / (folder or "") / path.name
+        if not (target.exists() and filecmp.cmp(path, target, shallow=False)):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)

@@ -1,0 +1,202 @@
+"""What the files of a study say of its runs and variants, as the store is to show it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spikesink.tracking.store import flatten, run_name, run_params, run_tags
+
+STATUS = {"finished": "FINISHED", "diverged": "FAILED"}
+"""How a run can end for good, and what MLflow calls that."""
+IDENTITY = ("study", "scale", "ablation", "variant", "label", "stands_for")
+"""Columns of the table of runs that are words about a variant."""
+STATISTICS = ("low", "high", "change", "change_low", "change_high", "p_holm")
+"""Columns of statistics.csv that are metrics of a variant, beside its ``centre``."""
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What the folder of a run that has ended says."""
+
+    folder: Path
+    settings: dict[str, Any]
+    manifest: dict[str, Any]
+    metrics: dict[str, dict[int, float]]
+    """Column of metrics.csv, step, value."""
+    summary: dict[str, float]
+    """Values that describe the run as a whole."""
+
+    @property
+    def name(self) -> str:
+        return run_name(self.settings)
+
+    @property
+    def digest(self) -> str:
+        return self.manifest["digest"]
+
+    @property
+    def status(self) -> str:
+        return STATUS[self.manifest["status"]]
+
+    @property
+    def params(self) -> dict[str, str]:
+        return run_params(self.settings)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Identity and provenance."""
+        facts = {name: value for name, value in self.manifest.items() if isinstance(value, str | Mapping)}
+        tags = flatten({name: value for name, value in facts.items() if name != "digest"})
+        if commit := tags.get("git.commit"):
+            tags["mlflow.source.git.commit"] = commit  # the name that MLflow's pages show
+        return tags | run_tags(self.settings, self.digest)
+
+    @property
+    def last_step(self) -> int:
+        return max((max(steps) for steps in self.metrics.values() if steps), default=0)
+
+    @property
+    def end(self) -> int:
+        """When the run ended, in milliseconds."""
+        return int((self.folder / "manifest.json").stat().st_mtime * 1000)
+
+    def time_of(self, step: int) -> int:
+        """Roughly when a step was logged, in milliseconds: metrics.csv holds no times, so that it can be repeated."""
+        remaining = 1 - step / self.last_step if self.last_step else 0
+        return self.end - int(remaining * 1000 * float(self.manifest.get("wall_seconds", 0)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """What the tables say of a variant over its seeds."""
+
+    tags: dict[str, str | None]
+    """The words of ``IDENTITY``, and which seeds are in no mean; None where there is nothing to say."""
+    metrics: dict[str, float]
+    runs: list[Run]
+
+    @property
+    def name(self) -> str:
+        return self.tags["variant"]
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The params that all its runs share."""
+        shared = set.intersection(*(set(run.params.items()) for run in self.runs)) if self.runs else set()
+        return dict(sorted(shared))
+
+
+def ended_runs(results: Path) -> list[Run]:
+    """Read every run folder whose manifest says that it is finished or has diverged.
+
+    Raises ValueError, naming the file, where one is damaged.
+    """
+    summaries = {(row["variant"], row["seed"]): _numbers(row) for row in _rows(results / "tables" / "runs.csv")}
+    runs = []
+    for path in sorted(results.glob("runs/*/seed*/manifest.json")):
+        manifest = _json(path)
+        if manifest.get("status") not in STATUS:
+            continue
+        if "digest" not in manifest:
+            raise ValueError(f"{path} has no digest: train the run again")
+        settings = _json(path.with_name("run.json"))
+        metrics = _metrics(path.with_name("metrics.csv"))
+        numbers = {name: float(value) for name, value in manifest.items() if type(value) in (int, float)}
+        summary = numbers | summaries.get((settings["variant"], str(settings["seed"])), {})
+        # A name such as "tokens" is a curve already; its last point is the summary.
+        summary = {name: value for name, value in summary.items() if name not in metrics and math.isfinite(value)}
+        runs.append(Run(folder=path.parent, settings=settings, manifest=manifest, metrics=metrics, summary=summary))
+    return runs
+
+
+def variants(results: Path, runs: Iterable[Run]) -> list[Variant]:
+    """The variants of the table of runs, in its order; none before the tables are made.
+
+    ``metrics`` are the cells of statistics.csv that are not empty. ``perplexity``, which has the name that it has in a
+    run, is what the tables show, the mean over the finished seeds (of spikes the geometric mean);
+    ``statistics/perplexity_low`` and the like stand in a section of their own on MLflow's pages. ``seeds`` counts the
+    rows of the variant, ``seeds_finished`` those in the means. ``runs`` are those of the table.
+    """
+    ended = {(run.settings["variant"], str(run.settings["seed"])): run for run in runs}
+    statistics = _by_variant(results / "tables" / "statistics.csv")
+    return [
+        Variant(
+            tags=_words(seeds[0], statistics.get(name, [])),
+            metrics=_counts(seeds) | _statistics(statistics.get(name, [])),
+            runs=[ended[row["variant"], row["seed"]] for row in seeds if (row["variant"], row["seed"]) in ended],
+        )
+        for name, seeds in _by_variant(results / "tables" / "runs.csv").items()
+    ]
+
+
+def _words(first: Row, statistics: list[Row]) -> dict[str, str | None]:
+    left_out = statistics[0]["left_out"] if statistics else ""
+    return {name: first.get(name) or None for name in IDENTITY} | {"left_out": left_out or None}
+
+
+def _counts(seeds: list[Row]) -> dict[str, float]:
+    return {"seeds": len(seeds), "seeds_finished": sum(row["status"] == "finished" for row in seeds)}
+
+
+def _statistics(rows: list[Row]) -> dict[str, float]:
+    cells = {row["quantity"]: row["centre"] for row in rows}
+    cells |= {f"statistics/{row['quantity']}_{name}": row[name] for row in rows for name in STATISTICS}
+    return {name: value for name, text in cells.items() if (value := _number(text)) is not None}
+
+
+def _numbers(row: Row) -> dict[str, float]:
+    """The columns of the table of runs that are numbers, without the seed."""
+    numbers = {name: _number(text) for name, text in row.items() if name not in (*IDENTITY, "seed", "status")}
+    return {name: value for name, value in numbers.items() if value is not None}
+
+
+def _number(text: str) -> float | None:
+    """None for an empty cell, a word, or what is no finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _rows(path: Path) -> list[Row]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _by_variant(path: Path) -> dict[str, list[Row]]:
+    rows: dict[str, list[Row]] = {}
+    for row in _rows(path):
+        rows.setdefault(row["variant"], []).append(row)
+    return rows
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as damage:
+        raise ValueError(f"{path} is not valid JSON ({damage}): train the run again") from damage
+
+
+def _metrics(path: Path) -> dict[str, dict[int, float]]:
+    metrics: dict[str, dict[int, float]] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            try:
+                step = int(row.pop("step"))
+                for name, text in row.items():
+                    if text:
+                        metrics.setdefault(name, {})[step] = float(text)
+            except (KeyError, TypeError, ValueError) as damage:
+                raise ValueError(f"{path} has a damaged row {row}: train the run again") from damage
+    return metrics
