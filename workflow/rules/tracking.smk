@@ -6,8 +6,7 @@ localrules:
 
 rule track:
     input:
-        rules.tables.input,
-        rules.figures.input,
+        drawn_files(RESULTS),
     output:
         f"{RESULTS}/tracking.txt",
     log:
