@@ -42,7 +42,7 @@ STUDIES = {
                 f"heads{heads}_dim{dim}": {
                     "heads": heads,
                     "head_dim": dim,
-                    "perplexity": 20 + 8 / dim,
+                    "perplexity": 20 + 8 / dim + heads / 50,
                     "spike": 9.0 * dim,
                 }
                 for heads, dim in ((8, 16), (16, 8), (4, 4), (4, 8), (1, 32), (2, 32), (8, 32), (2, 8))
