@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from browser import browsing
 from matplotlib.image import imread
 from polars.testing import assert_frame_equal
 
@@ -40,17 +41,15 @@ def clone(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(clone, browser):
-    """The first page of the report, and what the browser complains about while tests use it."""
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
+def report(clone):
+    """The first page of the report, and what the browser complains about or fetches while tests use it."""
     complaints = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
-    page.goto(f"file://{clone}/{PLACE}/report.html")
-    page.get_by_text(PAGES[0]).wait_for()
-    yield page, complaints
-    page.close()
+    with browsing() as page:
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
+        page.goto(f"file://{clone}/{PLACE}/report.html")
+        page.get_by_text(PAGES[0]).wait_for()
+        yield page, complaints
 
 
 def test_nothing_published_is_damaged():
@@ -105,7 +104,7 @@ def test_every_figure_and_table_opens_and_has_its_caption(report, clone):
             page.get_by_role("link", name=section[-1], exact=True).click()
             rows.first.wait_for()
     assert complaints == []
-    assert len(opened) == 2 + 5 * len(manifest["drawn"]["ablations"]) + 1 + len(FIGURES) + 2
+    assert len(opened) == 3 + 5 * len(manifest["drawn"]["ablations"]) + 1 + len(FIGURES) + 2
     assert len(set(sources.values())) == len(sources)  # a click that shows nothing leaves what was there before
     assert [name for name, size in opened.items() if size < 300] == []
     assert [name for name, text in captions.items() if len(text) < 100] == []
