@@ -24,7 +24,7 @@ NAMES = {"spike": "spike channel", "leading": "largest channel, no spike", "ordi
 def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
     """An eigenvalue per row, channel by channel in the order drawn; ``leading`` is the one farthest from 0."""
     table = chosen(stacked(models, "amplifier_spectrum"), "model", "block", "role", "channel", "group", "eigenvalue")
-    size, channel = pl.col("eigenvalue").abs(), ("model", "block", "channel")
+    size, channel = pl.col("eigenvalue").cast(pl.Float64).abs(), ("model", "block", "channel")
     return table.with_columns(leading=size == size.max().over(channel))
 
 

@@ -66,7 +66,7 @@ def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Fig
         median, low, high = (
             ours.filter(pl.col("quantity") == "gradient_sink_ratio").select("value", "low", "high").row(0)
         )
-        axis.set_title(f"{style.wrapped(label, 40)}\nR = {median:.1f} [{low:.1f}, {high:.1f}]")
+        axis.set_title(f"{style.wrapped(label, 22)}\nR = {median:.1f} [{low:.1f}, {high:.1f}]")
         axis.set_xlabel("Attention layer")
         if is_left(axis):
             axis.set_ylabel(r"$\log_{10}\,\|\nabla_{\tilde{h}_t} L\|$")

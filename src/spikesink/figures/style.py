@@ -155,9 +155,8 @@ def save(figure: Figure, data: pl.DataFrame, stem: str) -> None:
     figure.align_ylabels()
     figure.draw_without_rendering()
     figure.set_layout_engine(None)
-    drawn = figure.get_tightbbox().padded(0.03)
-    width, _ = figure.get_size_inches()
-    box = Bbox.from_extents(min(0, drawn.x0), drawn.y0, max(width, drawn.x1), drawn.y1)
+    drawn, width = figure.get_tightbbox(), figure.get_figwidth()
+    box = Bbox.from_extents(min(0, drawn.x0), drawn.y0 - 0.03, max(width, drawn.x1), drawn.y1 + 0.03)
     # Of a PDF the resolution is that of clouds of many points alone.
     figure.savefig(f"{stem}.pdf", bbox_inches=box, dpi=400, metadata={"CreationDate": None})
     figure.savefig(f"{stem}.png", bbox_inches=box)

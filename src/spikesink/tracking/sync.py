@@ -19,7 +19,7 @@ from spikesink.tracking.results import Run, ended_runs, variants
 from spikesink.tracking.store import default_uri, without_credentials
 from spikesink.tracking.variants import complete_variants
 
-STUDY_FILES = ("tables/**/*", "figures/**/*.*", "claims.*", "provenance.*")
+STUDY_FILES = ("tables/**/*", "figures/**/*.pdf", "figures/**/*.png", "figures/**/*.csv", "claims.*", "provenance.*")
 
 Curves = Mapping[str, Mapping[int, float]]
 
