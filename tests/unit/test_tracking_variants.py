@@ -103,12 +103,12 @@ def test_a_seed_that_diverged_is_named_and_in_no_mean(study):
 
 def test_statistics_that_changed_update_the_parent(study):
     before = synchronised(write_seeds(study, TWO_SEEDS))
-    after = synchronised(write_seeds(study, TWO_SEEDS | {"rms": [10.0, 15.0]}))
+    after = synchronised(write_seeds(study, TWO_SEEDS | {"rms": [10.0, 16.0]}))
     assert {name: run.info.run_id for name, run in after.items()} == {
         name: run.info.run_id for name, run in before.items()
     }
-    assert after["rms"].data.metrics["perplexity"] == pytest.approx(12.5)
-    third = synchronised(write_seeds(study, TWO_SEEDS | {"rms": [10.0, 15.0, 14.0]}))
+    assert after["rms"].data.metrics["perplexity"] == pytest.approx(13)
+    third = synchronised(write_seeds(study, TWO_SEEDS | {"rms": [10.0, 16.0, 14.0]}))
     assert third["rms"].info.run_id == after["rms"].info.run_id and len(children(study, third["rms"])) == 3
 
 
