@@ -45,7 +45,7 @@ def by_statistics_csv(study: Path, variant: str) -> dict[str, float]:
             if row["variant"] == variant:
                 wanted[row["quantity"]] = row["centre"]
                 for name in ("low", "high", "change", "change_low", "change_high", "p_holm"):
-                    wanted[f"statistics/{row['quantity']}_{name}"] = row[name]
+                    wanted[f"{row['quantity']}_{name}"] = row[name]
     return {name: float(text) for name, text in wanted.items() if text}
 
 
@@ -61,7 +61,7 @@ def test_a_parent_has_its_seeds_as_children_and_the_statistics_as_metrics(study)
         assert parent.data.metrics == pytest.approx(by_statistics_csv(study, name) | counts)
     rms, dyt = parents["rms"].data, parents["dyt"].data
     # t of one degree of freedom at 97.5 % is 12.7062, and the half-width of two values that times half their distance.
-    names = ("perplexity", *(f"statistics/perplexity_{name}" for name in ("low", "high", "change")))
+    names = ("perplexity", *(f"perplexity_{name}" for name in ("low", "high", "change")))
     assert [rms.metrics[name] for name in names] == pytest.approx([11, 11 - 12.7062, 11 + 12.7062, 1], abs=1e-4)
     assert dyt.metrics["spike"] == pytest.approx(16) and dyt.metrics["perplexity"] == pytest.approx(5)
     tags = {"study": "tiny", "scale": "nano", "ablation": "norm", "variant": "rms", "label": "RMS"}
@@ -82,7 +82,7 @@ def test_a_second_sync_changes_nothing(study):
 def test_one_seed_has_no_interval(study):
     """An interval of one value would be an invention."""
     rms = synchronised(write_seeds(study, {"baseline": [8.0], "rms": [10.0]}))["rms"].data
-    assert rms.metrics["perplexity"] == 10 and rms.metrics["statistics/perplexity_change"] == 2
+    assert rms.metrics["perplexity"] == 10 and rms.metrics["perplexity_change"] == 2
     assert not [name for name in rms.metrics if name.endswith(("_low", "_high", "_p_holm"))]
     assert "no interval" in rms.tags["mlflow.note.content"]
 

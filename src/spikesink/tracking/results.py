@@ -121,9 +121,9 @@ def variants(results: Path, runs: Iterable[Run]) -> list[Variant]:
     """The variants of the table of runs, in its order; none before the tables are made.
 
     ``metrics`` are the cells of statistics.csv that are not empty. ``perplexity``, which has the name that it has in a
-    run, is what the tables show, the mean over the finished seeds (of spikes the geometric mean);
-    ``statistics/perplexity_low`` and the like stand in a section of their own on MLflow's pages. ``seeds`` counts the
-    rows of the variant, ``seeds_finished`` those in the means. ``runs`` are those of the table.
+    run, is what the tables show, the mean over the finished seeds (of spikes the geometric mean); beside it stand
+    ``perplexity_low``, ``perplexity_change`` and so on, by ``STATISTICS``. ``seeds`` counts the rows of the variant,
+    ``seeds_finished`` those in the means. ``runs`` are those of the table.
     """
     ended = {(run.settings["variant"], str(run.settings["seed"])): run for run in runs}
     statistics = _by_variant(results / "tables" / "statistics.csv")
@@ -148,7 +148,7 @@ def _counts(seeds: list[Row]) -> dict[str, float]:
 
 def _statistics(rows: list[Row]) -> dict[str, float]:
     cells = {row["quantity"]: row["centre"] for row in rows}
-    cells |= {f"statistics/{row['quantity']}_{name}": row[name] for row in rows for name in STATISTICS}
+    cells |= {f"{row['quantity']}_{name}": row[name] for row in rows for name in STATISTICS}
     return {name: value for name, text in cells.items() if (value := _number(text)) is not None}
 
 
