@@ -19,8 +19,8 @@ study: .venv/installed
 test: .venv/tested lint
 	pytest --numprocesses 2 --dist loadgroup
 
-# A real SLURM, PostgreSQL and pdflatex on this machine, as root: Debian's packages slurm-wlm, munge, postgresql,
-# texlive-latex-base and texlive-latex-recommended.
+# A real SLURM, PostgreSQL, pdflatex and browser on this machine, as root: Debian's packages slurm-wlm, munge, postgresql,
+# texlive-latex-base, texlive-latex-recommended and chromium.
 test-services: .venv/tested
 	pytest tests/services tests/slurm
 
