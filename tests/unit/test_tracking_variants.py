@@ -79,6 +79,18 @@ def test_a_second_sync_changes_nothing(study):
     assert content(default_uri(study.parent)) == first
 
 
+def test_runs_and_variants_have_their_values_at_the_same_step(study):
+    """MLflow draws bars of what is at step 0 and else curves, in which a mean would stand apart from its seeds. A value
+    that an older store holds at a later step must not hide a new one."""
+    parents = synchronised(write_seeds(study, TWO_SEEDS))
+    client = MlflowClient(tracking_uri=default_uri(study.parent))
+    runs = children(study, parents["rms"])
+    for run in (parents["rms"], *runs.values()):
+        assert [metric.step for metric in client.get_metric_history(run.info.run_id, "perplexity")] == [0]
+    client.log_metric(runs["rms/seed1"].info.run_id, "perplexity", 99.0, step=200)
+    assert children(study, synchronised(study)["rms"])["rms/seed1"].data.metrics["perplexity"] == 10
+
+
 def test_one_seed_has_no_interval(study):
     """An interval of one value would be an invention."""
     rms = synchronised(write_seeds(study, {"baseline": [8.0], "rms": [10.0]}))["rms"].data

@@ -96,16 +96,22 @@ class Experiment:
         log(self.client, run.info.run_id, params=missing)
         self.tag(run, tags)
 
-    def measure(self, run: Any, summary: Mapping[str, float], step: int, points: Iterable[Any] = ()) -> None:
+    def measure(self, run: Any, summary: Mapping[str, float], points: Iterable[Any] = ()) -> None:
         """Add points of curves, and the values of ``summary`` that differ from the stored ones."""
         stored, now = run.data.metrics, time.time_ns() // 1_000_000
         values = [*points] + [
-            (name, value, now, step)
+            (name, value, now, self._step(run, name))
             for name, value in summary.items()
             if name not in stored or not math.isclose(stored[name], value, rel_tol=1e-9)
         ]
         log(self.client, run.info.run_id, metrics=values)
         self.values += len(values)
+
+    def _step(self, run: Any, name: str) -> int:
+        """Where a value belongs that describes the whole run: 0, for which MLflow draws bars that compare runs of any
+        length, unless a later step holds a value already and would hide it."""
+        history = self.client.get_metric_history(run.info.run_id, name) if name in run.data.metrics else []
+        return max((metric.step for metric in history), default=0)
 
     def end(self, run: Any, status: str, end: int | None = None) -> None:
         """End a run as FINISHED or FAILED, at a time in milliseconds, if it has not ended so."""

@@ -76,7 +76,7 @@ def _complete(experiment: Experiment, run: Run, parent: str | None) -> None:
     experiment.restore(chosen, run.name)
     experiment.describe(chosen, run.params, run.tags | {PARENT: parent})
     points = [(name, value, run.time_of(step), step) for name in missing for step, value in missing[name].items()]
-    experiment.measure(chosen, run.summary, run.last_step, points)
+    experiment.measure(chosen, run.summary, points)
     for name in ("run.json", "manifest.json"):
         experiment.upload(chosen, run.folder / name)
     experiment.end(chosen, run.status, run.end)

@@ -40,7 +40,7 @@ def _complete(experiment: Experiment, variant: Variant) -> Any:
         chosen = experiment.create(variant.name, identity, start)
     experiment.restore(chosen, variant.name)
     experiment.describe(chosen, variant.params, identity | variant.tags | {NOTE: _note(variant)})
-    experiment.measure(chosen, variant.metrics, step=0)
+    experiment.measure(chosen, variant.metrics)
     end = max((run.end for run in variant.runs), default=None)
     experiment.end(chosen, "FINISHED" if variant.metrics["seeds_finished"] else "FAILED", end)
     return chosen
