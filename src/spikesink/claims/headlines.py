@@ -18,7 +18,7 @@ HEADINGS = ("claim", "source", "expected", "observed", "95 % interval", "verdict
 def headlines(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
     """The cells under HEADINGS of every finding that is marked as a headline; its statement names the quantity."""
     return [
-        (one.statement, one.source.removeprefix("arXiv "), one.expected, *observed(one), one.verdict)
+        (stated(one), one.source.removeprefix("arXiv "), one.expected, *observed(one), one.verdict)
         for one in findings
         if one.headline
     ]
@@ -27,6 +27,11 @@ def headlines(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
 def headline_table(findings: Sequence[Finding]) -> str:
     """They as a Markdown table, without a line feed at its end."""
     return markdown_table(HEADINGS, headlines(findings))
+
+
+def stated(finding: Finding) -> str:
+    """What is claimed, and behind it what the study lacks or the claim presumes."""
+    return f"{finding.statement} ({finding.remark})" if finding.remark else finding.statement
 
 
 def observed(finding: Finding) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from spikesink.claims import headlines
-from spikesink.claims.headlines import markdown_table, observed
+from spikesink.claims.headlines import markdown_table, observed, stated
 from spikesink.claims.verdict import INCONCLUSIVE, NOT_REPRODUCED, NOT_RUN, REPRODUCED, VERDICTS, Finding
 
 TALLY = ("", *VERDICTS, "claims")
@@ -63,9 +63,8 @@ def tally(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
 
 def cells(finding: Finding) -> tuple[str, ...]:
     """A finding's cells under HEADINGS, with its remark behind the claim."""
-    statement = f"{finding.statement} ({finding.remark})" if finding.remark else finding.statement
     place = finding.source.removeprefix(paper_of(finding)).strip()
-    return (statement, place, f"{finding.quantity}: {finding.expected}", *observed(finding), finding.seeds or "–")
+    return (stated(finding), place, f"{finding.quantity}: {finding.expected}", *observed(finding), finding.seeds or "–")
 
 
 def title_of(study: str, scale: str) -> str:

@@ -38,7 +38,11 @@ def columns(variants: pl.DataFrame) -> list[Column]:
     perplexity = [with_half_width(row, "perplexity", decimals(2)) for row in rows]
     shown = [Column("", "variant", names), Column(OURS, "perplexity", perplexity, best=best_perplexity(variants))]
     if any(row["perplexity_loss_window"] != row["perplexity"] for row in rows):
-        window = [with_half_width(row, "perplexity_loss_window", decimals(2)) for row in rows]
+        differs = [row["perplexity_loss_window"] != row["perplexity"] for row in rows]
+        window = [
+            with_half_width(row, "perplexity_loss_window", decimals(2)) if there else ABSENT
+            for row, there in zip(rows, differs, strict=True)
+        ]
         shown.append(Column(OURS, "perplexity in loss window", window))
     millions = [significant(3)(row["parameters"] / 1e6) if row["parameters"] else ABSENT for row in rows]
     shown += [
