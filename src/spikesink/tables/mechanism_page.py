@@ -41,4 +41,5 @@ def over_seeds(values: list[Any]) -> str:
     if not known:
         return ABSENT
     middle = pl.Series(known, dtype=pl.Float64).median()
-    return bracketed(middle, *((min(known), max(known)) if len(known) > 1 else (None, None)), significant(3))
+    lowest, highest = (min(known), max(known)) if min(known) < max(known) else (None, None)
+    return bracketed(middle, lowest, highest, significant(3))
