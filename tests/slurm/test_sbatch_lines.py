@@ -63,7 +63,7 @@ EXPECTED = {
     },
 }
 STAGES = {"tokenizer": "data", "tokens": "data", "collect": "draw", "runs": "draw"} | {
-    name: "draw" for name in ("table", "figure", "judge")
+    name: "draw" for name in ("table", "figure", "judge", "provenance")
 }
 
 

@@ -108,8 +108,9 @@ OVERVIEW, ABLATIONS, MECHANISM, CLAIMED, PROVENANCE = (
 
 
 def tables_of(results):
-    """The tables of all ablations of the study in this folder."""
-    return [f"{results}/tables/runs.csv"] + expand(
+    """The tables of the study in this folder. In git some are without others that the same job makes: all are named."""
+    whole = ("runs.csv", "runs.html", "variants.html", "variants.md", "long.parquet", "statistics.csv")
+    return [f"{results}/tables/{name}" for name in whole] + expand(
         f"{results}/tables/{{ablation}}.{{format}}",
         ablation=DRAWN[results].ablations,
         format=TABLE_FORMATS,
@@ -128,7 +129,7 @@ def figures_of(results):
 
 def mechanism_of(results):
     """The table and the figures that are drawn from measures in depth."""
-    return [f"{results}/tables/mechanism.csv"] + expand(
+    return [f"{results}/tables/mechanism.csv", f"{results}/tables/mechanism.html"] + expand(
         f"{results}/figures/mechanism/{{models}}_{{figure}}.{{format}}",
         models=DRAWN[results].compared,
         figure=FIGURES,
@@ -142,7 +143,7 @@ def drawn_files(results):
         *tables_of(results),
         *figures_of(results),
         *mechanism_of(results),
-        f"{results}/claims.csv",
+        *(f"{results}/claims.{format}" for format in ("csv", "md", "html")),
         f"{results}/provenance.html",
     ]
 

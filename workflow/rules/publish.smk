@@ -63,4 +63,4 @@ rule browsable_report:
         "report of {wildcards.results}"
     shell:
         # The Snakemake around it holds the lock, and has done what the report shows.
-        "snakemake --nolock --quiet all --report {output} -- {input} > {log} 2>&1"
+        "snakemake --nolock --report {output} -- {input} > {log} 2>&1"
