@@ -19,7 +19,7 @@ DRAWN = ("tables/*.*", "figures/**/*.*", "claims.*", "provenance.*")
 def published(finished) -> Path:
     """The published folder beside the finished study."""
     command = [sys.executable, "-m", "snakemake", "publish", "--cores", "2", "--configfile", "tiny.yaml"]
-    result = subprocess.run(command, cwd=finished, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=finished, capture_output=True, text=True, timeout=500)
     assert result.returncode == 0, result.stdout + result.stderr
     return finished / PLACE
 
@@ -33,7 +33,7 @@ def clone(published, checkout, tmp_path_factory) -> Path:
     # The jobs import what lies in src/ first.
     (project / "src/torch.py").write_text("raise ImportError('torch is not to be imported')\n")
     command = [sys.executable, "-m", "snakemake", "published", "--cores", "2"]
-    result = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=500)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "train " not in result.stdout + result.stderr
     return project
