@@ -122,7 +122,7 @@ def test_the_report_has_a_caption_for_every_table_and_figure(finished):
     pictures = ("gating_ablation.png", "gating_lifecycle.png", "v_scale_sink_map.png", "v_scale_training.png")
     for name in ("overview.png", *pictures):
         assert name in names
-    for text in ("a study at a glance", "gating", "v_scale", "all runs", "sink map", "Eq"):
+    for text in ("1. Overview", "5. Provenance", "gating", "v_scale", "all runs", "sink map", "Eq"):
         assert text in page
     assert page.count('"caption"') >= 2 * 5 + 3
     assert "claims.html" in names and "not run" in page
