@@ -156,3 +156,32 @@ def measures_of(results, models, questions):
 def named(results, models):
     """The models as arguments LABEL=FOLDER."""
     return [f"{label}={results}/{folder}" for label, folder in models.items()]
+
+
+def published_files():
+    """What the study at hand is drawn from, by paths in its folder."""
+    drawing = DRAWN[RESULTS]
+    compared = {folder for models in drawing.compared.values() for folder in models.values()}
+    answers = {question for figure in FIGURES for question in constant(f"spikesink.figures.{figure}", "QUESTIONS")}
+    tabulated = constant("spikesink.tables.mechanism", "READ")
+    files = [
+        f"tables/parts/{ablation}/{part}.parquet" for ablation in drawing.ablations or [BASELINE] for part in PART_NAMES
+    ]
+    for folder in drawing.in_depth.values():
+        questions = answers.union(tabulated) if folder in compared else tabulated
+        files += [f"{folder}/measures/{question}.parquet" for question in sorted(questions)]
+        if folder.startswith("runs/"):
+            files += [f"{folder}/run.json", f"{folder}/manifest.json"]
+    return [*files, "provenance.csv"]
+
+
+def publish_study(target, log):
+    """Publish the study at hand; the manifest says beside its files what is drawn of it, and by which code."""
+    digests = {
+        "training": code_digest("spikesink.training.__main__"),
+        **{f"measures of {group}": code_digest(f"spikesink.measures.answers.{group}") for group in GROUPS},
+        "tables": code_digest("spikesink.tables.collect"),
+    }
+    facts = {"drawn": DRAWN[RESULTS]._asdict(), "code": digests}
+    said = publish(Path(RESULTS), Path(target), published_files(), WRITTEN, facts)
+    Path(log).write_text(f"{said}\n")

@@ -14,7 +14,7 @@ rule provenance:
         **job_resources(STUDY.config.resources.draw),
     params:
         code=code_digest("spikesink.tables.provenance"),
-        results=RESULTS,
+        results=lambda wildcards, output: folder(output),
         variants=list(dict.fromkeys(run.variant for run in STUDY.runs)),
         seeds=STUDY.config.seeds,
     message:
