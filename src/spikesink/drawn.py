@@ -57,7 +57,7 @@ def place_of(run: Run, study: Study) -> int:
 
 def inside(run: Run) -> str:
     """The run's folder in its study's."""
-    return f"runs/{run.variant}/seed{run.seed}"
+    return run.folder.removeprefix(f"results/{run.study}/")
 
 
 def published(folder: Path = PUBLISHED) -> dict[str, Drawn]:

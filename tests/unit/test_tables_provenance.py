@@ -7,7 +7,8 @@ import pytest
 
 from spikesink.tables.inputs import InputError
 from spikesink.tables.provenance import PROVENANCE, provenance
-from spikesink.tables.provenance_page import differences, page
+from spikesink.tables.provenance_page import page
+from spikesink.why import changes
 
 SETTINGS = {"tokenizer": {"vocabulary": 512}, "model": {"layers": 3, "gate": {"kind": "none"}}, "training": {"lr": 0.1}}
 
@@ -65,7 +66,8 @@ def test_the_page_says_what_runs_share_and_what_sets_them_apart(folders):
 
 
 def test_differences_go_into_mappings():
-    assert differences({"a": {"b": 1, "c": [2]}, "d": None}, {"a": {"b": 1, "c": [3]}, "d": None}) == {"a.c": "[2]"}
+    found = changes({"a": {"b": 1, "c": [3]}, "d": None}, {"a": {"b": 1, "c": [2]}, "d": None})
+    assert list(found) == [("a.c", [3], [2])]
 
 
 def test_a_run_without_manifest_is_one_line(folders):

@@ -3,15 +3,17 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from spikesink.study import BASELINE
 from spikesink.tables.inputs import one_line_errors, read_table
 from spikesink.tables.provenance import PROVENANCE, SOFTWARE
+from spikesink.why import changes, show
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
@@ -51,7 +53,7 @@ def page(runs: pl.DataFrame, study: str) -> str:
             f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>',
             f"<style>{STYLE}</style></head>\n<body>\n<h1>{title}</h1>",
             f"<p>Scale {escape(scale)}, seeds {seeds}: {len(runs)} runs, {counts}; {hours:.1f} hours of training, "
-            f"begun {first(runs['started'].min())}, ended {first(runs['finished'].max())}.</p>",
+            f"begun {known(runs['started'].min())}, ended {known(runs['finished'].max())}.</p>",
             f"<p>{TRACE}</p>",
             "<h2>All runs</h2>\n<table>",
             *shared_rows(runs),
@@ -65,7 +67,7 @@ def page(runs: pl.DataFrame, study: str) -> str:
     )
 
 
-def first(value: Any) -> str:
+def known(value: Any) -> str:
     return escape(str(value)) if value is not None else "unknown"
 
 
@@ -77,17 +79,17 @@ def shared_rows(runs: pl.DataFrame) -> Iterator[str]:
     runs = runs.with_columns(pl.Series("software", software))
     for name, heading in (SHARED | {"software": "software"}).items():
         found = runs[name].value_counts(sort=True).rows()
-        texts = [first(value) + (f" ({count} runs)" if len(found) > 1 else "") for value, count in found]
+        texts = [known(value) + (f" ({count} runs)" if len(found) > 1 else "") for value, count in found]
         yield f"<tr><td>{heading}</td><td><code>{'<br>'.join(texts)}</code></td></tr>"
 
 
 def run_rows(runs: pl.DataFrame) -> Iterator[str]:
     """A row per run; its whole settings unfold."""
-    baseline = next((json.loads(run["settings"]) for run in runs.to_dicts() if run["variant"] == "baseline"), {})
-    for run in runs.to_dicts():
+    rows = runs.to_dicts()
+    baseline = next((json.loads(run["settings"]) for run in rows if run["variant"] == BASELINE), {})
+    for run in rows:
         settings = json.loads(run["settings"])
-        different = differences(settings, baseline)
-        words = "; ".join(f"{key} = {value}" for key, value in different.items()) or "nothing"
+        words = "; ".join(f"{key} = {show(value)}" for key, _, value in changes(baseline, settings)) or "nothing"
         whole = (
             f"<details><summary>{escape(words)}</summary><pre>{escape(json.dumps(settings, indent=1))}</pre></details>"
         )
@@ -99,18 +101,6 @@ def run_rows(runs: pl.DataFrame) -> Iterator[str]:
 
 def row(tag: str, cells: tuple) -> str:
     return "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-
-
-def differences(settings: Mapping, baseline: Mapping, prefix: str = "") -> dict[str, str]:
-    """Keys with dots whose values are not the baseline's, with these values as JSON."""
-    found = {}
-    for key, value in settings.items():
-        other = baseline.get(key)
-        if isinstance(value, Mapping) and isinstance(other, Mapping):
-            found |= differences(value, other, f"{prefix}{key}.")
-        elif value != other:
-            found[prefix + key] = json.dumps(value)
-    return found
 
 
 def main() -> int:

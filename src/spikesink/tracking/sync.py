@@ -1,11 +1,11 @@
 """Complete an MLflow store from the files of a study; running it again changes nothing.
 
 Every run folder that is finished or has diverged becomes one MLflow run with all params, every row of ``metrics.csv``
-once, summary values and provenance, under the parent of its variant if the tables
-list it (``variants.py``); the study's tables, figures and
-claims become artifacts of a run named ``study``. Runs are found by the tags that the live mirror sets too, so a
-mirrored run is completed, not repeated. A stored run whose config digest or whose metrics differ from the files, or
-repeat a step, keeps its values, is tagged ``spikesink.superseded`` and named so, and is replaced by a new one.
+once, summary values and provenance, under the parent of its variant if the tables list it (``variants.py``); the
+study's tables, figures and claims become artifacts of a run named ``study``. Runs are found by the tags that the live
+mirror sets too, so a mirrored run is completed, not repeated. A stored run whose config digest or whose metrics differ
+from the files, or repeat a step, keeps its values, is tagged ``spikesink.superseded`` and named so, and is replaced by
+a new one.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from importlib import metadata
 
 import torch
 
-from spikesink.checkout import git_state as git_state
+from spikesink.checkout import git_state as git_state  # training asks for it here
 from spikesink.code_digest import module_digests
 
 PACKAGES = ("spikesink", "torch", "lightning", "numpy", "safetensors")
