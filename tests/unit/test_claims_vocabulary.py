@@ -159,7 +159,7 @@ def test_claims_speak_of_variants_that_studies_have(scales):
 
 
 def test_the_quantities_of_the_mechanism_are_the_columns_of_its_table():
-    header = (ROOT / "results/published/nano/mechanism.csv").read_text().splitlines()[0].split(",")
+    header = (ROOT / "results/published/nano/tables/mechanism.csv").read_text().splitlines()[0].split(",")
     assert {*COLUMNS, *LISTS, "model", "measured"} == set(header)
     assert all(QUANTITIES[name].table == MECHANISM for name in COLUMNS)
 

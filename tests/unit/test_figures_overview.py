@@ -17,7 +17,7 @@ from spikesink.tables.inputs import read_table
 from spikesink.tables.intervals import mean_interval
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = ROOT / "results/published/nano/runs.csv"
+PUBLISHED = ROOT / "results/published/nano/tables/runs.csv"
 
 Pairs = dict[str, list[tuple[float, float] | str]]
 # Sink ratio in percent and spike by seed; a text is the status of a run without numbers.

@@ -6,28 +6,11 @@ import signal
 import subprocess
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_study import arguments, configure, copy_folder, copy_project, jobs, snakemake
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """The tiny study, run to its end."""
-    project = copy_project(tmp_path_factory.mktemp("project"))
-    snakemake(project)
-    return project
-
-
-@pytest.fixture
-def project(finished):
-    """The finished project; its sources and overlay are put back afterwards."""
-    yield finished
-    copy_folder("src", finished)
-    configure(finished, {})
+from tiny_study import arguments, configure, copy_project, jobs, snakemake
 
 
 def test_the_study_leaves_the_promised_files(finished):
