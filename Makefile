@@ -1,4 +1,5 @@
-# make study: install and run the default study. make test: install and test. make ui: look at it in MLflow.
+# make study: install and run the default study. make published: install what drawing needs and draw the published
+# study. make test: install and test. make ui: look at a study in MLflow.
 PYTHON ?= python3
 STUDY ?= nano
 PORT ?= 5000
@@ -7,7 +8,7 @@ OVERLAY := $(if $(filter nano,$(STUDY)),,--configfile workflow/scales/$(STUDY).y
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt
 export PATH := $(BIN):$(PATH)
 
-.PHONY: install study test test-services lint format ui clean
+.PHONY: install study published test test-services lint format ui clean
 
 install: .venv/installed
 
@@ -15,6 +16,9 @@ study: .venv/installed
 	snakemake $(OVERLAY)
 	snakemake $(OVERLAY) --quiet --report results/$(STUDY)/report.html
 	spikesink summary $(OVERLAY)
+
+published: .venv/drawing
+	snakemake published
 
 test: .venv/tested lint
 	pytest --numprocesses 2 --dist loadgroup
@@ -40,15 +44,20 @@ ui: .venv/installed
 	mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
 		--backend-store-uri sqlite:///results/mlflow.db --artifacts-destination results/mlartifacts
 
-.venv/installed: pyproject.toml envs/constraints.txt
+# In layers: what draws, what trains and measures, what only tests need (transformers among it, which would slow the start
+# of every training run).
+.venv/drawing: pyproject.toml envs/constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable .
+	touch .venv/drawing
+
+.venv/installed: .venv/drawing
+	$(PIP) --editable ".[train]"
 	touch .venv/installed
 
-# What only tests need, transformers among it, which would slow the start of every training run.
 .venv/tested: .venv/installed
-	$(PIP) --editable ".[dev]"
+	$(PIP) --editable ".[train,dev]"
 	touch .venv/tested
 
 clean:

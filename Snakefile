@@ -5,6 +5,7 @@ import signal
 import sys
 from dataclasses import asdict
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -72,6 +73,10 @@ onsuccess:
 
 onerror:
     exchange_records(RESULTS)
+    if find_spec("torch") is None:
+        print(
+            "torch is not installed: jobs that train or measure here need what `make install` adds", file=sys.stderr
+        )
 
 
 # SLURM's warning before a job's time limit goes to every process of the job, and ends those that do not know it. Training

@@ -44,7 +44,7 @@ def test_the_container_installs_what_the_makefile_installs():
     assert ("envs/constraints.txt", "envs/constraints.txt") in files
     for source, target in files:
         assert source == target and (ROOT / source).exists()
-    assert "pip install --no-cache-dir --constraint envs/constraints.txt .\n" in definition
+    assert 'pip install --no-cache-dir --constraint envs/constraints.txt ".[train]"\n' in definition
     subprocess.run([sys.executable, "-c", re.search(r'python3 -c "(.*)"', definition)[1]], check=True, timeout=120)
 
 
