@@ -27,7 +27,7 @@ from spikesink.figures.catalogue import FIGURES
 from spikesink.identity import identity, unused_parts
 from spikesink.measures.groups import GROUPS
 from spikesink.plan import costs, write_plan
-from spikesink.publish import publish
+from spikesink.publish import intact, publish
 from spikesink.records import exchange_records
 from spikesink.study import BASELINE, ConfigError, canonical, merge, read_yaml, resolve
 from spikesink.tracking import default_uri

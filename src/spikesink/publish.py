@@ -74,3 +74,12 @@ def damaged(target: Path) -> list[str]:
         for path, known in sums.items()
         if not (target / path).exists() or sha256((target / path).read_bytes()).hexdigest() != known
     ]
+
+
+def intact(target: Path) -> Path:
+    """The folder itself. Raises InputError where a file is missing or not as its manifest says."""
+    if faults := damaged(target):
+        more = f" and {len(faults) - 1} more files" if len(faults) > 1 else ""
+        manifest = target / "manifest.json"
+        raise InputError(f"{target / faults[0]}{more}: not what {manifest} says: bring it back from git")
+    return target

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from spikesink.drawn import drawn, from_plain, published
-from spikesink.publish import damaged, publish
+from spikesink.publish import damaged, intact, publish
 from spikesink.study import ConfigError, merge, read_yaml, resolve
 from spikesink.tables.inputs import InputError
 
@@ -77,5 +77,7 @@ def test_publishing_again_takes_away_what_is_no_longer_there(tmp_path):
     assert sorted(path.name for path in target.iterdir()) == ["a", "figure.png", "manifest.json", "study.yaml"]
     (target / "a").write_text("changed")
     assert damaged(target) == ["a"]
+    with pytest.raises(InputError, match=r"target/a: not what .*manifest\.json says: bring it back from git"):
+        intact(target)
     with pytest.raises(InputError, match="source/c: missing: run the study to its end"):
         publish(source, target, ["c"], {"study": "s"}, {"drawn": {}})

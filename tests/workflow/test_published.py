@@ -92,3 +92,11 @@ def test_what_has_changed_since_is_named(published, tmp_path):
     copy = shutil.copytree(published, tmp_path / "copy")
     (copy / "provenance.csv").write_text("")
     assert damaged(copy) == ["provenance.csv"]
+
+
+def test_nothing_is_drawn_of_what_was_changed(clone):
+    (clone / PLACE / "provenance.csv").write_text("")
+    command = [sys.executable, "-m", "snakemake", "published", "--cores", "2"]
+    result = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=500)
+    assert result.returncode == 1
+    assert f"{PLACE}/provenance.csv: not what {PLACE}/manifest.json says: bring it back from git" in result.stderr

@@ -25,7 +25,7 @@ rule publish:
 
 rule published:
     input:
-        [f"{results}/report.html" for results in PUBLISHED],
+        lambda wildcards: [f"{intact(Path(results))}/report.html" for results in PUBLISHED],
 
 
 rule browsable_report:
