@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from browser import browsing
 from matplotlib.image import imread
+from playwright.sync_api import expect
 from polars.testing import assert_frame_equal
 
 from spikesink.figures.catalogue import FIGURES
@@ -91,6 +92,7 @@ def test_every_figure_and_table_opens_and_has_its_caption(report, clone):
     opened, sources, captions = {}, {}, {}
     for section in sections:
         page.reload()
+        source = None
         for heading in section:
             page.get_by_text(heading, exact=True).click()
         rows = page.locator(ROW)
@@ -98,25 +100,31 @@ def test_every_figure_and_table_opens_and_has_its_caption(report, clone):
         names = [" ".join([*section, *text.split()]) for text in rows.all_inner_texts()]
         for number, name in enumerate(names):
             rows.nth(number).locator("a[iconname=eye]").click()
-            opened[name], sources[name] = shown(page)
+            opened[name], source = shown(page, after=source)
+            sources[name] = source
             rows.nth(number).locator("a[iconname=information-circle]").click()
             captions[name] = page.locator("body").inner_text().split("DESCRIPTION")[1].split("\nSIZE")[0]
             page.get_by_role("link", name=section[-1], exact=True).click()
             rows.first.wait_for()
     assert complaints == []
     assert len(opened) == 3 + 5 * len(manifest["drawn"]["ablations"]) + 1 + len(FIGURES) + 2
-    assert len(set(sources.values())) == len(sources)  # a click that shows nothing leaves what was there before
+    assert len(set(sources.values())) == len(sources)
     assert [name for name, size in opened.items() if size < 300] == []
     assert [name for name, text in captions.items() if len(text) < 100] == []
 
 
-def shown(page) -> tuple[int, str]:
-    """How much there is to see, the width of a picture in pixels or the letters of a page, and where it is from."""
+def shown(page, after: str | None) -> tuple[int, str]:
+    """How much there is to see, the width of a picture in pixels or the letters of a page, and where it is from.
+
+    What was shown before, from ``after``, stays until something else is there, for ever if a click shows nothing.
+    """
     content = page.locator("div.p-3 > img, iframe")
+    if after is not None:
+        expect(content).not_to_have_attribute("src", after, timeout=30_000)
     content.wait_for()
     source = content.get_attribute("src")
     if content.evaluate("content => content.tagName") == "IMG":
-        return content.evaluate("picture => picture.naturalWidth"), source
+        return content.evaluate("picture => picture.decode().then(() => picture.naturalWidth)"), source
     frame = page.frames[-1]
     frame.locator("table").first.wait_for()
     return len(frame.locator("body").inner_text()), source
