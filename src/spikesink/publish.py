@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from spikesink.checkout import git_state
-from spikesink.tables.inputs import InputError
+from spikesink.errors import InputError
 
 SOFTWARE = ("spikesink", "torch", "lightning", "numpy", "scipy", "polars", "matplotlib", "seaborn", "snakemake")
 

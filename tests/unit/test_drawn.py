@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from fresh_python import loaded_by
 
 from spikesink.drawn import drawn, from_plain, published
 from spikesink.publish import damaged, intact, publish
@@ -81,3 +82,7 @@ def test_publishing_again_takes_away_what_is_no_longer_there(tmp_path):
         intact(target)
     with pytest.raises(InputError, match="source/c: missing: run the study to its end"):
         publish(source, target, ["c"], {"study": "s"}, {"drawn": {}})
+
+
+def test_the_start_of_snakemake_does_not_wait_for_polars():
+    assert loaded_by("spikesink.drawn, spikesink.publish", ("polars", "pandas", "torch")) == []

@@ -18,11 +18,15 @@ PLACE = "results/published/tiny"
 DRAWN = ("tables/*.*", "figures/**/*.*", "claims.*", "provenance.*")
 
 
+def run_snakemake(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2"]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=500)
+
+
 @pytest.fixture(scope="module")
 def published(finished) -> Path:
     """The published folder beside the finished study."""
-    command = [sys.executable, "-m", "snakemake", "publish", "--cores", "2", "--configfile", "tiny.yaml"]
-    result = subprocess.run(command, cwd=finished, capture_output=True, text=True, timeout=500)
+    result = run_snakemake(finished, "publish", "--configfile", "tiny.yaml")
     assert result.returncode == 0, result.stdout + result.stderr
     return finished / PLACE
 
@@ -44,8 +48,7 @@ def clone(published, checkout, tmp_path_factory) -> Path:
     # The jobs import what lies in src/ first.
     for name in what_only_training_needs():
         (project / f"src/{name}.py").write_text(f"raise ImportError('{name} is not to be imported')\n")
-    command = [sys.executable, "-m", "snakemake", "published", "--cores", "2"]
-    result = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=500)
+    result = run_snakemake(project, "published")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "train " not in result.stdout + result.stderr
     return project
@@ -96,7 +99,6 @@ def test_what_has_changed_since_is_named(published, tmp_path):
 
 def test_nothing_is_drawn_of_what_was_changed(clone):
     (clone / PLACE / "provenance.csv").write_text("")
-    command = [sys.executable, "-m", "snakemake", "published", "--cores", "2"]
-    result = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=500)
+    result = run_snakemake(clone, "published")
     assert result.returncode == 1
     assert f"{PLACE}/provenance.csv: not what {PLACE}/manifest.json says: bring it back from git" in result.stderr

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-
-class InputError(ValueError):
-    """An input that cannot be used. The message is one line: file, fault, remedy."""
+from spikesink.errors import InputError
 
 
 def read_json(path: Path, remedy: str) -> dict:
