@@ -20,16 +20,20 @@ os.environ.update(
     PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
 )
 
-from spikesink.cluster import job_resources
-from spikesink.code_digest import code_digest, constant
-from spikesink.drawn import drawn, published
+from spikesink.workflow.cluster import job_resources
+from spikesink.runs.code_digest import code_digest, constant
+from spikesink.workflow.drawn import drawn, published
 from spikesink.figures.catalogue import FIGURES
-from spikesink.identity import identity, unused_parts
+from spikesink.runs.identity import identity, unused_parts
 from spikesink.measures.groups import GROUPS
-from spikesink.plan import costs, write_plan
-from spikesink.publish import intact, publish
-from spikesink.records import exchange_records
-from spikesink.study import BASELINE, ConfigError, canonical, merge, read_yaml, resolve
+from spikesink.study.plan import costs, write_plan
+from spikesink.workflow.publish import intact, publish
+from spikesink.workflow.records import exchange_records
+from spikesink.study.errors import ConfigError
+from spikesink.study.names import BASELINE
+from spikesink.study.resolve import resolve
+from spikesink.study.run import canonical
+from spikesink.study.strict_yaml import merge, read_yaml
 from spikesink.tracking import default_uri
 
 

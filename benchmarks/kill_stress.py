@@ -30,11 +30,11 @@ import lightning as L
 import numpy as np
 
 from spikesink.training import __main__ as program
-from spikesink.training.checkpoint import Checkpointing
 from spikesink.training.manifest import versions
 from spikesink.training.module import LanguageModel
 from spikesink.training.record import MetricsRecord
 from spikesink.training.snapshots import Snapshots
+from spikesink.training.storage.checkpoint import Checkpointing
 
 VOCABULARY = 256
 RUN = {

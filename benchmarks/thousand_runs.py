@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from spikesink.study import load
+from spikesink.study.resolve import load
 
 ROOT = Path(__file__).parents[1]
 AXES, VARIANTS, SEEDS = 5, 40, 5

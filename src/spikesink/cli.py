@@ -12,11 +12,13 @@ from pathlib import Path
 
 import yaml
 
-from spikesink.plan import assumptions, costs, human, table
-from spikesink.settings import Plan
-from spikesink.status import standings
-from spikesink.status import table as standing_table
-from spikesink.study import ConfigError, Run, Study, load
+from spikesink.runs.status import standings
+from spikesink.runs.status import table as standing_table
+from spikesink.study.errors import ConfigError
+from spikesink.study.plan import assumptions, costs, human, table
+from spikesink.study.resolve import load
+from spikesink.study.run import Run, Study
+from spikesink.study.settings import Plan
 
 
 def find_runs(study: Study, name: str) -> list[Run]:
@@ -82,7 +84,7 @@ def print_status(study: Study, watch: float | None, as_json: bool) -> None:
 
 def print_why(study: Study, name: str) -> None:
     """What differs, for every run of that name."""
-    from spikesink.why import differences  # reads the package's code: not for every command
+    from spikesink.runs.why import differences  # reads the package's code: not for every command
 
     for run in find_runs(study, name):
         lines = differences(run)

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from polars.testing import assert_frame_equal
 
 from spikesink.figures.catalogue import FIGURES
-from spikesink.publish import damaged
+from spikesink.workflow.publish import damaged
 
 ROOT = Path(__file__).parents[2]
 PLACE = "results/published/nano"

@@ -14,7 +14,7 @@ import yaml
 from cluster import slurm
 from tiny_study import TINY
 
-from spikesink.study import merge
+from spikesink.study.strict_yaml import merge
 
 RESULTS = Path("results/tiny")
 SMOKE = "workflow/scales/smoke.yaml"

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from ranks import changed
 
-from spikesink.training import lock
 from spikesink.training.module import LanguageModel
+from spikesink.training.storage import lock
 
 RUN = changed(snapshots=3)
 

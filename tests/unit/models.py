@@ -4,7 +4,7 @@ import torch
 
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
-from spikesink.settings import Model, build
+from spikesink.study.settings import Model, build
 
 VOCABULARY = 31
 POSITIONS = 24
@@ -20,13 +20,13 @@ VARIANTS: dict[str, dict] = (
         "attention_only": {"feed_forward": {"kind": "attention", "width": 20}},
         "grouped_query": {"attention": {"heads": 4, "head_dim": 4, "kv_heads": 2}},
         "narrow_heads": {"attention": {"heads": 8, "head_dim": 2}},
-        "v_scale": {"value": {"kind": "v_scale"}},
-        "v_scale_backward_only": {"value": {"kind": "v_scale_backward_only"}},
-        "v_scale_forward_only": {"value": {"kind": "v_scale_forward_only"}},
-        "v_scale_fixed": {"value": {"kind": "v_scale", "c": "fixed", "c_factor": 4.0}},
-        "v_scale_one_layer": {"value": {"kind": "v_scale", "layers": [1]}},
-        "key_valve": {"key": {"kind": "v_scale_backward_only"}},
-        "key_scale": {"key": {"kind": "v_scale"}, "attention": {"heads": 4, "head_dim": 4, "kv_heads": 2}},
+        "v_scale": {"value_valve": {"kind": "v_scale"}},
+        "v_scale_backward_only": {"value_valve": {"kind": "v_scale_backward_only"}},
+        "v_scale_forward_only": {"value_valve": {"kind": "v_scale_forward_only"}},
+        "v_scale_fixed": {"value_valve": {"kind": "v_scale", "c": "fixed", "c_factor": 4.0}},
+        "v_scale_one_layer": {"value_valve": {"kind": "v_scale", "layers": [1]}},
+        "key_valve": {"key_valve": {"kind": "v_scale_backward_only"}},
+        "key_scale": {"key_valve": {"kind": "v_scale"}, "attention": {"heads": 4, "head_dim": 4, "kv_heads": 2}},
         "softmax1": {"attention": {"heads": 4, "head_dim": 4, "softmax": "softmax1"}},
         "sink_logit": {"attention": {"heads": 4, "head_dim": 4, "kv_heads": 2, "softmax": "sink_logit"}},
         "softpick": {"attention": {"heads": 4, "head_dim": 4, "kv_heads": 2, "softmax": "softpick"}},
@@ -46,13 +46,13 @@ VARIANTS: dict[str, dict] = (
                 },
             }
         },
-        "crossed": {"norm": {"kind": "sandwich"}, "gate": {"kind": "conditional"}, "value": {"kind": "v_scale"}},
+        "crossed": {"norm": {"kind": "sandwich"}, "gate": {"kind": "conditional"}, "value_valve": {"kind": "v_scale"}},
         "crossed_all": {
             "attention": {"heads": 4, "head_dim": 4, "kv_heads": 2, "softmax": "sink_logit", "qkv_bias": True},
             "feed_forward": {"kind": "attention", "width": 20},
             "gate": {"kind": "value_state", "at": "value", "per": "head"},
-            "value": {"kind": "v_scale_forward_only"},
-            "key": {"kind": "v_scale"},
+            "value_valve": {"kind": "v_scale_forward_only"},
+            "key_valve": {"kind": "v_scale"},
         },
     }
     | {

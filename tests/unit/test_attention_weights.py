@@ -6,7 +6,7 @@ import torch
 
 from spikesink.model.rotary import rotary_tables, stretched
 from spikesink.model.softpick import softpick
-from spikesink.settings import Attention, RopeScaling
+from spikesink.study.settings import Attention, RopeScaling
 
 GROUPED = {"heads": 4, "head_dim": 4, "kv_heads": 2}
 

@@ -55,13 +55,13 @@ def test_a_ratio_of_magnitudes(dyt, expected):
     ],
 )
 def test_a_ratio_of_shares(dyt, expected):
-    assert verdict({"baseline": BASE, "dyt": dyt}, quantity="sink_ratio_pct", below=0.25) == expected
+    assert verdict({"baseline": BASE, "dyt": dyt}, quantity="sink_ratio", below=0.25) == expected
 
 
 def test_a_ratio_to_0_is_inconclusive_and_says_so():
     found = judge(
-        claim(quantity="sink_ratio_pct", below=0.25),
-        observations({"baseline": [0.0, 0.0], "dyt": [1.0, 2.0]}, "sink_ratio_pct"),
+        claim(quantity="sink_ratio", below=0.25),
+        observations({"baseline": [0.0, 0.0], "dyt": [1.0, 2.0]}, "sink_ratio"),
     )
     assert (found.verdict, found.observed, found.remark) == (UNSURE, "undefined", "the ratio is to 0")
 
@@ -78,7 +78,7 @@ def test_a_ratio_to_0_is_inconclusive_and_says_so():
 )
 def test_a_difference(dyt, expected):
     values = {"baseline": [40.0, 51.0, 40.0, 48.0], "dyt": dyt}
-    assert verdict(values, quantity="sink_ratio_pct", compare="difference", within=10) == expected
+    assert verdict(values, quantity="sink_ratio", compare="difference", within=10) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_difference(dyt, expected):
     [([40.0, 45.0, 42.0], YES), ([5.0, 6.0, 4.0], NO), ([5.0, 60.0, 30.0], UNSURE), ([], ABSENT)],
 )
 def test_a_value(dyt, expected):
-    assert verdict({"dyt": dyt}, quantity="sink_ratio_pct", compare="value", above=25) == expected
+    assert verdict({"dyt": dyt}, quantity="sink_ratio", compare="value", above=25) == expected
 
 
 LIST = ["heads32_dim8", "heads32_dim16", "baseline"]
@@ -102,10 +102,10 @@ LIST = ["heads32_dim8", "heads32_dim16", "baseline"]
 )
 def test_a_list_in_order(middle, upwards, downwards):
     values = dict(zip(LIST, ([10.0, 11.0, 12.0], middle, [30.0, 31.0, 32.5]), strict=True))
-    keys = {"quantity": "sink_ratio_pct", "of": LIST}
+    keys = {"quantity": "sink_ratio", "of": LIST}
     assert verdict(values, compare="increasing", **keys) == upwards
     assert verdict(values, compare="decreasing", **keys) == downwards
-    assert verdict(values, compare="decreasing", quantity="sink_ratio_pct", of=LIST[::-1]) == upwards
+    assert verdict(values, compare="decreasing", quantity="sink_ratio", of=LIST[::-1]) == upwards
     del values["heads32_dim8"]
     assert verdict(values, compare="increasing", **keys) == ABSENT
 
@@ -164,7 +164,7 @@ def test_the_interval_is_that_of_pairs_and_the_seeds_are_named():
 def test_intervals_of_a_list_hold_together():
     # Steps of 0.94 and 1.06 are above 0 at 95 % (1 - 12.7 x 0.06), not at the 97.5 % that two need (1 - 25.5 x 0.06).
     values = {"heads32_dim8": [0.0, 0.0], "heads32_dim16": [50.0, 50.0], "baseline": [50.94, 51.06]}
-    keys = {"quantity": "sink_ratio_pct", "compare": "increasing"}
+    keys = {"quantity": "sink_ratio", "compare": "increasing"}
     assert verdict(values, of=LIST[1:], **keys) == YES
     assert verdict(values, of=LIST, **keys) == UNSURE
 
@@ -243,12 +243,12 @@ def test_claims_about_the_mechanism_pair_by_seed():
     interval."""
     values = {"baseline": [10.0, 40.0, 20.0], "v_scale": [4.0, 17.0, 7.9]}
     models = {
-        f"{variant}/seed{seed}": {"gradient_sink_median": value}
+        f"{variant}/seed{seed}": {"gradient_sink_ratio": value}
         for variant, members in values.items()
         for seed, value in enumerate(members)
     }
     observed = observe(planted_runs(values), planted_mechanism(models))
-    found = judge(claim(quantity="gradient_sink_median", of="v_scale", below=0.5), observed)
+    found = judge(claim(quantity="gradient_sink_ratio", of="v_scale", below=0.5), observed)
     assert (found.verdict, found.seeds) == (YES, "0, 1, 2")
 
 
@@ -259,16 +259,16 @@ def test_sinks_cannot_stay_where_there_are_none():
         "compare": "value",
         "of": "baseline",
         "above": 25,
-        "quantity": "sink_ratio_pct",
+        "quantity": "sink_ratio",
     }
     stay = there | {"claim": "They stay", "compare": "difference", "of": "dyt", "within": 10, "presumes": "there"}
     del stay["above"]
     claims = parse({"claims": {"arXiv 2603.05498": {"Table 5": {"stay": stay, "there": there}}}})
     for base, expected in (([3.0], UNSURE), ([45.0], NO)):
-        findings = judge_all(claims, observations({"baseline": base, "dyt": [2.0]}, "sink_ratio_pct"))
+        findings = judge_all(claims, observations({"baseline": base, "dyt": [2.0]}, "sink_ratio"))
         assert findings[0].verdict == expected
         assert ("presumes there, which is not reproduced" in findings[0].remark) == (expected == UNSURE)
-    findings = judge_all(claims, observations({"baseline": [3.0], "dyt": ["diverged"]}, "sink_ratio_pct"))
+    findings = judge_all(claims, observations({"baseline": [3.0], "dyt": ["diverged"]}, "sink_ratio"))
     assert findings[0].verdict == ABSENT
 
 

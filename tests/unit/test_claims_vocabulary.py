@@ -8,9 +8,9 @@ from fresh_python import loaded_by
 from spikesink.claims.quantities import COLUMNS, LISTS, MECHANISM, QUANTITIES
 from spikesink.claims.verdict import expected
 from spikesink.claims.vocabulary import COMPARISONS, PRETRAINED, parse, read_claims
-from spikesink.study import load
+from spikesink.study.resolve import load
 from spikesink.tables.inputs import InputError
-from spikesink.tables.paper import spike_rows
+from spikesink.tables.paper.rows import spike_rows
 
 ROOT = Path(__file__).parents[2]
 GOOD = {"claim": "A statement", "quantity": "spike", "compare": "ratio", "of": "dyt", "below": 0.5}
@@ -121,7 +121,7 @@ def test_the_headlines_are_a_few_of_both_papers():
 
 def test_every_row_of_the_papers_tables_has_claims_for_sinks_and_spike():
     claims = read_claims(ROOT / "workflow/claims.yaml")
-    for quantity in ("sink_ratio_pct", "spike"):
+    for quantity in ("sink_ratio", "spike"):
         spoken_of = {claim.of for claim in claims if claim.quantity == quantity and claim.reference == "baseline"}
         assert {(row,) for row in spike_rows() if row != "baseline"} <= spoken_of
 
@@ -133,7 +133,7 @@ def test_the_papers_own_numbers_fulfil_every_claim_about_a_row():
     from spikesink.claims.observations import observe
     from spikesink.claims.verdict import judge
 
-    columns = {"perplexity": "paper_perplexity", "sink_ratio_pct": "paper_sink_ratio_pct", "spike": "paper_spike"}
+    columns = {"perplexity": "paper_perplexity", "sink_ratio": "paper_sink_ratio", "spike": "paper_spike"}
     claims = [
         claim
         for claim in read_claims(ROOT / "workflow/claims.yaml")

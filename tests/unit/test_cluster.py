@@ -2,8 +2,8 @@
 
 import pytest
 
-from spikesink.cluster import job_resources
-from spikesink.settings import GPUResources, Resources, TrainingResources
+from spikesink.study.settings import GPUResources, Resources, TrainingResources
+from spikesink.workflow.cluster import job_resources
 
 
 def asked(stage: Resources, attempt: int = 1) -> dict:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spikesink import code_digest as module
+from spikesink.runs import code_digest as module
 
 TRAINING = "spikesink.training.__main__"
 GATES = frozenset({"spikesink.model.gates"})

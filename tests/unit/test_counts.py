@@ -12,9 +12,10 @@ from models import POSITIONS, VARIANTS, VOCABULARY, model_settings
 
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
-from spikesink.settings import Model, Training, build
-from spikesink.sizes import branch_bytes, parameters
-from spikesink.study import Run, Study, load
+from spikesink.study.resolve import load
+from spikesink.study.run import Run, Study
+from spikesink.study.settings import Model, Training, build
+from spikesink.study.sizes import branch_bytes, parameters
 
 ROOT = Path(__file__).parents[2]
 SCALES = sorted((ROOT / "workflow/scales").glob("*.yaml"))
@@ -194,7 +195,7 @@ KEPT: dict[str, dict] = {
     "attention": {"feed_forward": {"kind": "attention", "width": 1}},
     "gate": {"gate": {"kind": "conditional"}},
     "value_gate": {"gate": {"kind": "value_state", "at": "value"}},
-    "v_scale": {"value": {"kind": "v_scale"}},
+    "v_scale": {"value_valve": {"kind": "v_scale"}},
 }
 
 

@@ -17,7 +17,7 @@ from huggingface_hub import errors
 from spikesink.data import corpora
 from spikesink.data.hub import COMMIT
 from spikesink.data.readers import CorpusError, file_format
-from spikesink.settings import Corpus, Tokenizer, build
+from spikesink.study.settings import Corpus, Tokenizer, build
 
 PRESETS = Path(__file__).parents[2] / "workflow" / "corpora"
 TEXTS = ["First document.\nTwo lines.", "Zweites, mit Umlaut: ä", "", "the last one"]

@@ -12,7 +12,7 @@ from spikesink.data import packing, tokenizer
 from spikesink.data.batches import TokenError, TokenStream
 from spikesink.data.readers import CorpusError
 from spikesink.data.tokenizer import TokenizerError
-from spikesink.settings import Corpus, Tokenizer
+from spikesink.study.settings import Corpus, Tokenizer
 
 TEXTS = [f"document {number} ends here.\n" * (1 + number % 3) for number in range(10)]
 
@@ -114,7 +114,7 @@ def test_characters_do_not_encode_other_text(source, tmp_path):
     characters = Tokenizer(kind="characters", vocabulary=67, bos="document")
     tokenizer.build(characters, [], tmp_path / "tokenizer.json")
     path = tmp_path / "texts.jsonl"
-    path.write_text('{"text": "plain"}\n{"text": "caf\\u00e9"}\n')
+    path.write_text('{"text": "none"}\n{"text": "caf\\u00e9"}\n')
     with pytest.raises(TokenizerError, match="reads only the synthetic corpus"):
         packing.pack(Corpus(kind="files", files=(str(path),)), characters, tmp_path / "tokenizer.json", tmp_path)
 

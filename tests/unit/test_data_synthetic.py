@@ -5,7 +5,7 @@ import pytest
 
 from spikesink.data import corpora, synthetic
 from spikesink.data.readers import CorpusError
-from spikesink.settings import Corpus
+from spikesink.study.settings import Corpus
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from tokenizers import models
 
 from spikesink.data import corpora, tokenizer
 from spikesink.data.tokenizer import TokenizerError
-from spikesink.settings import Tokenizer
+from spikesink.study.settings import Tokenizer
 
 DOCUMENTS = [
     "the cat sat on the mat and the dog sat on the cat; everybody was content. " * 3,
@@ -51,7 +51,7 @@ def test_decoding_gives_the_text_back(tmp_path, text):
 
 def test_training_is_the_same_in_every_process_and_with_any_number_of_threads(tmp_path):
     script = (
-        "import sys; from spikesink.data import tokenizer; from spikesink.settings import Tokenizer\n"
+        "import sys; from spikesink.data import tokenizer; from spikesink.study.settings import Tokenizer\n"
         f"tokenizer.build({TIES[0]!r}, {TIES[1]!r}, sys.argv[1])"
     )
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "USE_TORCH": "0", "PYTHONHASHSEED": "1"}

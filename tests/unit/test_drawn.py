@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from fresh_python import loaded_by
 
-from spikesink.drawn import drawn, from_plain, published
-from spikesink.publish import damaged, intact, publish
-from spikesink.study import ConfigError, merge, read_yaml, resolve
+from spikesink.study.errors import ConfigError
+from spikesink.study.resolve import resolve
+from spikesink.study.strict_yaml import merge, read_yaml
 from spikesink.tables.inputs import InputError
+from spikesink.workflow.drawn import drawn, from_plain, published
+from spikesink.workflow.publish import damaged, intact, publish
 
 CONFIG = read_yaml(Path(__file__).parents[2] / "config.yaml")
 
@@ -85,4 +87,4 @@ def test_publishing_again_takes_away_what_is_no_longer_there(tmp_path):
 
 
 def test_the_start_of_snakemake_does_not_wait_for_polars():
-    assert loaded_by("spikesink.drawn, spikesink.publish", ("polars", "pandas", "torch")) == []
+    assert loaded_by("spikesink.workflow.drawn, spikesink.workflow.publish", ("polars", "pandas", "torch")) == []

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 from fake_study import fake_study
 
-from spikesink.figures import ablation, lifecycle, sink_map, style, sweeps, training
-from spikesink.figures.grid import columns_for
+from spikesink.figures.ablations import ablation, lifecycle, sink_map, sweeps, training
+from spikesink.figures.drawing import style
+from spikesink.figures.drawing.grid import columns_for
 from spikesink.tables.collect import collect
 
 FAMILIES = {"ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map, "training": training}
@@ -64,7 +65,7 @@ def test_the_ablation_panels_carry_every_run_and_the_baselines_mean(parts):
     figure = ablation.draw(parts, "norm")
     runs = pl.read_parquet(parts / "runs.parquet").filter(pl.col("status") == "finished")
     assert [axis.get_xlabel() for axis in figure.axes] == ["Perplexity", "Sink ratio (% of heads)", "Spike (magnitude)"]
-    for axis, quantity in zip(figure.axes, ("perplexity", "sink_ratio_pct", "spike"), strict=True):
+    for axis, quantity in zip(figure.axes, ("perplexity", "sink_ratio", "spike"), strict=True):
         drawn = sorted(x for marks in axis.collections for x in marks.get_offsets()[:, 0] if not np.ma.is_masked(x))
         assert set(np.round(runs[quantity], 6)) <= set(np.round(drawn, 6))
     reference = figure.axes[0].lines[0].get_xdata()
@@ -122,9 +123,9 @@ def test_the_sink_map_is_layers_by_heads_with_a_dot_per_sink(one_seed):
     baseline = heads.filter(pl.col("variant") == "baseline").sort("layer", "head")
     axis = figure.axes[0]
     mesh, above, elsewhere = axis.collections
-    assert mesh.get_array().ravel().tolist() == pytest.approx(baseline["mass_0"].to_list())
+    assert mesh.get_array().ravel().tolist() == pytest.approx(baseline["sink_mass"].to_list())
     assert len(above.get_offsets()) == 4 and len(elsewhere.get_offsets()) == 0
-    assert mesh.get_clim() == (0, pytest.approx(heads["mass_0"].max())), "one scale for all variants"
+    assert mesh.get_clim() == (0, pytest.approx(heads["sink_mass"].max())), "one scale for all variants"
 
 
 def test_the_difference_to_the_baseline_is_paired_by_seed(parts):
@@ -163,13 +164,13 @@ def test_grids_leave_few_holes(panels, columns):
 
 
 def test_the_wrong_folder_is_one_line_and_status_1(parts, tmp_path):
-    command = [sys.executable, "-m", "spikesink.figures.sink_map", "--parts", str(parts), "--ablation", "ffn"]
+    command = [sys.executable, "-m", "spikesink.figures.ablations.sink_map", "--parts", str(parts), "--ablation", "ffn"]
     result = subprocess.run([*command, "--output", str(tmp_path / "figure")], capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1 and "not ffn" in result.stderr
 
 
 def test_families_that_need_no_seaborn_import_no_pandas():
-    code = "import sys, spikesink.figures.lifecycle, spikesink.figures.sink_map, spikesink.figures.training;"
+    code = "import sys, spikesink.figures.ablations.lifecycle, spikesink.figures.ablations.sink_map, spikesink.figures.ablations.training;"
     code += "sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

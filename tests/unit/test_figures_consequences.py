@@ -7,23 +7,23 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from spikesink.figures import (
+from spikesink.figures.drawing import style
+from spikesink.figures.mechanism import (
     attention_distance,
     interventions,
     normalisation,
     quantisation,
     sink_geometry,
     streaming,
-    style,
 )
-from spikesink.measures.attention_distance import attention_distance as measure_distance
-from spikesink.measures.interventions import interventions as measure_interventions
-from spikesink.measures.normalisation import normalisation as measure_normalisation
-from spikesink.measures.quantisation import activation_ranges
-from spikesink.measures.quantisation import quantisation as measure_quantisation
-from spikesink.measures.sink_geometry import key_query_embedding
-from spikesink.measures.sink_geometry import sink_geometry as measure_geometry
-from spikesink.measures.streaming import streaming as measure_streaming
+from spikesink.measures.questions.attention_distance import attention_distance as measure_distance
+from spikesink.measures.questions.interventions import interventions as measure_interventions
+from spikesink.measures.questions.normalisation import normalisation as measure_normalisation
+from spikesink.measures.questions.quantisation import activation_ranges
+from spikesink.measures.questions.quantisation import quantisation as measure_quantisation
+from spikesink.measures.questions.sink_geometry import key_query_embedding
+from spikesink.measures.questions.sink_geometry import sink_geometry as measure_geometry
+from spikesink.measures.questions.streaming import streaming as measure_streaming
 
 FAMILIES = (attention_distance, interventions, normalisation, quantisation, sink_geometry, streaming)
 HEADS = 8
@@ -113,11 +113,11 @@ def test_the_distances_have_two_marks_per_head_inside_the_panel(two):
         _, every, rest = axis.collections
         assert offsets(every)[:, 1].tolist() == heads["distance"].to_list()
         assert offsets(rest).tolist() == [
-            list(one) for one in heads.select("mass_sink", "distance_without_sink").rows()
+            list(one) for one in heads.select("sink_mass", "distance_without_sink").rows()
         ]
         assert axis.lines[0].get_ydata()[0] == 20 / 4, "uniform attention"
         low, high = axis.get_xlim()
-        assert all(low <= mass <= high for one in two.values() for mass in one["attention_distance"]["mass_sink"])
+        assert all(low <= mass <= high for one in two.values() for mass in one["attention_distance"]["sink_mass"])
 
 
 def test_the_geometry_has_every_point_and_every_head_inside_the_panel(two):

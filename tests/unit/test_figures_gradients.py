@@ -11,7 +11,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection, PolyCollection, QuadMesh
 
-from spikesink.figures import (
+from spikesink.figures.mechanism import (
     dynamics,
     gradient_paths,
     gradient_sinks,
@@ -19,11 +19,11 @@ from spikesink.figures import (
     reshaping,
     valve_strength,
 )
-from spikesink.measures import dynamics as dynamics_measure
-from spikesink.measures import gradients as gradients_measure
-from spikesink.measures import reshaping as reshaping_measure
-from spikesink.measures.layers import layers
-from spikesink.measures.valve_strength import valve_strength as valve_table
+from spikesink.measures.questions import dynamics as dynamics_measure
+from spikesink.measures.questions import gradients as gradients_measure
+from spikesink.measures.questions import reshaping as reshaping_measure
+from spikesink.measures.questions.layers import layers
+from spikesink.measures.questions.valve_strength import valve_strength as valve_table
 
 FAMILIES = (dynamics, gradient_paths, gradient_sinks, layer_phenomena, reshaping, valve_strength)
 LENGTH = 20
@@ -49,7 +49,7 @@ def tables_of(**overrides) -> dict[str, pl.DataFrame]:
         "layers": layers(models.decoder(**overrides), rows[:, :-1]),
         "valve_strength": valve_table(model),
         "snapshot_summary": snapshots,
-        "onsets": dynamics_measure.onsets(snapshots, thresholds={"alpha_0": 0.2, "gradient_sink_ratio": 1.2}),
+        "onsets": dynamics_measure.onsets(snapshots, thresholds={"sink_mass": 0.2, "gradient_sink_ratio": 1.2}),
     }
     return {name: pl.DataFrame(table, infer_schema_length=None) for name, table in lists.items()}
 
@@ -208,10 +208,10 @@ def test_dynamics_draw_a_course_per_layer_and_mark_its_onset(pair):
     assert len(courses) == 2
     for layer, line in enumerate(courses):
         members = tables["snapshot_summary"].filter(pl.col("layer") == layer)
-        largest = members.group_by("step").agg(pl.col("alpha_0").max()).sort("step")["alpha_0"]
+        largest = members.group_by("step").agg(pl.col("sink_mass").max()).sort("step")["sink_mass"]
         assert list(line.get_ydata()) == largest.to_list()
     marks = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o" and len(line.get_xdata())]
-    onsets = tables["onsets"].filter(pl.col("quantity") == "alpha_0").group_by("layer").agg(pl.col("onset").min())
+    onsets = tables["onsets"].filter(pl.col("quantity") == "sink_mass").group_by("layer").agg(pl.col("onset").min())
     assert sorted(marks) == sorted(onsets["onset"].drop_nulls().to_list())
     assert len(marks) > 0
     # Thresholds that all heads share are drawn; the spike's was not asked for.

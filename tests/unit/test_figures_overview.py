@@ -12,9 +12,10 @@ import pytest
 from figure_checks import check_fonts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from spikesink.figures import labels, overview, style
+from spikesink.figures.ablations import overview
+from spikesink.figures.drawing import labels, style
 from spikesink.tables.inputs import read_table
-from spikesink.tables.intervals import mean_interval
+from spikesink.tables.statistics.intervals import mean_interval
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "results/published/nano/tables/runs.csv"
@@ -38,7 +39,7 @@ def planted(values: Pairs) -> pl.DataFrame:
         for seed, member in enumerate(members):
             sink, spike = (None, None) if isinstance(member, str) else member
             status = member if isinstance(member, str) else "finished"
-            numbers = {"sink_ratio_pct": sink, "spike": spike}
+            numbers = {"sink_ratio": sink, "spike": spike}
             rows.append(facts | {"label": f"the {variant}", "seed": seed, "status": status} | numbers)
     return pl.DataFrame(rows, schema=overview.NEEDED)
 
@@ -160,7 +161,14 @@ def test_a_line_passes_through_a_box_or_beside_it():
 
 
 def test_the_command_writes_both_files_and_refuses_another_table(tmp_path):
-    command = [sys.executable, "-m", "spikesink.figures.overview", "--output", str(tmp_path / "out/overview"), "--runs"]
+    command = [
+        sys.executable,
+        "-m",
+        "spikesink.figures.ablations.overview",
+        "--output",
+        str(tmp_path / "out/overview"),
+        "--runs",
+    ]
     table = tmp_path / "runs.csv"
     one_seed().write_csv(table)
     assert subprocess.run([*command, str(table)]).returncode == 0

@@ -15,13 +15,14 @@ from figure_checks import check_fonts, check_layout, width_of
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
-from spikesink.figures import ablation, ends, lifecycle, overview, sink_map, style, training
-from spikesink.figures import mechanism as command
+from spikesink.figures.ablations import ablation, lifecycle, overview, sink_map, training
 from spikesink.figures.catalogue import FIGURES, SHARED
+from spikesink.figures.drawing import ends, style
+from spikesink.figures.mechanism import __main__ as command
 from spikesink.tables.collect import collect
 from spikesink.tables.inputs import read_table
-from spikesink.tables.intervals import mean_interval
-from spikesink.tables.statistics import statistics
+from spikesink.tables.statistics.intervals import mean_interval
+from spikesink.tables.statistics.statistics import statistics
 
 FAMILIES = {"ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map, "training": training}
 WIDTHS = {"column": style.COLUMN, "page": style.PAGE}
@@ -74,7 +75,7 @@ def parts(tmp_path_factory):
 def measured():
     """By figure a plain model and one with a planted spike or a valve, with the tables that the figure reads."""
     tables = {
-        "plain": spike.tables(models.decoder()) | gradients.tables_of() | consequences.tables(),
+        "none": spike.tables(models.decoder()) | gradients.tables_of() | consequences.tables(),
         "a valve or a spike, with a long label": spike.tables(planted_spikes.amplified([0, 9], down=-49.0))
         | gradients.tables_of(value={"kind": "v_scale"})
         | consequences.tables(value={"kind": "v_scale"}),
@@ -142,7 +143,7 @@ def test_the_overview_is_fit_for_print(width, parts, tmp_path):
 def test_the_ablations_data_are_every_seed_and_the_tables_means_and_intervals(parts):
     runs = pl.read_parquet(parts("norm") / "runs.parquet")
     data = ablation.data(parts("norm"), "norm")
-    for row in statistics(runs, ("perplexity", "sink_ratio_pct", "spike")).drop_nulls("centre").iter_rows(named=True):
+    for row in statistics(runs, ("perplexity", "sink_ratio", "spike")).drop_nulls("centre").iter_rows(named=True):
         ours = data.filter((pl.col("variant") == row["variant"]) & (pl.col("quantity") == row["quantity"]))
         mean = ours.filter(pl.col("mark") == "mean").row(0, named=True)
         assert [mean[name] for name in ("value", "low", "high")] == [row[name] for name in ("centre", "low", "high")]
@@ -157,7 +158,7 @@ def test_the_ablations_marks_are_its_data(parts):
         data = ablation.data(parts(study), "norm").filter(pl.col("mark") == "mean")
         figure = ablation.draw(parts(study), "norm")
         along = 0 if study == "norm" else 1
-        for axis, quantity in zip(figure.axes, ("perplexity", "sink_ratio_pct", "spike"), strict=True):
+        for axis, quantity in zip(figure.axes, ("perplexity", "sink_ratio", "spike"), strict=True):
             lines = [
                 segment
                 for lines in axis.collections
@@ -243,11 +244,11 @@ def test_a_figures_data_name_the_run_that_each_value_is_of(measured, tmp_path):
     _, data = command.draw("gradient_paths", {label: tmp_path / label for label in measured["gradient_paths"]})
     assert data.columns[:3] == ["model", "variant", "seed"]
     assert data.select("model", "variant", "seed").unique(maintain_order=True).rows() == [
-        ("plain", "baseline", 3),
+        ("none", "baseline", 3),
         ("a valve or a spike, with a long label", None, None),
     ]
-    norms = measured["gradient_paths"]["plain"]["gradients"].filter(pl.col("position") == 5)["value"]
-    drawn = data.filter((pl.col("model") == "plain") & (pl.col("path") == "value") & (pl.col("position") == 5))
+    norms = measured["gradient_paths"]["none"]["gradients"].filter(pl.col("position") == 5)["value"]
+    drawn = data.filter((pl.col("model") == "none") & (pl.col("path") == "value") & (pl.col("position") == 5))
     assert drawn["gradient_norm"].to_list() == pytest.approx([norms.mean()])
 
 

@@ -9,21 +9,21 @@ import polars as pl
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from spikesink.figures import (
+from spikesink.figures.drawing import style
+from spikesink.figures.mechanism import (
     amplifier_norms,
     amplifier_spectrum,
     silu_identity,
     spike_lifecycle,
-    style,
     vocabulary_probe,
 )
-from spikesink.measures.activations import activations
-from spikesink.measures.alignment import silu_identity as measure_silu
-from spikesink.measures.amplifier import amplifier_norms as measure_norms
-from spikesink.measures.amplifier import amplifier_spectrum as measure_spectrum
-from spikesink.measures.lifecycle import lifecycle, spike_channels
-from spikesink.measures.spikes import SpikeRule
-from spikesink.measures.vocabulary_probe import vocabulary_probe as measure_vocabulary
+from spikesink.measures.probes.spikes import SpikeRule
+from spikesink.measures.questions.activations import activations
+from spikesink.measures.questions.alignment import silu_identity as measure_silu
+from spikesink.measures.questions.amplifier import amplifier_norms as measure_norms
+from spikesink.measures.questions.amplifier import amplifier_spectrum as measure_spectrum
+from spikesink.measures.questions.lifecycle import lifecycle, spike_channels
+from spikesink.measures.questions.vocabulary_probe import vocabulary_probe as measure_vocabulary
 
 FAMILIES = (spike_lifecycle, vocabulary_probe, silu_identity, amplifier_norms, amplifier_spectrum)
 RULE = {"rule": SpikeRule(ratio=100)}

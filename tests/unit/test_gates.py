@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from spikesink.model.gates import AttentionGate
-from spikesink.settings import Gate, build
+from spikesink.study.settings import Gate, build
 
 
 def gate(kind: str, per: str) -> AttentionGate:

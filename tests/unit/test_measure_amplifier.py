@@ -7,8 +7,9 @@ import torch
 from planted_spikes import CHANNEL, D_MODEL, amplified, direction, plant_amplifier, silent
 from torch.nn import functional as F
 
-from spikesink.measures.alignment import amplifier_alignment, determination, relative_error, silu_identity
-from spikesink.measures.amplifier import (
+from spikesink.measures.probes.spikes import SpikeRule
+from spikesink.measures.questions.alignment import amplifier_alignment, determination, relative_error, silu_identity
+from spikesink.measures.questions.amplifier import (
     amplifier_norms,
     amplifier_of,
     amplifier_spectrum,
@@ -17,7 +18,6 @@ from spikesink.measures.amplifier import (
     normalised,
     symmetric_form,
 )
-from spikesink.measures.spikes import SpikeRule
 
 RULE = SpikeRule(ratio=100)
 

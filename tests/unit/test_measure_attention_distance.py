@@ -8,9 +8,9 @@ import torch
 from test_measures import blank_embeddings, plant_sink, silent
 from torch.nn import functional as F
 
-from spikesink.measures.attention_distance import attention_distance
-from spikesink.measures.attention_rows import attention_rows
-from spikesink.measures.observe import block_inputs
+from spikesink.measures.probes.attention_rows import attention_rows
+from spikesink.measures.probes.observe import block_inputs
+from spikesink.measures.questions.attention_distance import attention_distance
 from spikesink.model.attention import CausalAttention
 
 T = 12
@@ -48,7 +48,7 @@ def test_uniform_attention_has_half_of_every_querys_reach():
     for row in attention_distance(model, models.tokens(3, T), batch_size=2, local=4, query_chunk=5):
         later = range(1, T)
         mean = {
-            "mass_sink": sum(1 / (t + 1) for t in range(T)) / T,
+            "sink_mass": sum(1 / (t + 1) for t in range(T)) / T,
             "mass": 1,
             "distance": sum(t / 2 for t in later) / (T - 1),
             "distance_without_sink": sum((t - 1) / 2 for t in later) / (T - 1),
@@ -72,7 +72,7 @@ def test_a_planted_sink_lengthens_its_heads_distance_and_what_is_left_is_uniform
     rows = attention_distance(model, tokens, batch_size=3, sink=position, query_chunk=5)
     (sink,) = (row for row in rows if (row["layer"], row["head"]) == (1, 2))
     later = range(position + 1, T)
-    assert sink["mass_sink"] > 0.9 * (T - position) / T
+    assert sink["sink_mass"] > 0.9 * (T - position) / T
     assert sink["distance"] == pytest.approx(sum(t - position for t in later) / len(later), rel=0.01)
     rest = sum((t * (t + 1) / 2 - (t - position)) / t for t in later) / len(later)
     assert sink["distance_without_sink"] == pytest.approx(rest, rel=1e-4)
@@ -95,7 +95,7 @@ def test_every_number_is_that_of_the_eager_map(name):
     back = (torch.arange(T)[:, None] - torch.arange(T)).double()
     for row in rows:
         weights = maps[row["layer"]][:, row["head"]].detach()
-        assert row["mass_sink"] == pytest.approx(weights[..., 0].mean().item(), rel=1e-5)
+        assert row["sink_mass"] == pytest.approx(weights[..., 0].mean().item(), rel=1e-5)
         assert row["mass"] == pytest.approx(weights[:, 1:].sum(dim=-1).mean().item(), rel=1e-5)
         for suffix, first in (("", 0), ("_without_sink", 1)):
             kept = weights[:, 1:, first:]
@@ -120,4 +120,4 @@ def test_neither_batches_nor_chunks_change_the_table():
 
 def test_a_single_token_has_no_later_queries():
     rows = attention_distance(models.decoder(), models.tokens(2, 1), batch_size=2)
-    assert all(row["mass_sink"] == pytest.approx(1) and row["distance"] is None and row["mass"] is None for row in rows)
+    assert all(row["sink_mass"] == pytest.approx(1) and row["distance"] is None and row["mass"] is None for row in rows)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from gradient_plant import planted, rows_of
 
-from spikesink.measures.activations import activations
-from spikesink.measures.attention import attention_sinks
-from spikesink.measures.dynamics import THRESHOLDS, onset, onsets, snapshot_summary
-from spikesink.measures.gradients import gradient_sink_ratio, gradients
+from spikesink.measures.questions.activations import activations
+from spikesink.measures.questions.attention import attention_sinks
+from spikesink.measures.questions.dynamics import THRESHOLDS, onset, onsets, snapshot_summary
+from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
 
 STEPS = [0, 10, 20, 30, 40]
 
@@ -45,31 +45,31 @@ def course(head: int, **quantities: list[float]) -> list[dict]:
 def test_the_order_of_onsets_is_told_head_by_head():
     table = course(
         0,
-        alpha_0=[0.1, 0.4, 0.4, 0.4, 0.5],
+        sink_mass=[0.1, 0.4, 0.4, 0.4, 0.5],
         gradient_sink_ratio=[2.0, 2.0, 9.0, 9.0, 9.0],
-        spike_ratio=[1.0, 1.0, 1.0, 8.0, 9.0],
+        token0_over_early=[1.0, 1.0, 1.0, 8.0, 9.0],
     ) + course(
         1,
-        alpha_0=[0.1, 0.1, 0.1, 0.1, 0.1],
+        sink_mass=[0.1, 0.1, 0.1, 0.1, 0.1],
         gradient_sink_ratio=[2.0, 2.0, 9.0, 9.0, 9.0],
-        spike_ratio=[1.0, 1.0, 8.0, 8.0, 9.0],
+        token0_over_early=[1.0, 1.0, 8.0, 8.0, 9.0],
     )
     found = onsets(table[::-1])
     assert [row["quantity"] for row in found[:3]] == list(THRESHOLDS)
     first, second = ([row for row in found if row["head"] == head] for head in (0, 1))
     assert [(row["onset"], row["rank"]) for row in first] == [(10, 1), (20, 2), (30, 3)]
-    assert {row["order"] for row in first} == {"alpha_0 < gradient_sink_ratio < spike_ratio"}
+    assert {row["order"] for row in first} == {"sink_mass < gradient_sink_ratio < token0_over_early"}
     assert [(row["onset"], row["rank"]) for row in second] == [(None, None), (20, 1), (20, 1)]
-    assert {row["order"] for row in second} == {"gradient_sink_ratio = spike_ratio"}
+    assert {row["order"] for row in second} == {"gradient_sink_ratio = token0_over_early"}
     assert {(row["block"], row["layer"]) for row in found} == {(3, 1)}
-    chosen = onsets(table, thresholds={"spike_ratio": 0.5})
-    assert [(row["threshold"], row["onset"], row["order"]) for row in chosen] == [(0.5, 0, "spike_ratio")] * 2
+    chosen = onsets(table, thresholds={"token0_over_early": 0.5})
+    assert [(row["threshold"], row["onset"], row["order"]) for row in chosen] == [(0.5, 0, "token0_over_early")] * 2
 
 
 def test_a_rise_sets_each_heads_threshold_by_its_own_course():
     """Half way from 0.1 to 0.5 is 0.3, reached at 30; a quantity that never rises has no onset."""
-    table = course(0, alpha_0=[0.1, 0.1, 0.2, 0.4, 0.5], spike_ratio=[3.0, 2.0, 2.0, 1.0, 1.0])
-    rows = onsets(table, thresholds={"alpha_0": 9, "spike_ratio": 9}, rise=0.5)
+    table = course(0, sink_mass=[0.1, 0.1, 0.2, 0.4, 0.5], token0_over_early=[3.0, 2.0, 2.0, 1.0, 1.0])
+    rows = onsets(table, thresholds={"sink_mass": 9, "token0_over_early": 9}, rise=0.5)
     assert rows[0]["threshold"] == pytest.approx(0.3)
     assert [row["onset"] for row in rows] == [30, None]
 
@@ -93,14 +93,14 @@ def test_a_summary_holds_the_measures_that_it_shortens():
             assert row["step"] == 70
             assert row["layer"] == sinks[block, row["head"]]["layer"]
             expected = {
-                "alpha_0": sinks[block, row["head"]]["mass_0"],
+                "sink_mass": sinks[block, row["head"]]["sink_mass"],
                 "gradient_sink_ratio": ratios[block]["ratio"],
                 "gradient_sink_ratio_per_sequence": ratios[block]["ratio_per_sequence"],
                 "value_gradient_token0": firsts[block]["value"],
                 "value_gradient_token0_per_sequence": firsts[block]["value_per_sequence"],
                 "stream_token0": after["norm_token0"],
                 "stream_early": after["norm_early"],
-                "spike_ratio": after["norm_token0"] / after["norm_early"],
+                "token0_over_early": after["norm_token0"] / after["norm_early"],
                 "top1": after["top1"],
             }
             for column, value in expected.items():
@@ -124,7 +124,7 @@ def test_a_planted_logit_gap_is_found():
     gaps = [row["logit_gap"] for row in table]
     assert gaps[1] == pytest.approx(6 / 2, rel=5e-3)  # the slowest pair turns by up to 0.1 over ten positions
     assert gaps[0] == gaps[2] == gaps[3] == 0
-    assert table[1]["alpha_0"] > table[0]["alpha_0"]
+    assert table[1]["sink_mass"] > table[0]["sink_mass"]
 
 
 @pytest.mark.parametrize("name", models.VARIANTS)

@@ -8,14 +8,14 @@ import pytest
 import torch
 from gradient_plant import harmonic, mixture_gradient, planted, rows_of
 
-from spikesink.measures.backward import SITES, backward
-from spikesink.measures.dynamics import snapshot_summary
-from spikesink.measures.gradients import gradient_sink_ratio, gradients
-from spikesink.measures.independence import sink_observations
-from spikesink.measures.layers import layers
-from spikesink.measures.reshaping import reshaping
-from spikesink.measures.sink_mass import attention_on, logit_gap
-from spikesink.measures.value_gradients import moments, theorem_bounds, value_gradient_bounds
+from spikesink.measures.probes.backward import SITES, backward
+from spikesink.measures.probes.sink_mass import attention_on, logit_gap
+from spikesink.measures.questions.dynamics import snapshot_summary
+from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
+from spikesink.measures.questions.independence import sink_observations
+from spikesink.measures.questions.layers import layers
+from spikesink.measures.questions.reshaping import reshaping
+from spikesink.measures.questions.value_gradients import moments, theorem_bounds, value_gradient_bounds
 
 ATTENTION_KINDS = [
     "baseline",
@@ -152,7 +152,7 @@ def test_a_valve_throttles_the_value_gradient_by_its_jacobian(name):
         g = taps["mixed"][block].gradient.unflatten(-1, (4, 4))
         expected = g
         if block in throttled:
-            c = model.blocks[block - 1].body.value_map.initial_c
+            c = model.blocks[block - 1].body.value_valve.initial_c
             r = v.square().sum(dim=-1, keepdim=True)
             expected = r / (r + c) * g + 2 * c / (r + c) ** 2 * v * (v * g).sum(dim=-1, keepdim=True)
             assert expected.norm() < 0.9 * g.norm()

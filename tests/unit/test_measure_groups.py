@@ -17,11 +17,11 @@ from safetensors.torch import save_file
 from spikesink.claims.quantities import COLUMNS, LISTS
 from spikesink.data.batches import TokenStream
 from spikesink.figures.catalogue import FIGURES
-from spikesink.figures.mechanism import draw
+from spikesink.figures.mechanism.__main__ import draw
 from spikesink.measures.__main__ import write_table
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.subject import Subject
-from spikesink.settings import Measures
+from spikesink.study.settings import Measures
 from spikesink.tables.mechanism import READ, mechanism
 
 DIFFERENT = (
@@ -43,7 +43,7 @@ SETTINGS = Measures(
     chunk=8,
     loss_chunk=5,
     spike_magnitude=0.0,
-    spike_ratio=2.0,  # low enough that random models have spikes
+    spike_over_median=2.0,  # low enough that random models have spikes
     gradient_sequences=4,
     consequence_tokens=200,
     calibration_sequences=2,
@@ -189,7 +189,14 @@ def test_a_run_that_diverged_is_named_and_hides_no_other(measured, tmp_path, nam
 def test_a_label_may_hold_an_equals_sign(measured, tmp_path):
     """Labels are free text, such as c = 4, and reach the command as LABEL=FOLDER."""
     folder, _ = measured("baseline")
-    command = [sys.executable, "-m", "spikesink.figures.mechanism", "attention_distance", "--models", f"c = 4={folder}"]
+    command = [
+        sys.executable,
+        "-m",
+        "spikesink.figures.mechanism.__main__",
+        "attention_distance",
+        "--models",
+        f"c = 4={folder}",
+    ]
     subprocess.run([*command, "--output", str(tmp_path / "figure")], check=True, timeout=60)
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
@@ -211,7 +218,7 @@ def test_the_table_of_the_mechanism_has_a_row_for_every_variant(measured, tmp_pa
     quantised = dict(table("quantisation").select("setting", "perplexity").iter_rows())
     assert row["int8_full_precision"] == quantised["full_precision"]
     assert row["int8_down_projection_static"] == quantised.get("down_projection_static")
-    assert row["gradient_sink_median"] == pytest.approx(table("gradient_sink_ratio")["ratio"].median())
+    assert row["gradient_sink_ratio"] == pytest.approx(table("gradient_sink_ratio")["ratio"].median())
     assert row["vocabulary_spike_pct"] == pytest.approx(100 * table("vocabulary_probe")["is_spike"].mean())
     assert (row["eigenvalue"] is None) == table("amplifier_alignment").is_empty()
     assert (row["streaming_window"] is None) == (variant == "positional_head")

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from spikesink.measures.attention import attention_sinks
-from spikesink.measures.gradients import gradients
-from spikesink.measures.independence import (
+from spikesink.measures.questions.attention import attention_sinks
+from spikesink.measures.questions.gradients import gradients
+from spikesink.measures.questions.independence import (
     average_ranks,
     averaged,
     conditional_independence,
     independence,
     sink_observations,
 )
-from spikesink.measures.layers import layers
+from spikesink.measures.questions.layers import layers
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -150,7 +150,7 @@ def test_observations_are_sequence_by_sequence_what_the_measures_average():
     norms = layers(model, rows[:, :-1])
     firsts = {row["block"]: row for row in gradients(model, rows) if row["position"] == 0}
     for row in means:
-        mass = [sink["mass_0"] for sink in sinks if sink["block"] == row["block"]]
+        mass = [sink["sink_mass"] for sink in sinks if sink["block"] == row["block"]]
         assert row["sink"] == pytest.approx(sum(mass) / 4, rel=1e-4)
         assert row["activation"] == pytest.approx(norms[row["layer"]]["stream_token0"], rel=1e-4)
         assert row["value_gradient"] == pytest.approx(firsts[row["block"]]["value_per_sequence"], rel=1e-4)

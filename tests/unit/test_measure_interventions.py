@@ -9,8 +9,8 @@ from test_measures import blank_embeddings, plant_sink, silent
 from torch import nn
 from torch.nn import functional as F
 
-from spikesink.measures.interventions import channels_set, interventions, key_masked, states_at, step_up_block
-from spikesink.measures.observe import observe
+from spikesink.measures.probes.observe import observe
+from spikesink.measures.questions.interventions import channels_set, interventions, key_masked, states_at, step_up_block
 
 T = 12
 
@@ -161,11 +161,11 @@ def test_masking_the_sink_takes_its_mass_and_masking_another_key_does_not():
     controls = [row["position"] for row in bos[-3:]]
     assert len(set(controls)) == 3 and all(0 < position <= T // 2 for position in controls)
     none, sink = find(bos, intervention="none"), find(bos, intervention="mask_sink")
-    assert none["mass_sink_largest"] > 0.9 and none["sink_ratio"] == 1 / 4, "one of the four heads after block 1"
-    assert sink["mass_sink"] == sink["mass_sink_largest"] == pytest.approx(1 / T), "its own query still sees it"
-    assert sink["sink_ratio"] == 0
+    assert none["sink_mass_max"] > 0.9 and none["sink_share"] == 1 / 4, "one of the four heads after block 1"
+    assert sink["sink_mass"] == sink["sink_mass_max"] == pytest.approx(1 / T), "its own query still sees it"
+    assert sink["sink_share"] == 0
     for row in bos[-3:]:
-        assert row["mass_sink_largest"] > 0.9 and row["sink_ratio"] == 1 / 4
+        assert row["sink_mass_max"] > 0.9 and row["sink_share"] == 1 / 4
     # Behind a BOS the mean over sequences is the value itself.
     assert find(bos, intervention="mean_spike")["nll_nats"] == pytest.approx(none["nll_nats"])
     assert {row["start"] for row in table} == {"bos", "text"}
@@ -176,7 +176,7 @@ def test_after_the_last_block_no_attention_is_left_to_describe():
     table = interventions(
         model, models.tokens(5, T + 1), batch_size=5, block=len(model.blocks), calibration_sequences=2, controls=1
     )
-    assert len(table) == 6 and all(row["sink_ratio"] is row["mass_sink"] is None for row in table)
+    assert len(table) == 6 and all(row["sink_share"] is row["sink_mass"] is None for row in table)
 
 
 @pytest.mark.parametrize("name", models.VARIANTS)

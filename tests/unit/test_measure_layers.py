@@ -6,9 +6,9 @@ import torch
 from gradient_plant import harmonic
 from torch import nn
 
-from spikesink.measures.layers import layers
-from spikesink.measures.observe import observe
-from spikesink.measures.valve_strength import valve_strength
+from spikesink.measures.probes.observe import observe
+from spikesink.measures.questions.layers import layers
+from spikesink.measures.questions.valve_strength import valve_strength
 
 
 class Plant(nn.Module):
@@ -55,10 +55,10 @@ def test_planted_norms_stand_in_their_columns():
 
 
 def test_uniform_attention_has_the_harmonic_floor_over_the_first_queries():
-    """alpha_0 averages queries 0..T_eps - 1 alone: H_8 / 8 with T_eps = 8, whatever the context's length."""
+    """sink_mass averages queries 0..T_eps - 1 alone: H_8 / 8 with T_eps = 8, whatever the context's length."""
     for queries, expected in ((8, harmonic(8) / 8), (64, harmonic(24) / 24)):
         (row, _) = layers(silent(), models.tokens(3, 24), queries=queries, epsilon=0.2)
-        assert row["alpha0_mean"] == row["alpha0_max"] == pytest.approx(expected, rel=1e-5)
+        assert row["sink_mass_mean"] == row["sink_mass_max"] == pytest.approx(expected, rel=1e-5)
         assert row["queries"] == min(queries, 24)
         assert row["sink_rate"] == (1 if expected > 0.2 else 0)
 
@@ -77,8 +77,8 @@ def test_the_sink_rate_counts_heads_of_single_sequences():
     row = layers(model, tokens, batch_size=2)[0]
     assert row["sink_rate"] == pytest.approx(1 / 6)
     uniform = harmonic(24) / 24
-    assert row["alpha0_max"] == pytest.approx((1 + 1 + uniform) / 3, rel=1e-3)
-    assert row["alpha0_mean"] == pytest.approx((2 * (1 + 3 * uniform) + 4 * uniform) / 12, rel=1e-3)
+    assert row["sink_mass_max"] == pytest.approx((1 + 1 + uniform) / 3, rel=1e-3)
+    assert row["sink_mass_mean"] == pytest.approx((2 * (1 + 3 * uniform) + 4 * uniform) / 12, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", models.VARIANTS)
@@ -92,7 +92,7 @@ def test_the_columns_are_those_of_an_eager_pass(name):
         attention, second = seen[2 * row["layer"] + 1], seen[2 * row["layer"] + 2]
         maps = [state.attention_BNTT for state in (attention, second) if state.attention_BNTT is not None]
         alpha = torch.cat(maps, dim=1)[:, :, :6, 0].mean(dim=-1)
-        assert row["alpha0_mean"] == pytest.approx(alpha.mean().item(), rel=1e-4)
+        assert row["sink_mass_mean"] == pytest.approx(alpha.mean().item(), rel=1e-4)
         assert row["sink_rate"] == pytest.approx((alpha > 0.25).float().mean().item())
         sites = (
             ("attention", attention.output_BTD),
@@ -125,7 +125,7 @@ def test_value_norms_are_contracted_by_r_over_r_plus_c():
     body = model.blocks[0].body
     with torch.no_grad():
         v = body.v(model.blocks[0].pre_norm(model.embedding(tokens))).unflatten(-1, (4, 4)).norm(dim=-1)
-    contracted = v * v**2 / (v**2 + body.value_map.initial_c)
+    contracted = v * v**2 / (v**2 + body.value_valve.initial_c)
     assert row["value_raw_token0"] == pytest.approx(v[:, 0].mean().item(), rel=1e-5)
     assert row["value_token0"] == pytest.approx(contracted[:, 0].mean().item(), rel=1e-5)
     assert row["value_early_max"] == pytest.approx(contracted.mean(dim=-1)[:, 1:].amax(dim=1).mean().item(), rel=1e-5)
@@ -135,7 +135,7 @@ def test_valve_strength_reads_theta_and_the_threshold_in_force():
     model = models.decoder(**models.VARIANTS["key_scale"], value={"kind": "v_scale", "layers": [1]})
     theta = torch.tensor([0.5, -1.0])
     with torch.no_grad():
-        model.blocks[2].body.value_map.theta[:] = theta
+        model.blocks[2].body.value_valve.theta[:] = theta
     table = valve_strength(model)
     assert [(row["block"], row["layer"], row["head"], row["path"]) for row in table] == [
         (1, 0, 0, "key"),

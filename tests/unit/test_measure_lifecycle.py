@@ -6,8 +6,8 @@ import pytest
 import torch
 from planted_spikes import CHANNEL, Plant, silent
 
-from spikesink.measures.lifecycle import lifecycle, spike_channels, spike_tokens
-from spikesink.measures.spikes import SpikeRule, spaced
+from spikesink.measures.probes.spikes import SpikeRule, spaced
+from spikesink.measures.questions.lifecycle import lifecycle, spike_channels, spike_tokens
 
 RELATIVE = SpikeRule(magnitude=0, ratio=20)
 TALL = SpikeRule(ratio=100)  # ordinary activations of the planted models are near 1

@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_measures import silent
 
-from spikesink.measures.normalisation import normalisation, normalised_channels, starts
+from spikesink.measures.questions.normalisation import normalisation, normalised_channels, starts
 
 D = 16
 

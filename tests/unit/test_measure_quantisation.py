@@ -8,8 +8,8 @@ import torch
 from test_measures import silent
 from torch import nn
 
-from spikesink.measures.perplexity import perplexity
-from spikesink.measures.quantisation import (
+from spikesink.measures.questions.perplexity import perplexity
+from spikesink.measures.questions.quantisation import (
     activation_ranges,
     down_projections,
     input_ranges,

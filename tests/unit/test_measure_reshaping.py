@@ -5,8 +5,14 @@ import pytest
 import torch
 from gradient_plant import planted
 
-from spikesink.measures.backward import backward
-from spikesink.measures.reshaping import line_fit, norm_gain_bound, position_group, reshaping, reshaping_slopes
+from spikesink.measures.probes.backward import backward
+from spikesink.measures.questions.reshaping import (
+    line_fit,
+    norm_gain_bound,
+    position_group,
+    reshaping,
+    reshaping_slopes,
+)
 from spikesink.model.norms import RMSNorm
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from test_measures import HEAD_DIM, blank_embeddings, plant_sink, silent
 
-from spikesink.measures.observe import block_inputs
-from spikesink.measures.sink_geometry import (
+from spikesink.measures.probes.observe import block_inputs
+from spikesink.measures.questions.sink_geometry import (
     chosen,
     directions,
     geometry_sums,
@@ -78,7 +78,7 @@ def test_scores_are_those_of_the_whole_map(name):
         others = torch.stack([scores[:, t, 1 : t + 1].mean(dim=-1) for t in range(1, T)])
         assert row["logit_sink"] == pytest.approx(scores[:, 1:, 0].mean().item(), rel=1e-4, abs=1e-6)
         assert row["logit_others"] == pytest.approx(others.mean().item(), rel=1e-4, abs=1e-6)
-        assert row["mass_sink"] == pytest.approx(mass[row["head"]].item(), rel=1e-5)
+        assert row["sink_mass"] == pytest.approx(mass[row["head"]].item(), rel=1e-5)
 
 
 def test_ranks_count_planted_directions():
@@ -143,7 +143,7 @@ def test_the_embedding_shows_the_planted_head_and_the_quietest_beside_it():
     heads = {(row["head_kind"], row["block"], row["head"]) for row in rows}
     assert ("sink", 3, 2) in heads and len(heads) == 2
     assert all(block == 3 for _, block, _ in heads), "the other head is from the same block"
-    assert all(row["mass_sink"] < 0.3 for row in rows if row["head_kind"] == "other")
+    assert all(row["sink_mass"] < 0.3 for row in rows if row["head_kind"] == "other")
     for kind in ("sink", "other"):
         members = [row for row in rows if row["head_kind"] == kind]
         assert sum(row["is_sink"] for row in members) == 1, "the keys of one token are one point"

@@ -6,8 +6,8 @@ import torch
 from test_measures import blank_embeddings, plant_sink, silent
 from torch import Tensor
 
-from spikesink.measures.perplexity import perplexity
-from spikesink.measures.streaming import Window, evicting, streaming
+from spikesink.measures.questions.perplexity import perplexity
+from spikesink.measures.questions.streaming import Window, evicting, streaming
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Decoder

@@ -6,17 +6,17 @@ import pytest
 import torch
 from planted_spikes import CHANNEL, D_MODEL, amplified, direction
 
-from spikesink.measures import amplifier_inputs
-from spikesink.measures.amplifier import step_up
-from spikesink.measures.amplifier_inputs import (
+from spikesink.measures.probes.spikes import SpikeRule
+from spikesink.measures.questions import amplifier_inputs
+from spikesink.measures.questions.amplifier import step_up
+from spikesink.measures.questions.amplifier_inputs import (
     delimiter_probe,
     first_token_value_output,
     is_linear,
     self_attention,
     value_output_map,
 )
-from spikesink.measures.spikes import SpikeRule
-from spikesink.measures.vocabulary_probe import vocabulary_probe
+from spikesink.measures.questions.vocabulary_probe import vocabulary_probe
 from spikesink.model.attention import CausalAttention
 
 RULE = SpikeRule(ratio=100)

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from spikesink.measures.activations import activations
-from spikesink.measures.attention import attention_received, attention_sinks
-from spikesink.measures.observe import observe
-from spikesink.measures.perplexity import perplexity
+from spikesink.measures.probes.observe import observe
+from spikesink.measures.questions.activations import activations
+from spikesink.measures.questions.attention import attention_received, attention_sinks
+from spikesink.measures.questions.perplexity import perplexity
 
 LAYERS, WIDTH, HEADS, HEAD_DIM = 2, 16, 4, 4
 
@@ -47,13 +47,13 @@ def blank_embeddings(model: models.Decoder) -> None:
 
 
 def test_uniform_attention_gives_the_harmonic_floor():
-    """Under uniform causal attention alpha_0 = H_T / T, which is 0.074 at T = 64: far below the threshold."""
+    """Under uniform causal attention sink_mass = H_T / T, which is 0.074 at T = 64: far below the threshold."""
     rows = attention_sinks(silent(), models.tokens(3, 64), epsilon=0.3, batch_size=2)
     harmonic = sum(1 / t for t in range(1, 65)) / 64
     assert len(rows) == LAYERS * HEADS
     for row in rows:
-        assert row["mass_0"] == pytest.approx(harmonic, rel=1e-4)
-        assert row["mass_max"] == pytest.approx(harmonic, rel=1e-4)
+        assert row["sink_mass"] == pytest.approx(harmonic, rel=1e-4)
+        assert row["largest_key_mass"] == pytest.approx(harmonic, rel=1e-4)
         assert row["sink_share"] == row["sink_share_gu"] == 0
         assert row["sink_position"] == 0
 
@@ -79,7 +79,7 @@ def test_a_planted_sink_head_is_found_where_it_is(position):
     assert sink["block"] == 3
     assert sink["sink_share"] == 1
     assert sink["sink_position"] == position
-    assert sink["mass_max"] > 0.8 * (64 - position) / 64
+    assert sink["largest_key_mass"] > 0.8 * (64 - position) / 64
     # Gu et al. count the first token alone.
     assert sink["sink_share_gu"] == (1 if position == 0 else 0)
     # The sink ratio of the model is one head in eight.
@@ -109,7 +109,7 @@ def test_the_threshold_is_strict_and_a_share_of_sequences():
     tokens[:3, 0] = 30
     rows = attention_sinks(model, tokens, epsilon=0.3, batch_size=3)
     assert rows[0]["sink_share"] == 0.75
-    exact = rows[1]["mass_0"]
+    exact = rows[1]["sink_mass"]
     again = attention_sinks(model, tokens, epsilon=exact + 1e-6, batch_size=4)
     assert again[1]["sink_share"] == 0
     assert attention_sinks(model, tokens, epsilon=exact - 1e-4, batch_size=4)[1]["sink_share"] == 1

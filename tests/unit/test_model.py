@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from spikesink.model.initial import initial_value
 from spikesink.model.norms import DynamicTanh, RMSNorm
 from spikesink.model.rotary import rotary_tables, rotate
-from spikesink.settings import Attention
+from spikesink.study.settings import Attention
 
 
 def loss_of(model, rows, window=None, chunk=None):

@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spikesink.plan import GPUS, Cost, assumptions, costs, human, size, table
-from spikesink.settings import Model, Plan, Training, build
-from spikesink.sizes import (
+from spikesink.study.errors import ConfigError
+from spikesink.study.plan import GPUS, Cost, assumptions, costs, human, size, table
+from spikesink.study.resolve import load, resolve
+from spikesink.study.run import Study
+from spikesink.study.settings import Model, Plan, Training, build
+from spikesink.study.sizes import (
     checkpoint_bytes,
     flops_per_token,
     memory_bytes,
@@ -26,7 +29,7 @@ from spikesink.sizes import (
     training_tokens,
     weights_bytes,
 )
-from spikesink.study import ConfigError, Study, load, merge, read_yaml, resolve
+from spikesink.study.strict_yaml import merge, read_yaml
 
 ROOT = Path(__file__).parents[2]
 BASE = read_yaml(ROOT / "config.yaml")

@@ -23,7 +23,7 @@ from spikesink.pretrained.__main__ import main
 from spikesink.pretrained.export import export
 from spikesink.pretrained.formats import PretrainedError
 from spikesink.pretrained.load import load_pretrained
-from spikesink.settings import Tokenizer
+from spikesink.study.settings import Tokenizer
 
 CONTEXT = 32
 RUN = {
@@ -71,8 +71,8 @@ HELD = {
     "gate.kind": ["none"],
     "attention.softmax": ["softmax"],
     "attention.extra_key": ["none"],
-    "value.kind": ["plain", "v_scale_backward_only"],
-    "key.kind": ["plain", "v_scale_backward_only"],
+    "value.kind": ["none", "v_scale_backward_only"],
+    "key.kind": ["none", "v_scale_backward_only"],
 }
 TEXTS = [
     "In the beginning, there were 1234567 numbers.",

@@ -9,7 +9,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from spikesink.data.__main__ import main
 from spikesink.data.batches import TokenError, TokenStream
-from spikesink.measures.token_ids import byte_level, token_ids
+from spikesink.measures.probes.token_ids import byte_level, token_ids
 
 DELIMITERS = (".", ",", "\n", "é", "nowhere")
 DOCUMENTS = [f"document {number}, of twenty.\n" for number in range(20)]

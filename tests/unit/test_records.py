@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spikesink.records import exchange_records
+from spikesink.workflow.records import exchange_records
 
 RESULTS = Path("results/tiny")
 OUTPUT = "results/tiny/runs/baseline/seed0/manifest.json"

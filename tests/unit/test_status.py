@@ -15,9 +15,10 @@ import torch
 import yaml
 from tiny_project import OPTIONS, RESULTS, study_in
 
-from spikesink.identity import identity
-from spikesink.status import SILENCE, clock, standings, table
-from spikesink.study import Run, Study, load
+from spikesink.runs.identity import identity
+from spikesink.runs.status import SILENCE, clock, standings, table
+from spikesink.study.resolve import load
+from spikesink.study.run import Run, Study
 from spikesink.training.progress import ProgressLines
 
 

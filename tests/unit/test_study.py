@@ -11,9 +11,12 @@ import jsonschema
 import pytest
 import yaml
 
-from spikesink.schema import config_schema
-from spikesink.settings import Attention, FeedForward, Model, Optimiser, Schedule, Training
-from spikesink.study import ConfigError, canonical, load, merge, read_yaml, resolve
+from spikesink.study.errors import ConfigError
+from spikesink.study.resolve import load, resolve
+from spikesink.study.run import canonical
+from spikesink.study.schema import config_schema
+from spikesink.study.settings import Attention, FeedForward, Model, Optimiser, Schedule, Training
+from spikesink.study.strict_yaml import merge, read_yaml
 
 ROOT = Path(__file__).parents[2]
 BASE = read_yaml(ROOT / "config.yaml")
@@ -154,7 +157,7 @@ def test_the_nano_overlay_is_the_default_study():
 
 
 def test_the_published_schema_has_not_drifted():
-    """Regenerate with: python -m spikesink.schema > workflow/schemas/config.schema.json"""
+    """Regenerate with: python -m spikesink.study.schema > workflow/schemas/config.schema.json"""
     published = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())
     assert published == config_schema()
     jsonschema.validate(BASE, published)
@@ -179,9 +182,7 @@ def test_every_key_of_the_default_config_has_a_comment():
 
 
 def test_reading_a_study_imports_no_torch():
-    code = (
-        "import sys; from spikesink.study import load; load(); print('torch' in sys.modules, 'pandas' in sys.modules)"
-    )
+    code = "import sys; from spikesink.study.resolve import load; load(); print('torch' in sys.modules, 'pandas' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["False", "False"]
 

@@ -10,8 +10,8 @@ from written_tables import TWO_SEEDS, written_tables
 from spikesink.tables.ablation import compare
 from spikesink.tables.collect import collect
 from spikesink.tables.inputs import InputError
-from spikesink.tables.numbers import decimals, significant, written
-from spikesink.tables.paper import beside, spike_rows, v_scale_rows
+from spikesink.tables.paper.rows import beside, spike_rows, v_scale_rows
+from spikesink.tables.render.numbers import decimals, significant, written
 
 
 @pytest.fixture
@@ -50,13 +50,13 @@ def test_the_papers_row_is_found_by_stands_for_before_the_name():
     assert [row["paper_row"] for row in rows] == ["baseline", "dyt", "heads32_dim32", None]
     assert [row["paper_perplexity"] for row in rows] == [10.1, 10.0, 10.5, None]
     assert rows[2]["paper_spike"] == 829.0
-    assert rows[1]["paper_sink_ratio_pct"] == 61.0
+    assert rows[1]["paper_sink_ratio"] == 61.0
 
 
 def test_v_scale_stands_beside_the_other_paper_with_its_own_baseline():
     rows = beside([("baseline", None), ("v_scale", None), ("v_scale_backward_only", None)])
     assert rows[0]["paper_perplexity"] == pytest.approx(math.exp(2.9168))
-    assert rows[1]["paper_sink_ratio_pct"] == pytest.approx(50.18)
+    assert rows[1]["paper_sink_ratio"] == pytest.approx(50.18)
     assert all("2603.17771" in row["paper_source"] and row["paper_spike"] is None for row in rows)
 
 
@@ -101,7 +101,7 @@ def test_csv_and_parquet_hold_the_same_rows_baseline_first(study_root, monkeypat
     assert table["variant"].to_list() == ["baseline", "sandwich_qk", "dyt"]
     for name in ("low", "high", "change", "change_low", "change_high", "effect_size", "p", "p_holm"):
         assert f"spike_{name}" in table.columns
-    paper = ["paper_row", "paper_source", "paper_perplexity", "paper_sink_ratio_pct", "paper_spike"]
+    paper = ["paper_row", "paper_source", "paper_perplexity", "paper_sink_ratio", "paper_spike"]
     assert table.columns[-5:] == paper
 
 

@@ -20,8 +20,8 @@ def test_runs_carry_the_planted_perplexity_sinks_and_spike(tmp_path):
     assert runs["variant"].to_list() == ["baseline", "dyt"], "baseline first, no run of another ablation"
     dyt = runs.row(1, named=True)
     assert dyt["perplexity"] == pytest.approx(30.0)
-    assert dyt["sink_ratio_pct"] == pytest.approx(25.0)
-    assert dyt["sink_ratio_gu_pct"] == pytest.approx(12.5)
+    assert dyt["sink_ratio"] == pytest.approx(25.0)
+    assert dyt["sink_ratio_gu"] == pytest.approx(12.5)
     assert (dyt["spike"], dyt["spike_position"], dyt["spike_channel"]) == (40.0, 7, 11)
     assert dyt["spike_over_median"] == pytest.approx(80.0)
     assert dyt["token0_over_early"] == pytest.approx(8.0)
@@ -40,8 +40,8 @@ def test_attention_mass_is_the_mean_and_the_largest_head_on_position_0(tmp_path)
     study = fake_study(tmp_path, NORM)["norm"]
     heads = pl.read_parquet(tmp_path / "runs/dyt/seed0/measures/attention.parquet")
     dyt = collect(*study)["runs"].row(1, named=True)
-    assert dyt["sink_mass_mean"] == pytest.approx(heads["mass_0"].mean())
-    assert dyt["sink_mass_max"] == heads["mass_0"].max()
+    assert dyt["sink_mass_mean"] == pytest.approx(heads["sink_mass"].mean())
+    assert dyt["sink_mass_max"] == heads["sink_mass"].max()
 
 
 def test_a_loss_window_scores_its_own_positions_alone(tmp_path):
@@ -73,7 +73,7 @@ def test_the_spike_is_the_largest_maximum_not_the_largest_mean():
 def test_a_diverged_run_keeps_its_status_and_has_no_measures(tmp_path):
     tables = collect(*fake_study(tmp_path, {"norm": {"dyt": {"status": "diverged"}}})["norm"])
     dyt = tables["runs"].row(1, named=True)
-    assert (dyt["status"], dyt["perplexity"], dyt["spike"], dyt["sink_ratio_pct"]) == ("diverged", None, None, None)
+    assert (dyt["status"], dyt["perplexity"], dyt["spike"], dyt["sink_ratio"]) == ("diverged", None, None, None)
     assert tables["heads"]["variant"].unique().to_list() == ["baseline"]
 
 

@@ -250,9 +250,9 @@ def test_gradients_gather_through_values():
     )
     assert found == pytest.approx(
         {
-            "gradient_sink_median": 4.0,
-            "gradient_sink_quartile1": 3.0,
-            "gradient_sink_quartile3": 7.0,
+            "gradient_sink_ratio": 4.0,
+            "gradient_sink_ratio_quartile1": 3.0,
+            "gradient_sink_ratio_quartile3": 7.0,
             "query_gradient_token0": 0.0,
             "key_gradient_token0": 2.0,
             "value_gradient_token0": 8.0,
@@ -332,10 +332,10 @@ def test_token_0_by_layer_and_learned_valves():
 def test_the_course_of_training():
     onsets = table(
         "quantity onset",
-        ("alpha_0", 200),
-        ("alpha_0", 100),
+        ("sink_mass", 200),
+        ("sink_mass", 100),
         ("gradient_sink_ratio", 150),
-        ("spike_ratio", None),
+        ("token0_over_early", None),
     )
     independence = table(
         "x y within_blocks correlation partial_correlation",

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 from written_tables import HOSTILE, TWO_SEEDS, written_tables
 
-from spikesink.tables.html import html
-from spikesink.tables.layout import Column
+from spikesink.tables.render.html import html
+from spikesink.tables.render.layout import Column
 
 
 class Page(HTMLParser):

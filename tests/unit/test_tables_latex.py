@@ -4,7 +4,7 @@ import re
 
 from written_tables import HOSTILE, TWO_SEEDS, written_tables
 
-from spikesink.tables.latex_text import escaped, escaped_cell
+from spikesink.tables.render.latex_text import escaped, escaped_cell
 
 
 def test_latex_is_balanced_and_escaped(tmp_path, monkeypatch):

@@ -5,10 +5,10 @@ import json
 import polars as pl
 import pytest
 
+from spikesink.runs.why import changes
 from spikesink.tables.inputs import InputError
 from spikesink.tables.provenance import PROVENANCE, provenance
 from spikesink.tables.provenance_page import page
-from spikesink.why import changes
 
 SETTINGS = {"tokenizer": {"vocabulary": 512}, "model": {"layers": 3, "gate": {"kind": "none"}}, "training": {"lr": 0.1}}
 

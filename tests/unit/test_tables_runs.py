@@ -39,8 +39,7 @@ def test_the_csv_begins_with_the_promised_columns(parts, tmp_path, monkeypatch):
     assert entry.main() == 0
     header = (tmp_path / "tables/runs.csv").read_text().splitlines()[0]
     assert header.startswith(
-        "ablation,variant,seed,perplexity,sink_ratio_pct,sink_ratio_gu_pct,spike,spike_position,"
-        "parameters,tokens,status,"
+        "ablation,variant,seed,perplexity,sink_ratio,sink_ratio_gu,spike,spike_position,parameters,tokens,status,"
     )
     assert pl.read_parquet(tmp_path / "tables/long.parquet")["unit"].null_count() == 0
 

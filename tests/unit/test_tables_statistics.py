@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from spikesink.tables.intervals import (
+from spikesink.tables.statistics.intervals import (
     change_interval,
     effect_size,
     holm,
@@ -15,7 +15,7 @@ from spikesink.tables.intervals import (
     p_value,
     ratio_interval,
 )
-from spikesink.tables.statistics import statistics
+from spikesink.tables.statistics.statistics import statistics
 
 OURS, BASE = [3.0, 5.0, 4.0, 7.0], [2.0, 1.0, 3.0, 2.0]
 
@@ -83,7 +83,7 @@ def runs(**variants: list[tuple]) -> pl.DataFrame:
     """Runs of (seed, status, value) by variant; every quantity has the value."""
     rows = [
         {"ablation": "a", "variant": variant, "seed": seed, "status": status}
-        | dict.fromkeys(("perplexity", "spike", "sink_ratio_pct"), value)
+        | dict.fromkeys(("perplexity", "spike", "sink_ratio"), value)
         for variant, members in variants.items()
         for seed, status, value in members
     ]
@@ -111,7 +111,7 @@ def test_a_missing_seed_is_named():
 
 def test_spikes_are_on_the_logarithmic_scale_and_shares_end_where_they_must():
     pair = [(0, "finished", 1.0), (1, "finished", 99.0)]
-    spike, sinks = statistics(runs(baseline=pair), ["spike", "sink_ratio_pct"]).to_dicts()
+    spike, sinks = statistics(runs(baseline=pair), ["spike", "sink_ratio"]).to_dicts()
     assert (spike["mean"], spike["centre"], spike["scale"]) == (50.0, pytest.approx(math.sqrt(99)), "log")
     assert (sinks["centre"], sinks["low"], sinks["high"], sinks["scale"]) == (50.0, 0.0, 100.0, "linear")
 

@@ -53,7 +53,7 @@ def test_sync_stores_everything_and_a_second_sync_changes_nothing(root):
     history = first["runs"][run.info.run_id][3]
     for name in ("loss", "tokens", "learning_rate", "gradient_norm"):
         assert [(step, value) for step, value, _ in history[name]] == [(step, values(step)[name]) for step in STEPS]
-    summary = {"perplexity": 12.5, "sink_ratio_pct": 25.0, "spike_position": 0.0, "parameters": 7_000_000_001.0}
+    summary = {"perplexity": 12.5, "sink_ratio": 25.0, "spike_position": 0.0, "parameters": 7_000_000_001.0}
     assert summary.items() <= run.data.metrics.items() and "spike" not in run.data.metrics
     tags = {"variant": "rms", "seed": "1", "ablation": "norm", "status": "finished", "git.commit": "c0ffee"}
     assert (tags | {"versions.torch": "2.13.0", "spikesink.digest": "digest-rms"}).items() <= run.data.tags.items()

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spikesink.settings import Optimiser, Schedule, build
+from spikesink.study.settings import Optimiser, Schedule, build
 from spikesink.training.optimiser import build_optimiser, clip_gradients, parameter_groups
 from spikesink.training.schedule import learning_rate_share
 from spikesink.training.snapshots import snapshot_steps

@@ -24,8 +24,8 @@ from faults import (
 from ranks import PROCESSES, as_rank, changed, command_line, finished, free_port, signal_at_step, train, wait_until
 from safetensors.torch import load_file
 
-from spikesink.training import lock
 from spikesink.training.record import divergence
+from spikesink.training.storage import lock
 
 
 @pytest.fixture(scope="module")

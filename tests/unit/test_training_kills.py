@@ -18,8 +18,8 @@ from faults import RUN, assert_same_result, die_in_library, die_while_writing, f
 from ranks import changed, finished, signal_at_step, train
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata, MetadataIndex
 
-from spikesink.measures.checkpoint import RunError, load_run
-from spikesink.training.intact import SUMS, seal
+from spikesink.model.trained import RunError, load_run
+from spikesink.training.storage.intact import SUMS, seal
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +32,8 @@ def killed_when(event: str, pattern: str, count: int = 1):
 
 
 MOMENTS = {
-    "in_the_first_checkpoint": partial(die_while_writing, "spikesink.training.checkpoint", "*/state", 1, 5),
-    "in_a_later_checkpoint": partial(die_while_writing, "spikesink.training.checkpoint", "*/state", 2, 40),
+    "in_the_first_checkpoint": partial(die_while_writing, "spikesink.training.storage.checkpoint", "*/state", 1, 5),
+    "in_a_later_checkpoint": partial(die_while_writing, "spikesink.training.storage.checkpoint", "*/state", 2, 40),
     "before_a_checkpoint_gets_its_name": killed_when("os.rename", "*/step00000012.ckpt"),
     "before_an_old_checkpoint_is_removed": killed_when("os.rename", "*/.step00000006.ckpt.part"),
     "while_an_old_checkpoint_is_removed": killed_when("shutil.rmtree", "*/.step00000006.ckpt.part", 2),

@@ -4,19 +4,23 @@ import models
 import pytest
 import torch
 
-from spikesink.model.valves import VScale
-from spikesink.settings import Valve, build
+from spikesink.model.valves import AttentionValve
+from spikesink.study.settings import Valve, build
 
 
-def v_scale(kind: str = "v_scale", heads: int = 2, **settings) -> VScale:
-    return VScale(build(Valve, {"kind": kind} | settings), d_model=128, head_dim=6, heads=heads, std=0.02).double()
+def v_scale(kind: str = "v_scale", heads: int = 2, **settings) -> AttentionValve:
+    return AttentionValve(
+        build(Valve, {"kind": kind} | settings), d_model=128, head_dim=6, heads=heads, std=0.02
+    ).double()
 
 
 def test_v_scale_starts_at_the_papers_constant():
     """C at initialisation is 13.11, 52.43 and 104.86 for the paper's three models."""
     shapes = [(512, 64, 13.11), (1024, 128, 52.43), (2048, 128, 104.86)]
     for d_model, head_dim, expected in shapes:
-        module = VScale(build(Valve, {"kind": "v_scale"}), d_model=d_model, head_dim=head_dim, heads=1, std=0.02)
+        module = AttentionValve(
+            build(Valve, {"kind": "v_scale"}), d_model=d_model, head_dim=head_dim, heads=1, std=0.02
+        )
         assert module.initial_c == pytest.approx(expected, abs=0.005)
 
 
@@ -62,15 +66,15 @@ def test_theta_is_learned_one_per_value_head():
     model = models.decoder(value={"kind": "v_scale"}, attention={"heads": 4, "head_dim": 4, "kv_heads": 2})
     model(models.tokens()).square().sum().backward()
     for block in model.blocks[::2]:
-        assert block.body.value_map.theta.shape == (2,)
-        assert block.body.value_map.theta.grad.abs().min() > 0
+        assert block.body.value_valve.theta.shape == (2,)
+        assert block.body.value_valve.theta.grad.abs().min() > 0
 
 
 def test_forward_only_contracts_the_value_and_passes_its_gradient_unchanged():
     v = torch.randn(1, 2, 3, 6, requires_grad=True)
     upstream = torch.randn(1, 2, 3, 6)
-    module = VScale(build(Valve, {"kind": "v_scale_forward_only"}), d_model=128, head_dim=6, heads=2, std=0.02)
-    full = VScale(build(Valve, {"kind": "v_scale"}), d_model=128, head_dim=6, heads=2, std=0.02)
+    module = AttentionValve(build(Valve, {"kind": "v_scale_forward_only"}), d_model=128, head_dim=6, heads=2, std=0.02)
+    full = AttentionValve(build(Valve, {"kind": "v_scale"}), d_model=128, head_dim=6, heads=2, std=0.02)
     contracted = module(v)
     assert torch.equal(contracted, full(v))
     contracted.backward(upstream)
@@ -89,8 +93,8 @@ def test_a_fixed_threshold_is_c_times_its_factor_and_has_no_parameter():
 
 def test_a_valve_in_chosen_layers_leaves_the_others_plain():
     model = models.decoder(value={"kind": "v_scale", "layers": [1]}, layers=3)
-    kinds = [type(block.body.value_map).__name__ for block in model.blocks[::2]]
-    assert kinds == ["Identity", "VScale", "Identity"]
+    kinds = [type(block.body.value_valve).__name__ for block in model.blocks[::2]]
+    assert kinds == ["Identity", "AttentionValve", "Identity"]
     for layers in ([3], [-1], []):
         with pytest.raises(ValueError, match=r"value.layers = .*: name layers from 0 to 2"):
             models.model_settings(value={"kind": "v_scale", "layers": layers}, layers=3)
@@ -104,19 +108,19 @@ def test_a_key_valve_leaves_the_forward_pass_and_changes_only_the_gradient_throu
     x = torch.randn(1, 7, 16)
     upstream = torch.randn(1, 7, 16)
     gradients = {}
-    for name, model in (("valve", valve), ("plain", plain)):
+    for name, model in (("valve", valve), ("none", plain)):
         body = model.blocks[0].body
         body(x, model.context(x)).backward(upstream)
         gradients[name] = {part: getattr(body, part).weight.grad for part in "qkvo"}
     for part in "qvo":
-        assert torch.equal(gradients["valve"][part], gradients["plain"][part])
-    assert not torch.allclose(gradients["valve"]["k"], gradients["plain"]["k"])
+        assert torch.equal(gradients["valve"][part], gradients["none"][part])
+    assert not torch.allclose(gradients["valve"]["k"], gradients["none"]["k"])
 
 
 def test_a_key_valve_is_v_scales_jacobian_on_keys_with_the_keys_initial_deviation():
     model = models.decoder(key={"kind": "v_scale"}, initialisation={"linear_std": 0.3, "query_key_std": 0.5})
     body = model.blocks[0].body
-    assert body.key_map.initial_c == pytest.approx(16 * 4 * 0.5**2)
+    assert body.key_valve.initial_c == pytest.approx(16 * 4 * 0.5**2)
     x = torch.randn(1, 5, 16)
     _, k = body.queries_keys(x, model.context(x))
     raw = body.k(x).unflatten(-1, (4, 4)).transpose(1, 2)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from tiny_project import OPTIONS, RESULTS, study_in
 
-from spikesink import code_digest
-from spikesink.identity import identity
-from spikesink.study import ConfigError, Run
-from spikesink.why import changes, code_changes, differences
+from spikesink.runs import code_digest
+from spikesink.runs.identity import identity
+from spikesink.runs.why import changes, code_changes, differences
+from spikesink.study.errors import ConfigError
+from spikesink.study.run import Run
 
 RUN = RESULTS / "runs/baseline/seed0"
 
@@ -70,7 +71,9 @@ def test_a_run_that_was_just_trained_has_not_changed(project):
 
 def test_a_setting_is_named_with_its_old_and_new_value(project):
     assert differences(the_run(project, training={"optimiser": {"lr": 0.5}})) == ["training.optimiser.lr: 0.016 -> 0.5"]
-    assert differences(the_run(project, model={"value": {"layers": [0]}})) == ["model.value.layers: null -> [0]"]
+    assert differences(the_run(project, model={"value_valve": {"layers": [0]}})) == [
+        "model.value_valve.layers: null -> [0]"
+    ]
     assert differences(the_run(project, training={"loss_window": [4, 16]})) == ["training.loss_window: null -> [4, 16]"]
 
 

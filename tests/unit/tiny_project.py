@@ -4,7 +4,9 @@ from pathlib import Path
 
 import yaml
 
-from spikesink.study import Study, load, merge
+from spikesink.study.resolve import load
+from spikesink.study.run import Study
+from spikesink.study.strict_yaml import merge
 
 OVERLAY = {
     "study": "tiny",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from spikesink.tables.statistics import TESTED, statistics
+from spikesink.tables.statistics.statistics import TESTED, statistics
 from spikesink.tracking import Mirror, default_uri, run_name, run_params, run_tags
 
 STEPS = range(20, 220, 20)
@@ -71,7 +71,7 @@ def write_study(results: Path, variants: tuple[str, ...] = ("rms", "dyt")) -> Pa
     unfinished.write_text('{"status": "failed"}')
     (results / "tables").mkdir()
     rows = [f"norm,{variant},1,12.5,25.0,,0,finished" for variant in variants]
-    header = "ablation,variant,seed,perplexity,sink_ratio_pct,spike,spike_position,status"
+    header = "ablation,variant,seed,perplexity,sink_ratio,spike,spike_position,status"
     (results / "tables" / "runs.csv").write_text("\n".join([header, *rows, ""]))
     (results / "figures" / "norm").mkdir(parents=True)
     (results / "figures" / "norm" / "spikes.png").write_bytes(b"image")

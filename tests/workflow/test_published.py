@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from spikesink.publish import damaged
+from spikesink.workflow.publish import damaged
 
 ROOT = Path(__file__).parents[2]
 PLACE = "results/published/tiny"

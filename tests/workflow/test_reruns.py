@@ -11,9 +11,9 @@ import pytest
 import yaml
 from tiny_study import configure, jobs, restore, snakemake
 
-from spikesink.code_digest import constant
 from spikesink.figures.catalogue import FIGURES
 from spikesink.measures.groups import GROUPS
+from spikesink.runs.code_digest import constant
 
 VARIANTS = {"baseline": "baseline", "conditional_head": "gating", "v_scale": "v_scale"}
 ABLATIONS = ("gating", "v_scale")

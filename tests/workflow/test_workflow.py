@@ -17,7 +17,7 @@ def test_the_study_leaves_the_promised_files(finished):
     results = finished / "results/tiny"
     with open(results / "tables/runs.csv") as file:
         header, *rows = csv.reader(file)
-    names = "ablation variant seed perplexity sink_ratio_pct sink_ratio_gu_pct spike spike_position parameters tokens"
+    names = "ablation variant seed perplexity sink_ratio sink_ratio_gu spike spike_position parameters tokens"
     assert header[:11] == [*names.split(), "status"]
     assert [row[1] for row in rows] == ["baseline", "conditional_head", "v_scale"]
     for row in map(dict, (zip(header, row, strict=True) for row in rows)):

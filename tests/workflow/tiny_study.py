@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from spikesink.study import merge
+from spikesink.study.strict_yaml import merge
 
 ROOT = Path(__file__).parents[2]
 TINY = {

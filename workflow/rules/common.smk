@@ -84,14 +84,14 @@ def drawn_together(wildcards):
 
 def drawing_code(figure):
     """Digests of the code that draws a figure; which other figures there are is no part of it."""
-    modules = (f"spikesink.figures.{figure}", "spikesink.figures.mechanism")
+    modules = (f"spikesink.figures.mechanism.{figure}", "spikesink.figures.mechanism.__main__")
     return canonical([code_digest(name, frozenset({"spikesink.figures.catalogue"})) for name in modules])
 
 
 def drawing():
     """What all figures are drawn with: the style file's digest, the width, and the path without its ending."""
     return {
-        "style": sha256((SOURCE / "spikesink/figures/style.mplstyle").read_bytes()).hexdigest(),
+        "style": sha256((SOURCE / "spikesink/figures/drawing/style.mplstyle").read_bytes()).hexdigest(),
         "width": STUDY.config.figures.width,
         "stem": lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
     }
@@ -162,7 +162,9 @@ def published_files():
     """What the study at hand is drawn from, by paths in its folder."""
     drawing = DRAWN[RESULTS]
     compared = {folder for models in drawing.compared.values() for folder in models.values()}
-    answers = {question for figure in FIGURES for question in constant(f"spikesink.figures.{figure}", "QUESTIONS")}
+    answers = {
+        question for figure in FIGURES for question in constant(f"spikesink.figures.mechanism.{figure}", "QUESTIONS")
+    }
     tabulated = constant("spikesink.tables.mechanism", "READ")
     files = [
         f"tables/parts/{ablation}/{part}.parquet" for ablation in drawing.ablations or [BASELINE] for part in PART_NAMES

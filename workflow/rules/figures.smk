@@ -21,11 +21,11 @@ rule figure_overview:
         **job_resources(STUDY.config.resources.draw),
     params:
         **drawing(),
-        code=code_digest("spikesink.figures.overview"),
+        code=code_digest("spikesink.figures.ablations.overview"),
     message:
         "figure overview of all ablations"
     shell:
-        "python -m spikesink.figures.overview --runs {input} --width {params.width} --output {params.stem}"
+        "python -m spikesink.figures.ablations.overview --runs {input} --width {params.width} --output {params.stem}"
         " 2>&1 | tee {log}"
 
 
@@ -63,11 +63,11 @@ for family in FAMILIES:
         params:
             **drawing(),
             family=family,
-            code=code_digest(f"spikesink.figures.{family}"),
+            code=code_digest(f"spikesink.figures.ablations.{family}"),
             parts=lambda wildcards, input: folder(input),
         message:
             f"figure {family} of {{wildcards.ablation}}"
         shell:
             # Not an f-string: a shell command is put together when the job starts, after the loop has ended.
-            "python -m spikesink.figures.{params.family} --parts {params.parts} --ablation {wildcards.ablation}"
+            "python -m spikesink.figures.ablations.{params.family} --parts {params.parts} --ablation {wildcards.ablation}"
             " --width {params.width} --output {params.stem} 2>&1 | tee {log}"

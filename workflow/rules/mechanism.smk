@@ -52,7 +52,7 @@ for figure in FIGURES:
         name:
             f"figure_{figure}"
         input:
-            lambda wildcards, questions=constant(f"spikesink.figures.{figure}", "QUESTIONS"): measures_of(
+            lambda wildcards, questions=constant(f"spikesink.figures.mechanism.{figure}", "QUESTIONS"): measures_of(
                 wildcards.results,
                 DRAWN[wildcards.results].compared[wildcards.models],
                 questions,
@@ -82,7 +82,7 @@ for figure in FIGURES:
             **drawing(),
             figure=figure,
             # The report reads captions as reStructuredText, where bars mean a substitution.
-            caption=constant(f"spikesink.figures.{figure}", "CAPTION").replace("|", r"\|"),
+            caption=constant(f"spikesink.figures.mechanism.{figure}", "CAPTION").replace("|", r"\|"),
             code=drawing_code(figure),
             models=lambda wildcards: named(wildcards.results, DRAWN[wildcards.results].compared[wildcards.models]),
             places=lambda wildcards: DRAWN[wildcards.results].places[wildcards.models],

@@ -13,8 +13,8 @@ from spikesink.claims.vocabulary import PRETRAINED
 from spikesink.tables.collect import FINISHED
 from spikesink.tables.contracts import IDENTITY, TEXT
 from spikesink.tables.inputs import InputError, read_table
-from spikesink.tables.paper import spike_rows, v_scale_rows
-from spikesink.tables.statistics import unfinished
+from spikesink.tables.paper.rows import spike_rows, v_scale_rows
+from spikesink.tables.statistics.statistics import unfinished
 
 RUN_COLUMNS = {"scale": TEXT, **IDENTITY, "stands_for": TEXT, **{name: pl.Float64() for name in OF_RUNS}}
 MECHANISM_COLUMNS = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from spikesink.tables.contracts import UNITS
-from spikesink.tables.statistics import LOG_SCALE
+from spikesink.tables.statistics.statistics import LOG_SCALE
 
 RUNS, MECHANISM = "runs.csv", "mechanism.csv"
 
@@ -47,7 +47,9 @@ COLUMNS = {
     **of_mechanism(
         "tokens", "distance", "distance_without_sink", "distance_sink_heads", "distance_other_heads", log=True
     ),
-    **of_mechanism("1", "gradient_sink_median", "gradient_sink_quartile1", "gradient_sink_quartile3", log=True),
+    **of_mechanism(
+        "1", "gradient_sink_ratio", "gradient_sink_ratio_quartile1", "gradient_sink_ratio_quartile3", log=True
+    ),
     **of_mechanism("1", *(f"{path}_gradient_token0" for path in ("query", "key", "value")), log=True),
     **of_mechanism("1", "value_over_key_token0", log=True),
     **of_mechanism("1", "mass_gradient_correlation", "sink_activation_correlation", "sink_activation_partial"),

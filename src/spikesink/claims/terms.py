@@ -8,8 +8,8 @@ from spikesink.claims.observations import Observations, Seed
 from spikesink.claims.quantities import QUANTITIES
 from spikesink.claims.region import Region
 from spikesink.claims.vocabulary import PRETRAINED, Claim
-from spikesink.tables.intervals import LEVEL, Estimate, change_interval, mean_interval, ratio_interval
-from spikesink.tables.statistics import within_bounds
+from spikesink.tables.statistics.intervals import LEVEL, Estimate, change_interval, mean_interval, ratio_interval
+from spikesink.tables.statistics.statistics import within_bounds
 
 
 class Term(NamedTuple):

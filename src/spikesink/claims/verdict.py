@@ -14,7 +14,7 @@ from spikesink.claims.observations import Observations
 from spikesink.claims.quantities import QUANTITIES
 from spikesink.claims.terms import NotRun, Term, absent, terms
 from spikesink.claims.vocabulary import Claim
-from spikesink.tables.numbers import significant
+from spikesink.tables.render.numbers import significant
 
 REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN = "reproduced", "not reproduced", "inconclusive", "not run"
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN)

@@ -27,9 +27,11 @@ from typing import Any, Literal
 
 from spikesink.claims.quantities import QUANTITIES
 from spikesink.claims.region import Region
-from spikesink.study import ConfigError, check, read_yaml
+from spikesink.study.checking import check
+from spikesink.study.errors import ConfigError
+from spikesink.study.strict_yaml import read_yaml
 from spikesink.tables.inputs import InputError
-from spikesink.tables.paper import spike_rows, v_scale_rows
+from spikesink.tables.paper.rows import spike_rows, v_scale_rows
 
 BASELINE, PRETRAINED = "baseline", "pretrained"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.data.batches import TokenError, file_sha256
-from spikesink.settings import Corpus, Tokenizer, build
+from spikesink.study.settings import Corpus, Tokenizer, build
 
 
 class SettingsError(ValueError):

@@ -15,7 +15,7 @@ from spikesink.data import readers, synthetic
 from spikesink.data.batches import file_sha256
 from spikesink.data.hub import HubError, content_digest, hub_file
 from spikesink.data.readers import CorpusError
-from spikesink.settings import Corpus
+from spikesink.study.settings import Corpus
 
 EMBEDDED = Path(__file__).parent / "embedded" / "english.parquet"
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")

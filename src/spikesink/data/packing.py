@@ -21,7 +21,7 @@ from tqdm import tqdm
 from spikesink.data import corpora, tokenizer
 from spikesink.data.batches import FORMAT, INDEX, file_sha256
 from spikesink.data.readers import CorpusError
-from spikesink.settings import Corpus, Tokenizer
+from spikesink.study.settings import Corpus, Tokenizer
 
 SPLITS = ("train", "validation")
 

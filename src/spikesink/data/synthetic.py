@@ -18,7 +18,7 @@ import datasets
 import numpy as np
 
 from spikesink.data.readers import CorpusError
-from spikesink.settings import Corpus
+from spikesink.study.settings import Corpus
 
 CHARACTERS = 65
 SEED = 0  # the corpus of a study; its seeds vary initial weights and data order

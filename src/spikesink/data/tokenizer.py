@@ -13,7 +13,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from spikesink.data import corpora
 from spikesink.data.hub import HubError, hub_file
-from spikesink.settings import Tokenizer
+from spikesink.study.settings import Tokenizer
 
 BOS, EOS = "<bos>", "<eos>"  # of the tokenizers made here
 # The names that published tokenizers use; a tokenizer.json lists its special tokens but not what they are for.

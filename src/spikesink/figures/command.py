@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 
-from spikesink.figures.style import WIDTHS, save
+from spikesink.figures.drawing.style import WIDTHS, save
 from spikesink.tables.inputs import one_line_errors
 
 

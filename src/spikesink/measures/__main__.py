@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from spikesink.data.batches import TokenError, TokenStream
-from spikesink.measures.checkpoint import RunError, has_diverged, load_run
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.subject import Subject
-from spikesink.settings import Measures, build
+from spikesink.model.trained import RunError, has_diverged, load_run
+from spikesink.study.settings import Measures, build
 
 
 def arguments() -> argparse.Namespace:

@@ -6,7 +6,7 @@ job's identity covers its own group only: editing one measure reruns the jobs of
 
 from typing import NamedTuple
 
-SPIKE_RULE = ("spike_magnitude", "spike_ratio", "step_share", "spike_channels")
+SPIKE_RULE = ("spike_magnitude", "spike_over_median", "step_share", "spike_channels")
 SEQUENCES = ("sink_tokens", "sequences", "batch_size")
 BACKWARD = ("gradient_sequences", "batch_size", "loss_chunk")
 

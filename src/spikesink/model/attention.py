@@ -10,8 +10,8 @@ from spikesink.model.gates import AttentionGate
 from spikesink.model.norms import RMSNorm
 from spikesink.model.rotary import rotate
 from spikesink.model.softpick import softpick
-from spikesink.model.valves import VScale
-from spikesink.settings import Model
+from spikesink.model.valves import AttentionValve
+from spikesink.study.settings import Model
 
 
 class CausalAttention(nn.Module):
@@ -40,13 +40,13 @@ class CausalAttention(nn.Module):
             self.k_norm = RMSNorm(key_width if self.norm_whole_width else self.head_dim, norm.eps)
 
         std = settings.initialisation
-        self.key_map: nn.Module = nn.Identity()
-        self.value_map: nn.Module = nn.Identity()
+        self.key_valve: nn.Module = nn.Identity()
+        self.value_valve: nn.Module = nn.Identity()
         size = {"d_model": settings.d_model, "head_dim": self.head_dim, "heads": self.kv_heads}
-        if settings.key.kind_in(layer) != "plain":
-            self.key_map = VScale(settings.key, **size, std=std.query_key_std or std.linear_std)
-        if settings.value.kind_in(layer) != "plain":
-            self.value_map = VScale(settings.value, **size, std=std.linear_std)
+        if settings.key_valve.kind_in(layer) != "none":
+            self.key_valve = AttentionValve(settings.key_valve, **size, std=std.query_key_std or std.linear_std)
+        if settings.value_valve.kind_in(layer) != "none":
+            self.value_valve = AttentionValve(settings.value_valve, **size, std=std.linear_std)
 
         self.softpick = shape.softmax == "softpick"
         self.extra_key: ExtraKey | None = None
@@ -64,7 +64,7 @@ class CausalAttention(nn.Module):
         """Rotated queries [B, N, T, H] and keys [B, K, T, H]."""
         q = self.normalised(self.q(x_BTD), self.q_norm, self.heads).transpose(1, 2)
         k = self.normalised(self.k(x_BTD), self.k_norm, self.kv_heads).transpose(1, 2)
-        return rotate(q, context.cos_TH, context.sin_TH), rotate(self.key_map(k), context.cos_TH, context.sin_TH)
+        return rotate(q, context.cos_TH, context.sin_TH), rotate(self.key_valve(k), context.cos_TH, context.sin_TH)
 
     def normalised(self, x: Tensor, norm: nn.Module, heads: int) -> Tensor:
         """[B, T, heads, H], normed over the whole width or head by head."""
@@ -74,7 +74,7 @@ class CausalAttention(nn.Module):
     def values(self, x_BTD: Tensor, context: Context) -> Tensor:
         """Value vectors [B, K, T, H] as attention mixes them: contracted, then gated."""
         v_BTKH = self.v(x_BTD).unflatten(-1, (self.kv_heads, self.head_dim))
-        v_BTKH = self.value_map(v_BTKH.transpose(1, 2)).transpose(1, 2)
+        v_BTKH = self.value_valve(v_BTKH.transpose(1, 2)).transpose(1, 2)
         if self.value_gate is not None:
             v_BTKH = self.value_gate(v_BTKH, x_BTD, context.embedding_BTD)
         return v_BTKH.transpose(1, 2)

@@ -10,7 +10,7 @@ from spikesink.model.feed_forward import build_feed_forward
 from spikesink.model.loss import next_token_loss
 from spikesink.model.norms import DynamicTanh, RMSNorm
 from spikesink.model.rotary import rotary_tables
-from spikesink.settings import Model
+from spikesink.study.settings import Model
 
 
 class Block(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from spikesink.settings import Attention
+from spikesink.study.settings import Attention
 
 
 class ExtraKey(nn.Module):

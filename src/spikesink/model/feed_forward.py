@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikesink.model.context import Context
-from spikesink.settings import FeedForward
+from spikesink.study.settings import FeedForward
 
 
 class SwiGLU(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from spikesink.settings import Gate
+from spikesink.study.settings import Gate
 
 
 class AttentionGate(nn.Module):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spikesink.model.decoder import Decoder
-from spikesink.settings import Model
+from spikesink.study.settings import Model
 
 
 def initial_value(settings: Model, seed: int, name: str, shape: torch.Size) -> Tensor:

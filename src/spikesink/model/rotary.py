@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from spikesink.settings import Attention, RopeScaling
+from spikesink.study.settings import Attention, RopeScaling
 
 
 def rotary_tables(positions: int, shape: Attention, device: torch.device) -> tuple[Tensor, Tensor]:

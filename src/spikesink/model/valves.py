@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from spikesink.settings import Valve
+from spikesink.study.settings import Valve
 
 
-class VScale(nn.Module):
+class AttentionValve(nn.Module):
     """v -> v r / (r + C) with r = |v|^2, per key-value head; C = c_factor d_model head_dim std^2 exp(theta).
 
     Its Jacobian has the eigenvalues r / (r + C) across v and (r^2 + 3 C r) / (r + C)^2 along v, so it throttles the

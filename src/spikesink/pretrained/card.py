@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spikesink.settings import Training
+from spikesink.study.settings import Training
 
 
 def model_card(run: dict[str, Any], training: Training, folder: Path, architecture: str, parameters: int) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 import huggingface_hub
 import torch
 
-from spikesink.measures.checkpoint import load_run
+from spikesink.model.trained import load_run
 from spikesink.pretrained.card import model_card
 from spikesink.pretrained.formats import CONFIG, PretrainedError, to_config
 from spikesink.pretrained.names import hub_name, output_bias
 from spikesink.pretrained.tokenizer import tokenizer_files
-from spikesink.settings import Model, Training, build
+from spikesink.study.settings import Model, Training, build
 
 
 def export(folder: Path, tokenizer_json: Path, output: Path, max_shard_size: str = "5GB") -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spikesink.settings import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
+from spikesink.study.settings import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
 
 CONFIG = "config.json"
 LLAMA, QWEN2, QWEN3 = "LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"
@@ -33,7 +33,7 @@ ROPE_SCALING = {
     "original_max_position_embeddings": "original_positions",
 }
 # A valve of these kinds leaves the forward pass as it is.
-PLAIN_FORWARD = ("plain", "v_scale_backward_only")
+PLAIN_FORWARD = ("none", "v_scale_backward_only")
 
 
 class PretrainedError(ValueError):
@@ -206,7 +206,9 @@ def to_config(settings: Model, vocabulary: int, positions: int) -> dict[str, Any
 
 def computed(settings: Model) -> Model:
     """The settings with everything at its default that does not change the forward pass."""
-    value, key = (Valve() if valve.kind in PLAIN_FORWARD else valve for valve in (settings.value, settings.key))
+    value, key = (
+        Valve() if valve.kind in PLAIN_FORWARD else valve for valve in (settings.value_valve, settings.key_valve)
+    )
     return replace(
         settings,
         attention=replace(settings.attention, kv_heads=settings.attention.key_value_heads),

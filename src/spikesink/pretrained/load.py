@@ -12,7 +12,7 @@ from spikesink.pretrained.names import EMBEDDING, HEAD, hub_name, output_bias
 from spikesink.pretrained.source import local_folder
 from spikesink.pretrained.vocabulary import TOKENIZER, check_vocabulary
 from spikesink.pretrained.weights import Place, check_equal, check_zero, located, opened
-from spikesink.settings import Model
+from spikesink.study.settings import Model
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import polars as pl
 
-from spikesink.tables.average import over_seeds
-from spikesink.tables.changes import change_notes, changes
-from spikesink.tables.html import html
 from spikesink.tables.inputs import one_line_errors
-from spikesink.tables.latex import latex
-from spikesink.tables.layout import columns, notes
-from spikesink.tables.markdown import markdown
-from spikesink.tables.paper import COLUMNS, beside
+from spikesink.tables.paper.rows import COLUMNS, beside
 from spikesink.tables.parts import read_runs
-from spikesink.tables.statistics import LOG_SCALE, TESTED, statistics
+from spikesink.tables.render.changes import change_notes, changes
+from spikesink.tables.render.html import html
+from spikesink.tables.render.latex import latex
+from spikesink.tables.render.layout import columns, notes
+from spikesink.tables.render.markdown import markdown
+from spikesink.tables.statistics.average import over_seeds
+from spikesink.tables.statistics.statistics import LOG_SCALE, TESTED, statistics
 
 STATISTICS = ("low", "high", "change", "change_low", "change_high", "effect_size", "p", "p_holm")
 PAPER_SCHEMA = {name: pl.String() if name in ("paper_row", "paper_source") else pl.Float64() for name in COLUMNS}
@@ -23,7 +23,7 @@ PAPER_SCHEMA = {name: pl.String() if name in ("paper_row", "paper_source") else 
 
 def compare(runs: pl.DataFrame) -> pl.DataFrame:
     """One row per variant, baseline first: means and standard deviations over seeds, the statistics of
-    ``spikesink.tables.statistics`` as ``<quantity>_<statistic>``, and the paper's row.
+    ``spikesink.tables.statistics.statistics`` as ``<quantity>_<statistic>``, and the paper's row.
 
     ``<quantity>_geometric_mean`` is the centre of the intervals on the logarithmic scale; ``p_holm`` is corrected over
     the variants of this ablation. Raises InputError where ``stands_for`` names no row of the papers.

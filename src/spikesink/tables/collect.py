@@ -86,7 +86,10 @@ def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]
             remedy, measures = f"measure {name} again", folder / "measures"
             positions = read_table(measures / "perplexity.parquet", PERPLEXITY, remedy, ["nll_nats"])
             run_heads = read_table(
-                measures / "attention.parquet", ATTENTION, remedy, ["sink_share", "sink_share_gu", "mass_0", "mass_max"]
+                measures / "attention.parquet",
+                ATTENTION,
+                remedy,
+                ["sink_share", "sink_share_gu", "sink_mass", "largest_key_mass"],
             )
             run_states = read_table(
                 measures / "activations.parquet", ACTIVATIONS, remedy, ["top1", "top2", "top3", "median", "maximum"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from spikesink.errors import InputError
+from spikesink.study.errors import InputError
 
 
 def read_json(path: Path, remedy: str) -> dict:

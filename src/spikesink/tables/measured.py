@@ -26,10 +26,10 @@ def sinks(heads: pl.DataFrame) -> dict[str, float]:
     both change smoothly where a threshold over few heads moves in jumps.
     """
     return {
-        "sink_ratio_pct": 100 * heads["sink_share"].mean(),
-        "sink_ratio_gu_pct": 100 * heads["sink_share_gu"].mean(),
-        "sink_mass_mean": heads["mass_0"].mean(),
-        "sink_mass_max": heads["mass_0"].max(),
+        "sink_ratio": 100 * heads["sink_share"].mean(),
+        "sink_ratio_gu": 100 * heads["sink_share_gu"].mean(),
+        "sink_mass_mean": heads["sink_mass"].mean(),
+        "sink_mass_max": heads["sink_mass"].max(),
         "sink_epsilon": heads["epsilon"][0],
         "sink_tokens": heads["tokens"][0],
         "sink_sequences": heads["sequences"][0],

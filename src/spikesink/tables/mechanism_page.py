@@ -4,9 +4,9 @@ from typing import Any
 
 import polars as pl
 
-from spikesink.tables.html import html
-from spikesink.tables.layout import Column
-from spikesink.tables.numbers import ABSENT, bracketed, significant
+from spikesink.tables.render.html import html
+from spikesink.tables.render.layout import Column
+from spikesink.tables.render.numbers import ABSENT, bracketed, significant
 
 NOTES = [
     "With several seeds: the median, and in brackets the lowest and highest of them; of lists those of every seed that "

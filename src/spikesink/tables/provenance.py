@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from spikesink.study import canonical
+from spikesink.study.run import canonical
 from spikesink.tables.contracts import REAL, TEXT, WHOLE
 from spikesink.tables.inputs import InputError, one_line_errors, read_json
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 
-from spikesink.study import BASELINE
+from spikesink.runs.why import changes, show
+from spikesink.study.names import BASELINE
 from spikesink.tables.inputs import one_line_errors, read_table
 from spikesink.tables.provenance import PROVENANCE, SOFTWARE
-from spikesink.why import changes, show
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }

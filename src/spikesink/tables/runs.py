@@ -12,12 +12,12 @@ import polars as pl
 
 from spikesink.tables.collect import BASELINE
 from spikesink.tables.contracts import RUNS, UNITS
-from spikesink.tables.html import html
 from spikesink.tables.inputs import InputError, one_line_errors
-from spikesink.tables.layout import Column
-from spikesink.tables.numbers import decimals, significant, written
 from spikesink.tables.parts import read_part
-from spikesink.tables.statistics import statistics
+from spikesink.tables.render.html import html
+from spikesink.tables.render.layout import Column
+from spikesink.tables.render.numbers import decimals, significant, written
+from spikesink.tables.statistics.statistics import statistics
 from spikesink.tables.variants import write_variants
 
 FIRST_COLUMNS = [
@@ -25,8 +25,8 @@ FIRST_COLUMNS = [
     "variant",
     "seed",
     "perplexity",
-    "sink_ratio_pct",
-    "sink_ratio_gu_pct",
+    "sink_ratio",
+    "sink_ratio_gu",
     "spike",
     "spike_position",
     "parameters",
@@ -75,7 +75,7 @@ def shown(runs: pl.DataFrame) -> list[Column]:
         Column("", "variant", cells("label")),
         Column("", "seed", cells("seed")),
         Column("", "perplexity", cells("perplexity", decimals(2))),
-        Column("", "sink ratio (%)", cells("sink_ratio_pct", decimals(1))),
+        Column("", "sink ratio (%)", cells("sink_ratio", decimals(1))),
         Column("", "largest head", cells("sink_mass_max", decimals(2))),
         Column("", "spike", cells("spike", significant(3))),
         Column("", "× median", cells("spike_over_median", significant(3))),

@@ -4,11 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from spikesink.tables.average import over_seeds
 from spikesink.tables.collect import FINISHED
 from spikesink.tables.contracts import RUNS
 from spikesink.tables.inputs import one_line_errors, read_table
-from spikesink.tables.numbers import decimals, significant, written
+from spikesink.tables.render.numbers import decimals, significant, written
+from spikesink.tables.statistics.average import over_seeds
 
 HEADER = ("ablation", "variant", "perplexity", "sink ratio %", "largest head", "spike")
 
@@ -20,7 +20,7 @@ def summary(path: Path) -> str:
     for row in variants.iter_rows(named=True):
         cells = [
             written(row["perplexity"], decimals(2)),
-            written(row["sink_ratio_pct"], decimals(1)),
+            written(row["sink_ratio"], decimals(1)),
             written(row["sink_mass_max"], decimals(2)),
             written(row["spike"], significant(3)),
         ]

@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 
 from spikesink.tables.ablation import compare
-from spikesink.tables.html import html
-from spikesink.tables.layout import Column, columns, notes
-from spikesink.tables.markdown import markdown
+from spikesink.tables.render.html import html
+from spikesink.tables.render.layout import Column, columns, notes
+from spikesink.tables.render.markdown import markdown
 
 
 def write_variants(runs: pl.DataFrame, stem: Path) -> None:

@@ -19,9 +19,8 @@ from safetensors.torch import save_file
 from spikesink.data.batches import TokenError, TokenStream, read_index
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
-from spikesink.settings import Model, Training, build
+from spikesink.study.settings import Model, Training, build
 from spikesink.training import manifest
-from spikesink.training.checkpoint import Checkpointing, StraightToFile, run_digest, step_of
 from spikesink.training.data_module import TokenDataModule
 from spikesink.training.devices import (
     Devices,
@@ -32,17 +31,18 @@ from spikesink.training.devices import (
     micro_batch,
     stay_on_this_machine,
 )
-from spikesink.training.durable import DiskError, clear, remove, writing
-from spikesink.training.folder import write
-from spikesink.training.intact import STATE
-from spikesink.training.interruption import Interrupted, end_at_once, install
-from spikesink.training.lock import InUse, sole_use
 from spikesink.training.module import LanguageModel
 from spikesink.training.parallel import whole_weights
 from spikesink.training.progress import ProgressLines
 from spikesink.training.record import Diverged, MetricsRecord, live_mirror
-from spikesink.training.resume import checkpoint_to_resume
 from spikesink.training.snapshots import Snapshots, snapshot_steps
+from spikesink.training.storage.checkpoint import Checkpointing, StraightToFile, run_digest, step_of
+from spikesink.training.storage.durable import DiskError, clear, remove, writing
+from spikesink.training.storage.folder import write
+from spikesink.training.storage.intact import STATE
+from spikesink.training.storage.interruption import Interrupted, end_at_once, install
+from spikesink.training.storage.lock import InUse, sole_use
+from spikesink.training.storage.resume import checkpoint_to_resume
 
 
 def arguments() -> argparse.Namespace:

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from spikesink.data.batches import TokenStream, batch
-from spikesink.settings import Training
+from spikesink.study.settings import Training
 
 
 class StepBatches(IterableDataset):

@@ -17,7 +17,7 @@ from lightning.pytorch.plugins.environments import (
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch.distributed import TCPStore
 
-from spikesink.settings import Training
+from spikesink.study.settings import Training
 
 LAUNCHED_BY = "SPIKESINK_LAUNCHED_BY"
 

@@ -8,8 +8,8 @@ from importlib import metadata
 
 import torch
 
-from spikesink.checkout import git_state as git_state  # training asks for it here
-from spikesink.code_digest import module_digests
+from spikesink.runs.checkout import git_state as git_state  # training asks for it here
+from spikesink.runs.code_digest import module_digests
 
 PACKAGES = ("spikesink", "torch", "lightning", "numpy", "safetensors")
 

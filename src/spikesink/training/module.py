@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from spikesink.model.decoder import Decoder
-from spikesink.settings import Training
+from spikesink.study.settings import Training
 from spikesink.training.optimiser import build_optimiser, clip_gradients
 from spikesink.training.parallel import materialise, prepare, shard
 from spikesink.training.schedule import learning_rate_share

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from spikesink.settings import Optimiser
+from spikesink.study.settings import Optimiser
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, decay: str) -> list[dict]:

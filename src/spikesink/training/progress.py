@@ -11,8 +11,8 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 
-from spikesink.training.durable import part_of
 from spikesink.training.module import LanguageModel
+from spikesink.training.storage.durable import part_of
 
 
 class ProgressLines(ProgressBar):

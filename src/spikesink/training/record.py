@@ -15,9 +15,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from spikesink.tracking import Mirror, live_store, run_name, run_params, run_tags
-from spikesink.training.durable import whole, writing
 from spikesink.training.module import LanguageModel
 from spikesink.training.ranks import mean_over_ranks
+from spikesink.training.storage.durable import whole, writing
 
 COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
 EXPLODED = 3.0

@@ -2,7 +2,7 @@
 
 import math
 
-from spikesink.settings import Schedule
+from spikesink.study.settings import Schedule
 
 
 def learning_rate_share(schedule: Schedule, step: int, steps: int) -> float:

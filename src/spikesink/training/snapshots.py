@@ -6,8 +6,8 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import save_file
 
-from spikesink.training.durable import whole, writing
 from spikesink.training.parallel import whole_weights
+from spikesink.training.storage.durable import whole, writing
 
 
 def snapshot_steps(count: int, steps: int) -> list[int]:

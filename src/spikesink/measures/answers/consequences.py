@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from spikesink.measures.interventions import interventions
-from spikesink.measures.quantisation import activation_ranges, quantisation
-from spikesink.measures.streaming import streaming
+from spikesink.measures.questions.interventions import interventions
+from spikesink.measures.questions.quantisation import activation_ranges, quantisation
+from spikesink.measures.questions.streaming import streaming
 from spikesink.measures.subject import Subject
-from spikesink.settings import Measures
+from spikesink.study.settings import Measures
 
 STREAM = 4
 """Streaming is measured on text of so many contexts."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from spikesink.measures.checkpoint import load_snapshots
-from spikesink.measures.dynamics import onsets, snapshot_summary
-from spikesink.measures.independence import averaged, independence, sink_observations
+from spikesink.measures.questions.dynamics import onsets, snapshot_summary
+from spikesink.measures.questions.independence import averaged, independence, sink_observations
 from spikesink.measures.subject import Subject
-from spikesink.settings import Measures
+from spikesink.model.trained import load_snapshots
+from spikesink.study.settings import Measures
 
 
 def answers(subject: Subject, settings: Measures) -> Iterator[tuple[str, list[dict]]]:

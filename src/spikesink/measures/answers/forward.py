@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from spikesink.measures.activations import activations
-from spikesink.measures.attention import attention_sinks
+from spikesink.measures.questions.activations import activations
+from spikesink.measures.questions.attention import attention_sinks
 from spikesink.measures.subject import Subject
-from spikesink.settings import Measures
+from spikesink.study.settings import Measures
 
 
 def answers(subject: Subject, settings: Measures) -> Iterator[tuple[str, list[dict]]]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from spikesink.measures.attention_distance import attention_distance
-from spikesink.measures.normalisation import normalisation, normalised_channels
-from spikesink.measures.sink_geometry import key_query_embedding, sink_geometry
+from spikesink.measures.questions.attention_distance import attention_distance
+from spikesink.measures.questions.normalisation import normalisation, normalised_channels
+from spikesink.measures.questions.sink_geometry import key_query_embedding, sink_geometry
 from spikesink.measures.subject import Subject
-from spikesink.settings import Measures
+from spikesink.study.settings import Measures
 
 
 def answers(subject: Subject, settings: Measures) -> Iterator[tuple[str, list[dict]]]:

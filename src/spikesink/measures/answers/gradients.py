@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from spikesink.measures.gradients import gradient_sink_ratio, gradients
-from spikesink.measures.layers import layers
-from spikesink.measures.reshaping import reshaping, reshaping_slopes
+from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
+from spikesink.measures.questions.layers import layers
+from spikesink.measures.questions.reshaping import reshaping, reshaping_slopes
+from spikesink.measures.questions.value_gradients import value_gradient_bounds
+from spikesink.measures.questions.valve_strength import valve_strength
 from spikesink.measures.subject import Subject
-from spikesink.measures.value_gradients import value_gradient_bounds
-from spikesink.measures.valve_strength import valve_strength
-from spikesink.settings import Measures
+from spikesink.study.settings import Measures
 
 
 def answers(subject: Subject, settings: Measures) -> Iterator[tuple[str, list[dict]]]:

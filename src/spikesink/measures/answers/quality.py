@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from spikesink.measures.perplexity import perplexity
+from spikesink.measures.questions.perplexity import perplexity
 from spikesink.measures.subject import Subject
-from spikesink.settings import Measures
+from spikesink.study.settings import Measures
 
 
 def answers(subject: Subject, settings: Measures) -> Iterator[tuple[str, list[dict]]]:

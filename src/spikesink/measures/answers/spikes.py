@@ -2,21 +2,21 @@
 
 from collections.abc import Iterator
 
-from spikesink.measures.alignment import amplifier_alignment, silu_identity
-from spikesink.measures.amplifier import amplifier_norms, amplifier_spectrum
-from spikesink.measures.amplifier_inputs import delimiter_probe, first_token_value_output
-from spikesink.measures.lifecycle import lifecycle, spike_channels, spike_tokens
-from spikesink.measures.spikes import SpikeRule
+from spikesink.measures.probes.spikes import SpikeRule
+from spikesink.measures.probes.token_ids import token_ids
+from spikesink.measures.questions.alignment import amplifier_alignment, silu_identity
+from spikesink.measures.questions.amplifier import amplifier_norms, amplifier_spectrum
+from spikesink.measures.questions.amplifier_inputs import delimiter_probe, first_token_value_output
+from spikesink.measures.questions.lifecycle import lifecycle, spike_channels, spike_tokens
+from spikesink.measures.questions.vocabulary_probe import vocabulary_probe
 from spikesink.measures.subject import Subject
-from spikesink.measures.token_ids import token_ids
-from spikesink.measures.vocabulary_probe import vocabulary_probe
-from spikesink.settings import Measures
+from spikesink.study.settings import Measures
 
 
 def answers(subject: Subject, settings: Measures) -> Iterator[tuple[str, list[dict]]]:
     model, channels, chunk = subject.model, settings.spike_channels, settings.chunk
     tokens = subject.tokens(settings.sequences, settings.sink_tokens)
-    rule = SpikeRule(settings.spike_magnitude, settings.spike_ratio, settings.step_share)
+    rule = SpikeRule(settings.spike_magnitude, settings.spike_over_median, settings.step_share)
     common = {"rule": rule, "batch_size": settings.batch_size}
     delimiters = token_ids(subject.tokenizer, settings.delimiters)
     yield "lifecycle", lifecycle(model, tokens, **common)

@@ -11,10 +11,10 @@ INTERVENTIONS = ("none", "zero_spike", "mean_spike", "zero_median", "mask_sink",
 def consequences(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """Perplexities on held-out text.
 
-    int8_*                                   in each setting of INT8 inference (spikesink.measures.quantisation)
+    int8_*                                   in each setting of INT8 inference (spikesink.measures.questions.quantisation)
     streaming_window, streaming_with_first   with the smallest cache, without and with the first tokens in it
     intervention_*                           with spikes or sinks taken away, and the controls
-                                             (spikesink.measures.interventions)
+                                             (spikesink.measures.questions.interventions)
     """
     quantised = dict(tables["quantisation"].select("setting", "perplexity").iter_rows())
     changed = tables["interventions"]

@@ -11,7 +11,7 @@ ROUNDING = 1e-6
 def gradients(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """Columns without a unit, and a share in %.
 
-    gradient_sink_median, _quartile1, _quartile3   R_GS(0) over attention blocks (Definition 1)
+    gradient_sink_ratio, _quartile1, _quartile3   R_GS(0) over attention blocks (Definition 1)
     query_, key_, value_gradient_token0            gradient norm at token 0 behind the projection over the mean over
                                                    later positions, of means over blocks (Fig 2)
     value_over_key_token0                          the value's gradient norm at token 0 over the key's

@@ -13,7 +13,11 @@ def training(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
                                   blocks and snapshots, without each block's mean
     sink_activation_partial       the same, given the gradient of token 0's value
     """
-    names = {"alpha_0": "onset_sink", "gradient_sink_ratio": "onset_gradient_sink", "spike_ratio": "onset_spike"}
+    names = {
+        "sink_mass": "onset_sink",
+        "gradient_sink_ratio": "onset_gradient_sink",
+        "token0_over_early": "onset_spike",
+    }
     correlations = {"correlation": "sink_activation_correlation", "partial_correlation": "sink_activation_partial"}
     found, tests = tables["onsets"], tables["independence"]
     if found.is_empty():

@@ -1,0 +1,1 @@
+"""The figures of an ablation, and the overview of all."""

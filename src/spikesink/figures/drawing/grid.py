@@ -1,0 +1,65 @@
+"""Small multiples: one panel, or one column of panels, per variant."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from spikesink.figures.drawing import style
+
+NARROWEST = 1.6
+"""A panel with its labels takes at least so many inches."""
+STRIP_NARROWEST = 2.0
+"""The same for a panel of a strip, whose labels are longer."""
+COLUMNS = int(style.PAGE / NARROWEST)
+"""At most so many panels side by side on a page; with few variants the figure is narrower, down to a text column."""
+
+
+def columns_for(panels: int, most: int = COLUMNS) -> int:
+    """How many columns leave the fewest holes."""
+    if panels <= most or most < 3:
+        return min(panels, most)
+    return min((most, most - 1), key=lambda columns: -panels % columns)
+
+
+def grid(
+    names: Sequence[str],
+    rows: int,
+    row_height: float,
+    extra_height: float,
+    width: str = "auto",
+    widest: float = style.PAGE / COLUMNS,
+) -> tuple[Figure, dict[str, list[Axes]]]:
+    """A figure, and for every name its ``rows`` axes from top to bottom; heights in inches, width of style.WIDTHS.
+
+    By itself the figure is so wide that a panel takes ``widest`` inches, within a text column and a page.
+    """
+    natural = min(style.PAGE, max(style.COLUMN, widest * len(names)))
+    inches = style.inches(width, natural)
+    columns = columns_for(len(names), int(inches / NARROWEST))
+    bands = -(-len(names) // columns)
+    figure = style.new_figure(inches, extra_height + row_height * rows * bands)
+    axes = figure.subplots(rows * bands, columns, squeeze=False)
+    found = {}
+    for index in range(bands * columns):
+        band, column = divmod(index, columns)
+        members = list(axes[band * rows : (band + 1) * rows, column])
+        if index < len(names):
+            found[names[index]] = members
+        else:
+            for axis in members:
+                axis.remove()
+    return figure, found
+
+
+def strip(count: int, height: float, extra: float, width: str = "auto", **shared) -> tuple[Figure, list[Axes]]:
+    """Panels of this height in inches, side by side on a page and below each other in a column."""
+    inches = style.inches(width, style.PAGE)
+    rows = 1 if inches / count >= STRIP_NARROWEST else count
+    figure = style.new_figure(inches, extra + height * rows)
+    return figure, list(figure.subplots(rows, count // rows, squeeze=False, **shared).flatten())
+
+
+def is_left(axis: Axes) -> bool:
+    """Whether the panel is in the first column."""
+    return axis.get_subplotspec().is_first_col()

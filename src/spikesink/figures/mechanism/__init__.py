@@ -1,0 +1,1 @@
+"""The figures of models that are analysed in depth."""

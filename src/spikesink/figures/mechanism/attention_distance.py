@@ -1,0 +1,71 @@
+"""How far every head looks, and how far it looks beside the sink (2603.05498 Sec 3: sinks and local attention)."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from spikesink.figures.drawing import style
+from spikesink.figures.drawing.grid import grid, is_left
+from spikesink.figures.mechanism.stacked import stacked
+
+QUESTIONS = ("attention_distance",)
+CAPTION = (
+    "Mean attention distance of every head over its mean attention on the sink, with all of its attention (hollow) "
+    "and after taking the sink's share away and rescaling the rest (filled); a line joins the two of a head. Heads "
+    "with much weight on the sink look far only because the sink is far: their other attention is the most local. "
+    "Dashed: uniform attention. After the account of sinks as a means of local attention in Sun et al., The Spike, "
+    "the Sparse and the Sink (arXiv 2603.05498)."
+)
+WITH, WITHOUT = style.BASELINE_COLOUR, style.COLOURS[0]
+
+
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A row per model and head: attention on the sink, distances with and without it, and that of uniform attention."""
+    return stacked(models, "attention_distance").select(
+        "model",
+        *("block", "head", "sink_mass", "distance", "distance_without_sink"),
+        uniform=(pl.col("tokens") - pl.col("sink")) / 4,
+    )
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+    """A panel per model, all on one scale."""
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=1, row_height=1.6, extra_height=0.3, width=width)
+    panels = [axes[name][0] for name in names]
+    for axis, name in zip(panels, names, strict=True):
+        axis.set_title(style.wrapped(name, 24))
+        draw_heads(axis, shown.filter(pl.col("model") == name))
+        axis.sharex(panels[0])
+        axis.sharey(panels[0])
+        axis.set_xlabel("Attention on the sink")
+        axis.tick_params(labelleft=is_left(axis))
+        if is_left(axis):
+            axis.set_ylabel("Attention distance (tokens)")
+    # Room for half a mark at the far ends.
+    panels[0].set_xlim(0, 1.06 * shown["sink_mass"].max())
+    panels[0].set_ylim(0, 1.08 * max(shown["distance"].max(), shown["distance_without_sink"].max() or 0))
+    style.legend(figure, legend())
+    return figure
+
+
+def draw_heads(axis: Axes, heads: pl.DataFrame) -> None:
+    """Two marks and a line per head; heads that attend to nothing but the sink have no second mark."""
+    mass, every, rest = (heads[name].to_list() for name in ("sink_mass", "distance", "distance_without_sink"))
+    joined = [one for one in zip(mass, every, rest, strict=True) if None not in one]
+    axis.vlines([x for x, *_ in joined], [y for _, y, _ in joined], [y for *_, y in joined], color="0.8", zorder=1)
+    for values, fill in ((every, "white"), (rest, WITHOUT)):
+        y = [float("nan") if value is None else value for value in values]
+        edge = WITH if fill == "white" else WITHOUT
+        axis.scatter(mass, y, s=12, facecolors=fill, edgecolors=edge, linewidths=0.8, zorder=2)
+    axis.axhline(heads["uniform"][0], **style.REFERENCE)
+
+
+def legend() -> list[Line2D]:
+    mark = {"linestyle": "none", "marker": "o", "markersize": 4}
+    return [
+        Line2D([], [], **mark, markerfacecolor="white", markeredgecolor=WITH, label="with the sink"),
+        Line2D([], [], **mark, color=WITHOUT, label="without it"),
+        Line2D([], [], **style.REFERENCE, label="uniform attention"),
+    ]

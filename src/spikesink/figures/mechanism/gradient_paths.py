@@ -1,0 +1,71 @@
+"""Which path carries the gradient sink? Gradient norms of queries, keys and values over positions.
+
+As in Figs 2, 8 and 9 of 2603.17771: means over layers of ||grad q_t||, ||grad k_t|| and ||grad v_t||, one panel per
+path on one scale.
+"""
+
+import polars as pl
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from spikesink.figures.drawing import style
+from spikesink.figures.drawing.grid import is_left, strip
+
+QUESTIONS = ("gradients",)
+CAPTION = (
+    "Norm of the loss gradient at the query, key and value projections of each position, summed over the batch first, "
+    "mean over attention layers; the mark is token 0. In the paper the spike at token 0 is largest in the values and "
+    "smaller in the keys; the query of token 0 sees one key only, so its gradient is zero and off the axis. "
+    "After Figs 2, 8 and 9 of 2603.17771."
+)
+PATHS = (("query", "Queries", "q"), ("key", "Keys", "k"), ("value", "Values", "v"))
+ROUNDING = 1e-5
+"""A token-0 norm below this share of the median is zero up to rounding."""
+
+
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A gradient norm, the mean over layers, per model, path and position."""
+    return pl.concat(
+        over_layers(tables["gradients"], path).select(
+            "position", model=pl.lit(label), path=pl.lit(path), gradient_norm=path
+        )
+        for path, _, _ in PATHS
+        for label, tables in models.items()
+    ).select("model", "path", "position", "gradient_norm")
+
+
+def draw(
+    models: dict[str, dict[str, pl.DataFrame]], width: str = "auto", looks: dict[str, style.Look] | None = None
+) -> Figure:
+    """A panel per path, a line per model."""
+    shown, looks = data(models), looks or style.looks(models)
+    figure, axes = strip(len(PATHS), 1.9, 0.0, width, sharey=True)
+    for axis, (path, name, letter) in zip(axes, PATHS, strict=True):
+        for label in models:
+            means = shown.filter((pl.col("model") == label) & (pl.col("path") == path))
+            look = looks[label]
+            position, norm = means["position"].to_list(), means["gradient_norm"].to_list()
+            axis.plot(position, norm, color=look.colour, linestyle=style.line(look), linewidth=1)
+            if position and position[0] == 0:
+                axis.plot([0], norm[:1], color=look.colour, marker=look.marker, linestyle="none", zorder=4)
+        axis.set_title(f"{name}, " + rf"$\|\nabla_{{{letter}_t}} L\|$")
+        axis.set_xlabel("Position")
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        if is_left(axis):
+            axis.set_ylabel("Gradient norm")
+    style.log_scale(axes[0].yaxis)
+    style.legend(
+        figure,
+        [
+            Line2D([], [], color=looks[label].colour, linestyle=style.line(looks[label]), label=label)
+            for label in models
+        ],
+    )
+    return figure
+
+
+def over_layers(gradients: pl.DataFrame, path: str) -> pl.DataFrame:
+    """Position and mean norm over layers, without positions whose norm is zero but for rounding."""
+    means = gradients.group_by("position").agg(pl.col(path).mean()).sort("position")
+    return means.filter(pl.col(path) > ROUNDING * pl.col(path).median())

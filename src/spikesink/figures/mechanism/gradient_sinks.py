@@ -1,0 +1,106 @@
+"""Gradient sinks: the gradient norm of every position in every layer, token 0 apart (2603.17771, Figs 1, 6 and 14).
+
+As there: violins of log10 ||grad h~_t|| over the positions of a layer, token 0 as a mark, one panel per model with the
+median and interquartile range over layers of the gradient sink ratio R_GS(0).
+"""
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from spikesink.figures.drawing import style
+from spikesink.figures.drawing.grid import grid, is_left
+from spikesink.figures.mechanism.stacked import stacked
+
+QUESTIONS = ("gradients", "gradient_sink_ratio")
+CAPTION = (
+    "Norm of the loss gradient at the normalised input of every attention layer, summed over the batch first: violins "
+    "over positions 1 and later with their median, and token 0. Where token 0 stands far above the violins, attention "
+    "sinks collect gradient. R is the gradient sink ratio of token 0 against positions 1 to 31, median and "
+    "interquartile range over layers. After Figs 1, 6 and 14 of 2603.17771."
+)
+
+
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """By quantity: log10_norm per layer and position, its median over positions 1 and later, and the model's ratio.
+
+    A position without gradient, outside of a loss window, has no logarithm and no row. Of gradient_sink_ratio low and
+    high are the quartiles over layers.
+    """
+    order, later = ["model", "layer", "position"], pl.col("position") > 0
+    norms = stacked(models, "gradients").filter(pl.col("input") > 0).sort("layer", "position", maintain_order=True)
+    norms = norms.select(*order, value=pl.col("input").log10(), quantity=pl.lit("log10_norm"))
+    medians = norms.filter(later).group_by("model", "layer", maintain_order=True).agg(pl.col("value").median())
+    ratios = [
+        {"model": name, "value": median, "low": low, "high": high}
+        for name, (median, low, high) in (
+            (name, ratio_over_layers(tables["gradient_sink_ratio"])) for name, tables in models.items()
+        )
+    ]
+    tables = [
+        norms,
+        medians.with_columns(quantity=pl.lit("median_log10_norm")),
+        pl.DataFrame(ratios, schema_overrides={"value": pl.Float64()}).with_columns(
+            quantity=pl.lit("gradient_sink_ratio")
+        ),
+    ]
+    return pl.concat(tables, how="diagonal_relaxed").select(
+        "model", "quantity", "layer", "position", "value", "low", "high"
+    )
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+    """A panel per model, layers to the right, all on one scale."""
+    shown = data(models)
+    figure, axes = grid(list(models), rows=1, row_height=1.75, extra_height=0.1, width=width, widest=style.COLUMN)
+    first = next(iter(axes.values()))[0]
+    for label, (axis,) in axes.items():
+        ours = shown.filter(pl.col("model") == label)
+        if axis is not first:
+            axis.sharey(first)
+        draw_layers(axis, ours)
+        median, low, high = (
+            ours.filter(pl.col("quantity") == "gradient_sink_ratio").select("value", "low", "high").row(0)
+        )
+        axis.set_title(f"{style.wrapped(label, 22)}\nR = {median:.1f} [{low:.1f}, {high:.1f}]")
+        axis.set_xlabel("Attention layer")
+        if is_left(axis):
+            axis.set_ylabel(r"$\log_{10}\,\|\nabla_{\tilde{h}_t} L\|$")
+    grey = style.lighter(style.BASELINE_COLOUR)
+    handles = [
+        Line2D([], [], color=style.SPIKE, marker="D", linestyle="none", label="token 0"),
+        Patch(facecolor=grey, label="positions 1 and later"),
+        Line2D([], [], color=style.BASELINE_COLOUR, linewidth=1, label="their median"),
+    ]
+    style.legend(figure, handles)
+    return figure
+
+
+def draw_layers(axis: Axes, shown: pl.DataFrame) -> None:
+    """A violin, its median and a mark per layer."""
+    norms = shown.filter(pl.col("quantity") == "log10_norm")
+    layers = sorted(norms["layer"].unique())
+    medians = dict(shown.filter(pl.col("quantity") == "median_log10_norm").select("layer", "value").iter_rows())
+    for layer in layers:
+        later = norms.filter((pl.col("layer") == layer) & (pl.col("position") > 0))["value"].to_numpy()
+        if len(later) > 1:
+            parts = axis.violinplot(later, [layer], widths=0.8, showextrema=False)
+            parts["bodies"][0].set(facecolor=style.lighter(style.BASELINE_COLOUR), alpha=1, linewidth=0)
+            axis.hlines(medians[layer], layer - 0.2, layer + 0.2, color=style.BASELINE_COLOUR, linewidth=1)
+    first = norms.filter(pl.col("position") == 0)
+    axis.scatter(first["layer"].to_list(), first["value"].to_list(), s=16, marker="D", color=style.SPIKE, zorder=4)
+    if layers:
+        axis.set_xlim(layers[0] - 0.6, layers[-1] + 0.6)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    axis.tick_params(labelleft=True)
+    axis.margins(y=0.08)
+
+
+def ratio_over_layers(ratios: pl.DataFrame) -> tuple[float, float, float]:
+    """Median, first and third quartile of R_GS(0) over layers."""
+    values = ratios.filter(pl.col("position") == 0)["ratio"].drop_nulls().to_numpy()
+    return tuple(np.quantile(values, (0.5, 0.25, 0.75))) if len(values) else (float("nan"),) * 3

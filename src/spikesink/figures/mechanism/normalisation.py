@@ -1,0 +1,74 @@
+"""What the normalisation makes of spike tokens, block by block (2603.05498 Fig 5 and Eq 23-24).
+
+Fig 5 shows the cosine similarity among spike tokens before and after the step-up block; here it is drawn at the input
+of every block, with the sparsity and the bound that the paper derives.
+"""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from spikesink.figures.drawing import style
+from spikesink.figures.drawing.grid import grid, is_left
+from spikesink.figures.mechanism.stacked import stacked
+
+QUESTIONS = ("normalisation",)
+CAPTION = (
+    "Tokens at position 0 and all others where they enter a block, after its norm and before the gain (the last point "
+    "is the final norm). Top: mean cosine similarity between pairs of tokens; spike tokens become one vector at the "
+    "step-up block. Middle: share of the squared norm in the three largest channels. Bottom: largest entry as a share "
+    "of its bound, the root of the width for RMSNorm. Behind a BOS position 0 is the same token in all sequences and "
+    "its cosine trivially 1: the curve for text starts the same sequences after their BOS. After Fig 5 and Eq 23-24 "
+    "of Sun et al., The Spike, the Sparse and the Sink (arXiv 2603.05498)."
+)
+ROWS = (
+    ("cosine", "Cosine\nsimilarity"),
+    ("energy_top", "Energy in the\nlargest channels"),
+    ("share_of_bound", "Largest entry\n/ bound"),
+)
+LINES = {
+    ("bos", "spike"): ("position 0: BOS", style.STARTS["bos"], (0, (4, 1.5))),
+    ("text", "spike"): ("position 0: text", style.STARTS["text"], "solid"),
+    ("text", "others"): ("other positions", "0.6", "solid"),
+}
+
+
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A row per model, start, group and block: the three quantities drawn."""
+    return stacked(models, "normalisation").select("model", "start", "group", "block", *(column for column, _ in ROWS))
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+    """Three panels per model, on one scale for all models."""
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=len(ROWS), row_height=0.9, extra_height=0.3, width=width)
+    for name in names:
+        table = shown.filter(pl.col("model") == name)
+        axes[name][0].set_title(style.wrapped(name, 24))
+        for axis, (column, label) in zip(axes[name], ROWS, strict=True):
+            draw_lines(axis, table, column)
+            lowest = shown["cosine"].min() if column == "cosine" else 0
+            axis.set_ylim(min(0, lowest) - 0.08, 1.08)
+            axis.tick_params(labelbottom=column == ROWS[-1][0], labelleft=is_left(axis))
+            if is_left(axis):
+                axis.set_ylabel(label)
+        axes[name][-1].set_xlabel("Block")
+    drawn = set(shown.select("start", "group").iter_rows())
+    handles = [
+        Line2D([], [], color=colour, linestyle=dash, marker=".", label=label)
+        for key, (label, colour, dash) in LINES.items()
+        if key in drawn
+    ]
+    style.legend(figure, handles)
+    return figure
+
+
+def draw_lines(axis: Axes, table: pl.DataFrame, column: str) -> None:
+    """A line per start and group over blocks; blocks where the quantity has no value are left out."""
+    for (start, group), (_, colour, dash) in LINES.items():
+        members = table.filter((pl.col("start") == start) & (pl.col("group") == group)).drop_nulls(column).sort("block")
+        axis.plot(members["block"].to_list(), members[column].to_list(), color=colour, linestyle=dash, marker=".")
+    axis.set_xlim(0.5, table["block"].max() + 0.5)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))

@@ -1,0 +1,130 @@
+"""Perplexity under streaming eviction: by position, and by size of the cache (StreamingLLM, 2309.17453)."""
+
+from itertools import cycle
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from spikesink.figures.drawing import style
+from spikesink.figures.drawing.grid import grid, is_left
+
+QUESTIONS = ("streaming",)
+CAPTION = (
+    "Perplexity of long text when a query attends to a limited number of keys. Top: by position, with the smallest "
+    "cache and without eviction (dashed; it leaves the panel where the model fails beyond its trained context); the "
+    "vertical line marks the first eviction. Bottom: all positions after every cache's first eviction, by size of the "
+    "cache. A model with an attention sink loses by a plain window, which evicts position 0, what keeping the first "
+    "tokens gives back. After the window attention and streaming settings of StreamingLLM (Xiao et al., arXiv "
+    "2309.17453)."
+)
+BINS = 16
+FULL = "no eviction"
+WHOLE, REAL, TEXT = pl.Int64(), pl.Float64(), pl.String()
+SCHEMA = {"model": TEXT, "panel": TEXT, "start": WHOLE, "cache": WHOLE, "position": REAL, "perplexity": REAL}
+PERPLEXITY = (pl.col("nll_nats").sum() / pl.col("tokens").sum()).exp().alias("perplexity")
+# The first is a window's, which evicts the sink's token.
+COLOURS = (style.SPIKE, style.COLOURS[0], *style.COLOURS[2:])
+
+
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A perplexity per model, first tokens kept (``start``) and cache: by middle of a bin of positions, and by cache.
+
+    Panel "position" has the smallest cache and, without a start, no eviction; panel "cache" the positions that no cache
+    holds whole.
+    """
+    found = [pl.DataFrame(schema=SCHEMA)]
+    for name, tables in models.items():
+        if len(table := tables["streaming"]):
+            for panel, shown in (("position", by_position(table)), ("cache", by_cache(table))):
+                shown = shown.with_columns(model=pl.lit(name), panel=pl.lit(panel))
+                found.append(shown.select(pl.col(column).cast(kind) for column, kind in SCHEMA.items()))
+    return pl.concat(found)
+
+
+def by_position(table: pl.DataFrame) -> pl.DataFrame:
+    """In bins of positions, with the smallest cache and without eviction."""
+    cache = evicting(table)["cache"].min()
+    size = max(1, (table["position"].max() + 1) // BINS)
+    whole = table.filter(pl.col("cache") > pl.col("position").max()).with_columns(start=None)
+    rows = pl.concat([whole, table.filter(pl.col("cache") == cache)], how="vertical_relaxed")
+    bins = rows.with_columns(position=(pl.col("position") // size + 0.5) * size)
+    return bins.group_by("start", "cache", "position").agg(PERPLEXITY).sort("start", "position")
+
+
+def by_cache(table: pl.DataFrame) -> pl.DataFrame:
+    """Over the positions after every cache's first eviction."""
+    small = evicting(table)
+    late = small.filter(pl.col("position") >= small["cache"].max())
+    return late.group_by("start", "cache").agg(PERPLEXITY).sort("start", "cache").with_columns(position=None)
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+    """Two panels per model, on one scale for all models."""
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=2, row_height=1.3, extra_height=0.4, width=width)
+    starts = shown["start"].drop_nulls().unique().sort().to_list()
+    colours = dict(zip(starts, cycle(COLOURS), strict=False))
+    for name in names:
+        above, below = axes[name]
+        ours = shown.filter(pl.col("model") == name)
+        above.set_title(style.wrapped(name, 24))
+        if ours.is_empty():
+            for axis in axes[name]:
+                axis.text(0.5, 0.5, "positional gate", transform=axis.transAxes, ha="center")
+                axis.set(xticks=[], yticks=[])
+            continue
+        draw_positions(above, ours.filter(pl.col("panel") == "position"), colours)
+        draw_caches(below, ours.filter(pl.col("panel") == "cache"), colours)
+    for row in (0, 1):
+        label_row([axes[name][row] for name in names if axes[name][row].lines])
+    handles = [Line2D([], [], **style.REFERENCE, label=FULL)]
+    for start, colour in colours.items():
+        label = "window" if start == 0 else f"first {start} + window"
+        handles.append(Line2D([], [], color=colour, marker=".", label=label))
+    style.legend(figure, handles)
+    return figure
+
+
+def evicting(table: pl.DataFrame) -> pl.DataFrame:
+    """The rows of caches that are smaller than the sequence."""
+    return table.filter(pl.col("cache") <= pl.col("position").max())
+
+
+def draw_positions(axis: Axes, shown: pl.DataFrame, colours: dict[int, str]) -> None:
+    """A line per number of first tokens kept, perplexity in bins of positions."""
+    whole, evicted = shown.filter(pl.col("start").is_null()), shown.filter(pl.col("start").is_not_null())
+    axis.plot(whole["position"].to_list(), whole["perplexity"].to_list(), **style.REFERENCE)
+    for start, colour in colours.items():
+        line = evicted.filter(pl.col("start") == start)
+        axis.plot(line["position"].to_list(), line["perplexity"].to_list(), color=colour)
+    cache = evicted["cache"][0]
+    axis.axvline(cache, color="0.7", linewidth=0.8)
+    axis.set_xlabel(f"Position (cache: {cache} keys)")
+    low, high = evicted["perplexity"].min(), evicted["perplexity"].max()
+    axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+
+
+def draw_caches(axis: Axes, shown: pl.DataFrame, colours: dict[int, str]) -> None:
+    """Perplexity of the positions that no cache holds whole, by size of the cache."""
+    for start, colour in colours.items():
+        line = shown.filter(pl.col("start") == start)
+        axis.plot(line["cache"].to_list(), line["perplexity"].to_list(), color=colour, marker=".")
+    sizes = shown["cache"].unique().sort().to_list()
+    axis.set_xscale("log", base=2)
+    axis.set_xticks(sizes, [str(size) for size in sizes])
+    axis.minorticks_off()
+    axis.set_xlabel("Cache (keys)")
+
+
+def label_row(axes: list[Axes]) -> None:
+    """One scale for all panels of a row, logarithmic where it spans more than a decade; the first one says it."""
+    limits = [limit for axis in axes for limit in axis.get_ylim()]
+    for axis in axes:
+        axis.set_ylim(min(limits), max(limits))
+        first = is_left(axis) or axis is axes[0]
+        axis.set_ylabel("Perplexity" if first else "")
+        axis.tick_params(labelleft=first)
+        if style.spans_a_decade(limits):
+            style.log_scale(axis.yaxis)

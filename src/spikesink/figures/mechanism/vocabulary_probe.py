@@ -1,0 +1,64 @@
+"""Which token ids spike at position 0: largest magnitudes in order, against the threshold (2603.05498 Table 2)."""
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from spikesink.figures.drawing import style
+from spikesink.figures.drawing.grid import grid, is_left
+from spikesink.figures.mechanism.stacked import stacked
+
+QUESTIONS = ("vocabulary_probe",)
+CAPTION = (
+    "Every token id of the vocabulary alone at position 0, in the order of its largest activation in units of the "
+    "threshold that makes an activation massive (dashed). Points above the line are spike tokens; above each panel, "
+    "their share of the vocabulary and the number of exceptions. Table 2 of Sun et al. (arXiv 2603.05498) finds 98 "
+    "% and more in pretrained models."
+)
+
+
+def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+    """A row per model and token id, by rank of its magnitude in units of the threshold."""
+    probe = stacked(models, "vocabulary_probe").sort("excess", descending=True, maintain_order=True)
+    ranked = probe.with_columns(rank=pl.int_range(pl.len()).over("model"))
+    order = pl.DataFrame({"model": list(models)})
+    return order.join(ranked, on="model", maintain_order="left_right").select(
+        "model", "rank", "token_id", "excess", "is_spike"
+    )
+
+
+def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+    """One panel per model, all on one scale."""
+    names, shown = list(models), data(models)
+    figure, axes = grid(names, rows=1, row_height=1.9, extra_height=0.4, width=width)
+    first = axes[names[0]][0]
+    for name, (axis,) in axes.items():
+        probe = shown.filter(pl.col("model") == name)
+        draw_model(axis, probe)
+        axis.set_title(f"{style.wrapped(name, 30)}\n{share(probe)}")
+        if axis is not first:
+            axis.sharey(first)
+        axis.set_xlabel("Token ids, by magnitude")
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 5, 10]))
+        if is_left(axis):
+            axis.set_ylabel("Largest |h| (× threshold)")
+        axis.tick_params(labelleft=is_left(axis))
+    first.autoscale_view()
+    style.log_scale(first.yaxis)
+    return figure
+
+
+def draw_model(axis: Axes, ranked: pl.DataFrame) -> None:
+    for is_spike, colour in ((True, style.SPIKE), (False, style.BASELINE_COLOUR)):
+        part = ranked.filter(pl.col("is_spike") == is_spike)
+        # Few spikes are drawn larger than many.
+        size = 2.5 if len(part) > 20 else 5
+        axis.plot(part["rank"], part["excess"], ".", color=colour, markersize=size, rasterized=len(part) > 2000)
+    axis.axhline(1, **style.REFERENCE)
+
+
+def share(probe: pl.DataFrame) -> str:
+    """As Table 2 has it: the share of spike tokens, and how many ids are none."""
+    exceptions = len(probe) - probe["is_spike"].sum()
+    return f"{100 * probe['is_spike'].mean():.2f} % of ids spike,\nall but {exceptions:,} of {len(probe):,}"

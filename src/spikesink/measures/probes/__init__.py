@@ -1,0 +1,1 @@
+"""How measures look inside a model: hooks, and attention statistics by chunks."""

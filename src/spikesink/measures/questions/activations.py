@@ -1,0 +1,69 @@
+"""Where do massive activations rise, stay and fall? The spike and the block lifecycle (2603.05498 Sec 3, Fig 1)."""
+
+import torch
+from torch import Tensor
+
+from spikesink.measures.probes.observe import observe
+from spikesink.model.decoder import Decoder
+
+EARLY = slice(1, 16)  # the tokens that token 0 is compared with (2603.17771)
+
+
+def top_channels(h_BTD: Tensor) -> Tensor:
+    """The three largest channel magnitudes of each sequence [B, 3], a channel's being its largest |h| over tokens."""
+    return h_BTD.abs().amax(dim=1).topk(3, dim=-1).values
+
+
+def activations(model: Decoder, tokens: Tensor, *, batch_size: int) -> list[dict]:
+    """One row per hidden state over sequences [n, T]: the embedding and the stream after each of the 2L blocks.
+
+    state is 0 for the embedding and i after block i; top1..top3 and output_top1..output_top3 are mean channel
+    magnitudes of the stream and of the block's own output (None for the embedding); median is the mean over sequences
+    of the median |h|; maximum is the largest |h| over all sequences with its position and channel (0-based), so the
+    spike of the model is the largest maximum (the paper leaves the reduction over sequences open); norm_token0 and
+    norm_early are mean L2 norms of token 0 and of tokens 1..15 (2603.17771).
+    """
+    device = model.device
+    parts: dict[int, list[dict[str, Tensor]]] = {}
+    kinds: dict[int, str] = {}
+    for batch in tokens.split(batch_size):
+        for seen in observe(model, batch.to(device)):
+            kinds[seen.block] = seen.kind
+            stream = seen.stream_BTD
+            norms = stream.norm(dim=-1)
+            largest, place = stream.abs().flatten(1).max(dim=1)
+            part = {
+                "top": top_channels(stream),
+                "median": stream.abs().flatten(1).median(dim=1).values,
+                "largest": largest,
+                "place": place,
+                "token0": norms[:, 0],
+                "early": norms[:, EARLY].mean(dim=1),
+            }
+            if seen.output_BTD is not None:
+                part["output_top"] = top_channels(seen.output_BTD)
+            parts.setdefault(seen.block, []).append({name: value.cpu() for name, value in part.items()})
+    rows = []
+    for state, pieces in sorted(parts.items()):
+        whole = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+        top = whole["top"].mean(dim=0).tolist()
+        output_top = whole["output_top"].mean(dim=0).tolist() if "output_top" in whole else [None] * 3
+        index = int(whole["largest"].argmax())
+        width = model.settings.d_model
+        rows.append(
+            {
+                "state": state,
+                "kind": kinds[state],
+                **{f"top{rank}": value for rank, value in enumerate(top, start=1)},
+                **{f"output_top{rank}": value for rank, value in enumerate(output_top, start=1)},
+                "median": whole["median"].mean().item(),
+                "maximum": whole["largest"][index].item(),
+                "maximum_position": int(whole["place"][index]) // width,
+                "maximum_channel": int(whole["place"][index]) % width,
+                "norm_token0": whole["token0"].mean().item(),
+                "norm_early": whole["early"].mean().item(),
+                "sequences": tokens.shape[0],
+                "tokens": tokens.shape[1],
+            }
+        )
+    return rows

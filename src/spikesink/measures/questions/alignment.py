@@ -1,0 +1,146 @@
+"""Do spike tokens meet the step-up block's amplifier head on? (2603.05498 Eq 15 and 19-21, Fig 2)"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from spikesink.measures.probes.observe import block_inputs
+from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy, spaced
+from spikesink.measures.questions.amplifier import (
+    amplifier_of,
+    leading_channels,
+    leading_direction,
+    normalised,
+    step_blocks,
+)
+from spikesink.model.decoder import Decoder
+
+
+@torch.no_grad()
+def silu_identity(
+    model: Decoder,
+    tokens: Tensor,
+    *,
+    rule: SpikeRule = SUN_ET_AL,
+    others: int = 4000,
+    batch_size: int = 32,
+) -> list[dict]:
+    """One row per SwiGLU step block and token of sequences [n, T] (Fig 2): is silu(x) ~ x, as Eq 15 has it?
+
+    cosine and norm_ratio = |silu(Wg h)| / |Wg h| compare SiLU's output with its input over the F hidden channels: both
+    are 1 where it is the identity. output_maximum is the token's largest |block output|. role is the block's in the
+    life of the spike; without spikes there is one block, with role no_spike. group is spike for spike tokens (leading
+    for each sequence's token that comes closest where there are no spikes), else other: of these only ``others``,
+    evenly spaced.
+    """
+    seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
+    marked = seen.spikes.tokens_NT.flatten()
+    places = torch.arange(marked.numel())
+    kept = sorted([*places[marked].tolist(), *spaced(places[~marked].tolist(), others)])
+    columns: dict[int, list[Tensor]] = {block: [] for block in step_blocks(model, seen)}
+    for batch in tokens.split(batch_size):
+        for number, block, h, context in block_inputs(model, batch.to(model.device)):
+            if number in columns:
+                x = block.pre_norm(h)
+                before = block.body.gate(x).float()
+                after = F.silu(before)
+                ratio = after.norm(dim=-1) / before.norm(dim=-1).clamp(min=1e-30)
+                output = block.post_norm(block.body(x, context)).float()
+                measured = (F.cosine_similarity(before, after, dim=-1), ratio, output.abs().amax(dim=-1))
+                columns[number].append(torch.stack(measured).flatten(1).cpu())
+    rows = []
+    for block, parts in columns.items():
+        measured = torch.cat(parts, dim=1)[:, kept].T.tolist()
+        for place, (cosine, ratio, output) in zip(kept, measured, strict=True):
+            sequence, position = divmod(place, tokens.shape[1])
+            rows.append(
+                {
+                    "block": block,
+                    "role": seen.roles[block - 1],
+                    "sequence": sequence,
+                    "position": position,
+                    "token_id": int(tokens[sequence, position]),
+                    "group": seen.spikes.group if marked[place] else "other",
+                    "cosine": cosine,
+                    "norm_ratio": ratio,
+                    "output_maximum": output,
+                }
+            )
+    return rows
+
+
+@torch.no_grad()
+def amplifier_alignment(
+    model: Decoder,
+    tokens: Tensor,
+    *,
+    rule: SpikeRule = SUN_ET_AL,
+    channels: int = 3,
+    batch_size: int = 32,
+) -> list[dict]:
+    """One row per SwiGLU step block, leading channel k and group of tokens of sequences [n, T] (Eq 19-21).
+
+    Blocks, channels and roles are those of amplifier_spectrum. group is spike (or leading), other or all, as in
+    silu_identity; tokens is their number. eigenvalue and second are the two eigenvalues of S_k that are largest in
+    magnitude, s* the first one's eigenvector, h the normalised input before the gain, which is folded into S_k. cosine
+    is the mean of cos(h, s*), its sign such that the first group's is positive, cosine_absolute the mean magnitude.
+    output is the mean true output of the branch in channel k; quadratic and rank_one are the means of h^T S_k h, which
+    takes silu(x) for x, and of eigenvalue (s*.h)^2. Their error_ is sum |approximation - output| / sum |output|, their
+    r2_ the coefficient of determination, None where outputs hardly vary. The paper prints Eq 21 as
+    lambda sqrt(d) cos(s*, h); since |h| = sqrt(d) it is lambda d cos^2, which is what rank_one says.
+    """
+    seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
+    marked = seen.spikes.tokens_NT.flatten()
+    groups = {seen.spikes.group: marked, "other": ~marked, "all": torch.ones_like(marked)}
+    rows = []
+    for number in step_blocks(model, seen):
+        chosen = leading_channels(seen, number, channels)
+        amplifier = amplifier_of(model.blocks[number - 1])
+        directions = [leading_direction(amplifier, channel) for channel in chosen]
+        parts = []
+        for batch in tokens.split(batch_size):
+            h = next(entry[2] for entry in block_inputs(model, batch.to(model.device)) if entry[0] == number)
+            h = normalised(model.blocks[number - 1], h).flatten(0, 1)
+            gate, up, down_CF = h @ amplifier.gate_FD.T, h @ amplifier.up_FD.T, amplifier.down_DF[chosen]
+            output, quadratic = (F.silu(gate) * up) @ down_CF.T, (gate * up) @ down_CF.T
+            cosine = torch.stack([direction.cosine(h) for direction in directions], dim=1)
+            rank_one = [direction.eigenvalue * (h @ direction.vector_D).square() for direction in directions]
+            parts.append(torch.stack((cosine, output, quadratic, torch.stack(rank_one, dim=1))).cpu().double())
+        measured = torch.cat(parts, dim=1)
+        for index, (channel, direction) in enumerate(zip(chosen, directions, strict=True)):
+            sign = -1 if measured[0, marked, index].mean() < 0 else 1
+            for group, members in groups.items():
+                cosine, output, quadratic, rank_one = measured[:, members, index]
+                rows.append(
+                    {
+                        "block": number,
+                        "role": seen.roles[number - 1],
+                        "channel": channel,
+                        "group": group,
+                        "tokens": len(output),
+                        "eigenvalue": direction.eigenvalue,
+                        "second": direction.second,
+                        "cosine": sign * cosine.mean().item(),
+                        "cosine_absolute": cosine.abs().mean().item(),
+                        "output": output.mean().item(),
+                        "quadratic": quadratic.mean().item(),
+                        "rank_one": rank_one.mean().item(),
+                        "error_quadratic": relative_error(quadratic, output),
+                        "error_rank_one": relative_error(rank_one, output),
+                        "r2_quadratic": determination(quadratic, output),
+                        "r2_rank_one": determination(rank_one, output),
+                    }
+                )
+    return rows
+
+
+def relative_error(approximation: Tensor, truth: Tensor) -> float:
+    return ((approximation - truth).abs().sum() / truth.abs().sum().clamp(min=1e-30)).item()
+
+
+def determination(approximation: Tensor, truth: Tensor) -> float | None:
+    """R^2; None where the truth varies by less than a thousandth of its size, as for a single repeated token."""
+    spread = (truth - truth.mean()).square().sum()
+    if spread <= 1e-6 * truth.square().sum():
+        return None
+    return (1 - (approximation - truth).square().sum() / spread).item()

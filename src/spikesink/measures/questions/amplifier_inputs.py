@@ -1,0 +1,194 @@
+"""What turns a token towards the amplifier's direction? (2603.05498 Sec 3 and Eq 22)
+
+A token that attends to itself alone gets a fixed linear map of itself: the first one always, some delimiters nearly.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from spikesink.measures.probes.attention_rows import attention_rows
+from spikesink.measures.probes.observe import Observation, block_inputs, observe
+from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy
+from spikesink.measures.questions.amplifier import Direction, normalised, step_up
+from spikesink.measures.questions.vocabulary_probe import vocabulary_batches
+from spikesink.model.attention import CausalAttention
+from spikesink.model.context import Context
+from spikesink.model.decoder import Block, Decoder
+from spikesink.model.valves import AttentionValve
+
+
+def self_attention(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Tensor:
+    """Each token's attention on itself [B, T], the mean over heads, from ``chunk`` rows of the map at a time."""
+    rows = attention_rows(body, x_BTD, context, chunk)
+    return torch.cat([weights.diagonal(first, -2, -1).mean(dim=1) for first, weights in rows], dim=1)
+
+
+@torch.no_grad()
+def delimiter_probe(
+    model: Decoder,
+    tokens: Tensor,
+    *,
+    delimiters: Sequence[int] = (),
+    rule: SpikeRule = SUN_ET_AL,
+    chunk: int = 512,
+    batch_size: int = 32,
+) -> list[dict]:
+    """One row per delimiter, whether it spikes, and attention block before the step-up block, at positions >= 1.
+
+    ``delimiters`` are token ids; the row of all other tokens has token_id None. spikes says whether the occurrences of
+    this row carry a massive activation, occurrences how many they are in sequences [n, T] (no row where there are
+    none), spike_share which share of all the token's occurrences spike. self_attention is their mean attention on
+    themselves in attention block ``block``, over heads too. cosine is their mean cos(h, s*) with the direction of
+    channel ``channel`` of block ``step_up_block``, as amplifier_alignment defines it, positive on average over spike
+    tokens, position 0 included (or over the tokens that come closest); None where that block is no SwiGLU branch.
+    """
+    seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
+    target = step_up(model, seen)
+    attention: dict[int, list[Tensor]] = {}
+    cosines: list[Tensor] = []
+    for batch in tokens.split(batch_size):
+        for number, block, h, context in block_inputs(model, batch.to(model.device)):
+            if number == target.block:
+                if target.direction is not None:
+                    cosines.append(target.direction.cosine(normalised(block, h)).cpu())
+                break
+            if isinstance(block.body, CausalAttention):
+                mass = self_attention(block.body, block.pre_norm(h), context, chunk)
+                attention.setdefault(number, []).append(mass.cpu())
+    mass_NT = {number: torch.cat(parts) for number, parts in attention.items()}
+    cosine_NT = torch.cat(cosines) if cosines else None
+    if cosine_NT is not None and cosine_NT[seen.spikes.tokens_NT].mean() < 0:
+        cosine_NT = -cosine_NT
+    spike_NT = seen.spikes.token_excess_NT > 1
+    later = (torch.arange(tokens.shape[1]) > 0).expand_as(tokens)
+    kinds = {token: later & (tokens == token) for token in delimiters}
+    kinds[None] = later & ~torch.isin(tokens, torch.tensor(list(delimiters), dtype=tokens.dtype))
+    rows = []
+    for token, standing in kinds.items():
+        for spikes in (True, False):
+            members = standing & (spike_NT == spikes)
+            if not members.any():
+                continue
+            common = {
+                "token_id": token,
+                "spikes": spikes,
+                "occurrences": int(members.sum()),
+                "spike_share": (standing & spike_NT).sum().item() / standing.sum().item(),
+                "step_up_block": target.block,
+                "channel": target.channel,
+                "cosine": None if cosine_NT is None else cosine_NT[members].double().mean().item(),
+            }
+            for number, mass in mass_NT.items():
+                rows.append(common | {"block": number, "self_attention": mass[members].double().mean().item()})
+    return rows
+
+
+def is_linear(body: CausalAttention) -> bool:
+    """Whether the branch maps position 0's input linearly to its output (up to a bias)."""
+    gates = [gate.kind for gate in (body.gate, body.value_gate) if gate is not None]
+    contracts = isinstance(body.value_valve, AttentionValve) and body.value_valve.kind != "v_scale_backward_only"
+    constant = all(kind in ("unconditional", "positional") for kind in gates)
+    return constant and not contracts and not body.softpick and body.extra_key is None
+
+
+def value_output_map(model: Decoder, block: Block) -> Tensor:
+    """W_VO [D, D] of position 0, which attends to itself alone: output = W_VO h + bias, h normalised before the gain.
+
+    Column i is the branch's answer to unit vector i, so key-value heads that serve several query heads and constant
+    gates are counted as the model counts them.
+    """
+    gain = getattr(block.pre_norm, "weight", None)
+    units = torch.eye(model.settings.d_model, device=model.device, dtype=model.embedding.weight.dtype)[:, None]
+    basis = units if gain is None else units * gain
+    context = model.context(torch.zeros_like(units))
+    return (block.body(basis, context) - block.body(torch.zeros_like(basis), context))[:, 0].float().T
+
+
+@torch.no_grad()
+def first_token_value_output(
+    model: Decoder,
+    tokens: Tensor,
+    *,
+    rule: SpikeRule = SUN_ET_AL,
+    batch_size: int = 32,
+    vocabulary_batch: int = 1024,
+) -> list[dict]:
+    """One row per attention block before the step-up block and group of tokens at position 0 (Eq 22).
+
+    group is all for every token id of the vocabulary, or spike (leading where there are no spikes) for the ids that
+    carry a spike at position 0 of sequences [n, T]; ids is their number. frobenius, singular1..singular3 and
+    stable_rank = frobenius^2 / singular1^2 describe W_VO = sum over heads of Wv Wo, the pre-norm's gain folded in.
+    gain is the mean of |output| / |h| over the group, h the normalised input, output what the block adds to the
+    stream; concentration is the length of the mean unit output, 1 when all point the same way. cosine_output is the
+    cosine of the mean output with s*, cosine_singular the magnitude of that of W_VO's first left singular vector,
+    cosine_stream the mean cosine of the stream after the block with s*, the direction of channel ``channel`` in block
+    ``step_up_block`` (see amplifier_alignment), its sign such that cosine_stream of the spike group is positive in the
+    last of these blocks. The cosines are None where the step-up block is no SwiGLU branch. A block whose output at
+    position 0 is not linear (gates from the input, V-scale, softmax alternatives) has no rows.
+    """
+    seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
+    target = step_up(model, seen)
+    blocks = [
+        number
+        for number, block in enumerate(model.blocks[: target.block - 1], start=1)
+        if isinstance(block.body, CausalAttention) and is_linear(block.body)
+    ]
+    if not blocks:
+        return []
+    ids = {"all": torch.arange(model.embedding.num_embeddings)}
+    if seen.spikes.tokens_NT[:, 0].any():
+        ids[seen.spikes.group] = tokens[:, 0][seen.spikes.tokens_NT[:, 0]].unique()
+    totals = {(number, group): 0 for number in blocks for group in ids}
+    for batch in vocabulary_batches(model, vocabulary_batch, "vocabulary through the value-output maps"):
+        h = None
+        for state in observe(model, batch):
+            if state.block in blocks:
+                part = output_at_position_0(model.blocks[state.block - 1], h, state, target.direction).cpu()
+                for group, members in ids.items():
+                    totals[state.block, group] += part[torch.isin(batch[:, 0].cpu(), members)].sum(dim=0)
+            if state.block == blocks[-1]:
+                break
+            h = state.stream_BTD
+    width = model.settings.d_model
+    means = {key: (total / len(ids[key[1]])).split([1, 1, width, width]) for key, total in totals.items()}
+    sign = -1 if means[blocks[-1], next(reversed(ids))][1] < 0 else 1
+    rows = []
+    for number in blocks:
+        left, singular, _ = torch.linalg.svd(value_output_map(model, model.blocks[number - 1]))
+        for group in ids:
+            gain, cosine_stream, unit_D, output_D = means[number, group]
+            direction = target.direction
+            cosines = {"cosine_output": None, "cosine_singular": None, "cosine_stream": None}
+            if direction is not None:
+                cosines = {
+                    "cosine_output": sign * direction.cosine(output_D.to(left)).item(),
+                    "cosine_singular": direction.cosine(left[:, 0]).abs().item(),
+                    "cosine_stream": sign * cosine_stream.item(),
+                }
+            rows.append(
+                {
+                    "block": number,
+                    "group": group,
+                    "ids": len(ids[group]),
+                    "step_up_block": target.block,
+                    "channel": target.channel,
+                    "frobenius": singular.norm().item(),
+                    **{f"singular{rank}": value for rank, value in enumerate(singular[:3].tolist(), start=1)},
+                    "stable_rank": (singular.square().sum() / singular[0].square().clamp(min=1e-30)).item(),
+                    "gain": gain.item(),
+                    "concentration": unit_D.norm().item(),
+                }
+                | cosines
+            )
+    return rows
+
+
+def output_at_position_0(block: Block, h_BTD: Tensor, state: Observation, direction: Direction | None) -> Tensor:
+    """Per token [B, 2 + 2 D]: |output| / |h|, cos(stream, s*) or 0 without s*, the unit output, the output; float64."""
+    output, stream = state.output_BTD[:, 0].double(), state.stream_BTD[:, 0]
+    length = output.norm(dim=-1, keepdim=True)
+    gain = length / normalised(block, h_BTD[:, 0]).norm(dim=-1, keepdim=True).clamp(min=1e-30)
+    cosine = torch.zeros_like(gain) if direction is None else direction.cosine(stream)[:, None]
+    return torch.cat((gain, cosine, output / length.clamp(min=1e-30), output), dim=-1)

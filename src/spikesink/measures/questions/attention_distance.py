@@ -1,0 +1,85 @@
+"""How far does attention look, with and without the sink? (2603.05498 Sec 3: sinks shorten the attention distance.)"""
+
+import torch
+from torch import Tensor
+
+from spikesink.measures.probes.attention_rows import attention_rows
+from spikesink.measures.probes.observe import block_inputs
+from spikesink.model.attention import CausalAttention
+from spikesink.model.decoder import Decoder
+
+
+def described(sums_4BNC: Tensor) -> Tensor:
+    """Over all queries with any weight, the sums [4, N] of their number, mean distance, local share and entropy.
+
+    Each query's weights count divided by their sum.
+    """
+    total, distance, local, entropy = sums_4BNC.double()
+    some = total > 0
+    safe = total.where(some, 1.0)
+    each = some.double(), distance / safe, local / safe, (entropy / safe + safe.log()).where(some, 0.0)
+    return torch.stack([one.sum(dim=(0, 2)) for one in each])
+
+
+def sums_over_keys(weights: Tensor, distance: Tensor, local: int) -> Tensor:
+    """Per query: weight, weight times distance, weight nearer than ``local``, -sum w log w. [4, B, N, C]."""
+    each = weights, weights * distance, weights * (distance < local), torch.special.entr(weights)
+    return torch.stack([one.sum(dim=-1) for one in each])
+
+
+@torch.no_grad()
+def attention_distance(
+    model: Decoder, tokens: Tensor, *, batch_size: int, sink: int = 0, local: int = 16, query_chunk: int = 256
+) -> list[dict]:
+    """One row per attention block and head, over sequences [n, T] with their sink at position ``sink``.
+
+    sink_mass is the mean attention on the sink over all T queries (Eq 27). The other columns are means over the queries
+    t after the sink: mass, the summed weight on the text (1 for softmax, less with softpick or where an extra key takes
+    weight); distance, sum_j A_tj (t - j) in tokens; local_share, the weight on keys with t - j < local (the query's own
+    among them); entropy in nats. Those ending in _without_sink are the same with the sink's weight removed and the rest
+    divided by its sum. Where weights do not sum to one they are divided by their sum too, and queries that attend to
+    nothing are left out. Uniform attention has the distance T / 4 for a sink at 0.
+
+    The papers state the effect and give no definition: mean over queries, per-query renormalisation and ``local`` are
+    this project's. ``query_chunk`` queries at a time bound memory to a few times batch_size * heads * query_chunk * T
+    floats.
+    """
+    length = tokens.shape[1]
+    position = torch.arange(length, device=model.device)
+    found: dict[int, dict[str, Tensor]] = {}
+    for batch in tokens.split(batch_size):
+        for index, block, h, context in block_inputs(model, batch.to(model.device)):
+            if not isinstance(block.body, CausalAttention):
+                continue
+            for first, weights in attention_rows(block.body, block.pre_norm(h), context, query_chunk):
+                queries, keys = position[first : first + weights.shape[2], None], position[: weights.shape[3]]
+                of_sink, later = keys == sink, queries[:, 0] > sink
+                on_sink = weights[..., of_sink]
+                # The sink is added to the rest: taking it from the whole would leave rounding errors of a sink head.
+                rest = sums_over_keys(weights.masked_fill(of_sink, 0), queries - keys, local)
+                every = rest + sums_over_keys(on_sink, queries - sink, local)
+                part = {
+                    "sink": on_sink.double().sum(dim=(0, 2, 3)),
+                    "mass": every[0][..., later].double().sum(dim=(0, 2)),
+                    "every": described(every[..., later]),
+                    "rest": described(rest[..., later]),
+                }
+                before = found.setdefault(index, dict.fromkeys(part, 0))
+                found[index] = {name: before[name] + value.cpu() for name, value in part.items()}
+    rows = []
+    queries = tokens.shape[0] * (length - sink - 1)
+    for layer, (index, total) in enumerate(sorted(found.items())):
+        for head in range(len(total["sink"])):
+            row = {
+                "block": index,
+                "layer": layer,
+                "head": head,
+                "sink_mass": total["sink"][head].item() / tokens.numel(),
+                "mass": total["mass"][head].item() / queries if queries else None,
+            }
+            for name, suffix in (("every", ""), ("rest", "_without_sink")):
+                count, *values = total[name][:, head].tolist()
+                for quantity, value in zip(("distance", "local_share", "entropy"), values, strict=True):
+                    row[quantity + suffix] = value / count if count else None
+            rows.append(row | {"local": local, "sink": sink, "tokens": length, "sequences": tokens.shape[0]})
+    return rows

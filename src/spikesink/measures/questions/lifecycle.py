@@ -1,0 +1,96 @@
+"""Which block makes the spike, which ones leave it alone, which one removes it? (2603.05498 Table 1, Figs 1 and 7)"""
+
+from torch import Tensor
+
+from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy, find_spikes
+from spikesink.model.decoder import Decoder
+
+
+def lifecycle(model: Decoder, tokens: Tensor, *, rule: SpikeRule = SUN_ET_AL, batch_size: int = 32) -> list[dict]:
+    """One row per block over sequences [n, T] of token ids.
+
+    block counts from 1 over all 2L blocks, odd ones attention; kind is attention or feed_forward; role is before,
+    step_up, plateau, step_down or after, or no_spike for all blocks of a model without spikes. channel is the leading
+    spike channel, position where it is largest in most sequences. On that channel and token, means over the sequences
+    that carry the spike: before and after are |h| of the stream, written is the signed value that the block adds (step-
+    down blocks write with the opposite sign of step-up blocks). output_maximum is the largest magnitude of the block's
+    own output on any spike token and channel. share is the block's part in the spike (see measures/spikes.py).
+    spike_channels is how many channels carry spikes, sequences how many sequences carry the leading one.
+
+    Without a spike the same is said of the channel and token that come closest, spike_channels and sequences being 0.
+    """
+    seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
+    stream, written = seen.stream_SNC[..., 0], seen.output_BNC[..., 0].mean(dim=1).tolist()
+    magnitude = stream.abs().mean(dim=1).tolist()
+    found = seen.spikes.found
+    return [
+        {
+            "block": block,
+            "kind": kind,
+            "role": role,
+            "output_maximum": seen.output_maximum[block - 1],
+            "written": written[block - 1],
+            "share": seen.shares[block - 1],
+            "before": magnitude[block - 1],
+            "after": magnitude[block],
+            "channel": seen.spikes.channels[0],
+            "position": seen.positions_N.mode().values.item(),
+            "spike_channels": len(seen.spikes.channels) if found else 0,
+            "sequences": stream.shape[1] if found else 0,
+            "tokens": tokens.shape[1],
+        }
+        for block, (kind, role) in enumerate(zip(seen.kinds, seen.roles, strict=True), start=1)
+    ]
+
+
+def spike_channels(model: Decoder, tokens: Tensor, *, rule: SpikeRule = SUN_ET_AL, batch_size: int = 32) -> list[dict]:
+    """One row per spike channel over sequences [n, T], the leading one first; no rows without spikes.
+
+    rank counts from 1 by mean |h| / threshold; sequence_share is the share of the sequences in which the channel
+    carries a massive activation; magnitude is its largest |h| over tokens and hidden states, the mean over these
+    sequences.
+    """
+    spikes = find_spikes(model, tokens, rule=rule, batch_size=batch_size)
+    if not spikes.found:
+        return []
+    rows = []
+    for rank, channel in enumerate(spikes.channels, start=1):
+        carries = spikes.channel_excess_ND[:, channel] > 1
+        rows.append(
+            {
+                "channel": channel,
+                "rank": rank,
+                "sequence_share": carries.float().mean().item(),
+                "magnitude": spikes.channel_magnitude_ND[carries, channel].mean().item(),
+                "sequences": len(tokens),
+            }
+        )
+    return rows
+
+
+def spike_tokens(model: Decoder, tokens: Tensor, *, rule: SpikeRule = SUN_ET_AL, batch_size: int = 32) -> list[dict]:
+    """One row per position and token id that carries a massive activation in sequences [n, T]; no rows without spikes.
+
+    position counts from 0; spikes is the number of sequences in which this token spikes at this position, occurrences
+    in how many it stands there, sequence_share = spikes / n; magnitude is the mean over spikes of the token's largest
+    |h| over channels and hidden states.
+    """
+    spikes = find_spikes(model, tokens, rule=rule, batch_size=batch_size)
+    if not spikes.found:
+        return []
+    places: dict[tuple[int, int], list[float]] = {}
+    for sequence, position in (spikes.token_excess_NT > 1).nonzero().tolist():
+        token = int(tokens[sequence, position])
+        places.setdefault((position, token), []).append(spikes.token_magnitude_NT[sequence, position].item())
+    return [
+        {
+            "position": position,
+            "token_id": token,
+            "spikes": len(magnitudes),
+            "occurrences": int((tokens[:, position] == token).sum()),
+            "sequence_share": len(magnitudes) / len(tokens),
+            "magnitude": sum(magnitudes) / len(magnitudes),
+            "sequences": len(tokens),
+        }
+        for (position, token), magnitudes in sorted(places.items())
+    ]

@@ -1,0 +1,168 @@
+"""What does the normalisation before a block do to a spike token? (2603.05498 Eq 23-25, Fig 5)"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spikesink.measures.probes.observe import block_inputs
+from spikesink.model.attention import CausalAttention
+from spikesink.model.decoder import Decoder
+from spikesink.model.norms import DynamicTanh, RMSNorm
+
+TINY = torch.finfo(torch.float32).tiny
+
+
+def starts(tokens_BT: Tensor) -> dict[str, Tensor]:
+    """Sequences by what stands at position 0: ``bos`` as they are, ``text`` without their first token.
+
+    Position 0 sees nothing but itself, so behind a BOS its states are the same in all sequences and their cosine is
+    trivially 1. Sequences that do not all begin with the same token are ``text`` already.
+    """
+    if len(tokens_BT) > 1 and tokens_BT.shape[1] > 2 and bool((tokens_BT[:, 0] == tokens_BT[0, 0]).all()):
+        return {"bos": tokens_BT, "text": tokens_BT[:, 1:]}
+    return {"text": tokens_BT}
+
+
+def normalised(norm: nn.Module, h: Tensor) -> tuple[str, Tensor, float | None]:
+    """Kind of the norm, its output before the gain in float32, and the bound of its entries.
+
+    RMSNorm: sqrt(D) (Eq 23); DynamicTanh: 1; without a norm (sandwich_qk) the residual stream itself, unbounded.
+    """
+    h = h.float()
+    if isinstance(norm, RMSNorm):
+        return "rms", F.rms_norm(h, h.shape[-1:], eps=norm.eps), h.shape[-1] ** 0.5
+    if isinstance(norm, DynamicTanh):
+        return "dyt", torch.tanh(norm.alpha.float() * h), 1.0
+    return "none", h, None
+
+
+@torch.no_grad()
+def norm_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, str, nn.Module, Tensor]]:
+    """(1-based block, its kind, its norm, the stream [B, T, D] before it); the last is the final norm, kind head."""
+    h = model.embedding(tokens_BT)
+    for index, block, h_before, context in block_inputs(model, tokens_BT):
+        kind = "attention" if isinstance(block.body, CausalAttention) else "feed_forward"
+        yield index, kind, block.pre_norm, h_before
+        if index == len(model.blocks):
+            h = block(h_before, context)
+    yield len(model.blocks) + 1, "head", model.norm, h
+
+
+def sums(x_PD: Tensor, top: int) -> dict[str, Tensor]:
+    """Over tokens: their number and largest entry, the sums of energy shares, participation ratios, unit vectors."""
+    square = x_PD.double().square()
+    energy = square.sum(dim=-1).clamp(min=TINY)
+    unit = x_PD.double() / energy.sqrt()[:, None]
+    return {
+        "count": torch.tensor(len(x_PD)),
+        "maximum": x_PD.abs().amax(),
+        "energy_top": (square.topk(min(top, square.shape[-1]), dim=-1).values.sum(dim=-1) / energy).sum(),
+        "participation": (energy.square() / square.square().sum(dim=-1).clamp(min=TINY)).sum(),
+        "unit": unit.sum(dim=0),
+        "unit_square": unit.square().sum(),
+    }
+
+
+@torch.no_grad()
+def normalisation(
+    model: Decoder, tokens: Tensor, *, batch_size: int, position: int = 0, top_channels: int = 3
+) -> list[dict]:
+    """Two rows per block and start over sequences [n, T]: group ``spike``, the token at ``position``, and ``others``.
+
+    block counts from 1; 2L + 1 is the final norm, kind head. start is bos or text, as ``starts`` says: both where all
+    sequences begin with the same token. norm is rms, dyt or none, and measured is its output before the gain: with none
+    (sandwich_qk) the residual stream, with dyt tanh(alpha h). maximum is the largest magnitude of an entry, bound its
+    limit (Eq 23: sqrt(D); 1 for dyt; None without a norm) and share_of_bound their ratio. energy_top is the share of
+    the squared norm in a token's ``top_channels`` largest channels, participation the effective number of channels
+    (sum x^2)^2 / sum x^4, both means over tokens. cosine is the mean cosine similarity between all pairs of the group's
+    tokens, across sequences and positions (Fig 5); None for a single token. With rms it is the cosine of the residual
+    stream.
+
+    The paper follows spike tokens wherever they are; here they are the tokens at ``position``.
+    """
+    found: dict[tuple[str, int, str], list[dict[str, Tensor]]] = {}
+    facts: dict[int, tuple[str, str, float | None]] = {}
+    for start, sequences in starts(tokens).items():
+        others = torch.arange(sequences.shape[1]) != position
+        for batch in sequences.split(batch_size):
+            for index, kind, norm, h in norm_inputs(model, batch.to(model.device)):
+                name, x_BTD, bound = normalised(norm, h)
+                facts[index] = kind, name, bound
+                for group, x_PD in (("spike", x_BTD[:, position]), ("others", x_BTD[:, others].flatten(0, 1))):
+                    if len(x_PD):
+                        part = {name: value.cpu() for name, value in sums(x_PD, top_channels).items()}
+                        found.setdefault((start, index, group), []).append(part)
+    rows = []
+    for (start, index, group), parts in sorted(found.items(), key=lambda item: (item[0][0], item[0][1])):
+        total = {name: torch.stack([part[name] for part in parts]).sum(dim=0) for name in parts[0]}
+        kind, name, bound = facts[index]
+        count, square = int(total["count"]), total["unit_square"].item()
+        maximum = max(part["maximum"].item() for part in parts)
+        pairs = square * (square - 1)
+        rows.append(
+            {
+                "start": start,
+                "block": index,
+                "kind": kind,
+                "norm": name,
+                "group": group,
+                "maximum": maximum,
+                "bound": bound,
+                "share_of_bound": maximum / bound if bound else None,
+                "energy_top": total["energy_top"].item() / count,
+                "participation": total["participation"].item() / count,
+                "cosine": (total["unit"].square().sum().item() - square) / pairs if count > 1 and pairs > 0 else None,
+                "top_channels": top_channels,
+                "position": position,
+                "token_count": count,
+            }
+        )
+    return rows
+
+
+@torch.no_grad()
+def normalised_channels(
+    model: Decoder, tokens: Tensor, *, batch_size: int, position: int = 0, top_channels: int = 3
+) -> list[dict]:
+    """How constant are spike channels after the norm? One row per block, start and channel (Eq 25).
+
+    The channels are the ``top_channels`` of largest mean magnitude at the token ``position`` after the norm and before
+    its gain, block by block, rank 1 the largest; block, kind, norm and start as in ``normalisation``. mean and std are
+    over the sequences' tokens at ``position``, ratio and ratio_std the mean and standard deviation over them of the
+    channel's value divided by that of the channel of rank 1 (None if that is 0 somewhere).
+    """
+    found: dict[tuple[str, int], list[Tensor]] = {}
+    facts: dict[int, tuple[str, str]] = {}
+    for start, sequences in starts(tokens).items():
+        for batch in sequences.split(batch_size):
+            for index, kind, norm, h in norm_inputs(model, batch.to(model.device)):
+                name, x_BD, _ = normalised(norm, h[:, position])
+                facts[index] = kind, name
+                found.setdefault((start, index), []).append(x_BD.double().cpu())
+    rows = []
+    for (start, index), parts in sorted(found.items()):
+        x_BD = torch.cat(parts)
+        channels = x_BD.abs().mean(dim=0).topk(min(top_channels, x_BD.shape[1])).indices
+        leading = x_BD[:, channels[:1]]
+        ratios = x_BD[:, channels] / leading if bool((leading != 0).all()) else None
+        for rank, channel in enumerate(channels.tolist(), start=1):
+            ratio = None if ratios is None else ratios[:, rank - 1]
+            rows.append(
+                {
+                    "start": start,
+                    "block": index,
+                    "kind": facts[index][0],
+                    "norm": facts[index][1],
+                    "rank": rank,
+                    "channel": channel,
+                    "mean": x_BD[:, channel].mean().item(),
+                    "std": x_BD[:, channel].std(correction=0).item(),
+                    "ratio": None if ratio is None else ratio.mean().item(),
+                    "ratio_std": None if ratio is None else ratio.std(correction=0).item(),
+                    "position": position,
+                    "sequences": len(x_BD),
+                }
+            )
+    return rows

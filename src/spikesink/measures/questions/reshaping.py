@@ -1,0 +1,145 @@
+"""How do branches reshape the gradient that passes them? Bloat, Compress and Change (2603.17771, Figs 3, 10, 11)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from spikesink.measures.probes.backward import backward
+from spikesink.model.attention import CausalAttention
+from spikesink.model.decoder import Block, Decoder
+from spikesink.model.norms import RMSNorm
+
+QUANTITIES = ("bloat", "compress", "change")
+GROUPS = (("0", 0, 0), ("1", 1, 1), ("2-3", 2, 3), ("4-7", 4, 7), ("8-15", 8, 15))
+"""Position groups of Fig 3: name, first and last position."""
+
+
+def position_group(position: int) -> str:
+    return next((name for name, first, last in GROUPS if first <= position <= last), "rest")
+
+
+def reshaping(
+    model: Decoder,
+    rows: Tensor,
+    *,
+    window: tuple[int, int] | None = None,
+    sequences: int = 16,
+    positions: int = 64,
+    batch_size: int = 32,
+    loss_chunk: int | None = None,
+) -> list[dict]:
+    """One row per block, sequence and position: what a branch does to the gradient of the loss.
+
+    With g1 = dL/dh_out, the gradient after the branch's residual sum, g2 = dL/dh~ behind the pre-norm and g3 =
+    J_norm^T g2 = dL/dh_in - g1: bloat = ||g2|| / ||g1||, compress = ||g3|| / ||g2||, change = ||g1 + g3|| / ||g1||.
+    input_norm is ||h_in||, the L2 norm of the stream before the block. compress_bound is ||gamma||_inf / rms(h_in), eps
+    included, which compress cannot exceed (Theorem 2); None unless the pre-norm is an RMSNorm. A post-norm counts to
+    the branch, so to bloat; without a pre-norm (norm.kind sandwich_qk) compress is 1; DynamicTanh's gain depends on
+    the channel, not on the norm. A ratio is None where its denominator is zero (positions without loss or successors).
+
+    The paper does not say which gradients its points are made of. Here: of single sequences, the first ``sequences``
+    of rows [n, T + 1] and their first ``positions`` positions; the ratios do not depend on the loss's scale. branch is
+    attention or feed_forward (as the place in the layer is called: a second attention there is attention), block
+    1-based, position and sequence 0-based, group the position group of Fig 3.
+    """
+    table = []
+    batches = rows[:sequences].split(batch_size)
+    for number, batch in enumerate(batches):
+        taps = backward(model, batch, ("stream", "branch", "input"), window=window, loss_chunk=loss_chunk)
+        for block, module in enumerate(model.blocks, start=1):
+            h_in = taps["stream"][block].value[:, :positions]
+            g1 = taps["stream"][block + 1].gradient[:, :positions]
+            g2 = taps["input"][block].gradient[:, :positions]
+            # The gradient through the branch alone, not dL/dh_in - g1, which cancels where the norm shrinks it.
+            g3 = taps["branch"][block].gradient[:, :positions]
+            n1, n2, n3, net = (g.norm(dim=-1) for g in (g1, g2, g3, g1 + g3))
+            columns = {
+                "input_norm": h_in.norm(dim=-1),
+                "bloat": n2 / n1,
+                "compress": n3 / n2,
+                "change": net / n1,
+                "compress_bound": norm_gain_bound(module.pre_norm, h_in),
+            }
+            lists = {name: values.tolist() for name, values in columns.items() if values is not None}
+            names = branch_names(module, block)
+            for b in range(len(batch)):
+                for t in range(h_in.shape[1]):
+                    row = {name: finite(lists[name][b][t]) if name in lists else None for name in columns}
+                    place = {"sequence": number * batch_size + b, "position": t, "group": position_group(t)}
+                    table.append(names | place | row)
+    return table
+
+
+def branch_names(block: Block, number: int) -> dict:
+    return {
+        "block": number,
+        "layer": (number - 1) // 2,
+        "branch": "attention" if isinstance(block.body, CausalAttention) else "feed_forward",
+    }
+
+
+def finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def norm_gain_bound(norm: nn.Module, h_BTD: Tensor) -> Tensor | None:
+    """||gamma||_inf / sqrt(mean(h^2) + eps) [B, T], the largest gain of RMSNorm's Jacobian (2603.17771, Theorem 2)."""
+    if not isinstance(norm, RMSNorm):
+        return None
+    return norm.weight.detach().float().abs().max() / (h_BTD.square().mean(dim=-1) + norm.eps).sqrt()
+
+
+def reshaping_slopes(table: list[dict]) -> list[dict]:
+    """Least-squares slopes of log10 bloat, compress and change against log10 input_norm, from rows of ``reshaping``.
+
+    One row per branch, block (None: all blocks together, the line through a panel of Fig 3), position group (None: all
+    positions) and quantity: slope, intercept (log10 at input norm 1), correlation, points, and spread, the standard
+    deviation of log10 input_norm, beside which a slope should be read. slope_within is the slope with an intercept for
+    every block, as each norm has gains of its own, which mix into the slope over all blocks. The paper's claim is a
+    slope of compress near -1. Slopes, intercept and correlation are None with fewer than three points or no spread, as
+    at position 0 of a single block where every sequence starts with the same token; the correlation also where the
+    quantity is constant.
+    """
+    sets: dict[tuple, list[dict]] = {}
+    for row in table:
+        for block in (None, row["block"]):
+            for group in (None, row["group"]):
+                sets.setdefault((row["branch"], block, group), []).append(row)
+    found = []
+    for (branch, block, group), rows in sets.items():
+        for quantity in QUANTITIES:
+            usable = [row for row in rows if row["input_norm"] and row[quantity]]
+            points = torch.tensor([(row["input_norm"], row[quantity]) for row in usable], dtype=torch.float64)
+            points = points.reshape(-1, 2).log10()
+            blocks = torch.tensor([row["block"] for row in usable])
+            key = {"branch": branch, "block": block, "group": group, "quantity": quantity}
+            found.append(key | line_fit(points) | {"slope_within": line_fit(centred(points, blocks))["slope"]})
+    return found
+
+
+def centred(points: Tensor, blocks: Tensor) -> Tensor:
+    """Points [n, 2] without each block's mean."""
+    points = points.clone()
+    for block in blocks.unique():
+        points[blocks == block] -= points[blocks == block].mean(dim=0)
+    return points
+
+
+def line_fit(points: Tensor) -> dict:
+    """Least squares of the second column on the first, [n, 2]."""
+    x, y = points.T
+    fit = {"slope": None, "intercept": None, "correlation": None, "points": len(x), "spread": None}
+    if not len(x):
+        return fit
+    mean_x, mean_y = x.mean(), y.mean()
+    dx, dy = x - mean_x, y - mean_y
+    deviation_x, deviation_y = dx.square().mean().sqrt(), dy.square().mean().sqrt()
+    fit["spread"] = deviation_x.item()
+    if len(x) >= 3 and deviation_x > 1e-6:  # below that the spread is rounding
+        covariance = (dx * dy).mean()
+        slope = covariance / deviation_x**2
+        fit |= {"slope": slope.item(), "intercept": (mean_y - slope * mean_x).item()}
+        if deviation_y > 1e-6:
+            fit["correlation"] = (covariance / (deviation_x * deviation_y)).item()
+    return fit

@@ -1,0 +1,116 @@
+"""What does a sliding window lose, and do the first tokens save it? Streaming eviction (StreamingLLM, 2309.17453)."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spikesink.measures.probes.replaced import replaced
+from spikesink.measures.questions.perplexity import perplexity
+from spikesink.model.attention import CausalAttention
+from spikesink.model.decoder import Decoder
+from spikesink.model.rotary import rotary_tables, rotate
+from spikesink.model.softpick import softpick
+
+
+class Window(NamedTuple):
+    """What a cache holds: ``size`` keys, the query's own among them, of which ``start`` are the first of the text."""
+
+    size: int
+    start: int
+    chunk: int
+    """Queries computed at a time."""
+
+
+def cached_rows(
+    model: Decoder, body: CausalAttention, window: Window, q_BNTH: Tensor, k_BKTH: Tensor
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Attention on the keys in the cache, some queries at a time: (queries, the keys [J] that any of them sees, their
+    weights [B, N, queries, J] in float32).
+
+    Takes rotated queries and keys. Keys are renumbered inside the cache from 0, so that a query never stands beyond
+    position size - 1. Rotary scores depend on distances alone: between recent tokens renumbering changes none, and to
+    the first tokens it takes the query back to position size - 1. An extra key, which has no position, sees the query
+    where the first tokens see it and is never evicted.
+    """
+    q, k, length = q_BNTH.float(), body.per_query_head(k_BKTH.float()), q_BNTH.shape[2]
+    extra = int(body.extra_key is not None)
+    place = torch.arange(length, device=q.device)
+    beyond = (place - extra - (window.size - 1)).clamp(min=0)
+    cos, sin = rotary_tables(length, model.settings.attention, q.device)
+    turned, rest = q[..., : body.head_dim], q[..., body.head_dim :]
+    back = torch.cat((rotate(turned, cos[beyond], -sin[beyond]), rest), dim=-1)
+    kept, recent = min(window.start + extra, length), window.size - window.start
+    for first in range(0, length, window.chunk):
+        last = min(first + window.chunk, length)
+        oldest = max(kept, first - recent + 1)
+        keys = torch.cat((place[:kept], place[oldest : max(last, oldest)]))
+        to_first = back[:, :, first:last] @ k[:, :, :kept].transpose(-1, -2)
+        to_recent = q[:, :, first:last] @ k[:, :, keys[kept:]].transpose(-1, -2)
+        age = place[first:last, None] - keys
+        hidden = (age < 0) | ((keys >= kept) & (age >= recent))
+        scores = (torch.cat((to_first, to_recent), dim=-1) * body.head_dim**-0.5).masked_fill(hidden, float("-inf"))
+        yield slice(first, last), keys, softpick(scores) if body.softpick else scores.softmax(dim=-1)
+
+
+def attend(model: Decoder, body: CausalAttention, window: Window, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """What ``body.attend`` gives, on the keys in the cache."""
+    values = body.per_query_head(v.float())
+    parts = [weights @ values[:, :, keys] for _, keys, weights in cached_rows(model, body, window, q, k)]
+    return torch.cat(parts, dim=2).to(v.dtype)
+
+
+def whole_map(model: Decoder, body: CausalAttention, window: Window, q: Tensor, k: Tensor) -> Tensor:
+    """What ``body.weights`` gives, on the keys in the cache; the forward pass of softpick alone asks for it."""
+    whole = torch.zeros(*q.shape[:3], q.shape[2], device=q.device)
+    for queries, keys, weights in cached_rows(model, body, window, q, k):
+        whole[:, :, queries, keys] = weights
+    return whole.to(q.dtype)
+
+
+@contextmanager
+def evicting(model: Decoder, window: Window) -> Iterator[None]:
+    """For a while the model attends to what its cache holds."""
+    bodies = [module for module in model.modules() if isinstance(module, CausalAttention)]
+    with (
+        replaced(bodies, "attend", lambda body: partial(attend, model, body, window)),
+        replaced(bodies, "weights", lambda body: partial(whole_map, model, body, window)),
+    ):
+        yield
+
+
+@torch.no_grad()
+def streaming(
+    model: Decoder,
+    rows: Tensor,
+    *,
+    batch_size: int,
+    caches: Sequence[int],
+    starts: Sequence[int] = (0, 4),
+    query_chunk: int = 256,
+) -> list[dict]:
+    """One row per cache size, number of first tokens kept and position, over held-out rows [n, T + 1] longer than the
+    caches.
+
+    A query attends to at most ``cache`` keys, its own among them: the first ``start`` tokens of the sequence, a BOS
+    among them where there is one, and the last cache - start; positions are numbered inside the cache. start = 0 is the
+    plain window. Keys and values are those computed when their token came, as in a real cache. tokens were scored at
+    position (0-based), with nll_nats their summed negative log-likelihood. The rows with cache = T and start = 0 evict
+    nothing: what the whole context gives, beyond the trained length where T is; a larger cache gives the same.
+
+    StreamingLLM's own cache holds its keys beside the query's, one more than here. Empty for a positional gate: its
+    table knows absolute positions, which a cache renumbers. Memory: batch_size * heads * query_chunk *
+    (cache + query_chunk) floats. Raises ValueError for a start that leaves no recent token.
+    """
+    if model.settings.gate.kind == "positional":
+        return []
+    table = [{"cache": rows.shape[1] - 1, "start": 0, **row} for row in perplexity(model, rows, batch_size)]
+    for cache, start in ((cache, start) for cache in caches for start in starts):
+        if start >= cache:
+            raise ValueError(f"start = {start} of a cache of {cache} tokens leaves no recent one: keep fewer")
+        with evicting(model, Window(cache, start, query_chunk)):
+            table += [{"cache": cache, "start": start, **row} for row in perplexity(model, rows, batch_size)]
+    return table

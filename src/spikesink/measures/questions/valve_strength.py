@@ -1,0 +1,39 @@
+"""Where do learned valves close? V-scale's theta by layer and head (2603.17771, Fig 13)."""
+
+import math
+
+from spikesink.model.attention import CausalAttention
+from spikesink.model.decoder import Decoder
+from spikesink.model.valves import AttentionValve
+
+
+def valve_strength(model: Decoder) -> list[dict]:
+    """One row per valve and key-value head; no rows for a model without valves. Needs no tokens.
+
+    block is 1-based, layer and head count from 0; path is value or key, kind the valve's kind. theta is the learned log
+    factor, None where C is fixed (v_scale_backward_only included); c is the threshold in force, initial_c exp(theta):
+    vectors with a squared norm far below it are contracted, and so is their gradient. initial_c is C at theta = 0.
+    """
+    table = []
+    for number, block in enumerate(model.blocks, start=1):
+        if not isinstance(block.body, CausalAttention):
+            continue
+        for path, valve in (("value", block.body.value_valve), ("key", block.body.key_valve)):
+            if not isinstance(valve, AttentionValve):
+                continue
+            heads = block.body.kv_heads
+            thetas = [None] * heads if valve.theta is None else valve.theta.tolist()
+            for head, theta in enumerate(thetas):
+                table.append(
+                    {
+                        "block": number,
+                        "layer": (number - 1) // 2,
+                        "head": head,
+                        "path": path,
+                        "kind": valve.kind,
+                        "theta": theta,
+                        "c": valve.initial_c * math.exp(theta or 0.0),
+                        "initial_c": valve.initial_c,
+                    }
+                )
+    return table

@@ -1,0 +1,68 @@
+"""Why a run would be trained again: what differs between its record and the config, the code and the data of now."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from spikesink.runs.code_digest import module_digests
+from spikesink.runs.identity import TRAINING, training_modules
+from spikesink.study.errors import ConfigError
+from spikesink.study.run import Run
+
+ABSENT = "absent"
+
+
+def differences(run: Run) -> list[str]:
+    """One line per setting, module or input that differs, old value first; none for a run that is up to date.
+
+    Raises ConfigError when the run has no record to compare with.
+    """
+    folder = Path(run.folder)
+    record, manifest = read_record(folder / "run.json"), read_record(folder / "manifest.json")
+    record.pop("code", None)
+    settings = json.loads(json.dumps(run.resolved()))
+    lines = [f"{key}: {show(old)} -> {show(new)}" for key, old, new in changes(record, settings)]
+    return lines + code_changes(manifest.get("modules", {}), run) + data_changes(manifest, run)
+
+
+def read_record(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist: this run has not been trained yet") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}): train this run again") from error
+
+
+def changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Key, old value and new value of every leaf that differs between two nested mappings."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in dict.fromkeys((*old, *new)):
+            yield from changes(old.get(key, ABSENT), new.get(key, ABSENT), f"{path}.{key}" if path else key)
+    elif old != new:
+        yield path, old, new
+
+
+def code_changes(trained: dict[str, str], run: Run) -> list[str]:
+    changed = [
+        f"{module}: {trained.get(module, ABSENT)} -> {digest}"
+        for module, digest in training_modules(run).items()
+        if trained.get(module) != digest
+    ]
+    # A record lists the modules of all runs, those of parts that this one does not have among them.
+    every = module_digests(TRAINING)
+    gone = [f"{module}: {digest} -> {ABSENT}" for module, digest in trained.items() if module not in every]
+    return [f"code of {line}" for line in changed + gone]
+
+
+def data_changes(manifest: dict, run: Run) -> list[str]:
+    index = Path("results") / run.study / "data" / "tokens" / "tokens.json"
+    if not index.exists():
+        return [f"training tokens: {index} does not exist, they would be packed first"]
+    old, new = manifest.get("tokens_sha256", ABSENT), read_record(index)["splits"]["train"]["sha256"]
+    return [f"training tokens ({index}): {old[:16]} -> {new[:16]}"] if old != new else []
+
+
+def show(value: Any) -> str:
+    return value if value is ABSENT else json.dumps(value)

@@ -1,0 +1,54 @@
+"""The settings of a study as immutable values.
+
+Standard library only: a run's settings must be readable on a bare GPU machine. Every key of ``config.yaml`` is a field
+here and the text under a field is its documentation; ``workflow/schemas/config.schema.json`` is generated from both.
+Ranges that the types cannot express are checked in ``__post_init__``; the message names key, value and remedy.
+"""
+
+from spikesink.study.settings.build import build
+from spikesink.study.settings.checks import SPECIFICATION
+from spikesink.study.settings.measures import Measures
+from spikesink.study.settings.model import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
+from spikesink.study.settings.study import (
+    Config,
+    GPUResources,
+    Mechanism,
+    Plan,
+    Pretrained,
+    Resources,
+    StageResources,
+    Tracking,
+    TrainingResources,
+    Variant,
+)
+from spikesink.study.settings.text import Corpus, Tokenizer
+from spikesink.study.settings.training import Optimiser, Schedule, Training
+
+__all__ = [
+    "SPECIFICATION",
+    "Attention",
+    "Config",
+    "Corpus",
+    "FeedForward",
+    "GPUResources",
+    "Gate",
+    "Initialisation",
+    "Measures",
+    "Mechanism",
+    "Model",
+    "Norm",
+    "Optimiser",
+    "Plan",
+    "Pretrained",
+    "Resources",
+    "RopeScaling",
+    "Schedule",
+    "StageResources",
+    "Tokenizer",
+    "Tracking",
+    "Training",
+    "TrainingResources",
+    "Valve",
+    "Variant",
+    "build",
+]

@@ -1,0 +1,55 @@
+"""The numbers in the definitions of the measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikesink.study.settings.checks import SPECIFICATION, not_negative, positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What is measured on a trained model; the defaults are the papers' definitions."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    sink_epsilon: float = 0.3
+    """A head is a sink head when a key receives more than this mean attention (2603.05498 Eq 27-28)."""
+    sink_tokens: int = 64
+    """Length T of the sequences on which sinks are measured, for every model."""
+    sequences: int = 100
+    """Held-out sequences for sinks and activations."""
+    perplexity_tokens: int = 65_536
+    """At most this many held-out tokens for the perplexity, in chunks of each run's context (paper: 4,194,304)."""
+    batch_size: int = 32
+    """Sequences per forward pass of a measure; bounds memory."""
+    chunk: int = 512
+    """Queries, or rows of a matrix, that a measure works on at a time; bounds memory."""
+    loss_chunk: int | None = None
+    """Positions whose logits exist at a time where a measure takes gradients; null: all."""
+    spike_magnitude: float = 100.0
+    """An activation is massive when it is larger than this (Sun et al. 2402.17762)."""
+    spike_over_median: float = 1000.0
+    """And larger than so many times the median magnitude of its hidden state (Sun et al.)."""
+    step_share: float = 0.1
+    """A block that adds, or takes away, at least this share of the spike is a step-up, or step-down, block."""
+    spike_channels: int = 3
+    """How many leading channels are followed, changed or set against ordinary ones."""
+    delimiters: tuple[str, ...] = (".", ",", ";", ":", "\n")
+    """Tokens that are looked for as spike tokens at later positions; those the tokenizer has."""
+    gradient_sequences: int = 512
+    """Held-out sequences of the run's context whose gradients are summed (2603.17771: a training batch, 512)."""
+    consequence_tokens: int = 65_536
+    """At most this many held-out tokens for quantisation, streaming and interventions, each in several settings."""
+    calibration_sequences: int = 32
+    """Held-out sequences that give quantisation its ranges and interventions their means; they are not scored."""
+    caches: tuple[int, ...] | None = None
+    """Cache sizes in tokens for streaming eviction; null: a quarter and half of the context."""
+
+    def __post_init__(self) -> None:
+        positive(self, "sink_epsilon", "sink_tokens", "sequences", "perplexity_tokens", "batch_size", "chunk")
+        positive(self, "loss_chunk", "step_share", "spike_channels", "gradient_sequences", "calibration_sequences")
+        positive(self, "consequence_tokens")
+        not_negative(self, "spike_magnitude", "spike_over_median")
+        if self.caches is not None and (not self.caches or min(self.caches) <= 4):
+            raise ValueError(f"caches = {list(self.caches)}: name sizes above 4, the tokens that are kept, or null")

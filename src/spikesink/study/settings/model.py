@@ -1,0 +1,221 @@
+"""The architecture of a model, part by part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spikesink.study.settings.checks import SPECIFICATION, positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm:
+    """What normalises the residual branches (2603.05498 Table 5)."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    kind: Literal["rms", "sandwich", "sandwich_qk", "dyt"] = "rms"
+    """rms: RMSNorm before each branch; sandwich: before and after; sandwich_qk: none before, RMSNorm on queries, keys
+    and after each branch; dyt: DynamicTanh before each branch. The final norm is always RMSNorm."""
+    eps: float = 1e-5
+    """Added to the mean square inside RMSNorm."""
+    dyt_alpha_attention: float = 0.8
+    """Initial slope of DynamicTanh before attention."""
+    dyt_alpha_feed_forward: float = 0.2
+    """Initial slope of DynamicTanh before the feed-forward branch."""
+
+    def __post_init__(self) -> None:
+        positive(self, "eps", "dyt_alpha_attention", "dyt_alpha_feed_forward")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RopeScaling:
+    """Llama 3's stretching of the slow rotary frequencies for contexts longer than those trained on."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    factor: float
+    """Division of the frequencies whose wavelength exceeds original_positions / low_frequency_factor."""
+    low_frequency_factor: float
+    """Upper end of the smooth transition, in turns over original_positions."""
+    high_frequency_factor: float
+    """Frequencies with more turns than this over original_positions stay as they are."""
+    original_positions: int
+    """Context length before the stretching."""
+
+    def __post_init__(self) -> None:
+        positive(self, "factor", "low_frequency_factor", "high_frequency_factor", "original_positions")
+        if self.high_frequency_factor <= self.low_frequency_factor:
+            raise ValueError(
+                f"high_frequency_factor = {self.high_frequency_factor} must exceed low_frequency_factor = "
+                f"{self.low_frequency_factor}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    """The attention branch: its shape (2603.05498 Table 6) and how scores become weights."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    heads: int
+    """Query heads per layer."""
+    head_dim: int
+    """Width of one head; even, because rotary embeddings turn pairs."""
+    kv_heads: int | None = None
+    """Key and value heads per layer (grouped-query attention); null means as many as heads."""
+    rope_theta: float = 10_000.0
+    """Base of the rotary frequencies."""
+    rope_scaling: RopeScaling | None = None
+    """Llama 3's frequency scaling; null leaves the frequencies as they are."""
+    qkv_bias: bool = False
+    """Biases on the query, key and value projections (Qwen2)."""
+    qk_norm: bool = False
+    """RMSNorm on every head's queries and keys before the rotation (Qwen3)."""
+    softmax: Literal["softmax", "softmax1", "sink_logit", "softpick"] = "softmax"
+    """softmax; softmax1: e^x / (1 + sum e^x) (Miller 2023); sink_logit: a learned logit per head joins the sum and its
+    weight is dropped (gpt-oss); softpick: relu(e^x - 1) / sum |e^x - 1| (2504.20966)."""
+    extra_key: Literal["none", "key_bias", "key_value_bias"] = "none"
+    """A learned key per head that every query may attend to: key_bias with value 0 (Gu et al. 2410.10781),
+    key_value_bias with a learned value (Sun et al. 2402.17762)."""
+
+    def __post_init__(self) -> None:
+        positive(self, "heads", "head_dim", "kv_heads", "rope_theta")
+        if self.softmax != "softmax" and self.extra_key != "none":
+            raise ValueError(
+                f"extra_key = {self.extra_key!r} with softmax = {self.softmax!r}: both give attention a place to rest, "
+                "choose one"
+            )
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim = {self.head_dim} is odd: rotary embeddings need an even head_dim")
+        if self.heads % self.key_value_heads:
+            raise ValueError(f"heads = {self.heads} is not divisible by kv_heads = {self.kv_heads}")
+
+    @property
+    def key_value_heads(self) -> int:
+        return self.kv_heads or self.heads
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedForward:
+    """The second branch of a layer (2603.05498 Table 4)."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    kind: Literal["swiglu", "gelu", "linear", "attention"] = "swiglu"
+    """swiglu; gelu: two matrices around an exact GELU; linear: one d x d matrix; attention: a second attention branch
+    in this place."""
+    width: int
+    """Hidden width of swiglu and gelu (1.5 times the SwiGLU width matches parameters); unused by linear, attention."""
+
+    def __post_init__(self) -> None:
+        positive(self, "width")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A sigmoid gate in the attention branch (2603.05498 Table 7; positions G1 and G2 of Qiu et al. 2505.06708)."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    kind: Literal["none", "conditional", "unconditional", "positional", "token_embedding", "value_state"] = "none"
+    """conditional: from the layer's normalised input; unconditional: a learned constant; positional: a learned table
+    over positions; token_embedding: from the raw input embedding; value_state: from the value vector that it gates
+    (2510.09017), with at: value."""
+    per: Literal["channel", "head", "single"] = "channel"
+    """One gate value per channel of every head, per head, or a single one."""
+    at: Literal["output", "value"] = "output"
+    """output: on the attention output before the output projection; value: on the value vectors."""
+
+    def __post_init__(self) -> None:
+        if self.kind == "value_state" and self.at != "value":
+            raise ValueError(
+                f"at = {self.at!r} with kind = 'value_state': a gate from the values acts on them, use value"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Valve:
+    """A contraction of short vectors, V-scale (2603.17771 section 5.1), on the values or on the keys."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    kind: Literal["none", "v_scale", "v_scale_backward_only", "v_scale_forward_only"] = "none"
+    """v_scale: v |v|^2 / (|v|^2 + C) per head; v_scale_backward_only: the forward pass is unchanged, the gradient
+    passes through v_scale's Jacobian with the initial C; v_scale_forward_only: v is contracted, its gradient passes
+    unchanged."""
+    c: Literal["learned", "fixed"] = "learned"
+    """C = c_factor d_model head_dim std^2 exp(theta), std that of the projection's initial weights, with one theta per
+    key-value head, learned from 0 or fixed there."""
+    c_factor: float = 1.0
+    """Multiplier of C."""
+    layers: tuple[int, ...] | None = None
+    """Layers, counted from 0, that have it; null: all."""
+
+    def __post_init__(self) -> None:
+        positive(self, "c_factor")
+
+    def kind_in(self, layer: int) -> str:
+        """The kind in a layer counted from 0."""
+        return self.kind if self.layers is None or layer in self.layers else "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Initialisation:
+    """Standard deviations of the normal distributions that weights start from."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    embedding_std: float = 1.0
+    """Token embeddings."""
+    linear_std: float = 0.02
+    """Every matrix inside the layers, gates included."""
+    query_key_std: float | None = None
+    """Query and key projections; null means linear_std. A narrow model needs more than 0.02, or its first attention
+    logits, which grow with d_model * std^2, are nearly all equal."""
+    head_std: float | None = None
+    """Output head; null means 1 / sqrt(d_model)."""
+
+    def __post_init__(self) -> None:
+        positive(self, "embedding_std", "linear_std", "query_key_std", "head_std")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A Llama-style decoder."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    layers: int
+    """Layers; each has an attention branch and a feed-forward branch, two blocks in the papers' counting."""
+    d_model: int
+    """Width of the residual stream."""
+    attention: Attention
+    """Shape of the attention branch."""
+    feed_forward: FeedForward
+    """The second branch."""
+    norm: Norm = Norm()
+    """Normalisation of the branches."""
+    gate: Gate = Gate()
+    """Gate in the attention branch."""
+    value_valve: Valve = Valve()
+    """Contraction of value vectors before attention mixes them."""
+    key_valve: Valve = Valve()
+    """The same contraction on keys before the rotation; with v_scale_backward_only a valve on the key path alone."""
+    tied_embeddings: bool = False
+    """Whether the output head is the embedding matrix."""
+    initialisation: Initialisation = Initialisation()
+    """Initial weights."""
+
+    def __post_init__(self) -> None:
+        positive(self, "layers", "d_model")
+        for name in ("value", "key"):
+            chosen = getattr(self, name).layers
+            if chosen is not None and (not chosen or min(chosen) < 0 or max(chosen) >= self.layers):
+                raise ValueError(
+                    f"{name}.layers = {list(chosen)}: name layers from 0 to {self.layers - 1}, or null for all"
+                )
+        if self.attention.qk_norm and self.norm.kind == "sandwich_qk":
+            raise ValueError(
+                "attention.qk_norm = true with norm.kind = 'sandwich_qk', which normalises them already: choose"
+            )

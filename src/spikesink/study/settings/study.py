@@ -1,0 +1,230 @@
+"""A whole study: what it trains and measures, and what its jobs may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from spikesink.study.settings.checks import SPECIFICATION, not_negative, positive
+from spikesink.study.settings.measures import Measures
+from spikesink.study.settings.model import Model
+from spikesink.study.settings.text import Corpus, Tokenizer
+from spikesink.study.settings.training import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracking:
+    """Where MLflow keeps the study."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    uri: str | None = None
+    """MLflow tracking server, for example http://127.0.0.1:5000; null keeps everything in results/mlflow.db."""
+    live: bool = True
+    """Mirror metrics while runs train; either way the store is completed when they have finished."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one job of a stage may use, for a scheduler such as SLURM; see spikesink.workflow.cluster."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    threads: int = 1
+    """CPU threads of a job; of a training job, of its process for each GPU."""
+    memory_mb: int = 2000
+    """Memory of a job in megabytes, on each of its machines; a second attempt asks for twice as much, and so on."""
+    largest_memory_mb: int | None = None
+    """No attempt asks for more memory than this. null: no limit."""
+    runtime_minutes: int = 60
+    """Time limit of a job; a second attempt asks for twice as much, and so on."""
+    longest_runtime_minutes: int | None = None
+    """No attempt asks for more time than this, for example what the partition allows. null: no limit."""
+    retries: int | None = None
+    """How often a failed job is started again. null: as often as the Snakemake profile says."""
+    account: str | None = None
+    """SLURM account. null: the profile's, or the user's default."""
+    partition: str | None = None
+    """SLURM partition. null: the profile's, or the cluster's default."""
+    constraint: str | None = None
+    """Features that SLURM's machines must have, for example a100&nvlink. null: none."""
+    qos: str | None = None
+    """SLURM quality of service. null: the account's default."""
+    sbatch: str | None = None
+    """Further options of sbatch, for example --exclusive."""
+
+    def __post_init__(self) -> None:
+        positive(self, "threads", "memory_mb", "largest_memory_mb", "runtime_minutes", "longest_runtime_minutes")
+        if self.retries is not None:
+            not_negative(self, "retries")
+        for limit, first in (("largest_memory_mb", "memory_mb"), ("longest_runtime_minutes", "runtime_minutes")):
+            if getattr(self, limit) is not None and getattr(self, limit) < getattr(self, first):
+                raise ValueError(
+                    f"{limit} = {getattr(self, limit)} is less than {first} = {getattr(self, first)}, which the first "
+                    f"attempt asks for: raise it, or lower {first}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPUResources(Resources):
+    """What one job that uses GPUs may use."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    gpus_per_node: int = 1
+    """GPUs of a job, or of each of its machines; 0 keeps it on the CPU, as does a machine without one. A measuring job
+    uses one."""
+    gpu_type: str | None = None
+    """Kind of GPU by the name that the cluster gives it, for example a100. null: any."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        not_negative(self, "gpus_per_node")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResources(GPUResources):
+    """What one training job may use."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    nodes: int = 1
+    """Machines that a training job runs on."""
+    warning_minutes: float = 5
+    """So long before its time limit SLURM tells a training job to write a checkpoint and end; a retry resumes it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive(self, "nodes", "warning_minutes")
+        if self.warning_minutes >= self.runtime_minutes:
+            raise ValueError(
+                f"warning_minutes = {self.warning_minutes} leaves nothing of runtime_minutes = {self.runtime_minutes}: "
+                "lower it"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageResources:
+    """Resources by stage."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    data: Resources = Resources()
+    """Training the tokenizer, and packing the tokens."""
+    train: TrainingResources = TrainingResources()
+    """A training run."""
+    measure: GPUResources = GPUResources()
+    """One group of measures of one model."""
+    draw: Resources = Resources()
+    """A table or a figure; on a cluster all of a study share one job."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What ``spikesink plan`` assumes of the machine."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    gpu: Literal["B200", "H200", "H100", "A100-80GB", "A100-40GB", "L40S", "RTX4090", "V100"] = "H100"
+    """The GPU that GPU-hours and the fit in memory are computed for."""
+    utilisation: float = 0.4
+    """Share of its peak bfloat16 matrix throughput that training reaches (model FLOPs utilisation)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.utilisation <= 1:
+            raise ValueError(f"utilisation = {self.utilisation} must be greater than 0 and at most 1, for example 0.4")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """How figures are drawn."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    width: Literal["auto", "column", "page"] = "auto"
+    """column: 3.35 inches, a text column; page: 6.9 inches, a page's text; auto: each figure's natural width."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """A published model that is measured like a run, without training."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    source: str
+    """Hub id, or folder in the hub's format, of a Llama, Qwen2 or Qwen3 checkpoint with its tokenizer.json."""
+    revision: str | None = None
+    """Commit of the hub model; a hub id needs one."""
+    bos: Literal["sequence", "none"]
+    """sequence: every sequence starts with the tokenizer's BOS, as Llama's do; none: without, as Qwen's."""
+    context: int = 2048
+    """Sequence length in tokens that it is measured with (2603.17771: 2048)."""
+
+    def __post_init__(self) -> None:
+        positive(self, "context")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mechanism:
+    """Which models are analysed in depth: both papers' mechanisms, beyond sinks, spikes and perplexity."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    compare: tuple[str, ...] = ("baseline",)
+    """Variants drawn side by side, first seed; one or two read best."""
+    variants: Literal["compared", "all"] = "compared"
+    """compared: every seed of those is measured in depth; all: every run is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One change to the baseline."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    label: str | None = None
+    """Name in figures; null uses the variant's name."""
+    stands_for: str | None = None
+    """The row of the papers' tables that a scaled-down variant stands for; null: the row of the same name, if any."""
+    model: dict[str, Any] | None = None
+    """Overrides of the baseline's model, nested like it."""
+    training: dict[str, Any] | None = None
+    """Overrides of the baseline's training, nested like it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A study: everything in config.yaml."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    study: str
+    """Name of the study; its files are in results/<study>."""
+    scale: str
+    """Name of the model scale, shown beside every result."""
+    seeds: tuple[int, ...]
+    """Every variant is trained once per seed; a seed fixes initial weights and data order."""
+    corpus: Corpus
+    """Where the text comes from."""
+    tokenizer: Tokenizer
+    """How text becomes tokens."""
+    model: Model
+    """The baseline's architecture."""
+    training: Training
+    """The baseline's training."""
+    measures: Measures = Measures()  # noqa: RUF009 (frozen, which ruff cannot see across files)
+    """What is measured."""
+    tracking: Tracking = Tracking()
+    """MLflow."""
+    resources: StageResources = StageResources()
+    """What jobs may use."""
+    plan: Plan = Plan()
+    """Assumptions of the cost estimate."""
+    mechanism: Mechanism = Mechanism()
+    """Which models are analysed in depth."""
+    figures: Figures = Figures()
+    """How figures are drawn."""
+    pretrained: dict[str, Pretrained] = field(default_factory=dict)
+    """Published models to measure in the same way, by the name that figures show."""
+    ablations: dict[str, dict[str, Variant | None] | None]
+    """Ablation, variant, overrides. null in place of a variant or an ablation leaves it out (for overlays)."""

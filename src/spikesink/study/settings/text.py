@@ -1,0 +1,88 @@
+"""The text that models learn from, and its tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spikesink.study.settings.checks import SPECIFICATION, positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Where the text comes from."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    kind: Literal["embedded", "hub", "files", "bigram_backcopy"]
+    """embedded: the public-domain sample in the repository; hub: a Hugging Face dataset; files: local txt, jsonl or
+    parquet, also .gz or .zst; bigram_backcopy: the synthetic stream of Guo et al. (2410.13835)."""
+    dataset: str | None = None
+    """Hub id of the dataset (kind: hub), for example allenai/c4."""
+    revision: str | None = None
+    """Commit of the hub dataset, pinned so that the study can be repeated (kind: hub)."""
+    files: tuple[str, ...] = ()
+    """Files to read, in this order: paths inside the hub dataset, or local paths (kinds: hub, files). A range in braces
+    stands for as many files: part-{00000..00063}.json.gz."""
+    text_field: str = "text"
+    """Column or JSON key that holds the text of a document."""
+    documents: int | None = None
+    """Use only this many documents; null uses all."""
+    validation_share: float = 0.05
+    """Share of the documents held out for every measure, spread evenly over the corpus; never trained on."""
+    synthetic_tokens: int = 4_000_000
+    """Length of the synthetic stream (kind: bigram_backcopy)."""
+    synthetic_triggers: int = 3
+    """How many of the most frequent characters copy the token before them (kind: bigram_backcopy)."""
+    synthetic_length: int = 256
+    """Tokens of one synthetic document, its BOS included (kind: bigram_backcopy)."""
+
+    def __post_init__(self) -> None:
+        positive(self, "documents", "synthetic_tokens", "synthetic_triggers", "synthetic_length")
+        if not 0 < self.validation_share < 1:
+            raise ValueError(f"validation_share = {self.validation_share} must lie between 0 and 1, for example 0.05")
+        if self.kind == "hub":
+            for name in ("dataset", "revision", "files"):
+                if not getattr(self, name):
+                    raise ValueError(f"{name} is missing: kind 'hub' needs dataset, revision and files")
+        if self.kind == "files" and not self.files:
+            raise ValueError("files is empty: kind 'files' needs at least one path")
+        if self.kind != "hub" and (self.dataset or self.revision):
+            raise ValueError(f"dataset and revision belong to kind 'hub', not to kind {self.kind!r}: set them to null")
+        if self.kind in ("embedded", "bigram_backcopy") and self.files:
+            raise ValueError(f"files = {list(self.files)} is not read by kind {self.kind!r}: set it to []")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenizer:
+    """How text becomes tokens, and which boundary tokens the stream carries."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    kind: Literal["trained", "hub", "file", "characters"]
+    """trained: byte-level BPE trained on the corpus; hub: a Hugging Face tokenizer; file: a local tokenizer.json;
+    characters: the 67 symbols of the synthetic corpus."""
+    vocabulary: int
+    """Number of token ids, the model's vocabulary. A tokenizer that needs more is refused."""
+    documents: int | None = None
+    """Learn from only the first so many training documents (kind: trained); null: from all."""
+    name: str | None = None
+    """Hub id (kind: hub) or path of a tokenizer.json (kind: file)."""
+    revision: str | None = None
+    """Commit of the hub tokenizer (kind: hub)."""
+    bos: Literal["sequence", "document", "none"]
+    """sequence: every sequence that a model sees starts with the BOS token; document: the stream has one BOS before
+    every document, wherever that falls; none: no BOS."""
+    eos: bool = False
+    """Whether the stream has an EOS token after every document."""
+
+    def __post_init__(self) -> None:
+        positive(self, "vocabulary", "documents")
+        if self.kind == "trained" and self.vocabulary < 258:
+            raise ValueError(f"vocabulary = {self.vocabulary} is too small: 256 bytes and two boundary tokens need 258")
+        if self.kind in ("hub", "file") and not self.name:
+            raise ValueError(f"name is missing: kind {self.kind!r} needs a hub id or a path")
+        if self.kind == "hub" and not self.revision:
+            raise ValueError("revision is missing: kind 'hub' needs a pinned commit")
+        if self.kind in ("trained", "characters") and (self.name or self.revision):
+            raise ValueError(f"name and revision are not read by kind {self.kind!r}: set them to null")

@@ -1,0 +1,115 @@
+"""How a model is trained: optimiser, schedule and the loop around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spikesink.study.settings.checks import SPECIFICATION, not_negative, positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimiser:
+    """AdamW, or SGD with momentum."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    """adamw; sgd: momentum and no step-size adaptation, as torch.optim.SGD."""
+    lr: float
+    """Peak learning rate."""
+    beta1: float = 0.9
+    """Decay of AdamW's first moment."""
+    beta2: float = 0.95
+    """Decay of AdamW's second moment."""
+    eps: float = 1e-8
+    """Added to the root of AdamW's second moment."""
+    momentum: float = 0.9
+    """Momentum of sgd."""
+    weight_decay: float = 0.1
+    """Weight decay, decoupled from the gradient in AdamW and added to it in sgd."""
+    decay: Literal["all", "matrices"] = "all"
+    """all: every parameter decays (2603.05498); matrices: only parameters of two or more dimensions (2603.17771)."""
+    clip_norm: float = 1.0
+    """Largest global gradient norm."""
+
+    def __post_init__(self) -> None:
+        positive(self, "lr", "eps", "clip_norm")
+        not_negative(self, "weight_decay")
+        for name in ("beta1", "beta2", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)} must be at least 0 and below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Learning rate over the steps: warm-up, then half a cosine."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    warmup_steps: int
+    """Steps until the peak learning rate."""
+    warmup: Literal["quadratic", "linear"] = "quadratic"
+    """quadratic: 1 - (1 - step / warmup_steps)^2 (2603.05498); linear: step / warmup_steps (2603.17771)."""
+    min_lr_ratio: float = 0.1
+    """Final learning rate as a share of the peak; 1 keeps it constant after the warm-up."""
+
+    def __post_init__(self) -> None:
+        not_negative(self, "warmup_steps")
+        if not 0 <= self.min_lr_ratio <= 1:
+            raise ValueError(f"min_lr_ratio = {self.min_lr_ratio} must lie between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a run is trained."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    steps: int
+    """Optimiser steps."""
+    sequence_length: int
+    """Context in tokens."""
+    batch_size: int
+    """Sequences per optimiser step."""
+    loss_window: tuple[int, int] | None = None
+    """Positions [first, last) whose next-token loss counts, 0-based; null counts all. Earlier tokens stay visible."""
+    optimiser: Optimiser
+    """The optimiser and its settings."""
+    schedule: Schedule
+    """Learning-rate schedule."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 on a GPU, float32 on a CPU; weights and optimiser state are always float32."""
+    compile: bool = False
+    """Whether to compile the decoder with torch.compile."""
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How several devices share a run: ddp: a copy on each; fsdp: weights, gradients and optimiser state sharded over
+    all (FSDP2); auto: ddp where there are several devices."""
+    micro_batch_size: int | None = None
+    """At most this many sequences per device and forward pass; gradients accumulate to batch_size. null: no limit."""
+    activation_checkpointing: bool = False
+    """Whether to keep only the input of every block and compute its inside again in the backward pass."""
+    loss_chunk: int | None = None
+    """Compute the loss over this many positions at a time, so that the logits never exist whole; null: at once."""
+    log_every: int = 20
+    """Steps between two rows of metrics.csv."""
+    checkpoint_every: int = 500
+    """Steps between two checkpoints to resume from."""
+    snapshots: int = 0
+    """Keep the weights at so many steps in geometric progression, the last one included, to see when things begin."""
+
+    def __post_init__(self) -> None:
+        positive(self, "steps", "sequence_length", "batch_size", "log_every", "checkpoint_every")
+        positive(self, "micro_batch_size", "loss_chunk")
+        not_negative(self, "snapshots")
+        if self.loss_window is not None:
+            first, last = self.loss_window
+            if not 0 <= first < last <= self.sequence_length:
+                raise ValueError(
+                    f"loss_window = [{first}, {last}] lies outside the context of {self.sequence_length} tokens: "
+                    f"use 0 <= first < last <= {self.sequence_length}"
+                )
+        if self.schedule.warmup_steps >= self.steps:
+            raise ValueError(
+                f"schedule.warmup_steps = {self.schedule.warmup_steps} leaves nothing of steps = {self.steps}: lower it"
+            )

@@ -1,0 +1,72 @@
+"""The papers' own numbers, to stand beside ours.
+
+``paper_rows.csv``: Tables 3 to 8 of "The Spike, the Sparse and the Sink" (arXiv 2603.05498), 7B parameters and 100B
+tokens unless a row says otherwise; perplexity on C4, sink ratio in percent of heads, spike as a magnitude; one run per
+row. ``paper_v_scale.csv``: "Attention Sinks Induce Gradient Sinks" (arXiv 2603.17771) and its rebuttal. Of these the
+0.3B validation losses (nats per token on C4) and sink rates (heads of a layer that are sinks on position 0) are used.
+"""
+
+import math
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+from spikesink.tables.inputs import InputError
+
+COLUMNS = ("paper_row", "paper_source", "paper_perplexity", "paper_sink_ratio", "paper_spike")
+HERE = Path(__file__).parent
+
+
+@cache
+def spike_rows() -> dict[str, dict]:
+    """Rows of 2603.05498 by variant name."""
+    table = pl.read_csv(HERE / "paper_rows.csv")
+    return {
+        row["variant"]: {
+            "paper_row": row["variant"],
+            "paper_source": f"arXiv 2603.05498 Table {row['table'].removeprefix('T')}",
+            "paper_perplexity": row["perplexity"],
+            "paper_sink_ratio": row["sink_ratio"],
+            "paper_spike": float(row["spike"]),
+        }
+        for row in table.iter_rows(named=True)
+    }
+
+
+@cache
+def v_scale_rows() -> dict[str, dict]:
+    """The 0.3B rows of 2603.17771's rebuttal by model name; the perplexity is exp(validation loss)."""
+    table = pl.read_csv(HERE / "paper_v_scale.csv").filter(
+        (pl.col("source") == "rebuttal") & (pl.col("scale") == "0.3b")
+    )
+    values = {(model, quantity): value for _, _, model, quantity, value in table.iter_rows()}
+    return {
+        model: {
+            "paper_row": model,
+            "paper_source": "arXiv 2603.17771 rebuttal, 0.3B",
+            "paper_perplexity": math.exp(values[model, "validation_loss"]),
+            "paper_sink_ratio": 100 * values[model, "sink_rate_layer_mean"],
+            "paper_spike": None,
+        }
+        for model in table["model"].unique(maintain_order=True)
+    }
+
+
+def beside(variants: list[tuple[str, str | None]]) -> list[dict]:
+    """The papers' row of every (variant, stands_for), all None where there is none.
+
+    ``stands_for`` wins over the variant's name. ``baseline`` is a row of both papers: it is 2603.17771's where every
+    other variant with a row is. A ``stands_for`` without a row raises InputError.
+    """
+    names = [stands_for or variant for variant, stands_for in variants]
+    for (variant, stands_for), name in zip(variants, names, strict=True):
+        if stands_for and name not in spike_rows() | v_scale_rows():
+            raise InputError(
+                f"ablations: variant {variant!r} has stands_for {name!r}, which is no row of the papers: use one of "
+                f"{', '.join(spike_rows() | v_scale_rows())}, or null"
+            )
+    others = [name for name in names if name != "baseline" and name in spike_rows() | v_scale_rows()]
+    only_v_scale = bool(others) and all(name in v_scale_rows() for name in others)
+    rows = v_scale_rows() | spike_rows() | (v_scale_rows() if only_v_scale else {})
+    return [rows.get(name, dict.fromkeys(COLUMNS)) for name in names]

@@ -1,0 +1,50 @@
+"""Which values of an ablation's table are the best of their column.
+
+Only perplexity has a best value, the lowest. Sink ratio and spike are what the papers explain, not what they minimise:
+a variant without sinks is not better for it, and bold would read as advice. Nothing is best where values cannot be
+compared: perplexities of unequal contexts, the mean of a variant of which seeds are missing, rows of two papers.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import polars as pl
+
+from spikesink.tables.collect import FINISHED
+from spikesink.tables.render.numbers import as_published, decimals
+
+NONE: frozenset[int] = frozenset()
+
+
+def best_perplexity(variants: pl.DataFrame) -> frozenset[int]:
+    """The rows of ``ablation.compare``'s table with our lowest perplexity."""
+    if not equal_contexts(variants):
+        return NONE
+    finished = variants["status"] == FINISHED
+    values = [value if done else None for value, done in zip(variants["perplexity"], finished, strict=True)]
+    return lowest(values, decimals(2))
+
+
+def best_paper_perplexity(variants: pl.DataFrame) -> frozenset[int]:
+    """The rows of ``ablation.compare``'s table beside which the paper's lowest perplexity stands."""
+    papers = {source.split(" ")[1] for source in variants["paper_source"].drop_nulls()}
+    if len(papers) > 1 or not equal_contexts(variants):
+        return NONE
+    return lowest(variants["paper_perplexity"].to_list(), as_published)
+
+
+def equal_contexts(variants: pl.DataFrame) -> bool:
+    """Perplexity is scored in chunks of each run's own context."""
+    return variants["sequence_length"].drop_nulls().n_unique() <= 1
+
+
+def lowest(values: Sequence[float | None], write: Callable[[float], str]) -> frozenset[int]:
+    """The places of the lowest value and of all that are written like it: a reader sees no difference.
+
+    Without at least two different values nothing stands out, and none is best.
+    """
+    compared = {place: value for place, value in enumerate(values) if value is not None and math.isfinite(value)}
+    if len({write(value) for value in compared.values()}) < 2:
+        return NONE
+    least = write(min(compared.values()))
+    return frozenset(place for place, value in compared.items() if write(value) == least)

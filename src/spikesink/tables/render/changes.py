@@ -1,0 +1,44 @@
+"""How an ablation's variants differ from the baseline, for a reader: differences and ratios paired by seed."""
+
+import polars as pl
+
+from spikesink.tables.collect import BASELINE
+from spikesink.tables.render.layout import Column
+from spikesink.tables.render.numbers import ABSENT, bracketed, decimals, probability, significant
+
+SHOWN = (
+    ("perplexity", "perplexity", decimals(2)),
+    ("sink_ratio", "sink ratio (points)", decimals(1)),
+    ("spike", "spike (ratio)", significant(3)),
+)
+
+
+def changes(variants: pl.DataFrame) -> list[Column]:
+    """Change, effect size and corrected p value of perplexity, sink ratio and spike; the baseline has no row."""
+    rows = variants.filter(pl.col("variant") != BASELINE).to_dicts()
+    shown = [
+        Column("", "variant", [row["label"] for row in rows]),
+        Column("", "pairs", [str(row["pairs"]) for row in rows]),
+    ]
+    for name, group, write in SHOWN:
+        low, high = f"{name}_change_low", f"{name}_change_high"
+        change = [bracketed(row[f"{name}_change"], row[low], row[high], write) for row in rows]
+        effect = [ABSENT if row[f"{name}_effect_size"] is None else f"{row[f'{name}_effect_size']:.1f}" for row in rows]
+        shown += [
+            Column(group, "change", change),
+            Column(group, "d_z", effect),
+            Column(group, "p", [probability(row[f"{name}_p_holm"]) for row in rows]),
+        ]
+    return shown
+
+
+def change_notes(variants: pl.DataFrame) -> list[str]:
+    """What the columns are."""
+    others = (variants["variant"] != BASELINE).sum()
+    return [
+        "Change: mean over pairs of runs of equal seed, which share initial weights and data order, with its 95 % "
+        "interval; of spikes the geometric mean of ratios, on the logarithmic scale.",
+        "d_z: Cohen's effect size for pairs, the mean difference over the standard deviation of the differences.",
+        f"p: paired t test, two-sided, corrected by Holm over the {others} variants of this ablation; "
+        "statistics.csv has every quantity, corrected over all variants of the study.",
+    ]

@@ -1,0 +1,124 @@
+"""What an ablation's table shows to a reader: columns, rounded cells and notes, the same in every format."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import polars as pl
+
+from spikesink.tables.collect import FINISHED
+from spikesink.tables.render.best import NONE, best_paper_perplexity, best_perplexity
+from spikesink.tables.render.numbers import ABSENT, as_published, bracketed, decimals, significant, written
+
+OURS, PAPER = "this study", "paper"
+TEXTS = frozenset({"ablation", "variant", "row", "quantity", "status", "digest"})
+"""Headings of columns of words, which are aligned to the left."""
+
+
+class Column(NamedTuple):
+    """A column: which group it belongs to, its heading with the unit, its cells, whether a narrow table keeps it.
+
+    ``best`` are the places of cells to be set in bold.
+    """
+
+    group: str
+    heading: str
+    cells: list[str]
+    essential: bool = True
+    best: frozenset[int] = NONE
+
+
+def columns(variants: pl.DataFrame) -> list[Column]:
+    """The columns of an ablation's table, rounded for reading; ``variants`` is ``ablation.compare``'s table."""
+    rows = variants.to_dicts()
+
+    def numbers(name: str, write) -> list[str]:
+        return [written(row[name], write) for row in rows]
+
+    names = [row["label"] + ("" if row["status"] == FINISHED else f" ({row['status']})") for row in rows]
+    perplexity = [with_half_width(row, "perplexity", decimals(2)) for row in rows]
+    shown = [Column("", "variant", names), Column(OURS, "perplexity", perplexity, best=best_perplexity(variants))]
+    if any(row["perplexity_loss_window"] != row["perplexity"] for row in rows):
+        differs = [row["perplexity_loss_window"] != row["perplexity"] for row in rows]
+        window = [
+            with_half_width(row, "perplexity_loss_window", decimals(2)) if there else ABSENT
+            for row, there in zip(rows, differs, strict=True)
+        ]
+        shown.append(Column(OURS, "perplexity in loss window", window))
+    millions = [significant(3)(row["parameters"] / 1e6) if row["parameters"] else ABSENT for row in rows]
+    shown += [
+        Column(OURS, "sink ratio (%)", [with_interval(row, "sink_ratio", decimals(1)) for row in rows]),
+        Column(OURS, "largest head", [with_interval(row, "sink_mass_max", decimals(2)) for row in rows]),
+        Column(OURS, "spike", [with_interval(row, "spike", significant(3)) for row in rows]),
+        Column(OURS, "at position", [row["spike_positions"] or ABSENT for row in rows], essential=False),
+        Column(OURS, "parameters (M)", millions, essential=False),
+    ]
+    if any(row["paper_row"] for row in rows):
+        published = numbers("paper_perplexity", as_published)
+        shown += [
+            Column(PAPER, "row", [row["paper_row"] or ABSENT for row in rows]),
+            Column(PAPER, "perplexity", published, best=best_paper_perplexity(variants)),
+            Column(PAPER, "sink ratio (%)", numbers("paper_sink_ratio", decimals(1))),
+        ]
+        if any(row["paper_spike"] is not None for row in rows):
+            shown.append(Column(PAPER, "spike", numbers("paper_spike", decimals(0))))
+    return shown
+
+
+def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
+    """Scale, seeds and definitions, one sentence or two each."""
+    seeds = variants["seeds"].max()
+    spread = (
+        f"{seeds} seeds; mean ± half-width or [low, high] of its 95 % t interval, a value alone is one seed without any"
+        if seeds > 1
+        else "1 seed, no interval"
+    )
+    epsilon, tokens = runs["sink_epsilon"].drop_nulls(), runs["sink_tokens"].drop_nulls()
+    threshold = f"{epsilon[0]:g} mean attention at T = {tokens.max()}" if len(epsilon) else "the threshold"
+    lines = [
+        f"Scale: {runs['scale'][0]}; {spread}.",
+        f"Sink ratio: heads in which a key of the first half receives more than {threshold} "
+        "(arXiv 2603.05498 Eq 27-28). Largest head: its mean attention on position 0.",
+        "Spike: largest magnitude in the residual stream over all hidden states, at that position (from 0).",
+    ]
+    if best_perplexity(variants) | best_paper_perplexity(variants):
+        aside = (
+            "" if (variants["status"] == FINISHED).all() else "; variants with runs that did not finish are left aside"
+        )
+        lines.append(f"Bold: the lowest perplexity of its column and all written like it, untested{aside}.")
+    if runs["sequence_length"].n_unique() > 1:
+        lines.append(
+            "Perplexity is scored in chunks of each run's own context: compare it only between equal contexts."
+        )
+    if seeds > 1:
+        lines.append(
+            "Spikes are geometric means with intervals on the logarithmic scale; those of shares end at 0 and 100 %."
+        )
+    absent = [f"{row['label']} {row['left_out']}" for row in variants.iter_rows(named=True) if row["left_out"]]
+    if absent:
+        lines.append(f"Runs that did not finish are in no mean: {'; '.join(absent)}.")
+    sources = variants["paper_source"].drop_nulls().unique(maintain_order=True).to_list()
+    if sources:
+        named = ", ".join(sources[:1] + [source.removeprefix("arXiv 2603.05498 ") for source in sources[1:]])
+        lines.append(
+            f"Paper: {named}; one run per row. "
+            "Its scale, corpus and tokenizer differ from ours: compare directions, not values."
+        )
+    if any("2603.05498" in source for source in sources):
+        lines.append("arXiv 2603.05498 trains 7B models on DCLM and scores C4.")
+    if any("2603.17771" in source for source in sources):
+        lines.append(
+            "arXiv 2603.17771 trains on C4 and reports a validation loss in nats per token, shown as exp(loss), and a "
+            "sink rate of position 0 alone, here its mean over layers; it reports no spike of this definition."
+        )
+    return lines
+
+
+def with_half_width(row: dict, name: str, write: Callable[[float], str]) -> str:
+    """A mean ± half of its interval."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return written(row[name], write, None if low is None else (high - low) / 2)
+
+
+def with_interval(row: dict, name: str, write: Callable[[float], str]) -> str:
+    """A mean, of magnitudes the geometric one, and its interval, which need not be symmetric."""
+    return bracketed(row.get(f"{name}_geometric_mean", row[name]), row[f"{name}_low"], row[f"{name}_high"], write)

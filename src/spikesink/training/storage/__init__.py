@@ -1,0 +1,1 @@
+"""What sees to it that nothing of a training run is lost."""

@@ -1,0 +1,94 @@
+"""The undeclared folder that a run resumes from: results/<study>/checkpoints/<digest>/.
+
+Snakemake deletes the declared outputs of a failed job, so what a retry needs lives here, under a name that changes with
+everything the run depends on: a checkpoint of other settings, code or data is never found, let alone resumed. A
+checkpoint is a folder: what Lightning wrote, a file or with strategy fsdp a folder of shards, and its checksums. It
+fits any number of devices.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from spikesink.training.ranks import largest_over_ranks
+from spikesink.training.storage.durable import growing, remove, whole, writing
+from spikesink.training.storage.intact import STATE, seal
+from spikesink.training.storage.interruption import Interrupted, end_at_once, install
+
+KEPT = 2
+
+
+def run_digest(run: dict, tokens_sha256: str) -> str:
+    """Everything that the weights depend on: settings, code and data, not the number of devices."""
+    relevant = {key: run.get(key) for key in ("tokenizer", "model", "training", "seed", "code")}
+    relevant["tokens"] = tokens_sha256
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Complete checkpoints, the latest last."""
+    return sorted(folder.glob("step????????.ckpt"))
+
+
+def step_of(checkpoint: Path) -> int:
+    return int(checkpoint.stem.removeprefix("step"))
+
+
+class StraightToFile(TorchCheckpointIO):
+    """Lightning's own would build the file in memory, and again in the system's temporary folder, where a kill leaves
+    it."""
+
+    def save_checkpoint(self, checkpoint: dict, path: Path, storage_options: object = None) -> None:
+        with open(path, "wb") as file:
+            torch.save(checkpoint, file)
+
+
+class Checkpointing(Callback):
+    """Save every ``every`` steps, and on SIGTERM, SIGINT or SIGUSR1 save and raise Interrupted."""
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.folder, self.every = folder, every
+        self.received = 0
+        self.stepped = False
+
+    def save(self, trainer: L.Trainer) -> None:
+        """Write a checkpoint, which appears when it is complete, and keep the last ``KEPT``."""
+        path = self.folder / f"step{trainer.global_step:08d}.ckpt"
+        with whole(path) if trainer.is_global_zero else writing(self.folder):
+            part = growing(path)
+            if trainer.is_global_zero:
+                part.mkdir()
+            trainer.strategy.barrier()
+            trainer.save_checkpoint(part / STATE)  # returns when all ranks have written
+            if trainer.is_global_zero:
+                seal(part, path)
+        if trainer.is_global_zero:
+            for old in checkpoints(self.folder)[:-KEPT]:
+                remove(old)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Installed here, after Lightning's own handlers, because those end a run with exit code 0.
+        install(self.remember)
+
+    def remember(self, number: int, frame: object) -> None:
+        if not self.stepped:
+            end_at_once(number, frame)
+        self.received = number
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
+        step, self.stepped = trainer.global_step, True
+        # A signal may reach some ranks only, or between the steps of two; saving takes all of them.
+        received = largest_over_ranks(self.received, pl_module.device)
+        if received:
+            self.save(trainer)
+            raise Interrupted(received, f"after step {step}; checkpoint written")
+        if step % self.every == 0 and step < trainer.max_steps:
+            self.save(trainer)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        install(end_at_once)

@@ -1,0 +1,70 @@
+"""What jobs ask a cluster for, as resources of Snakemake rules in the words of its SLURM executor.
+
+One machine with one or several GPUs: a job is one task, and Lightning starts a process for every GPU. Several machines:
+``srun`` inside the job starts one process per GPU on every machine, which the executor knows by the resource ``mpi``.
+"""
+
+from collections.abc import Callable
+
+from spikesink.study.settings import GPUResources, Resources, TrainingResources
+
+
+def job_resources(stage: Resources) -> dict:
+    """Keyword arguments of the ``resources`` of a stage's rules; memory and time are functions of the attempt."""
+    found = {
+        "mem_mb": growing(stage.memory_mb, stage.largest_memory_mb),
+        "runtime": growing(stage.runtime_minutes, stage.longest_runtime_minutes),
+    }
+    names = {"slurm_account": "account", "slurm_partition": "partition", "constraint": "constraint", "qos": "qos"}
+    found |= {name: getattr(stage, key) for name, key in names.items() if getattr(stage, key)}
+    options = [stage.sbatch] if stage.sbatch else []
+    if isinstance(stage, TrainingResources):
+        # To the processes of the job's steps; of these only training does not ignore it (see the Snakefile).
+        options.append(f"--signal=USR1@{round(60 * stage.warning_minutes)}")
+        found["devices"] = f"--gpus {stage.gpus_per_node} --nodes {stage.nodes}"
+        if stage.nodes > 1:
+            options.append(f"--ntasks-per-node={processes(stage)}")
+            found |= several_machines(stage)
+        else:
+            found |= gpus(stage) | {
+                "nodes": 1,
+                "cpus_per_task": stage.threads * processes(stage),
+                "launcher": "",
+            }
+    elif isinstance(stage, GPUResources):
+        found |= gpus(stage)
+    return found | ({"slurm_extra": " ".join(options)} if options else {})
+
+
+def growing(first: int, largest: int | None) -> Callable:
+    """The amount that an attempt asks for: ``first`` times its number, at most ``largest``."""
+
+    def amount(wildcards: object, attempt: int) -> int:
+        return min(first * attempt, largest or first * attempt)
+
+    return amount
+
+
+def processes(stage: GPUResources) -> int:
+    """On each machine: one per GPU, or one on the CPU."""
+    return max(1, stage.gpus_per_node)
+
+
+def gpus(stage: GPUResources) -> dict:
+    """The GPUs of a job on one machine."""
+    typed = stage.gpu_type and stage.gpus_per_node
+    return {"gpu": stage.gpus_per_node} | ({"gpu_model": stage.gpu_type} if typed else {})
+
+
+def several_machines(stage: TrainingResources) -> dict:
+    """A task per process; the executor's ``gpu`` would count the GPUs of all machines together."""
+    tasks = stage.nodes * processes(stage)
+    # srun inside a job of the executor does not know what the job was asked for.
+    launcher = f"srun --kill-on-bad-exit=1 --nodes={stage.nodes} --ntasks={tasks}"
+    launcher += f" --ntasks-per-node={processes(stage)} --cpus-per-task={stage.threads}"
+    # Without tasks_per_gpu the executor would ask for all tasks on every GPU.
+    found = {"mpi": "srun", "nodes": stage.nodes, "tasks": tasks, "tasks_per_gpu": 0, "launcher": launcher}
+    if stage.gpus_per_node:
+        found["gres"] = ":".join(filter(None, ["gpu", stage.gpu_type, str(stage.gpus_per_node)]))
+        found["launcher"] += f" --gres={found['gres']}"
+    return found
