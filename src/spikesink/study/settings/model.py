@@ -209,7 +209,7 @@ class Model:
 
     def __post_init__(self) -> None:
         positive(self, "layers", "d_model")
-        for name in ("value", "key"):
+        for name in ("value_valve", "key_valve"):
             chosen = getattr(self, name).layers
             if chosen is not None and (not chosen or min(chosen) < 0 or max(chosen) >= self.layers):
                 raise ValueError(

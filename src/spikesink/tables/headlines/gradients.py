@@ -11,7 +11,7 @@ ROUNDING = 1e-6
 def gradients(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """Columns without a unit, and a share in %.
 
-    gradient_sink_ratio, _quartile1, _quartile3   R_GS(0) over attention blocks (Definition 1)
+    gradient_sink_ratio, _quartile1, _quartile3    R_GS(0) over attention blocks (Definition 1)
     query_, key_, value_gradient_token0            gradient norm at token 0 behind the projection over the mean over
                                                    later positions, of means over blocks (Fig 2)
     value_over_key_token0                          the value's gradient norm at token 0 over the key's
@@ -22,8 +22,8 @@ def gradients(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """
     ratio, by_position = tables["gradient_sink_ratio"]["ratio"].drop_nulls(), tables["gradients"]
     found = {
-        f"gradient_sink_{name}": ratio.quantile(share, "linear")
-        for name, share in (("median", 0.5), ("quartile1", 0.25), ("quartile3", 0.75))
+        f"gradient_sink_ratio{suffix}": ratio.quantile(share, "linear")
+        for suffix, share in (("", 0.5), ("_quartile1", 0.25), ("_quartile3", 0.75))
     }
     first = by_position.filter(pl.col("position") == 0).select(pl.col(PATHS).mean()).row(0, named=True)
     later = by_position.filter(pl.col("position") > 0).select(pl.col(PATHS).mean()).row(0, named=True)
