@@ -41,8 +41,8 @@ class Names:
         self.only_in, self.added = given.get("only_in") or {}, frozenset(given.get("added") or [])
         every = self.columns | self.variants
         ordered = sorted(every, key=len, reverse=True)
-        # In some columns paper_ stands before a quantity's name, or a statistic behind it.
-        self.pattern = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(map(re.escape, ordered))})(?![A-Za-z0-9])")
+        # In some columns a statistic stands behind a quantity's name.
+        self.pattern = re.compile(rf"(?<![A-Za-z0-9_])({'|'.join(map(re.escape, ordered))})(?![A-Za-z0-9])")
         self.every = every
 
     def new(self, text: str) -> str:
