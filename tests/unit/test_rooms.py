@@ -1,0 +1,92 @@
+"""The package's rooms: who may import whom, what may lie loose, how large a file and a list of parameters may be."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "src" / "spikesink"
+ORDER = (
+    "study",
+    "quantities",
+    "runs",
+    "tracking",
+    "data",
+    "model",
+    "training",
+    "pretrained",
+    "measures",
+    "tables",
+    "claims",
+    "figures",
+    "workflow",
+    "cli",
+)
+"""From the lowest room to the highest; a room imports itself and lower ones."""
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_FILE = 300
+MOST_PARAMETERS = 7
+
+
+def room_of(module: str) -> str:
+    """The room of a dotted module name: "tables" of spikesink.tables.collect."""
+    return module.split(".")[1] if "." in module else "spikesink"
+
+
+def dotted(path: Path) -> str:
+    return ".".join(("spikesink", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of this package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides which room it is from"
+            found |= {node.module} if node.module != "spikesink" else {f"spikesink.{name.name}" for name in node.names}
+    return {name for name in found if name.split(".")[0] == "spikesink"}
+
+
+def test_the_top_of_the_package_holds_the_rooms_and_nothing_loose():
+    there = {path.name for path in PACKAGE.iterdir() if path.name not in ("__pycache__", "__init__.py")}
+    assert there == {f"{room}.py" if (PACKAGE / f"{room}.py").exists() else room for room in ORDER}
+
+
+def test_arrows_run_downwards():
+    """Otherwise a change of a figure could change what training imports, and rooms could not be read one by one."""
+    upwards = []
+    for path in MODULES:
+        own = room_of(dotted(path))
+        rooms = {room_of(name) for name in imported(path)} & set(ORDER)
+        upwards += [
+            f"{dotted(path)} -> {room}" for room in rooms if own in ORDER and ORDER.index(room) > ORDER.index(own)
+        ]
+    assert not upwards
+
+
+def test_nobody_imports_an_entry_point():
+    """An entry point parses arguments and calls: what others need stands elsewhere."""
+    taken = [f"{dotted(path)} -> {name}" for path in MODULES for name in imported(path) if is_entry_point(name)]
+    assert not taken
+
+
+def is_entry_point(module: str) -> bool:
+    """Whether a module runs as a program: it is called __main__, or ends by calling its main."""
+    path = PACKAGE.joinpath(*module.split(".")[1:]).with_suffix(".py")
+    return path.name == "__main__.py" or (path.exists() and 'if __name__ == "__main__":' in path.read_text("utf-8"))
+
+
+def test_a_file_can_be_read_in_one_sitting():
+    lengths = {dotted(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert not {name: length for name, length in lengths.items() if length > LONGEST_FILE}
+
+
+def test_a_function_takes_few_parameters():
+    many = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                count = len([argument for argument in given if argument.arg not in ("self", "cls")])
+                many += [f"{dotted(path)}.{node.name} takes {count}"] if count > MOST_PARAMETERS else []
+    assert not many
