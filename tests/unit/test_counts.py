@@ -88,7 +88,7 @@ def test_the_other_papers_scales_have_its_sizes_but_for_the_smallest():
 
 
 def test_readings_of_the_smallest_scale_that_might_explain_its_figure():
-    """The second table of workflow/scales/README.md."""
+    """The second table of docs/scales.md."""
     model, vocabulary, positions = sizes_of(scale("0.1b")["baseline"])
     readings = {
         "as printed": (model, vocabulary),
@@ -102,7 +102,7 @@ def test_readings_of_the_smallest_scale_that_might_explain_its_figure():
         "head tied to the embedding": (replace(model, tied_embeddings=True), vocabulary),
     }
     found = {(name, f"{parameters(*reading, positions):,}") for name, reading in readings.items()}
-    assert found == set(re.findall(r"^\| ([^|]+) \| ([\d,]+) \|$", readme(), re.M))
+    assert found == set(re.findall(r"^\| ([^|]+) \| ([\d,]+) \|$", scales_page(), re.M))
 
 
 OVERLAYS = [*((path,) for path in (*SCALES, *BEYOND)), (ROOT / "workflow/scales/7b.yaml", *BEYOND)]
@@ -219,13 +219,13 @@ def test_the_estimate_of_memory_keeps_what_a_compiled_model_keeps():
     compare_kept(KEPT["sandwich"], "bfloat16", compile=True, tolerance=0.05)
 
 
-def readme() -> str:
-    return (ROOT / "workflow/scales/README.md").read_text()
+def scales_page() -> str:
+    return (ROOT / "docs/scales.md").read_text()
 
 
 def test_the_published_table_of_sizes_has_not_drifted():
     cells = r"^\| ([\w.]+) \| ([\w.-]+) \| ([\d,]+) \| ([\d.]+[MB]|-) \| ([+-][\d.]+%|-) \| .+ \|$"
-    rows = re.findall(cells, readme(), re.M)
+    rows = re.findall(cells, scales_page(), re.M)
     found = {path.stem: counts(path.stem) for path in SCALES}
     shown = {(name, "baseline") for name in found} | {("7b", variant) for variant in found["7b"]}
     assert {row[:2] for row in rows} == shown and len(rows) == len(shown)
