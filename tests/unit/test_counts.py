@@ -154,8 +154,8 @@ def test_valves_of_every_kind_have_the_size_of_the_real_model():
     for kind, c, layers in itertools.product(kinds, ("learned", "fixed"), (None, (0,), (0, 1))):
         valve = {"kind": kind, "c": c, "layers": layers}
         for shape, feed_forward in itertools.product(SHAPES, FEED_FORWARDS[::3]):
-            compare(attention=shape, feed_forward=feed_forward, value=valve)
-            compare(attention=shape, feed_forward=feed_forward, key=valve, value={"kind": "v_scale"})
+            compare(attention=shape, feed_forward=feed_forward, value_valve=valve)
+            compare(attention=shape, feed_forward=feed_forward, key_valve=valve, value_valve={"kind": "v_scale"})
 
 
 def saved_bytes(model: Model, precision: str, compile: bool = False) -> float:

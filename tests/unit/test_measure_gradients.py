@@ -8,11 +8,11 @@ import pytest
 import torch
 from gradient_plant import harmonic, mixture_gradient, planted, rows_of
 
+from spikesink.measures.independence import sink_observations
 from spikesink.measures.probes.backward import SITES, backward
 from spikesink.measures.probes.sink_mass import attention_on, logit_gap
 from spikesink.measures.questions.dynamics import snapshot_summary
 from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
-from spikesink.measures.questions.independence import sink_observations
 from spikesink.measures.questions.layers import layers
 from spikesink.measures.questions.reshaping import reshaping
 from spikesink.measures.questions.value_gradients import moments, theorem_bounds, value_gradient_bounds

@@ -18,9 +18,9 @@ from spikesink.claims.quantities import COLUMNS, LISTS
 from spikesink.data.batches import TokenStream
 from spikesink.figures.catalogue import FIGURES
 from spikesink.figures.mechanism.__main__ import draw
-from spikesink.measures.__main__ import write_table
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.subject import Subject
+from spikesink.measures.table import write_table
 from spikesink.study.settings import Measures
 from spikesink.tables.mechanism import READ, mechanism
 
@@ -84,7 +84,7 @@ def subject_of(tmp_path_factory):
 
 
 def answers(group: str, subject: Subject, settings: object) -> list[tuple[str, list[dict]]]:
-    return list(import_module(f"spikesink.measures.answers.{group}").answers(subject, settings))
+    return [answer for module in GROUPS[group].modules for answer in import_module(module).answers(subject, settings)]
 
 
 @pytest.fixture(scope="module")
@@ -110,17 +110,25 @@ def measured(subject_of, tmp_path_factory):
 def test_a_group_answers_what_it_declares_from_what_it_declares(measured, variant):
     """Otherwise a job would fail on a missing output, or a change of a setting that it reads would not rerun it."""
     _, found = measured(variant)
-    for group, (questions, reads) in GROUPS.items():
+    for group, (questions, reads, _) in GROUPS.items():
         answered, read = found[group]
         assert tuple(answered) == questions, group
         assert read <= set(reads), group
 
 
-def test_a_group_declares_no_setting_that_it_does_not_read(measured):
+def test_a_module_declares_the_settings_that_it_reads_and_no_others(subject_of):
     """A setting that is declared in vain would rerun jobs whose results it cannot change."""
-    _, found = measured("baseline")
-    for group, (_, reads) in GROUPS.items():
-        assert set(reads) <= found[group][1] and set(reads) <= asdict(SETTINGS).keys(), group
+    for module in (import_module(name) for group in GROUPS.values() for name in group.modules):
+        settings = Recorded()
+        assert tuple(question for question, _ in module.answers(subject_of("baseline"), settings)) == module.QUESTIONS
+        assert settings.read == set(module.READS) <= asdict(SETTINGS).keys(), module.__name__
+
+
+def test_planning_imports_no_torch():
+    """The Snakefile reads the groups at every start, on machines without torch too."""
+    code = "import sys; from spikesink.measures.groups import GROUPS; print(len(GROUPS), 'torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["7", "False"]
 
 
 def test_every_question_is_asked_once():
@@ -130,7 +138,7 @@ def test_every_question_is_asked_once():
 
 def test_text_without_a_bos_can_be_measured(subject_of):
     """The rows of such a stream are pieces of it: a group that took token 0 for a BOS would fail."""
-    for group, (questions, _) in GROUPS.items():
+    for group, (questions, _, _) in GROUPS.items():
         assert tuple(question for question, _ in answers(group, subject_of("baseline", "none"), SETTINGS)) == questions
 
 
@@ -156,7 +164,7 @@ def test_a_positional_gate_is_measured_where_it_has_a_table(subject_of):
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_reads_questions_that_are_asked(name):
     """The workflow could not plan a figure of a question that no group answers; the report shows the caption."""
-    figure = import_module(f"spikesink.figures.{name}")
+    figure = import_module(f"spikesink.figures.mechanism.{name}")
     declared = {question for group in GROUPS.values() for question in group.questions}
     assert figure.QUESTIONS
     assert set(figure.QUESTIONS) <= declared
@@ -178,7 +186,7 @@ def test_a_run_that_diverged_is_named_and_hides_no_other(measured, tmp_path, nam
     """It is a result like any other, with empty tables: a figure that read one would stop all that stand in it."""
     folder, _ = measured("baseline")
     (tmp_path / "manifest.json").write_text('{"status": "diverged"}')
-    for question in import_module(f"spikesink.figures.{name}").QUESTIONS:
+    for question in import_module(f"spikesink.figures.mechanism.{name}").QUESTIONS:
         write_table(tmp_path / "measures" / f"{question}.parquet", [])
     for models_drawn in ({"wd = 0": tmp_path, "baseline": folder}, {"wd = 0": tmp_path}):
         picture, data = draw(name, models_drawn)

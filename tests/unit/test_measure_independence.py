@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from spikesink.measures.questions.attention import attention_sinks
-from spikesink.measures.questions.gradients import gradients
-from spikesink.measures.questions.independence import (
+from spikesink.measures.independence import (
     average_ranks,
     averaged,
     conditional_independence,
     independence,
     sink_observations,
 )
+from spikesink.measures.questions.attention import attention_sinks
+from spikesink.measures.questions.gradients import gradients
 from spikesink.measures.questions.layers import layers
 
 

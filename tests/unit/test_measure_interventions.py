@@ -10,7 +10,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from spikesink.measures.probes.observe import observe
-from spikesink.measures.questions.interventions import channels_set, interventions, key_masked, states_at, step_up_block
+from spikesink.measures.questions.interventions import (
+    Scoring,
+    channels_set,
+    interventions,
+    key_masked,
+    states_at,
+    step_up_block,
+)
 
 T = 12
 
@@ -56,7 +63,7 @@ def find(rows: list[dict], **wanted) -> dict:
 def test_a_planted_spike_is_zeroed_fixed_and_left_alone_by_the_control():
     model = planted()
     rows = models.tokens(8, T + 1)
-    table = interventions(model, rows, batch_size=3, channels=1, calibration_sequences=4, controls=2)
+    table = interventions(model, rows, scoring=Scoring(3), channels=1, calibration_sequences=4, controls=2)
     scored = rows[4:]
     assert {row["block"] for row in table} == {2} and {row["start"] for row in table} == {"text"}
     assert find(table, intervention="none")["nll_nats"] == pytest.approx(nll_of(model, scored), rel=1e-5)
@@ -77,7 +84,7 @@ def test_a_planted_spike_is_zeroed_fixed_and_left_alone_by_the_control():
 def test_a_chosen_block_is_the_one_that_is_changed():
     """Before the block that makes it there is nothing to zero: the spike comes after."""
     table = interventions(
-        planted(), models.tokens(6, T + 1), batch_size=6, channels=1, calibration_sequences=3, block=1, controls=0
+        planted(), models.tokens(6, T + 1), scoring=Scoring(6), channels=1, calibration_sequences=3, block=1, controls=0
     )
     assert {row["block"] for row in table} == {1}
     assert find(table, intervention="zero_spike")["spike"] >= 50
@@ -155,7 +162,7 @@ def test_masking_the_sink_takes_its_mass_and_masking_another_key_does_not():
     plant_sink(model, layer=1, head=2, token=30, strength=6.0)
     rows = models.tokens(6, T + 1) % 30
     rows[:, 0] = 30
-    table = interventions(model, rows, batch_size=4, block=1, channels=1, calibration_sequences=2, controls=3)
+    table = interventions(model, rows, scoring=Scoring(4), block=1, channels=1, calibration_sequences=2, controls=3)
     bos = [row for row in table if row["start"] == "bos"]
     assert [row["intervention"] for row in bos[-4:]] == ["mask_sink"] + ["mask_other"] * 3
     controls = [row["position"] for row in bos[-3:]]
@@ -174,7 +181,7 @@ def test_masking_the_sink_takes_its_mass_and_masking_another_key_does_not():
 def test_after_the_last_block_no_attention_is_left_to_describe():
     model = models.decoder()
     table = interventions(
-        model, models.tokens(5, T + 1), batch_size=5, block=len(model.blocks), calibration_sequences=2, controls=1
+        model, models.tokens(5, T + 1), scoring=Scoring(5), block=len(model.blocks), calibration_sequences=2, controls=1
     )
     assert len(table) == 6 and all(row["sink_share"] is row["sink_mass"] is None for row in table)
 
@@ -182,7 +189,9 @@ def test_after_the_last_block_no_attention_is_left_to_describe():
 @pytest.mark.parametrize("name", models.VARIANTS)
 def test_every_variant_has_its_rows(name):
     model = models.decoder(**models.VARIANTS[name])
-    table = interventions(model, models.tokens(5, 9), batch_size=4, calibration_sequences=2, controls=1, sink_tokens=6)
+    table = interventions(
+        model, models.tokens(5, 9), scoring=Scoring(4, sink_tokens=6), calibration_sequences=2, controls=1
+    )
     assert [row["intervention"] for row in table] == [
         "none",
         "zero_spike",
@@ -196,4 +205,4 @@ def test_every_variant_has_its_rows(name):
 
 def test_nothing_left_to_score_is_refused():
     with pytest.raises(ValueError, match="calibration_sequences = 5 of 5"):
-        interventions(models.decoder(), models.tokens(5, 8), batch_size=2, calibration_sequences=5)
+        interventions(models.decoder(), models.tokens(5, 8), scoring=Scoring(2), calibration_sequences=5)

@@ -119,7 +119,7 @@ def test_the_columns_are_those_of_an_eager_pass(name):
 
 def test_value_norms_are_contracted_by_r_over_r_plus_c():
     """||v^|| = ||v|| r / (r + C), averaged over value heads."""
-    model = models.decoder(value={"kind": "v_scale", "c": "fixed", "c_factor": 0.5})
+    model = models.decoder(value_valve={"kind": "v_scale", "c": "fixed", "c_factor": 0.5})
     tokens = models.tokens(2)
     row = layers(model, tokens)[0]
     body = model.blocks[0].body
@@ -132,7 +132,7 @@ def test_value_norms_are_contracted_by_r_over_r_plus_c():
 
 
 def test_valve_strength_reads_theta_and_the_threshold_in_force():
-    model = models.decoder(**models.VARIANTS["key_scale"], value={"kind": "v_scale", "layers": [1]})
+    model = models.decoder(**models.VARIANTS["key_scale"], value_valve={"kind": "v_scale", "layers": [1]})
     theta = torch.tensor([0.5, -1.0])
     with torch.no_grad():
         model.blocks[2].body.value_valve.theta[:] = theta

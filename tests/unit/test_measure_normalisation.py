@@ -7,7 +7,8 @@ import pytest
 import torch
 from test_measures import silent
 
-from spikesink.measures.questions.normalisation import normalisation, normalised_channels, starts
+from spikesink.measures.probes.starts import starts
+from spikesink.measures.questions.normalisation import normalisation, normalised_channels
 
 D = 16
 

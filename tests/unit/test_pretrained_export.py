@@ -71,8 +71,8 @@ HELD = {
     "gate.kind": ["none"],
     "attention.softmax": ["softmax"],
     "attention.extra_key": ["none"],
-    "value.kind": ["none", "v_scale_backward_only"],
-    "key.kind": ["none", "v_scale_backward_only"],
+    "value_valve.kind": ["none", "v_scale_backward_only"],
+    "key_valve.kind": ["none", "v_scale_backward_only"],
 }
 TEXTS = [
     "In the beginning, there were 1234567 numbers.",
@@ -293,7 +293,7 @@ def test_what_is_no_finished_run_or_not_its_tokenizer_is_refused(run_folder, tok
     (folder / "model.safetensors").write_bytes(b"")
     refused(folder, tokenizer_json, "model.safetensors cannot be read")
     run = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps(run | {"model": PLAIN | {"value": {"of_old": 1}}}))
+    (folder / "run.json").write_text(json.dumps(run | {"model": PLAIN | {"value_valve": {"of_old": 1}}}))
     refused(folder, tokenizer_json, "run.json cannot be read (Valve has no key 'of_old')", "train this run again")
     (folder / "run.json").write_text('{"study": "test"}')
     refused(folder, tokenizer_json, "run.json cannot be read (it lacks model, scale, seed, tokenizer, training")

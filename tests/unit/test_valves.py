@@ -52,7 +52,7 @@ def test_v_scale_scales_each_value_head_by_its_own_theta():
 
 
 def test_backward_only_leaves_every_bit_of_the_forward_pass_and_freezes_theta():
-    model = models.decoder(value={"kind": "v_scale_backward_only"})
+    model = models.decoder(value_valve={"kind": "v_scale_backward_only"})
     plain = models.decoder()
     token_ids = models.tokens()
     assert torch.equal(model(token_ids), plain(token_ids))
@@ -63,7 +63,7 @@ def test_backward_only_leaves_every_bit_of_the_forward_pass_and_freezes_theta():
 
 
 def test_theta_is_learned_one_per_value_head():
-    model = models.decoder(value={"kind": "v_scale"}, attention={"heads": 4, "head_dim": 4, "kv_heads": 2})
+    model = models.decoder(value_valve={"kind": "v_scale"}, attention={"heads": 4, "head_dim": 4, "kv_heads": 2})
     model(models.tokens()).square().sum().backward()
     for block in model.blocks[::2]:
         assert block.body.value_valve.theta.shape == (2,)
@@ -92,17 +92,17 @@ def test_a_fixed_threshold_is_c_times_its_factor_and_has_no_parameter():
 
 
 def test_a_valve_in_chosen_layers_leaves_the_others_plain():
-    model = models.decoder(value={"kind": "v_scale", "layers": [1]}, layers=3)
+    model = models.decoder(value_valve={"kind": "v_scale", "layers": [1]}, layers=3)
     kinds = [type(block.body.value_valve).__name__ for block in model.blocks[::2]]
     assert kinds == ["Identity", "AttentionValve", "Identity"]
     for layers in ([3], [-1], []):
-        with pytest.raises(ValueError, match=r"value.layers = .*: name layers from 0 to 2"):
-            models.model_settings(value={"kind": "v_scale", "layers": layers}, layers=3)
+        with pytest.raises(ValueError, match=r"value_valve.layers = .*: name layers from 0 to 2"):
+            models.model_settings(value_valve={"kind": "v_scale", "layers": layers}, layers=3)
 
 
 def test_a_key_valve_leaves_the_forward_pass_and_changes_only_the_gradient_through_keys():
     """2603.17771: the gradient of the input is the sum of three paths; this valve throttles the key path alone."""
-    valve, plain = models.decoder(key={"kind": "v_scale_backward_only"}), models.decoder()
+    valve, plain = models.decoder(key_valve={"kind": "v_scale_backward_only"}), models.decoder()
     token_ids = models.tokens()
     assert torch.equal(valve(token_ids), plain(token_ids))
     x = torch.randn(1, 7, 16)
@@ -118,7 +118,7 @@ def test_a_key_valve_leaves_the_forward_pass_and_changes_only_the_gradient_throu
 
 
 def test_a_key_valve_is_v_scales_jacobian_on_keys_with_the_keys_initial_deviation():
-    model = models.decoder(key={"kind": "v_scale"}, initialisation={"linear_std": 0.3, "query_key_std": 0.5})
+    model = models.decoder(key_valve={"kind": "v_scale"}, initialisation={"linear_std": 0.3, "query_key_std": 0.5})
     body = model.blocks[0].body
     assert body.key_valve.initial_c == pytest.approx(16 * 4 * 0.5**2)
     x = torch.randn(1, 5, 16)

@@ -20,7 +20,7 @@ def resolved_run(wildcards):
 
 def answering_code(group, without):
     """Digests of the code that answers a group's questions."""
-    modules = ("spikesink.measures.__main__", f"spikesink.measures.answers.{group}")
+    modules = ("spikesink.measures.__main__", *GROUPS[group].modules)
     return canonical([code_digest(name, without) for name in modules])
 
 
@@ -181,7 +181,7 @@ def publish_study(target, log):
     """Publish the study at hand; the manifest says beside its files what is drawn of it, and by which code."""
     digests = {
         "training": code_digest("spikesink.training.__main__"),
-        **{f"measures of {group}": code_digest(f"spikesink.measures.answers.{group}") for group in GROUPS},
+        **{f"measures of {group}": answering_code(group, frozenset()) for group in GROUPS},
         "tables": code_digest("spikesink.tables.collect"),
     }
     facts = {"drawn": DRAWN[RESULTS]._asdict(), "code": digests}

@@ -1,5 +1,5 @@
 # What is measured on trained runs, one job per group of questions and run.
-for group, (questions, _) in GROUPS.items():
+for group, (questions, _, _) in GROUPS.items():
 
     rule:
         name:

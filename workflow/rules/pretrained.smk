@@ -60,7 +60,7 @@ rule pretrained_tokens:
         " --pretrained {input.model} --output {params.folder} 2>&1 | tee {log}"
 
 
-for group, (questions, _) in GROUPS.items():
+for group, (questions, _, _) in GROUPS.items():
 
     rule:
         name:

@@ -1,71 +1,61 @@
-"""Which questions a measuring job answers together, and which settings it reads. Quick to import.
+"""Which questions one measuring job answers, and which settings it reads: read from the question modules, unimported.
 
-Starting PyTorch and loading a model costs more than answering one question of a small one, so a job answers a group. A
-job's identity covers its own group only: editing one measure reruns the jobs of its group and nothing else.
+Starting PyTorch and loading a model costs more than answering one question about a small model, so a job answers a
+group of questions. A job's identity covers the modules of its own group: editing one reruns the jobs of that group and
+nothing else. The Snakefile imports this at every start, so it must not import PyTorch.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
-SPIKE_RULE = ("spike_magnitude", "spike_over_median", "step_share", "spike_channels")
-SEQUENCES = ("sink_tokens", "sequences", "batch_size")
-BACKWARD = ("gradient_sequences", "batch_size", "loss_chunk")
+from spikesink.runs.code_digest import constant
+
+AFFECTS_RESULTS = False
+
+DESCRIPTIONS = {
+    "quality": "how good the model is",
+    "forward": "where attention goes and how large activations are",
+    "spikes": "how massive activations come about (2603.05498, section 3)",
+    "geometry": "what norms make of spikes, and how queries and keys make sinks (2603.05498, Figs 5 and 6)",
+    "gradients": "where gradients gather and what that does to activations (2603.17771)",
+    "consequences": "what spikes and sinks mean for those who quantise, stream or edit a model",
+    "dynamics": "when sinks, gradient sinks and spikes appear during training, from a run's snapshots",
+}
+"""The groups, in the order in which rules and help list them."""
 
 
 class Group(NamedTuple):
-    """One measuring job of a model; ``spikesink.measures.answers.<name>`` answers its questions."""
+    """One measuring job of a model."""
 
     questions: tuple[str, ...]
     """Each becomes measures/<question>.parquet."""
     reads: tuple[str, ...]
     """Keys of the config's measures section."""
+    modules: tuple[str, ...]
+    """The modules of ``spikesink.measures.questions`` that answer the questions, in this order."""
 
 
-GROUPS = {
-    "quality": Group(("perplexity",), ("perplexity_tokens", "batch_size")),
-    "forward": Group(("attention", "activations"), ("sink_epsilon", *SEQUENCES)),
-    "spikes": Group(
-        (
-            "lifecycle",
-            "spike_channels",
-            "spike_tokens",
-            "vocabulary_probe",
-            "delimiter_probe",
-            "first_token_value_output",
-            "amplifier_norms",
-            "amplifier_spectrum",
-            "amplifier_alignment",
-            "silu_identity",
-        ),
-        (*SPIKE_RULE, *SEQUENCES, "delimiters", "chunk"),
-    ),
-    "geometry": Group(
-        ("normalisation", "normalised_channels", "sink_geometry", "key_query_embedding", "attention_distance"),
-        ("sink_epsilon", "spike_channels", *SEQUENCES, "chunk"),
-    ),
-    "gradients": Group(
-        (
-            "gradients",
-            "gradient_sink_ratio",
-            "value_gradient_bounds",
-            "reshaping",
-            "reshaping_slopes",
-            "layers",
-            "valve_strength",
-        ),
-        (*BACKWARD, "sink_epsilon", "sink_tokens"),
-    ),
-    "consequences": Group(
-        ("quantisation", "activation_ranges", "streaming", "interventions"),
-        (
-            "consequence_tokens",
-            "calibration_sequences",
-            "caches",
-            "sink_epsilon",
-            "sink_tokens",
-            "spike_channels",
-            "batch_size",
-            "chunk",
-        ),
-    ),
-    "dynamics": Group(("snapshot_summary", "onsets", "independence"), BACKWARD),
-}
+def groups() -> dict[str, Group]:
+    """Every group, from the literals GROUP, QUESTIONS and READS at the top of each question module.
+
+    Raises ValueError for a module of an unknown group, and KeyError for one without these literals.
+    """
+    members: dict[str, list[str]] = {name: [] for name in DESCRIPTIONS}
+    for path in sorted(Path(__file__).with_name("questions").glob("[!_]*.py")):
+        module = f"spikesink.measures.questions.{path.stem}"
+        group = constant(module, "GROUP")
+        if group not in members:
+            raise ValueError(f"{path}: GROUP = {group!r} is not one of {', '.join(members)}: name one of these")
+        members[group].append(module)
+    return {
+        name: Group(listed(modules, "QUESTIONS"), listed(modules, "READS"), tuple(modules))
+        for name, modules in members.items()
+    }
+
+
+def listed(modules: list[str], name: str) -> tuple[str, ...]:
+    """What the modules declare under this name, one after the other, each item once."""
+    return tuple(dict.fromkeys(item for module in modules for item in constant(module, name)))
+
+
+GROUPS = groups()

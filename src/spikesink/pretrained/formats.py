@@ -214,8 +214,8 @@ def computed(settings: Model) -> Model:
         attention=replace(settings.attention, kv_heads=settings.attention.key_value_heads),
         norm=Norm(kind=settings.norm.kind, eps=settings.norm.eps),
         gate=Gate() if settings.gate.kind == "none" else settings.gate,
-        value=value,
-        key=key,
+        value_valve=value,
+        key_valve=key,
         initialisation=Initialisation(),
     )
 

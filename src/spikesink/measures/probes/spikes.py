@@ -3,13 +3,14 @@
 Not a table itself: the measures of the spike's life, of its vocabulary and of the amplifier behind it start from here.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from spikesink.measures.probes.observe import observe
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
 
 LEADING = 3  # channels followed where no spike is found; the paper draws the three largest
 STEPS = ("step_up", "step_down")
@@ -29,6 +30,11 @@ class SpikeRule(NamedTuple):
     step_share: float = 0.1
     """A step block adds, or takes away, at least this share of the spike. The paper's other blocks add 2 to 3 orders of
     magnitude less than the spike, and at most four blocks share a step (Table 1), so 0.01 to 0.25 part the two."""
+
+    @classmethod
+    def of(cls, settings: Measures) -> Self:
+        """The rule that the config's measures section sets."""
+        return cls(settings.spike_magnitude, settings.spike_over_median, settings.step_share)
 
     def threshold(self, median: Tensor) -> Tensor:
         # Never 0, so that |h| / threshold exists where a state is 0 almost everywhere.

@@ -4,7 +4,19 @@ import torch
 from torch import Tensor
 
 from spikesink.measures.probes.observe import observe
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "forward"
+QUESTIONS = ("activations",)
+READS = ("sink_tokens", "sequences", "batch_size")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    yield "activations", activations(subject.model, tokens, batch_size=settings.batch_size)
+
 
 EARLY = slice(1, 16)  # the tokens that token 0 is compared with (2603.17771)
 

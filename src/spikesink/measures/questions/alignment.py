@@ -13,7 +13,28 @@ from spikesink.measures.questions.amplifier import (
     normalised,
     step_blocks,
 )
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "spikes"
+QUESTIONS = ("amplifier_alignment", "silu_identity")
+READS = (
+    "spike_magnitude",
+    "spike_over_median",
+    "step_share",
+    "sink_tokens",
+    "sequences",
+    "batch_size",
+    "spike_channels",
+)
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    common = {"rule": SpikeRule.of(settings), "batch_size": settings.batch_size}
+    yield "amplifier_alignment", amplifier_alignment(subject.model, tokens, channels=settings.spike_channels, **common)
+    yield "silu_identity", silu_identity(subject.model, tokens, **common)
 
 
 @torch.no_grad()

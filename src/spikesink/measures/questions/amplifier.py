@@ -13,8 +13,30 @@ from torch import Tensor
 from torch.func import functional_call
 
 from spikesink.measures.probes.spikes import STEPS, SUN_ET_AL, Anatomy, SpikeRule, anatomy, spaced
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Block, Decoder
 from spikesink.model.feed_forward import SwiGLU
+from spikesink.study.settings import Measures
+
+GROUP = "spikes"
+QUESTIONS = ("amplifier_norms", "amplifier_spectrum")
+READS = (
+    "spike_magnitude",
+    "spike_over_median",
+    "step_share",
+    "sink_tokens",
+    "sequences",
+    "batch_size",
+    "spike_channels",
+    "chunk",
+)
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    yield "amplifier_norms", amplifier_norms(subject.model, chunk=settings.chunk)
+    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    common = {"rule": SpikeRule.of(settings), "batch_size": settings.batch_size}
+    yield "amplifier_spectrum", amplifier_spectrum(subject.model, tokens, channels=settings.spike_channels, **common)
 
 
 class Amplifier(NamedTuple):

@@ -11,12 +11,37 @@ from torch import Tensor
 from spikesink.measures.probes.attention_rows import attention_rows
 from spikesink.measures.probes.observe import Observation, block_inputs, observe
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy
+from spikesink.measures.probes.token_ids import token_ids
 from spikesink.measures.questions.amplifier import Direction, normalised, step_up
 from spikesink.measures.questions.vocabulary_probe import vocabulary_batches
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Block, Decoder
 from spikesink.model.valves import AttentionValve
+from spikesink.study.settings import Measures
+
+GROUP = "spikes"
+QUESTIONS = ("delimiter_probe", "first_token_value_output")
+READS = (
+    "spike_magnitude",
+    "spike_over_median",
+    "step_share",
+    "sink_tokens",
+    "sequences",
+    "batch_size",
+    "delimiters",
+    "chunk",
+)
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    common = {"rule": SpikeRule.of(settings), "batch_size": settings.batch_size}
+    delimiters = token_ids(subject.tokenizer, settings.delimiters)
+    rows = delimiter_probe(subject.model, tokens, delimiters=delimiters, chunk=settings.chunk, **common)
+    yield "delimiter_probe", rows
+    yield "first_token_value_output", first_token_value_output(subject.model, tokens, **common)
 
 
 def self_attention(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Tensor:

@@ -4,7 +4,19 @@ import torch
 from torch import Tensor
 
 from spikesink.measures.probes.observe import observe
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "forward"
+QUESTIONS = ("attention",)
+READS = ("sink_epsilon", "sink_tokens", "sequences", "batch_size")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    rows = attention_sinks(subject.model, tokens, epsilon=settings.sink_epsilon, batch_size=settings.batch_size)
+    yield "attention", rows
 
 
 def attention_received(attention_BNTT: Tensor) -> Tensor:
@@ -13,12 +25,19 @@ def attention_received(attention_BNTT: Tensor) -> Tensor:
 
 
 def attention_sinks(model: Decoder, tokens: Tensor, *, epsilon: float, batch_size: int) -> list[dict]:
-    """One row per attention block and head, over sequences [n, T].
+    """One row per attention block and query head, over sequences [n, T] of token ids.
 
-    sink_share is the share of sequences in which max over keys k <= T / 2 of alpha_k exceeds epsilon (strictly), so the
-    mean of this column over all heads is the sink ratio of 2603.05498. sink_share_gu is the same with the first key
-    alone (Gu et al. divide by T - k + 1, which for the first key is T too). sink_mass is the mean sink_mass, largest_key_mass the
-    mean of the largest alpha_k with k <= T / 2, sink_position the key that was largest most often (0-based).
+    alpha_k is the mean attention that key k receives from all T queries of a sequence (2603.05498 Eq 27).
+
+    block: the attention block, 1-based over all 2L blocks; layer: attention blocks counted from 0; head: from 0.
+    sink_share: share of the sequences in which the largest alpha_k over the keys k <= T / 2 exceeds ``epsilon``
+        (strictly). Its mean over all heads is the sink ratio (2603.05498 Eq 28).
+    sink_share_gu: the same with alpha of the first key alone (Gu et al. 2410.10781, who divide by T - k + 1: T for
+        the first key).
+    sink_mass: mean over sequences of alpha of the first key.
+    largest_key_mass: mean over sequences of the largest alpha_k with k <= T / 2.
+    sink_position: the key k <= T / 2 that was the largest one most often, 0-based.
+    tokens: T; epsilon: the threshold; sequences: n.
     """
     device = model.device
     sequences, length = tokens.shape

@@ -5,8 +5,20 @@ from torch import Tensor
 
 from spikesink.measures.probes.attention_rows import attention_rows
 from spikesink.measures.probes.observe import block_inputs
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "geometry"
+QUESTIONS = ("attention_distance",)
+READS = ("sink_tokens", "sequences", "batch_size", "chunk")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    rows = attention_distance(subject.model, tokens, query_chunk=settings.chunk, batch_size=settings.batch_size)
+    yield "attention_distance", rows
 
 
 def described(sums_4BNC: Tensor) -> Tensor:

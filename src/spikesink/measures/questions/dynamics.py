@@ -1,16 +1,43 @@
-"""When do sink, gradient sink and spike appear, and in which order? (2603.17771 leaves the onset steps open.)"""
+"""When do sink, gradient sink and spike appear, and in which order? (2603.17771 leaves the onset steps open.)
+
+Answered from the snapshots that a run kept of its weights, in one pass over them, with the test of independence.
+"""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from spikesink.measures.independence import averaged, independence, sink_observations
 from spikesink.measures.probes.observe import observe
 from spikesink.measures.probes.sink_mass import attention_on, logit_gap
 from spikesink.measures.questions.activations import activations
 from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
+from spikesink.model.trained import load_snapshots
+from spikesink.study.settings import Measures
+
+GROUP = "dynamics"
+QUESTIONS = ("snapshot_summary", "onsets", "independence")
+READS = ("gradient_sequences", "batch_size", "loss_chunk")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    """From one pass over the run's snapshots; the three tables are empty where it kept none."""
+    rows = subject.rows(settings.gradient_sequences)
+    options = subject.loss_options(settings)
+    summaries, observations = [], []
+    for step, model in load_snapshots(subject.snapshots, subject.model):
+        summaries += snapshot_summary(model, rows, step=step, **options)
+        # A BOS makes token 0 the same in all sequences, so sequences are no observations of their own.
+        observations += averaged(sink_observations(model, rows, step=step, **options))
+    yield "snapshot_summary", summaries
+    yield "onsets", onsets(summaries)
+    both = (row for within in (False, True) if observations for row in independence(observations, within_blocks=within))
+    yield "independence", list(both)
+
 
 THRESHOLDS = {"sink_mass": 0.3, "gradient_sink_ratio": 5.0, "token0_over_early": 2.0}
 """Sink: the papers' epsilon. The others are a choice: the papers fix none (2603.17771: R_GS > tau for a tau > 1)."""
@@ -28,14 +55,20 @@ def snapshot_summary(
 ) -> list[dict]:
     """One row per attention block and head of the model after ``step`` steps: what onsets and independence need.
 
-    By head: sink_mass, mean attention on position 0 over all queries and sequences of rows [n, T + 1]; logit_gap, how far
-    the score of key 0 stands above the mean score of the other visible keys (after 1 / sqrt(H)). By block, the same in
-    the rows of all its heads: gradient_sink_ratio and gradient_sink_ratio_per_sequence (R_GS(0; ``early``));
-    value_gradient_token0, ||dL/dv_0|| of the sequences' summed gradient, and value_gradient_token0_per_sequence; and of
-    the residual stream after the layer stream_token0 and stream_early (mean L2 norms of token 0 and tokens 1..15),
-    token0_over_early, the one over the other, and top1, the mean over sequences of the largest |h|.
+    step: optimiser steps; block: 1-based; layer: attention blocks counted from 0; head: from 0.
 
-    Costs one backward pass and two forward passes over the rows. block is 1-based, layer counts attention blocks.
+    By head, means over the sequences of rows [n, T + 1]:
+    sink_mass: mean attention on position 0 over all T queries (alpha_0 in the paper).
+    logit_gap: how far the score of key 0 stands above the mean score of the other visible keys, after 1 / sqrt(H).
+
+    By block, the same in the rows of all its heads:
+    gradient_sink_ratio, gradient_sink_ratio_per_sequence: R_GS(0; ``early``), as ``gradient_sink_ratio`` computes it.
+    value_gradient_token0, value_gradient_token0_per_sequence: ||dL/dv_0|| of the sequences' summed gradient, and the
+        sum of the sequences' norms, as in ``gradients``.
+    stream_token0, stream_early: mean L2 norm of token 0, and of tokens 1 to 15, in the residual stream after the layer.
+    token0_over_early: the one over the other. top1: mean over sequences of the largest |h| in that stream.
+
+    Costs one backward pass and two forward passes over the rows.
     """
     tokens = rows[:, :-1]
     table = gradients(model, rows, window=window, batch_size=batch_size, loss_chunk=loss_chunk)

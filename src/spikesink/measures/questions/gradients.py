@@ -4,7 +4,21 @@ import torch
 from torch import Tensor
 
 from spikesink.measures.probes.backward import backward
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "gradients"
+QUESTIONS = ("gradients", "gradient_sink_ratio")
+READS = ("gradient_sequences", "batch_size", "loss_chunk")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    rows = subject.rows(settings.gradient_sequences)
+    table = gradients(subject.model, rows, **subject.loss_options(settings))
+    yield "gradients", table
+    yield "gradient_sink_ratio", gradient_sink_ratio(table)
+
 
 SITES = ("input", "query", "key", "value")
 

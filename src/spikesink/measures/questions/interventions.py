@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +12,49 @@ from torch.nn import functional as F
 
 from spikesink.measures.probes.observe import observe
 from spikesink.measures.probes.replaced import replaced
+from spikesink.measures.probes.starts import starts
 from spikesink.measures.questions.attention import attention_sinks
-from spikesink.measures.questions.normalisation import starts
 from spikesink.measures.questions.perplexity import mean_nll
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Block, Decoder
+from spikesink.study.settings import Measures
 
+GROUP = "consequences"
+QUESTIONS = ("interventions",)
+READS = (
+    "consequence_tokens",
+    "calibration_sequences",
+    "spike_channels",
+    "sink_epsilon",
+    "sink_tokens",
+    "batch_size",
+)
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    calibration = settings.calibration_sequences
+    rows = subject.rows(subject.sequences_in(settings.consequence_tokens) + calibration)
+    scoring = Scoring(settings.batch_size, settings.sink_tokens, settings.sink_epsilon)
+    options = {"channels": settings.spike_channels, "calibration_sequences": calibration}
+    yield "interventions", interventions(subject.model, rows, scoring=scoring, **options)
+
+
+SINK = 0
+"""Position of the token that is changed, and of the key that is masked."""
 BARRED = -1e4
 """Score of a masked key: its weight underflows to exactly 0 in float32."""
+
+
+class Scoring(NamedTuple):
+    """How every intervention is scored."""
+
+    batch_size: int
+    """Sequences per forward pass."""
+    sink_tokens: int = 64
+    """Sinks are measured on so many first tokens."""
+    epsilon: float = 0.3
+    """A head is a sink where a key receives more than this mean attention."""
 
 
 @contextmanager
@@ -101,34 +137,40 @@ def interventions(
     model: Decoder,
     rows: Tensor,
     *,
-    batch_size: int,
-    block: int | None = None,
+    scoring: Scoring,
     channels: int = 3,
-    position: int = 0,
     calibration_sequences: int = 32,
+    block: int | None = None,
     controls: int = 4,
-    sink_tokens: int = 64,
-    epsilon: float = 0.3,
-    seed: int = 0,
 ) -> list[dict]:
-    """One row per start and intervention over held-out rows [n, T + 1]; the first ``calibration_sequences`` only give
-    means, all others are scored.
+    """One row per start and intervention over held-out rows [n, T + 1].
 
-    intervention: none; zero_spike, 0 in the ``channels`` channels of largest mean magnitude at the token at
-    ``position``, in the stream after ``block``, once; mean_spike, their mean over the calibration rows instead (Sun et
-    al.'s set_mean); zero_median, the control of zero_spike, 0 in as many channels of median magnitude; mask_sink, no
-    query but its own attends to the key at ``position``, in all blocks; mask_other, its control, the same for another
-    key, one row for each of ``controls`` keys drawn by ``seed`` from the first half of the sequence. position is the
-    token changed. block is 1-based; by default the first block after which the largest channel's mean magnitude at the
-    token exceeds half its maximum over blocks. nll_nats is the mean negative log-likelihood per token, with its
-    perplexity. spike is the largest mean channel magnitude at ``position`` from that block on. sink_share, sink_mass
-    (mean attention on ``position``, and sink_mass_max in the head that has most) and largest_key_mass (mean of the largest
-    attention on a key of the first half) are Eq 27-28 of 2603.05498 over the heads of the attention blocks after
-    ``block``, on the first ``sink_tokens`` tokens (None where no such block is left).
+    The first ``calibration_sequences`` rows give means and are not scored; all others are scored.
 
-    start is bos or text, both where all rows begin with the same token (measures/normalisation.py): behind a BOS the
-    token at position 0 is the same in all sequences and mean_spike changes nothing. Raises ValueError when no row is
-    left to score. The papers leave open which and how many channels, the block's rule and the controls' positions.
+    start: bos (sequences as they are) or text (without the token that all begin with), as ``starts`` says: behind a BOS
+    the token at position 0 is the same in all sequences, and mean_spike changes nothing.
+    intervention, at the token at position 0 in the stream after ``block``, once:
+        none: nothing.
+        zero_spike: 0 in the ``channels`` channels of largest mean magnitude.
+        mean_spike: in these channels their mean over the calibration rows (set_mean of Sun et al.).
+        zero_median: 0 in as many channels of median magnitude, the control of zero_spike.
+    intervention, in all attention blocks:
+        mask_sink: no query but its own attends to the key at position 0.
+        mask_other: the same for another key, the control of mask_sink; one row for each of ``controls`` keys, drawn
+        from the first half of the sequence.
+    block: the block that is changed, 1-based; by default the first one after which the largest channel's mean magnitude
+    at position 0 exceeds half its maximum over blocks.
+    position: the token that is changed, 0-based. channels: how many channels are changed.
+    nll_nats: mean negative log-likelihood per scored token in nats; perplexity: its exponential; tokens: how many were
+    scored.
+    spike: largest mean channel magnitude at position 0 from that block on.
+    sink_share, sink_mass, sink_mass_max, largest_key_mass (2603.05498 Eq 27-28): over the heads of the attention blocks
+    after ``block``, on the first ``scoring.sink_tokens`` tokens: share of heads and sequences that are sinks, mean
+    attention on position 0, that of the head with most, and mean of the largest attention on one key of the first half.
+    None where no attention block follows.
+
+    The papers leave open which and how many channels, the block's rule and the controls' positions. Raises ValueError
+    when no row is left to score.
     """
     if not 0 < calibration_sequences < len(rows):
         raise ValueError(
@@ -137,44 +179,58 @@ def interventions(
     table = []
     for start, sequences in starts(rows).items():
         calibration, scored = sequences[:calibration_sequences], sequences[calibration_sequences:]
-        states = states_at(model, calibration[:, :-1], position, batch_size)
+        states = states_at(model, calibration[:, :-1], SINK, scoring.batch_size)
         changed = block or step_up_block(states)
-        after = states[changed - 1]
-        order = after.abs().mean(dim=0).argsort(descending=True)
-        spike, median = order[:channels], order[(len(order) - channels) // 2 :][:channels]
-        mean = after[:, spike].mean(dim=0).to(model.device)
-        body = model.blocks[changed - 1]
-        others = [key for key in range(sequences.shape[1] // 2) if key != position]
-        drawn = torch.randperm(len(others), generator=torch.Generator().manual_seed(seed))[:controls].tolist()
-        plan = [
-            ("none", position, nullcontext()),
-            ("zero_spike", position, channels_set(body, position, spike, 0.0)),
-            ("mean_spike", position, channels_set(body, position, spike, mean)),
-            ("zero_median", position, channels_set(body, position, median, 0.0)),
-            ("mask_sink", position, key_masked(model, position)),
-            *(("mask_other", others[key], key_masked(model, others[key])) for key in drawn),
-        ]
-        for name, place, intervention in plan:
+        for name, position, intervention in plan(model, states[changed - 1], changed, channels):
             with intervention:
-                nll = mean_nll(model, scored, batch_size)
-                inputs = scored[:, :-1]
-                sinks = attention_sinks(model, inputs[:, :sink_tokens], epsilon=epsilon, batch_size=batch_size)
-                stream = states_at(model, inputs, position, batch_size)[changed - 1 :]
-            table.append(
-                {
-                    "start": start,
-                    "intervention": name,
-                    "block": changed,
-                    "position": place,
-                    "channels": channels,
-                    "nll_nats": nll,
-                    "perplexity": math.exp(nll),
-                    "spike": stream.abs().mean(dim=1).max().item(),
-                    **after_block(sinks, changed),
-                    "tokens": scored[:, 1:].numel(),
-                }
-            )
+                row = {"start": start, "intervention": name, "block": changed, "position": position}
+                table.append(row | {"channels": channels} | scores(model, scored, changed, scoring))
+        for position in control_keys(sequences.shape[1] // 2, controls):
+            with key_masked(model, position):
+                row = {"start": start, "intervention": "mask_other", "block": changed, "position": position}
+                table.append(row | {"channels": channels} | scores(model, scored, changed, scoring))
     return table
+
+
+def plan(
+    model: Decoder, after_ND: Tensor, block: int, channels: int
+) -> list[tuple[str, int, AbstractContextManager[None]]]:
+    """(name, position, context manager) of each intervention at position 0; ``after_ND``: calibration states there."""
+    order = after_ND.abs().mean(dim=0).argsort(descending=True)
+    spike, median = order[:channels], order[(len(order) - channels) // 2 :][:channels]
+    mean = after_ND[:, spike].mean(dim=0).to(model.device)
+    body = model.blocks[block - 1]
+    return [
+        ("none", SINK, nullcontext()),
+        ("zero_spike", SINK, channels_set(body, SINK, spike, 0.0)),
+        ("mean_spike", SINK, channels_set(body, SINK, spike, mean)),
+        ("zero_median", SINK, channels_set(body, SINK, median, 0.0)),
+        ("mask_sink", SINK, key_masked(model, SINK)),
+    ]
+
+
+def control_keys(keys: int, count: int) -> list[int]:
+    """``count`` of the first ``keys`` keys other than the sink, drawn with a fixed seed."""
+    others = [key for key in range(keys) if key != SINK]
+    return [
+        others[key] for key in torch.randperm(len(others), generator=torch.Generator().manual_seed(0))[:count].tolist()
+    ]
+
+
+def scores(model: Decoder, rows: Tensor, block: int, scoring: Scoring) -> dict:
+    """How well the model, as it is now, predicts these rows, and what is left of its spike and its sinks."""
+    nll = mean_nll(model, rows, scoring.batch_size)
+    inputs = rows[:, :-1]
+    tokens = inputs[:, : scoring.sink_tokens]
+    sinks = attention_sinks(model, tokens, epsilon=scoring.epsilon, batch_size=scoring.batch_size)
+    stream = states_at(model, inputs, SINK, scoring.batch_size)[block - 1 :]
+    return {
+        "nll_nats": nll,
+        "perplexity": math.exp(nll),
+        "spike": stream.abs().mean(dim=1).max().item(),
+        **after_block(sinks, block),
+        "tokens": rows[:, 1:].numel(),
+    }
 
 
 def after_block(sinks: list[dict], block: int) -> dict:

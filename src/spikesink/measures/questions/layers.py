@@ -5,8 +5,20 @@ from torch import Tensor
 
 from spikesink.measures.probes.observe import observe
 from spikesink.measures.probes.sink_mass import attention_on
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.context import Context
 from spikesink.model.decoder import Block, Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "gradients"
+QUESTIONS = ("layers",)
+READS = ("gradient_sequences", "batch_size", "sink_epsilon", "sink_tokens")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    tokens = subject.rows(settings.gradient_sequences)[:, :-1]
+    sinks = {"epsilon": settings.sink_epsilon, "queries": settings.sink_tokens}
+    yield "layers", layers(subject.model, tokens, batch_size=settings.batch_size, **sinks)
 
 
 def layers(
@@ -20,16 +32,23 @@ def layers(
 ) -> list[dict]:
     """One row per layer over sequences [n, T]: sinks, and L2 norms of token 0 beside those of tokens 1..``early``.
 
-    sink_rate is the share of heads and sequences with sink_mass > ``epsilon``, sink_mass the mean attention on position 0
-    of queries 0..T_eps - 1, T_eps = ``queries`` (or T where that is less; column queries): the paper's 0.9844 for one
-    layer of eight heads shows that it counts sequences one by one. sink_mass_mean is the mean of sink_mass, sink_mass_max that
-    of the layer's largest head. Where the second branch is attention too, its heads count like the first's.
+    sink_mass of a head and a sequence is the mean attention on position 0 of its first ``queries`` queries, or of all T
+    where there are fewer (alpha_0 in the paper). Where the second branch is attention too, its heads count like the
+    first's.
 
-    For each site, <site>_token0, <site>_early_mean and <site>_early_max are means over sequences of the norm at token 0
-    and of the mean and the largest over the early tokens: stream, the residual stream after the layer (x_out);
-    attention and feed_forward, what the layer's first and second branch add, post-norms included (r_attn, r_mlp);
-    value_raw and value, value vectors as projected and as attention mixes them, after valve and value gate, averaged
-    over value heads (||v||). Memory is that of one block for ``batch_size`` sequences.
+    layer: from 0.
+    sink_rate: share of the layer's heads and sequences with sink_mass > ``epsilon``. Sequences count one by one, as the
+        paper's 0.9844 for one layer of eight heads shows.
+    sink_mass_mean, sink_mass_max: mean over sequences of the mean, and of the largest, sink_mass of the layer's heads.
+    <site>_token0, <site>_early_mean, <site>_early_max: mean over sequences of the L2 norm at token 0, and of the mean
+        and the largest norm of the early tokens. The sites are
+        stream: the residual stream after the layer (x_out in the paper);
+        attention, feed_forward: what the layer's first and second branch add, post-norm included (r_attn, r_mlp);
+        value_raw, value: value vectors as projected, and as attention mixes them, after valve and value gate; the mean
+        over value heads (||v||).
+    epsilon, queries: as used; sequences: n; tokens: T.
+
+    Memory is that of one block for ``batch_size`` sequences.
     """
     device = model.device
     queries = min(queries, tokens.shape[1])

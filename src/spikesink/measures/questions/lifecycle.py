@@ -3,7 +3,21 @@
 from torch import Tensor
 
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy, find_spikes
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "spikes"
+QUESTIONS = ("lifecycle", "spike_channels", "spike_tokens")
+READS = ("spike_magnitude", "spike_over_median", "step_share", "sink_tokens", "sequences", "batch_size")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    common = {"rule": SpikeRule.of(settings), "batch_size": settings.batch_size}
+    yield "lifecycle", lifecycle(subject.model, tokens, **common)
+    yield "spike_channels", spike_channels(subject.model, tokens, **common)
+    yield "spike_tokens", spike_tokens(subject.model, tokens, **common)
 
 
 def lifecycle(model: Decoder, tokens: Tensor, *, rule: SpikeRule = SUN_ET_AL, batch_size: int = 32) -> list[dict]:

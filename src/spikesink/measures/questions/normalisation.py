@@ -7,22 +7,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikesink.measures.probes.observe import block_inputs
+from spikesink.measures.probes.starts import starts
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 from spikesink.model.norms import DynamicTanh, RMSNorm
+from spikesink.study.settings import Measures
+
+GROUP = "geometry"
+QUESTIONS = ("normalisation", "normalised_channels")
+READS = ("spike_channels", "sink_tokens", "sequences", "batch_size")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    common = {"top_channels": settings.spike_channels, "batch_size": settings.batch_size}
+    yield "normalisation", normalisation(subject.model, tokens, **common)
+    yield "normalised_channels", normalised_channels(subject.model, tokens, **common)
+
 
 TINY = torch.finfo(torch.float32).tiny
-
-
-def starts(tokens_BT: Tensor) -> dict[str, Tensor]:
-    """Sequences by what stands at position 0: ``bos`` as they are, ``text`` without their first token.
-
-    Position 0 sees nothing but itself, so behind a BOS its states are the same in all sequences and their cosine is
-    trivially 1. Sequences that do not all begin with the same token are ``text`` already.
-    """
-    if len(tokens_BT) > 1 and tokens_BT.shape[1] > 2 and bool((tokens_BT[:, 0] == tokens_BT[0, 0]).all()):
-        return {"bos": tokens_BT, "text": tokens_BT[:, 1:]}
-    return {"text": tokens_BT}
 
 
 def normalised(norm: nn.Module, h: Tensor) -> tuple[str, Tensor, float | None]:

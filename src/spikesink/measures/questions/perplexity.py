@@ -4,7 +4,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "quality"
+QUESTIONS = ("perplexity",)
+READS = ("perplexity_tokens", "batch_size")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    rows = subject.rows(subject.sequences_in(settings.perplexity_tokens))
+    yield "perplexity", perplexity(subject.model, rows, settings.batch_size)
 
 
 @torch.no_grad()

@@ -10,8 +10,22 @@ from torch.nn import functional as F
 
 from spikesink.measures.probes.replaced import replaced
 from spikesink.measures.questions.perplexity import mean_nll
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "consequences"
+QUESTIONS = ("quantisation", "activation_ranges")
+READS = ("consequence_tokens", "calibration_sequences", "batch_size")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    calibration, batch_size = settings.calibration_sequences, settings.batch_size
+    rows = subject.rows(subject.sequences_in(settings.consequence_tokens) + calibration)
+    yield "quantisation", quantisation(subject.model, rows, calibration_sequences=calibration, batch_size=batch_size)
+    yield "activation_ranges", activation_ranges(subject.model, rows[:calibration, :-1], batch_size=batch_size)
+
 
 LARGEST = 127
 """INT8 levels are -127..127, symmetric."""

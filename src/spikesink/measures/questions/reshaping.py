@@ -6,9 +6,23 @@ import torch
 from torch import Tensor, nn
 
 from spikesink.measures.probes.backward import backward
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Block, Decoder
 from spikesink.model.norms import RMSNorm
+from spikesink.study.settings import Measures
+
+GROUP = "gradients"
+QUESTIONS = ("reshaping", "reshaping_slopes")
+READS = ("gradient_sequences", "batch_size", "loss_chunk")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    rows = subject.rows(settings.gradient_sequences)
+    points = reshaping(subject.model, rows, **subject.loss_options(settings))
+    yield "reshaping", points
+    yield "reshaping_slopes", reshaping_slopes(points)
+
 
 QUANTITIES = ("bloat", "compress", "change")
 GROUPS = (("0", 0, 0), ("1", 1, 1), ("2-3", 2, 3), ("4-7", 4, 7), ("8-15", 8, 15))

@@ -6,10 +6,23 @@ from torch.nn import functional as F
 
 from spikesink.measures.probes.observe import block_inputs
 from spikesink.measures.probes.sink_mass import attention_on, products
-from spikesink.measures.questions.normalisation import starts
+from spikesink.measures.probes.starts import starts
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "geometry"
+QUESTIONS = ("sink_geometry", "key_query_embedding")
+READS = ("sink_epsilon", "sink_tokens", "sequences", "batch_size")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    common = {"epsilon": settings.sink_epsilon, "batch_size": settings.batch_size}
+    yield "sink_geometry", sink_geometry(subject.model, tokens, **common)
+    yield "key_query_embedding", key_query_embedding(subject.model, tokens, **common)
 
 
 def keys_before_rotation(body: CausalAttention, x_BTD: Tensor, context: Context) -> Tensor:

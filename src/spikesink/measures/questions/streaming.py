@@ -10,10 +10,28 @@ from torch import Tensor
 
 from spikesink.measures.probes.replaced import replaced
 from spikesink.measures.questions.perplexity import perplexity
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 from spikesink.model.rotary import rotary_tables, rotate
 from spikesink.model.softpick import softpick
+from spikesink.study.settings import Measures
+
+GROUP = "consequences"
+QUESTIONS = ("streaming",)
+READS = ("consequence_tokens", "caches", "chunk", "batch_size")
+
+CONTEXTS = 4
+"""Streaming is measured on text of so many contexts."""
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    context = subject.context
+    caches = settings.caches or tuple(size for size in (context // 4, context // 2) if size > 4)
+    length = CONTEXTS * context
+    rows = subject.rows(subject.sequences_in(settings.consequence_tokens, length), length)
+    sizes = {"query_chunk": settings.chunk, "batch_size": settings.batch_size}
+    yield "streaming", streaming(subject.model, rows, caches=caches, **sizes)
 
 
 class Window(NamedTuple):

@@ -5,7 +5,18 @@ from torch import Tensor
 
 from spikesink.measures.probes.backward import backward
 from spikesink.measures.probes.sink_mass import attention_on
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "gradients"
+QUESTIONS = ("value_gradient_bounds",)
+READS = ("gradient_sequences", "batch_size", "loss_chunk")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    rows = subject.rows(settings.gradient_sequences)
+    yield "value_gradient_bounds", value_gradient_bounds(subject.model, rows, **subject.loss_options(settings))
 
 
 def value_gradient_bounds(

@@ -2,9 +2,19 @@
 
 import math
 
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 from spikesink.model.valves import AttentionValve
+from spikesink.study.settings import Measures
+
+GROUP = "gradients"
+QUESTIONS = ("valve_strength",)
+READS = ()
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    yield "valve_strength", valve_strength(subject.model)
 
 
 def valve_strength(model: Decoder) -> list[dict]:

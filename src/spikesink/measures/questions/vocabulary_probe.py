@@ -7,7 +7,17 @@ from torch import Tensor
 
 from spikesink.measures.probes.observe import observe
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule
+from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
+from spikesink.study.settings import Measures
+
+GROUP = "spikes"
+QUESTIONS = ("vocabulary_probe",)
+READS = ("spike_magnitude", "spike_over_median", "step_share")
+
+
+def answers(subject: Subject, settings: Measures) -> Answers:
+    yield "vocabulary_probe", vocabulary_probe(subject.model, rule=SpikeRule.of(settings))
 
 
 def vocabulary_batches(model: Decoder, batch_size: int, description: str) -> Iterable[Tensor]:

@@ -1,0 +1,45 @@
+"""The subject of a measuring job, loaded from the files that its command line names."""
+
+import json
+from pathlib import Path
+
+from spikesink.data.batches import TokenError, TokenStream
+from spikesink.measures.subject import Subject
+from spikesink.model.decoder import Decoder
+from spikesink.model.trained import load_run
+
+
+def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str) -> Subject:
+    """A trained run's subject; ``tokenizer`` is by default the tokenizer.json beside the packed tokens' folder.
+
+    Raises RunError or TokenError.
+    """
+    stream = TokenStream.open(tokens, "validation")
+    model, training = load_run(run, device)
+    check_vocabulary(model, stream, tokens)
+    tokenizer = tokenizer or tokens.with_name("tokenizer.json")
+    return Subject(model, training.sequence_length, training.loss_window, stream, tokenizer, run / "snapshots")
+
+
+def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:
+    """The subject of a published model that `python -m spikesink.pretrained fetch` described in a file.
+
+    Raises PretrainedError or TokenError.
+    """
+    from spikesink.pretrained.load import load_pretrained  # late: measuring a trained run needs none of it
+
+    stream = TokenStream.open(tokens, "validation")
+    described = json.loads(description.read_text())
+    model = load_pretrained(described["folder"], device=device).decoder
+    check_vocabulary(model, stream, tokens)
+    tokenizer, snapshots = Path(described["tokenizer"]), description.with_name("snapshots")
+    return Subject(model, described["context"], None, stream, tokenizer, snapshots)
+
+
+def check_vocabulary(model: Decoder, stream: TokenStream, tokens: Path) -> None:
+    """Raise TokenError when the text has token ids that the model lacks."""
+    if model.embedding.num_embeddings < stream.vocabulary:
+        raise TokenError(
+            f"{tokens} was packed with a vocabulary of {stream.vocabulary}, the model has "
+            f"{model.embedding.num_embeddings}: pack the text with the model's tokenizer"
+        )
