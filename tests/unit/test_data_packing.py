@@ -94,7 +94,7 @@ def test_a_failure_leaves_no_stream_that_looks_complete(source, tmp_path):
     broken.write_text('{"text": "a"}\n{"text": "b"}\n{"text')
     with pytest.raises(CorpusError, match="line 3"):
         packing.pack(Corpus(kind="files", files=(str(broken),)), settings("none"), source[1], tmp_path)
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(tmp_path.glob(".*"))
     with pytest.raises(TokenError, match="pack the tokens first"):
         TokenStream.open(tmp_path, "train")
 

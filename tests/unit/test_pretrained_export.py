@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import processors
 
 from spikesink.data import tokenizer as data_tokenizer
-from spikesink.data.packing import _encode
+from spikesink.data.packing import encode
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
 from spikesink.pretrained.__main__ import main
@@ -186,7 +186,7 @@ def test_transformers_gives_the_ids_of_the_data_step(transformers, run_folder, t
     export(folder, tokenizer_json, tmp_path / "out")
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     ours = data_tokenizer.load(tokenizer_json)
-    packed = _encode(ours, Tokenizer(kind="trained", vocabulary=300, bos=bos), TEXTS)
+    packed = encode(ours, Tokenizer(kind="trained", vocabulary=300, bos=bos), TEXTS)
     start = [ours.bos_id] if bos == "sequence" else []  # put before every sequence when batches are made
     assert [theirs(text)["input_ids"] for text in TEXTS] == [start + ids for ids in packed]
     for ids in packed:
@@ -219,7 +219,7 @@ def test_the_tokenizer_of_the_synthetic_corpus_exports(transformers, run_folder,
     export(folder, tmp_path / "characters.json", tmp_path / "out")
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     text = "To be, or not to be:\n"
-    assert theirs(text)["input_ids"] == _encode(ours, settings, [text])[0]
+    assert theirs(text)["input_ids"] == encode(ours, settings, [text])[0]
 
 
 def test_a_trained_run_exports_from_the_command_line(
@@ -265,8 +265,8 @@ def test_large_weights_are_sharded(transformers, run_folder, tokenizer_json, tmp
 
 def test_an_export_is_whole_or_absent(run_folder, tokenizer_json, tmp_path, monkeypatch):
     folder, _ = run_folder()
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial/config.json").write_text("of an export that was killed")
+    (tmp_path / ".out.part").mkdir()
+    (tmp_path / ".out.part/config.json").write_text("of an export that was killed")
 
     def full(*_, **__):
         raise OSError("No space left on device")
@@ -275,7 +275,7 @@ def test_an_export_is_whole_or_absent(run_folder, tokenizer_json, tmp_path, monk
     before = sorted(tmp_path.iterdir())
     with pytest.raises(OSError, match="No space left"):
         export(folder, tokenizer_json, tmp_path / "out")
-    assert sorted(tmp_path.iterdir()) == [path for path in before if path.name != ".out.partial"]
+    assert sorted(tmp_path.iterdir()) == [path for path in before if path.name != ".out.part"]
 
 
 def test_what_is_no_finished_run_or_not_its_tokenizer_is_refused(run_folder, tokenizer_json, tmp_path):
@@ -298,4 +298,4 @@ def test_what_is_no_finished_run_or_not_its_tokenizer_is_refused(run_folder, tok
     (folder / "run.json").write_text('{"study": "test"}')
     refused(folder, tokenizer_json, "run.json cannot be read (it lacks model, scale, seed, tokenizer, training")
     (folder / "run.json").write_text("{")
-    refused(folder, tokenizer_json, "run.json cannot be read")
+    refused(folder, tokenizer_json, "run.json: not valid JSON", "train this run again")

@@ -265,7 +265,7 @@ def test_linear_warmup_and_constant_rate():
 
 
 def test_decay_reaches_all_parameters_or_matrices_only():
-    model = models.decoder(value={"kind": "v_scale"}, norm={"kind": "sandwich"})
+    model = models.decoder(value_valve={"kind": "v_scale"}, norm={"kind": "sandwich"})
     total = sum(parameter.numel() for parameter in model.parameters())
     (everything,) = parameter_groups(model, 0.1, "all")
     assert sum(parameter.numel() for parameter in everything["params"]) == total

@@ -18,7 +18,8 @@ from faults import RUN, assert_same_result, die_in_library, die_while_writing, f
 from ranks import changed, finished, signal_at_step, train
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata, MetadataIndex
 
-from spikesink.model.trained import RunError, load_run
+from spikesink.model.trained import load_run
+from spikesink.study.errors import InputError
 from spikesink.training.storage.intact import SUMS, seal
 
 
@@ -218,7 +219,7 @@ def test_weights_with_code_in_them_are_not_loaded(unbroken, tmp_path):
     shutil.copytree(unbroken, tmp_path / "run")
     weights = tmp_path / "run" / "model.safetensors"
     torch.save({"head.weight": Bomb(tmp_path / "exploded")}, weights)
-    with pytest.raises(RunError, match=r"model\.safetensors cannot be read") as refusal:
+    with pytest.raises(InputError, match=r"model\.safetensors cannot be read") as refusal:
         load_run(tmp_path / "run", "cpu")
     assert len(str(refusal.value).splitlines()) == 1
     assert not (tmp_path / "exploded").exists()

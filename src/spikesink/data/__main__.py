@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.data.batches import TokenError, file_sha256
+from spikesink.runs.atomic import whole
 from spikesink.study.settings import Corpus, Tokenizer, build
 
 
@@ -117,10 +118,8 @@ def _read_json(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def _write_json(value: dict[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(f"{path}.partial")
-    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
-    os.replace(partial, path)
+    with whole(path) as part:
+        part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,15 +5,12 @@ position at which every document starts (``.npy``), and ``tokens.json``, which s
 last and removed first: a folder without it is incomplete.
 """
 
-from __future__ import annotations
-
-import contextlib
 import hashlib
 import json
-import os
 from array import array
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -21,6 +18,7 @@ from tqdm import tqdm
 from spikesink.data import corpora, tokenizer
 from spikesink.data.batches import FORMAT, INDEX, file_sha256
 from spikesink.data.readers import CorpusError
+from spikesink.runs.atomic import whole
 from spikesink.study.settings import Corpus, Tokenizer
 
 SPLITS = ("train", "validation")
@@ -40,26 +38,20 @@ def pack(
     loaded = tokenizer.load(tokenizer_path)
     tokenizer.check(loaded, settings)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX).unlink(missing_ok=True)
     dtype = np.dtype("<u2" if settings.vocabulary <= 2**16 else "<u4")
-    with contextlib.ExitStack() as stack:
-        writers = {split: stack.enter_context(_Writer(folder, split, dtype)) for split in splits}
-        with tqdm(unit=" tokens", unit_scale=True, desc="packing", mininterval=1) as progress:
-            for texts, held_out in corpora.split_batches(corpus):
-                split_of = ["validation" if is_held_out else "train" for is_held_out in held_out]
-                wanted = [(text, split) for text, split in zip(texts, split_of, strict=True) if split in writers]
-                encoded = _encode(loaded, settings, [text for text, _ in wanted])
-                for (text, split), ids in zip(wanted, encoded, strict=True):
-                    writers[split].add(ids, len(text.encode()))
-                    progress.update(len(ids))
-        for split, writer in writers.items():
-            if not writer.tokens:
+    with ExitStack() as files:  # of all splits or of none
+        parts = {name: files.enter_context(whole(folder / tokens_file(name))) for name in splits}
+        written = {name: Split(files.enter_context(open(part, "wb")), dtype) for name, part in parts.items()}
+        add_documents(written, corpus, settings, loaded)
+        for name, split in written.items():
+            if not split.tokens:
                 raise CorpusError(
-                    f"the {split} split is empty: validation_share = {corpus.validation_share} needs at least 2 "
+                    f"the {name} split is empty: validation_share = {corpus.validation_share} needs at least 2 "
                     f"documents that hold text"
                 )
-        entries = {split: writer.publish() for split, writer in writers.items()}
+            with whole(folder / starts_file(name)) as part:
+                np.save(part, np.frombuffer(split.starts, dtype=np.uint64))
     index = {
         "format": FORMAT,
         "dtype": dtype.str,
@@ -69,15 +61,27 @@ def pack(
         "bos_id": loaded.bos_id if settings.bos != "none" else None,
         "eos_id": loaded.eos_id if settings.eos else None,
         "tokenizer_sha256": file_sha256(tokenizer_path),
-        "splits": entries,
+        "splits": {name: split.entry(name) for name, split in written.items()},
     }
-    partial = folder / f"{INDEX}.partial"
-    partial.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
-    os.replace(partial, folder / INDEX)
+    with whole(folder / INDEX) as part:
+        part.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
     return index
 
 
-def _encode(loaded: tokenizer.Loaded, settings: Tokenizer, texts: list[str]) -> list[list[int]]:
+def add_documents(splits: dict[str, "Split"], corpus: Corpus, settings: Tokenizer, loaded: tokenizer.Loaded) -> None:
+    """Encode the documents of the corpus and add each to its split; those of other splits are skipped."""
+    with tqdm(unit=" tokens", unit_scale=True, desc="packing", mininterval=1) as progress:
+        for texts, held_out in corpora.split_batches(corpus):
+            split_of = ["validation" if is_held_out else "train" for is_held_out in held_out]
+            wanted = [(text, name) for text, name in zip(texts, split_of, strict=True) if name in splits]
+            encoded = encode(loaded, settings, [text for text, _ in wanted])
+            for (text, name), ids in zip(wanted, encoded, strict=True):
+                splits[name].add(ids, len(text.encode()))
+                progress.update(len(ids))
+
+
+def encode(loaded: tokenizer.Loaded, settings: Tokenizer, texts: list[str]) -> list[list[int]]:
+    """The token ids of every text, with the boundary tokens that the settings ask for. Raises TokenizerError."""
     before = [loaded.bos_id] if settings.bos == "document" else []
     after = [loaded.eos_id] if settings.eos else []
     try:
@@ -90,49 +94,43 @@ def _encode(loaded: tokenizer.Loaded, settings: Tokenizer, texts: list[str]) -> 
     return [before + encoding.ids + after for encoding in encodings]
 
 
-class _Writer:
-    """The growing files of one split, under temporary names until they are published."""
+class Split:
+    """The tokens of one split, written to ``file`` as they are added, and what the index says of them."""
 
-    def __init__(self, folder: Path, split: str, dtype: np.dtype) -> None:
-        self.path = folder / f"{split}.bin"
-        self.starts_path = folder / f"{split}_documents.npy"
-        self.dtype = dtype
+    def __init__(self, file: IO[bytes], dtype: np.dtype) -> None:
+        self.file, self.dtype = file, dtype
         self.tokens = 0
+        self.bytes = 0
         self.text_bytes = 0
         self.starts = array("Q")
         self.digest = hashlib.sha256()
-        self.partials = {path: path.with_name(f"{path.name}.partial") for path in (self.path, self.starts_path)}
-
-    def __enter__(self) -> _Writer:
-        self.file = open(self.partials[self.path], "wb")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-        for partial in self.partials.values():
-            partial.unlink(missing_ok=True)
 
     def add(self, ids: list[int], text_bytes: int) -> None:
+        """Append a document of so many bytes of text."""
         content = np.asarray(ids, dtype=self.dtype).tobytes()
         self.file.write(content)
         self.digest.update(content)
         self.starts.append(self.tokens)
         self.tokens += len(ids)
+        self.bytes += len(content)
         self.text_bytes += text_bytes
 
-    def publish(self) -> dict[str, Any]:
-        """Give the files their names; the split's entry in the index."""
-        self.file.close()
-        with open(self.partials[self.starts_path], "wb") as file:
-            np.save(file, np.frombuffer(self.starts, dtype=np.uint64))
-        for path, partial in self.partials.items():
-            os.replace(partial, path)
+    def entry(self, name: str) -> dict[str, Any]:
+        """The entry of the split ``name`` in the index."""
         return {
-            "file": self.path.name,
-            "bytes": self.path.stat().st_size,
+            "file": tokens_file(name),
+            "bytes": self.bytes,
             "sha256": self.digest.hexdigest(),
             "tokens": self.tokens,
             "documents": len(self.starts),
-            "document_starts": self.starts_path.name,
+            "document_starts": starts_file(name),
             "text_bytes": self.text_bytes,
         }
+
+
+def tokens_file(split: str) -> str:
+    return f"{split}.bin"
+
+
+def starts_file(split: str) -> str:
+    return f"{split}_documents.npy"

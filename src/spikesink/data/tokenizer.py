@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +12,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from spikesink.data import corpora
 from spikesink.data.hub import HubError, hub_file
+from spikesink.runs.atomic import whole
 from spikesink.study.settings import Tokenizer
 
 BOS, EOS = "<bos>", "<eos>"  # of the tokenizers made here
@@ -57,10 +57,8 @@ def build(settings: Tokenizer, documents: Iterable[str], path: str | Path) -> Lo
         raise TokenizerError(
             f"vocabulary = {settings.vocabulary} is too large: the tokenizer has only {loaded.size} ids; set it to that"
         )
-    partial = Path(f"{path}.partial")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
-    os.replace(partial, path)
+    with whole(path) as part:
+        part.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
     return loaded
 
 

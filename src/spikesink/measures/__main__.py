@@ -11,19 +11,16 @@ import torch
 from spikesink.measures.groups import DESCRIPTIONS, GROUPS
 from spikesink.measures.loading import pretrained_subject, trained_subject
 from spikesink.measures.table import write_table
-from spikesink.model.trained import has_diverged
+from spikesink.runs.command import one_line_errors
+from spikesink.runs.folder import RunFolder
 from spikesink.study.settings import Measures, build
 
 
-def main() -> int:
+@one_line_errors(TypeError, ValueError)
+def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
-    try:
-        measure(options)
-    except (OSError, TypeError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    measure(options)
 
 
 def arguments() -> argparse.Namespace:
@@ -46,8 +43,8 @@ def arguments() -> argparse.Namespace:
 def measure(options: argparse.Namespace) -> None:
     """Write the table of every question of the group; all are empty for a run that diverged."""
     group = GROUPS[options.group]
-    output = options.output or (options.run or options.pretrained.parent) / "measures"
-    if options.run and has_diverged(options.run):
+    output = options.output or RunFolder(options.run or options.pretrained.parent).measures
+    if options.run and RunFolder(options.run).has_diverged():
         print(f"{options.run} diverged: there is nothing to measure, its tables stay empty", file=sys.stderr)
         for question in group.questions:
             write_table(output / f"{question}.{options.format}", [])

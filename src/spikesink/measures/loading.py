@@ -7,18 +7,19 @@ from spikesink.data.batches import TokenError, TokenStream
 from spikesink.measures.subject import Subject
 from spikesink.model.decoder import Decoder
 from spikesink.model.trained import load_run
+from spikesink.runs.folder import RunFolder
 
 
 def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str) -> Subject:
     """A trained run's subject; ``tokenizer`` is by default the tokenizer.json beside the packed tokens' folder.
 
-    Raises RunError or TokenError.
+    Raises InputError or TokenError.
     """
     stream = TokenStream.open(tokens, "validation")
     model, training = load_run(run, device)
     check_vocabulary(model, stream, tokens)
     tokenizer = tokenizer or tokens.with_name("tokenizer.json")
-    return Subject(model, training.sequence_length, training.loss_window, stream, tokenizer, run / "snapshots")
+    return Subject(model, training.sequence_length, training.loss_window, stream, tokenizer, RunFolder(run).snapshots)
 
 
 def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:
@@ -32,7 +33,7 @@ def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:
     described = json.loads(description.read_text())
     model = load_pretrained(described["folder"], device=device).decoder
     check_vocabulary(model, stream, tokens)
-    tokenizer, snapshots = Path(described["tokenizer"]), description.with_name("snapshots")
+    tokenizer, snapshots = Path(described["tokenizer"]), RunFolder(description.parent).snapshots
     return Subject(model, described["context"], None, stream, tokenizer, snapshots)
 
 

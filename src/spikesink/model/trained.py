@@ -1,57 +1,56 @@
-"""A trained run's model from its folder, of its last step or of earlier ones."""
+"""A trained run's model from its folder: after the last step, or at the snapshots before."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from spikesink.model.decoder import Decoder
+from spikesink.runs.folder import TRAIN_AGAIN, RunFolder, snapshots
+from spikesink.study.errors import InputError
 from spikesink.study.settings import Model, Training, build
 
 
-class RunError(ValueError):
-    """A run's folder that cannot be measured. The message is one line naming the file."""
-
-
-def has_diverged(folder: Path) -> bool:
-    """Whether the run's manifest says that its loss exploded or became no finite number. Raises RunError."""
-    try:
-        return json.loads((folder / "manifest.json").read_text())["status"] == "diverged"
-    except (KeyError, OSError, ValueError) as error:
-        raise RunError(f"{folder}/manifest.json cannot be read ({error}): train this run again") from error
-
-
 def load_run(folder: Path, device: str) -> tuple[Decoder, Training]:
-    """Decoder in float32 and evaluation mode, with the training settings it was made with. Raises RunError."""
+    """Decoder in float32 and evaluation mode, and the training settings of the run. Raises InputError."""
+    files = RunFolder(folder)
+    run = files.settings()
     try:
-        run = json.loads((folder / "run.json").read_text())
         training, settings = build(Training, run["training"]), build(Model, run["model"])
-        weights = load_file(folder / "model.safetensors")
-    except (KeyError, OSError, TypeError, ValueError, SafetensorError) as error:
-        raise RunError(
-            f"{folder}: run.json or model.safetensors cannot be read ({error}): train this run again"
-        ) from error
-    model = Decoder(settings, vocabulary=run["tokenizer"]["vocabulary"], positions=training.sequence_length)
+        model = Decoder(settings, vocabulary=run["tokenizer"]["vocabulary"], positions=training.sequence_length)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{files.run} cannot be read ({error}): {TRAIN_AGAIN}") from error
+    weights = load_weights(files.weights)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise RunError(f"{folder}/model.safetensors does not fit {folder}/run.json: {detail}") from error
+        raise InputError(f"{files.weights} does not fit {files.run}: {one_line(error)}: {TRAIN_AGAIN}") from error
     return model.to(device=device, dtype=torch.float32).eval(), training
 
 
 def load_snapshots(folder: Path, model: Decoder) -> Iterator[tuple[int, Decoder]]:
-    """Step and model of every snapshot of a run in order of steps; ``model`` itself, its weights replaced each time.
+    """For every snapshot in ``folder``, in the order of steps: its step, and ``model`` with the weights of that step.
 
-    Nothing where the run kept no snapshots. Raises RunError.
+    It is the same model each time. Yields nothing where the run kept no snapshots. Raises InputError.
     """
-    for path in sorted(folder.glob("step*.safetensors")):
+    for step, path in snapshots(folder).items():
         try:
-            model.load_state_dict(load_file(path))
-        except (OSError, RuntimeError, SafetensorError) as error:
-            detail = " ".join(str(error).split())
-            raise RunError(f"{path} is no snapshot of this run ({detail}): train this run again") from error
-        yield int(path.stem.removeprefix("step")), model
+            model.load_state_dict(load_weights(path))
+        except RuntimeError as error:
+            raise InputError(f"{path} is no snapshot of this run ({one_line(error)}): {TRAIN_AGAIN}") from error
+        yield step, model
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors in a safetensors file by name. Raises InputError."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} cannot be read ({error}): {TRAIN_AGAIN}") from error
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

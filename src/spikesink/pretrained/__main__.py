@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from spikesink.data.batches import file_sha256
 from spikesink.pretrained.formats import PretrainedError
 from spikesink.pretrained.load import checked
 from spikesink.pretrained.vocabulary import TOKENIZER
+from spikesink.runs.atomic import whole
 
 
 def main() -> int:
@@ -85,10 +85,8 @@ def fetch(source: str, revision: str | None, context: int, bos: str, output: Pat
         "bos": bos,
         "files": {path.name: file_identity(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.part")
-    partial.write_text(json.dumps(described, indent=1) + "\n")
-    os.replace(partial, output)
+    with whole(output) as part:
+        part.write_text(json.dumps(described, indent=1) + "\n")
 
 
 def file_identity(path: Path) -> dict:

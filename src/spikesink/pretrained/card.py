@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from spikesink.runs.folder import RunFolder
 from spikesink.study.settings import Training
 
 
@@ -46,7 +47,7 @@ def model_card(run: dict[str, Any], training: Training, folder: Path, architectu
 
 def held_out_perplexity(folder: Path) -> float | None:
     """The run's perplexity over all positions, None if it was not measured."""
-    path = folder / "measures" / "perplexity.parquet"
+    path = RunFolder(folder).measure("perplexity")
     if not path.is_file():
         return None
     import polars

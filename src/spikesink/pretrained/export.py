@@ -1,8 +1,6 @@
 """A trained run as a checkpoint that transformers loads."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,15 @@ from spikesink.pretrained.card import model_card
 from spikesink.pretrained.formats import CONFIG, PretrainedError, to_config
 from spikesink.pretrained.names import hub_name, output_bias
 from spikesink.pretrained.tokenizer import tokenizer_files
+from spikesink.runs.atomic import whole
+from spikesink.runs.folder import TRAIN_AGAIN, RunFolder
 from spikesink.study.settings import Model, Training, build
 
 
 def export(folder: Path, tokenizer_json: Path, output: Path, max_shard_size: str = "5GB") -> None:
     """Write the run in ``folder`` to ``output``, which must be new or empty, whole or not at all.
 
-    Raises PretrainedError naming the settings when the run's architecture is none that transformers has, RunError,
+    Raises PretrainedError naming the settings when the run's architecture is none that transformers has, InputError,
     TokenizerError.
     """
     run, settings, training = read_run(folder)
@@ -28,7 +28,7 @@ def export(folder: Path, tokenizer_json: Path, output: Path, max_shard_size: str
     try:
         config = to_config(settings, vocabulary, training.sequence_length)
     except PretrainedError as error:
-        raise PretrainedError(f"{folder / 'run.json'}: {error}") from None
+        raise PretrainedError(f"{RunFolder(folder).run}: {error}") from None
     files, ids = tokenizer_files(tokenizer_json, vocabulary, training.sequence_length, bos)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise PretrainedError(f"{output} exists and is not an empty folder: name another one")
@@ -44,32 +44,23 @@ def export(folder: Path, tokenizer_json: Path, output: Path, max_shard_size: str
         "README.md": model_card(run, training, folder, config["architectures"][0], parameters),
     }
 
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
-    partial.mkdir()
-    try:
+    with whole(output) as part:
+        part.mkdir()
         for name, content in files.items():
-            (partial / name).write_text(content, encoding="utf-8")
-        huggingface_hub.save_torch_state_dict(weights, partial, max_shard_size=max_shard_size)
-        mode = (partial / CONFIG).stat().st_mode
-        for path in partial.glob("*.safetensors"):
-            path.chmod(mode)  # the library keeps them from everyone else
-        os.replace(partial, output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            (part / name).write_text(content, encoding="utf-8")
+        huggingface_hub.save_torch_state_dict(weights, part, max_shard_size=max_shard_size)
 
 
 def read_run(folder: Path) -> tuple[dict[str, Any], Model, Training]:
-    """run.json, and the settings in it. Raises PretrainedError."""
-    path = folder / "run.json"
+    """The content of run.json, and the settings in it. Raises PretrainedError, InputError."""
+    path = RunFolder(folder).run
+    if not path.exists():
+        raise PretrainedError(f"{path} is missing: name the folder of a finished run, ending in seed<k>")
+    run = RunFolder(folder).settings()
     try:
-        run = json.loads(path.read_text())
         missing = {"study", "scale", "variant", "seed", "tokenizer", "model", "training"} - set(run)
         if missing:
             raise ValueError(f"it lacks {', '.join(sorted(missing))}")
         return run, build(Model, run["model"]), build(Training, run["training"])
-    except FileNotFoundError:
-        raise PretrainedError(f"{path} is missing: name the folder of a finished run, ending in seed<k>") from None
-    except (OSError, ValueError, TypeError) as error:
-        raise PretrainedError(f"{path} cannot be read ({error}): train this run again") from None
+    except (ValueError, TypeError) as error:
+        raise PretrainedError(f"{path} cannot be read ({error}): {TRAIN_AGAIN}") from None

@@ -9,7 +9,6 @@ made.
 
 from __future__ import annotations
 
-import os
 import queue
 import sys
 import threading
@@ -18,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spikesink.runs.atomic import whole
 from spikesink.tracking.store import log, open_store, reason, without_credentials, writing
 
 FLUSH_SECONDS = 5.0
@@ -178,10 +178,8 @@ class Mirror:
         return run if run.info.lifecycle_stage == "active" and run.info.experiment_id == experiment_id else None
 
     def _keep_run_id(self, run_id: str) -> None:
-        self._run_id_file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._run_id_file.with_name(f"{self._run_id_file.name}.new")
-        unfinished.write_text(f"{run_id}\n")
-        os.replace(unfinished, self._run_id_file)
+        with whole(self._run_id_file) as part:
+            part.write_text(f"{run_id}\n")
 
     def _steps(self, name: str) -> set[int]:
         """Steps that the store has: after a resume, those between the last checkpoint and the interruption recur."""

@@ -24,6 +24,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from spikesink.runs.atomic import whole
+
 METRICS_PER_REQUEST = 1000
 ENTRIES_PER_REQUEST = 100
 # As long as MLflow lets SQLite wait.
@@ -164,10 +166,8 @@ def _create(database: Path) -> None:
     """Make the SQLite file with MLflow's tables in one step: neither a race nor a kill leaves half a schema behind."""
     from mlflow import MlflowClient
 
-    unfinished = database.with_name(f".{database.name}.new")
-    unfinished.unlink(missing_ok=True)
-    MlflowClient(tracking_uri=f"sqlite:///{unfinished.as_posix()}")
-    os.replace(unfinished, database)
+    with whole(database) as part:
+        MlflowClient(tracking_uri=f"sqlite:///{part.as_posix()}")
 
 
 def _experiment(client: Any, name: str, artifact_location: str | None) -> str:

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from spikesink.data.batches import TokenError, TokenStream, read_index
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
+from spikesink.runs.atomic import clear, remove
 from spikesink.study.settings import Model, Training, build
 from spikesink.training import manifest
 from spikesink.training.data_module import TokenDataModule
@@ -37,7 +38,7 @@ from spikesink.training.progress import ProgressLines
 from spikesink.training.record import Diverged, MetricsRecord, live_mirror
 from spikesink.training.snapshots import Snapshots, snapshot_steps
 from spikesink.training.storage.checkpoint import Checkpointing, StraightToFile, run_digest, step_of
-from spikesink.training.storage.durable import DiskError, clear, remove, writing
+from spikesink.training.storage.disk_errors import DiskError, disk_errors
 from spikesink.training.storage.folder import write
 from spikesink.training.storage.intact import STATE
 from spikesink.training.storage.interruption import Interrupted, end_at_once, install
@@ -119,7 +120,7 @@ def train(run: dict, options: argparse.Namespace) -> None:
             TokenStream.open(options.tokens, "train", verify=True)
             for folder in (work, options.output):
                 locks.enter_context(sole_use(folder))
-            with writing(options.checkpoints):
+            with disk_errors(options.checkpoints):
                 clear(work)
                 work.mkdir(exist_ok=True)
 
@@ -189,7 +190,8 @@ def train(run: dict, options: argparse.Namespace) -> None:
             },
         )
         install(signal.SIG_IGN)  # everything is there, and what is left takes no time
-        remove(work)
+        with disk_errors(options.checkpoints):
+            remove(work)
 
 
 def main() -> int:

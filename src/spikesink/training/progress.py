@@ -11,8 +11,8 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 
+from spikesink.runs.atomic import whole
 from spikesink.training.module import LanguageModel
-from spikesink.training.storage.durable import part_of
 
 
 class ProgressLines(ProgressBar):
@@ -67,7 +67,6 @@ class ProgressLines(ProgressBar):
             "updated": datetime.now(UTC).isoformat(),
             "process": f"{os.getpid()} on {os.uname().nodename}",
         }
-        temporary = part_of(self.file)
-        with suppress(OSError):  # it is news, not a result: the next checkpoint says whether the disk can be written
-            temporary.write_text(json.dumps(progress) + "\n")
-            os.replace(temporary, self.file)
+        # A disk that cannot be written stops the run at its next checkpoint, not here.
+        with suppress(OSError), whole(self.file, durable=False) as part:
+            part.write_text(json.dumps(progress) + "\n")

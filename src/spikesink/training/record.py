@@ -14,10 +14,11 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from spikesink.runs.atomic import whole
 from spikesink.tracking import Mirror, live_store, run_name, run_params, run_tags
 from spikesink.training.module import LanguageModel
 from spikesink.training.ranks import mean_over_ranks
-from spikesink.training.storage.durable import whole, writing
+from spikesink.training.storage.disk_errors import disk_errors
 
 COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
 EXPLODED = 3.0
@@ -58,7 +59,7 @@ class MetricsRecord(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: LanguageModel) -> None:
         self.loss_sum = self.loss_sum.to(pl_module.device)
         if trainer.is_global_zero:
-            with whole(self.path) as part, open(part, "w", newline="") as file:
+            with disk_errors(self.path.parent), whole(self.path) as part, open(part, "w", newline="") as file:
                 writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(self.rows)
@@ -87,7 +88,7 @@ class MetricsRecord(Callback):
         self.rows.append(row)
         if not trainer.is_global_zero:
             return
-        with writing(self.path.parent), open(self.path, "a", newline="") as file:
+        with disk_errors(self.path.parent), open(self.path, "a", newline="") as file:
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
         self.mirror(step, row)
 

@@ -6,8 +6,10 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import save_file
 
+from spikesink.runs.atomic import whole
+from spikesink.runs.folder import snapshot
 from spikesink.training.parallel import whole_weights
-from spikesink.training.storage.durable import whole, writing
+from spikesink.training.storage.disk_errors import disk_errors
 
 
 def snapshot_steps(count: int, steps: int) -> list[int]:
@@ -26,7 +28,7 @@ class Snapshots(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
-            with writing(self.folder.parent):
+            with disk_errors(self.folder.parent):
                 self.folder.mkdir(exist_ok=True)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
@@ -35,5 +37,5 @@ class Snapshots(Callback):
         weights = whole_weights(pl_module.decoder, keep=trainer.is_global_zero)
         if trainer.is_global_zero:
             # On the disk before the next checkpoint is, after which no restart would write it again.
-            with whole(self.folder / f"step{trainer.global_step:08d}.safetensors") as part:
+            with disk_errors(self.folder), whole(snapshot(self.folder, trainer.global_step)) as part:
                 save_file(weights, part)

@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from spikesink.runs.atomic import whole
 from spikesink.runs.checkout import git_state
 from spikesink.study.errors import InputError
 
@@ -45,7 +46,8 @@ def publish(source: Path, target: Path, files: Iterable[str], study: Mapping, fa
             raise InputError(f"{source / path}: missing: run the study to its end, then publish it") from error
         sums[path] = sha256((target / path).read_bytes()).hexdigest()
     text = yaml.safe_dump(study, sort_keys=False)
-    (target / "study.yaml").write_text(f"# The whole config of a published study.\n{text}")
+    with whole(target / "study.yaml") as part:
+        part.write_text(f"# The whole config of a published study.\n{text}")
     manifest = {
         "published": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": git_state(),
@@ -53,7 +55,8 @@ def publish(source: Path, target: Path, files: Iterable[str], study: Mapping, fa
         **facts,
         "sha256": sums,
     }
-    (target / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    with whole(target / "manifest.json") as part:
+        part.write_text(json.dumps(manifest, indent=1) + "\n")
     size = sum((target / path).stat().st_size for path in sums)
     return f"{target}: {len(sums)} files, {size / 1e6:.1f} MB"
 

@@ -13,6 +13,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from spikesink.runs.atomic import whole
+
 LIVE = Path(".snakemake/metadata")
 TIME = "time"
 """A file beside the records that states its own time."""
@@ -60,7 +62,7 @@ def record_files(folder: Path) -> list[Path]:
         Path(parent, name).relative_to(folder)
         for parent, _, names in os.walk(folder)
         for name in names
-        if not name.endswith(".part") and name != TIME
+        if not parent.endswith(".part") and name != TIME
     ]
 
 
@@ -90,7 +92,5 @@ def ended(record: bytes) -> float:
 
 def write(target: Path, record: bytes) -> None:
     """Whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{target.name}.part")
-    temporary.write_bytes(record)
-    os.replace(temporary, target)
+    with whole(target, durable=False) as part:  # a study has tens of thousands of records
+        part.write_bytes(record)

@@ -8,6 +8,7 @@ fits any number of devices.
 
 import hashlib
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import lightning as L
@@ -15,8 +16,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from spikesink.runs.atomic import part, remove, whole
 from spikesink.training.ranks import largest_over_ranks
-from spikesink.training.storage.durable import growing, remove, whole, writing
+from spikesink.training.storage.disk_errors import disk_errors
 from spikesink.training.storage.intact import STATE, seal
 from spikesink.training.storage.interruption import Interrupted, end_at_once, install
 
@@ -59,17 +61,17 @@ class Checkpointing(Callback):
     def save(self, trainer: L.Trainer) -> None:
         """Write a checkpoint, which appears when it is complete, and keep the last ``KEPT``."""
         path = self.folder / f"step{trainer.global_step:08d}.ckpt"
-        with whole(path) if trainer.is_global_zero else writing(self.folder):
-            part = growing(path)
+        with disk_errors(self.folder), whole(path) if trainer.is_global_zero else nullcontext():
             if trainer.is_global_zero:
-                part.mkdir()
+                part(path).mkdir()
             trainer.strategy.barrier()
-            trainer.save_checkpoint(part / STATE)  # returns when all ranks have written
+            trainer.save_checkpoint(part(path) / STATE)  # returns when all ranks have written
             if trainer.is_global_zero:
-                seal(part, path)
+                seal(part(path), path)
         if trainer.is_global_zero:
-            for old in checkpoints(self.folder)[:-KEPT]:
-                remove(old)
+            with disk_errors(self.folder):
+                for old in checkpoints(self.folder)[:-KEPT]:
+                    remove(old)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Installed here, after Lightning's own handlers, because those end a run with exit code 0.

@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from spikesink.training.storage.durable import whole, writing
+from spikesink.runs.atomic import whole
+from spikesink.training.storage.disk_errors import disk_errors
 
 
 def write(output: Path, files: dict[str, str | Path | Callable[[Path], object]]) -> None:
@@ -12,11 +13,11 @@ def write(output: Path, files: dict[str, str | Path | Callable[[Path], object]])
 
     They are given as their text, as something to copy, or as what writes to a path. Raises DiskError.
     """
-    with writing(output):
+    with disk_errors(output):
         output.mkdir(parents=True, exist_ok=True)
         (output / next(reversed(files))).unlink(missing_ok=True)  # of an earlier run, from whose files those differ
     for name, content in files.items():
-        with whole(output / name) as part:
+        with disk_errors(output), whole(output / name) as part:
             if isinstance(content, str):
                 part.write_text(content)
             elif isinstance(content, Path):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spikesink.training.storage.durable import writing
+from spikesink.training.storage.disk_errors import disk_errors
 
 PATIENCE_SECONDS = 5.0
 """A retry may start while the process before it is still ending."""
@@ -27,7 +27,7 @@ class InUse(Exception):
 def sole_use(folder: Path) -> Iterator[None]:
     """Hold the lock of ``folder``, a file beside it. Raises InUse after ``PATIENCE_SECONDS``, DiskError."""
     path = folder.with_name(f".{folder.name}.lock")
-    with writing(path.parent):
+    with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = acquire(path, folder)
         os.ftruncate(descriptor, 0)

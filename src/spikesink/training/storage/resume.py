@@ -9,7 +9,7 @@ import lightning as L
 
 from spikesink.training.devices import launched_by_lightning
 from spikesink.training.storage.checkpoint import checkpoints
-from spikesink.training.storage.durable import writing
+from spikesink.training.storage.disk_errors import disk_errors
 from spikesink.training.storage.intact import damage
 
 
@@ -63,6 +63,6 @@ def move_aside(checkpoint: Path) -> Path:
     folder = checkpoint.parent
     names = (f"{folder.name}-{checkpoint.stem}.damaged{number or ''}" for number in itertools.count())
     aside = next(path for path in map(folder.parent.joinpath, names) if not path.exists())
-    with writing(folder.parent):
+    with disk_errors(folder.parent):
         checkpoint.rename(aside)
     return aside

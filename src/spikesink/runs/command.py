@@ -1,0 +1,37 @@
+"""What the package's command lines share: an expected error is one line, not a traceback."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+
+from spikesink.study.errors import ConfigError, InputError
+
+AFFECTS_RESULTS = False
+
+
+def one_line_errors(*expected: type[Exception]) -> Callable[[Callable[..., int | None]], Callable[..., int]]:
+    """A decorator for ``main``: an expected error becomes ``error: ...`` on standard error and exit status 1.
+
+    ``expected`` are the errors of this command, beside InputError, ConfigError and the system's errors on files. What
+    ``main`` returns is the exit status, where it returns nothing 0.
+    """
+
+    def decorate(main: Callable[..., int | None]) -> Callable[..., int]:
+        @wraps(main)
+        def command(*arguments: object) -> int:
+            try:
+                return main(*arguments) or 0
+            except (InputError, ConfigError, OSError, *expected) as error:
+                print(f"error: {in_one_line(error)}", file=sys.stderr)
+                return 1
+
+        return command
+
+    return decorate
+
+
+def in_one_line(error: Exception) -> str:
+    """What the error says; of the system's errors the file, the fault and what to do."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'output'}: {error.strerror}: check the path"
+    return str(error)
