@@ -34,6 +34,7 @@ from spikesink.study.names import BASELINE
 from spikesink.study.resolve import resolve
 from spikesink.study.run import canonical
 from spikesink.study.strict_yaml import merge, read_yaml
+from spikesink.tables.collecting.questions import mechanism_questions
 from spikesink.tracking import default_uri
 
 

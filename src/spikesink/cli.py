@@ -59,7 +59,7 @@ def print_show(study: Study, name: str, as_json: bool) -> None:
 
 def print_summary(study: Study) -> None:
     """The closing table of a finished study and where its report and figures are."""
-    from spikesink.tables.summary import summary
+    from spikesink.tables.render.summary import summary
 
     results = Path("results") / study.config.study
     runs = results / "tables" / "runs.csv"

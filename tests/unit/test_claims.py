@@ -9,12 +9,13 @@ from planted_runs import observations, planted_mechanism, planted_runs
 from scipy import stats
 
 from spikesink.claims import __main__ as entry
-from spikesink.claims import headlines
+from spikesink.claims.headlines import headline_table, read_findings
 from spikesink.claims.observations import observe
 from spikesink.claims.quantities import derived
 from spikesink.claims.region import Region
 from spikesink.claims.verdict import Finding, judge, judge_all
 from spikesink.claims.vocabulary import Claim, parse
+from spikesink.study.errors import InputError
 
 YES, NO, UNSURE, ABSENT = "reproduced", "not reproduced", "inconclusive", "not run"
 
@@ -323,36 +324,31 @@ def test_the_command_writes_the_ledger_and_its_pages(tmp_path, monkeypatch, caps
     assert "A &lt;small&gt; spike" in web and "http" not in web, "escaped, and nothing to load"
 
 
-def test_the_page_begins_with_counts_and_headlines(tmp_path, monkeypatch, capsys):
-    """And the headlines alone are what the second command prints, read back from the ledger."""
+def test_the_page_begins_with_counts_and_headlines(tmp_path, monkeypatch):
+    """The same headlines can be read back from the ledger, as README does."""
     write_tables(tmp_path, {"baseline": [10.0], "dyt": [8.0]}, {"baseline/seed0": {"step_up_blocks": "2"}})
     run_entry(tmp_path, monkeypatch)
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["headlines", str(tmp_path / "out/claims.csv")])
-    assert headlines.main() == 0
-    table = capsys.readouterr().out
+    table = headline_table(read_findings(tmp_path / "out/claims.csv"))
     assert table.splitlines()[2:] == [
         "| A <small> spike | 2603.05498 Table 5 | dyt / baseline: below 0.5 | 0.800 | one seed, no interval "
         "| not reproduced |"
     ]
     page, web = ((tmp_path / f"out/claims.{kind}").read_text() for kind in ("md", "html"))
     assert "| arXiv 2603.05498 | 1 | 1 | 0 | 0 | 2 |\n| all | 1 | 1 | 0 | 0 | 2 |" in page
-    assert f"## Headlines\n\n{table}\n## arXiv 2603.05498\n\n### reproduced (1)" in page
+    assert f"## Headlines\n\n{table}\n\n## arXiv 2603.05498\n\n### reproduced (1)" in page
     assert web.index('class="tally"') < web.index("<h2>Headlines</h2>") < web.index("<h2>arXiv 2603.05498</h2>")
 
 
-def test_a_ledger_without_headlines_is_one_line(tmp_path, monkeypatch, capsys):
+def test_a_ledger_without_headlines_has_no_section_of_them(tmp_path, monkeypatch):
     write_tables(tmp_path, {"baseline": [10.0]}, {})
     text = (tmp_path / "claims.yaml").read_text()
     (tmp_path / "claims.yaml").write_text(text.replace(", headline: true", ""))
     run_entry(tmp_path, monkeypatch)
     assert "Headlines" not in (tmp_path / "out/claims.md").read_text()
-    monkeypatch.setattr(sys, "argv", ["headlines", str(tmp_path / "out/claims.csv")])
-    assert headlines.main() == 1
-    assert capsys.readouterr().err.endswith("marks no claim as a headline: judge the claims again\n")
+    assert not any(finding.headline for finding in read_findings(tmp_path / "out/claims.csv"))
     (tmp_path / "out/claims.csv").write_text("claim,statement\na,b\n")
-    assert headlines.main() == 1
-    assert "claims.csv: has no column 'source'" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"claims\.csv: has no column 'source'"):
+        read_findings(tmp_path / "out/claims.csv")
 
 
 def test_models_that_all_diverged_leave_the_other_claims(tmp_path, monkeypatch):
@@ -366,7 +362,7 @@ def test_models_that_all_diverged_leave_the_other_claims(tmp_path, monkeypatch):
     ("name", "content", "message"),
     [
         ("mechanism.csv", "model,measured\nbaseline/0,true\n", "'baseline/0' is no run and no published model"),
-        ("mechanism.csv", "model,measured\nbaseline/seed0,true\n", "has no column 'step_up_blocks'"),
+        ("mechanism.csv", "model,measured\nbaseline/seed0,true\n", "has no column 'blocks'"),
         ("runs.csv", "variant\nbaseline\n", "has no column"),
         ("claims.yaml", "claims: {a: {b: {c: {d}}}}\n", "claim c"),
         ("claims.yaml", "claims: [\n", "not valid YAML"),

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 from fresh_python import loaded_by
 
-from spikesink.study.errors import ConfigError
+from spikesink.study.errors import ConfigError, InputError
 from spikesink.study.resolve import resolve
 from spikesink.study.strict_yaml import merge, read_yaml
-from spikesink.tables.inputs import InputError
 from spikesink.workflow.drawn import drawn, from_plain, published
 from spikesink.workflow.publish import damaged, intact, publish
 

@@ -11,7 +11,7 @@ from fake_study import fake_study
 from spikesink.figures.ablations import ablation, lifecycle, sink_map, sweeps, training
 from spikesink.figures.drawing import style
 from spikesink.figures.drawing.grid import columns_for
-from spikesink.tables.collect import collect
+from spikesink.tables.collecting.parts import collect
 
 FAMILIES = {"ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map, "training": training}
 NORM = {

@@ -19,7 +19,7 @@ from spikesink.figures.ablations import ablation, lifecycle, overview, sink_map,
 from spikesink.figures.catalogue import FIGURES, SHARED
 from spikesink.figures.drawing import ends, style
 from spikesink.figures.mechanism import __main__ as command
-from spikesink.tables.collect import collect
+from spikesink.tables.collecting.parts import collect
 from spikesink.tables.inputs import read_table
 from spikesink.tables.statistics.intervals import mean_interval
 from spikesink.tables.statistics.statistics import statistics

@@ -14,15 +14,16 @@ import polars
 import pytest
 from safetensors.torch import save_file
 
-from spikesink.claims.quantities import COLUMNS, LISTS
 from spikesink.data.batches import TokenStream
 from spikesink.figures.catalogue import FIGURES
 from spikesink.figures.mechanism.__main__ import draw
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.subject import Subject
 from spikesink.measures.table import write_table
+from spikesink.quantities import names_of
 from spikesink.study.settings import Measures
-from spikesink.tables.mechanism import READ, mechanism
+from spikesink.tables.collecting.mechanism import mechanism_table
+from spikesink.tables.collecting.questions import mechanism_questions
 
 DIFFERENT = (
     "baseline",
@@ -213,10 +214,10 @@ def test_a_label_may_hold_an_equals_sign(measured, tmp_path):
 def test_the_table_of_the_mechanism_has_a_row_for_every_variant(measured, tmp_path, variant):
     """Its numbers are the measures' own; what a variant leaves empty is absent, and a diverged run has no numbers."""
     folder, _ = measured(variant)
-    for question in READ:
+    for question in mechanism_questions():
         write_table(tmp_path / "measures" / f"{question}.parquet", [])
-    row, diverged = mechanism({variant: folder, "lost": tmp_path}).to_dicts()
-    assert {*COLUMNS, *LISTS, "model", "measured"} == set(row), "what claims may be about"
+    row, diverged = mechanism_table({variant: folder, "lost": tmp_path}).to_dicts()
+    assert list(row) == ["model", "measured", *names_of("mechanism")]
     assert (row["model"], row["measured"], diverged["model"], diverged["measured"]) == (variant, True, "lost", False)
     assert {value for name, value in diverged.items() if name not in ("model", "measured")} == {None}
 

@@ -7,11 +7,11 @@ import pytest
 from fake_study import fake_study
 from written_tables import TWO_SEEDS, written_tables
 
-from spikesink.tables.ablation import compare
-from spikesink.tables.collect import collect
-from spikesink.tables.inputs import InputError
+from spikesink.study.errors import InputError
+from spikesink.tables.collecting.parts import collect
 from spikesink.tables.paper.rows import beside, spike_rows, v_scale_rows
 from spikesink.tables.render.numbers import decimals, significant, written
+from spikesink.tables.statistics.comparison import compare
 
 
 @pytest.fixture

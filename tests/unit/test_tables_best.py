@@ -7,11 +7,11 @@ import pytest
 from fake_study import fake_study
 from written_tables import TWO_SEEDS, written_tables
 
-from spikesink.tables.ablation import compare
-from spikesink.tables.collect import collect
+from spikesink.tables.collecting.parts import collect
 from spikesink.tables.render.best import best_paper_perplexity, best_perplexity, lowest
 from spikesink.tables.render.layout import columns
 from spikesink.tables.render.numbers import decimals
+from spikesink.tables.statistics.comparison import compare
 
 
 def compared(tmp_path, variants, seeds=(0,)) -> pl.DataFrame:

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from fake_study import fake_study
 
+from spikesink.study.errors import InputError
 from spikesink.tables import collect as entry
-from spikesink.tables.collect import collect
-from spikesink.tables.inputs import InputError
-from spikesink.tables.measured import perplexity, spike
+from spikesink.tables.collecting.measured import perplexity_of, spike
+from spikesink.tables.collecting.parts import collect
 
 NORM = {"norm": {"dyt": {"perplexity": 30.0, "sink": 0.25, "spike": 40.0}}, "ffn": {"gelu": {}}}
 
@@ -53,8 +53,8 @@ def test_a_loss_window_scores_its_own_positions_alone(tmp_path):
 
 def test_perplexity_weighs_tokens_not_positions():
     table = pl.DataFrame({"position": [0, 1], "tokens": [3, 1], "nll_nats": [3.0, 5.0]})
-    assert perplexity(table) == pytest.approx(2.718281828459045**2)
-    assert perplexity(table, (2, 3)) is None
+    assert perplexity_of(table) == pytest.approx(2.718281828459045**2)
+    assert perplexity_of(table, (2, 3)) is None
 
 
 def test_the_spike_is_the_largest_maximum_not_the_largest_mean():

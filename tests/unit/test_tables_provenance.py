@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 
 from spikesink.runs.why import changes
-from spikesink.tables.inputs import InputError
-from spikesink.tables.provenance import PROVENANCE, provenance
-from spikesink.tables.provenance_page import page
+from spikesink.study.errors import InputError
+from spikesink.tables.collecting.provenance import provenance
+from spikesink.tables.contracts import PROVENANCE
+from spikesink.tables.render.provenance_page import provenance_page
 
 SETTINGS = {"tokenizer": {"vocabulary": 512}, "model": {"layers": 3, "gate": {"kind": "none"}}, "training": {"lr": 0.1}}
 
@@ -58,7 +59,7 @@ def test_a_row_has_all_that_decides_a_run(folders):
 
 
 def test_the_page_says_what_runs_share_and_what_sets_them_apart(folders):
-    text = page(provenance(folders), "s")
+    text = provenance_page(provenance(folders), "s")
     assert "3 runs, 2 finished, 1 diverged; 0.1 hours" in text
     assert f"{'a' * 40} (2 runs)<br>{'b' * 40} with changes (1 runs)" in text
     assert "model.gate.kind = &quot;&lt;conditional&gt;&quot;" in text
@@ -72,5 +73,5 @@ def test_differences_go_into_mappings():
 
 def test_a_run_without_manifest_is_one_line(folders):
     (folders[1] / "manifest.json").unlink()
-    with pytest.raises(InputError, match=r"gated/manifest.json: cannot be read .*: train this run first"):
+    with pytest.raises(InputError, match=r"gated/manifest.json: cannot be read .*: train this run again"):
         provenance(folders)

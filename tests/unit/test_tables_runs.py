@@ -8,12 +8,12 @@ import pytest
 from fake_study import fake_study
 from fresh_python import loaded_by
 
+from spikesink.study.errors import InputError
 from spikesink.tables import runs as entry
-from spikesink.tables.collect import collect
-from spikesink.tables.inputs import InputError
-from spikesink.tables.runs import all_runs, long_table
-from spikesink.tables.summary import summary
-from spikesink.tables.variants import write_variants
+from spikesink.tables.all_runs import all_runs, long_table
+from spikesink.tables.collecting.parts import collect
+from spikesink.tables.render.summary import summary
+from spikesink.tables.render.variants_page import write_variants
 
 ABLATIONS = {"norm": {"sandwich": {}, "dyt": {"spike": 40.0}}, "ffn": {"gelu": {"perplexity": 30.0}}}
 
@@ -99,7 +99,7 @@ def test_all_variants_stand_in_one_table_with_intervals_beside_the_papers(parts,
 
 
 def test_a_missing_file_is_one_line_and_status_1(tmp_path):
-    command = [sys.executable, "-m", "spikesink.tables.summary", str(tmp_path / "none.csv")]
+    command = [sys.executable, "-m", "spikesink.tables.runs", "--parts", str(tmp_path / "none"), "--output", "none"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1

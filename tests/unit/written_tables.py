@@ -6,7 +6,7 @@ from pathlib import Path
 from fake_study import fake_study
 
 from spikesink.tables import ablation as entry
-from spikesink.tables.collect import collect
+from spikesink.tables.collecting.parts import collect
 
 TWO_SEEDS = {
     "norm": {

@@ -165,7 +165,7 @@ def published_files():
     answers = {
         question for figure in FIGURES for question in constant(f"spikesink.figures.mechanism.{figure}", "QUESTIONS")
     }
-    tabulated = constant("spikesink.tables.mechanism", "READ")
+    tabulated = mechanism_questions()
     files = [
         f"tables/parts/{ablation}/{part}.parquet" for ablation in drawing.ablations or [BASELINE] for part in PART_NAMES
     ]

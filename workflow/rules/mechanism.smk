@@ -19,7 +19,7 @@ rule table_mechanism:
         lambda wildcards: measures_of(
             wildcards.results,
             DRAWN[wildcards.results].in_depth,
-            constant("spikesink.tables.mechanism", "READ"),
+            mechanism_questions(),
         ),
     output:
         csv="{results}/tables/mechanism.csv",

@@ -10,10 +10,11 @@ from spikesink.claims.observations import read_observations
 from spikesink.claims.page import counts, html, markdown
 from spikesink.claims.verdict import Finding, judge_all
 from spikesink.claims.vocabulary import read_claims
-from spikesink.tables.inputs import one_line_errors
+from spikesink.runs.command import one_line_errors
 
 
-def main() -> int:
+@one_line_errors()
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m spikesink.claims", description=__doc__)
     parser.add_argument("--claims", type=Path, required=True, help="claims.yaml")
     parser.add_argument("--runs", type=Path, required=True, help="runs.csv of the study")
@@ -21,18 +22,14 @@ def main() -> int:
     parser.add_argument("--study", required=True, help="name of the study, for the page's title")
     parser.add_argument("--output", required=True, help="path of the results without .csv, .md, .html")
     options = parser.parse_args()
-
-    def work() -> None:
-        observed = read_observations(options.runs, options.mechanism)
-        claims = read_claims(options.claims, observed.names)
-        findings = judge_all(claims, observed)
-        Path(options.output).parent.mkdir(parents=True, exist_ok=True)
-        pl.DataFrame(findings, schema=Finding._fields, orient="row").write_csv(f"{options.output}.csv")
-        Path(f"{options.output}.md").write_text(markdown(findings, options.study))
-        Path(f"{options.output}.html").write_text(html(findings, options.study))
-        print(counts(findings))
-
-    return one_line_errors(work)
+    observed = read_observations(options.runs, options.mechanism)
+    claims = read_claims(options.claims, observed.names)
+    findings = judge_all(claims, observed)
+    Path(options.output).parent.mkdir(parents=True, exist_ok=True)
+    pl.DataFrame(findings, schema=Finding._fields, orient="row").write_csv(f"{options.output}.csv")
+    Path(f"{options.output}.md").write_text(markdown(findings, options.study))
+    Path(f"{options.output}.html").write_text(html(findings, options.study))
+    print(counts(findings))
 
 
 if __name__ == "__main__":

@@ -1,22 +1,17 @@
-"""The headline claims as one short Markdown table, the section that the page begins with.
+"""The headline claims: the short table with which the page of claims begins."""
 
-``python -m spikesink.claims.headlines results/<study>/claims.csv`` prints it.
-"""
-
-import argparse
 import csv
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from spikesink.claims.verdict import Finding
-from spikesink.tables.inputs import InputError, one_line_errors
+from spikesink.study.errors import InputError
 
 HEADINGS = ("claim", "source", "expected", "observed", "95 % interval", "verdict")
 
 
-def headlines(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
-    """The cells under HEADINGS of every finding that is marked as a headline; its statement names the quantity."""
+def headline_rows(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
+    """For every finding that is marked as a headline, its cells under HEADINGS."""
     return [
         (stated(one), one.source.removeprefix("arXiv "), one.expected, *observed(one), one.verdict)
         for one in findings
@@ -25,12 +20,12 @@ def headlines(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
 
 
 def headline_table(findings: Sequence[Finding]) -> str:
-    """They as a Markdown table, without a line feed at its end."""
-    return markdown_table(HEADINGS, headlines(findings))
+    """The headlines as a Markdown table, without a line feed at its end."""
+    return markdown_table(HEADINGS, headline_rows(findings))
 
 
 def stated(finding: Finding) -> str:
-    """What is claimed, and behind it what the study lacks or the claim presumes."""
+    """What is claimed, and in brackets what the study lacks or what the claim presumes."""
     return f"{finding.statement} ({finding.remark})" if finding.remark else finding.statement
 
 
@@ -56,21 +51,3 @@ def read_findings(path: Path) -> list[Finding]:
         raise InputError(f"{path}: has no column {missing[0]!r} or no rows: judge the claims again")
     cells = [{name: row[name] for name in Finding._fields} for row in rows]
     return [Finding(**row | {"headline": row["headline"] == "true"}) for row in cells]
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m spikesink.claims.headlines", description=__doc__)
-    parser.add_argument("claims", type=Path, help="claims.csv of a study")
-    options = parser.parse_args()
-
-    def work() -> None:
-        findings = read_findings(options.claims)
-        if not any(finding.headline for finding in findings):
-            raise InputError(f"{options.claims}: marks no claim as a headline: judge the claims again")
-        print(headline_table(findings))
-
-    return one_line_errors(work)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,20 +8,21 @@ from typing import Any
 
 import polars as pl
 
-from spikesink.claims.quantities import COLUMNS, LISTS, MECHANISM, OF_RUNS, QUANTITIES, derived, usable
+from spikesink.claims.quantities import CLAIMABLE, LISTS, derived, usable
 from spikesink.claims.vocabulary import PRETRAINED
-from spikesink.tables.collect import FINISHED
+from spikesink.quantities import names_of
+from spikesink.runs.folder import FINISHED
+from spikesink.study.errors import InputError
 from spikesink.tables.contracts import IDENTITY, TEXT
-from spikesink.tables.inputs import InputError, read_table
+from spikesink.tables.inputs import read_table
 from spikesink.tables.paper.rows import spike_rows, v_scale_rows
 from spikesink.tables.statistics.statistics import unfinished
 
-RUN_COLUMNS = {"scale": TEXT, **IDENTITY, "stands_for": TEXT, **{name: pl.Float64() for name in OF_RUNS}}
+RUN_COLUMNS = {"scale": TEXT, **IDENTITY, "stands_for": TEXT, **{name: pl.Float64() for name in names_of("runs")}}
 MECHANISM_COLUMNS = {
     "model": TEXT,
     "measured": pl.Boolean(),
-    **dict.fromkeys(LISTS, TEXT),
-    **{name: pl.Float64() for name in COLUMNS},
+    **{name: TEXT if name in LISTS else pl.Float64() for name in names_of("mechanism")},
 }
 
 MODEL = re.compile(r"[^/]+/seed\d+")
@@ -67,14 +68,14 @@ class Observations:
         return found
 
     def table(self, quantity: str) -> Rows:
-        return self.mechanism if QUANTITIES[quantity].table == MECHANISM else self.runs
+        return self.mechanism if CLAIMABLE[quantity].table == "mechanism" else self.runs
 
     def absence(self, name: str, quantity: str) -> str:
         """Why a variant has no value of a quantity."""
         variant = self.variant(name)
         if variant is None:
             return f"not in this study: {name}"
-        if QUANTITIES[quantity].table == MECHANISM and variant not in self.mechanism:
+        if CLAIMABLE[quantity].table == "mechanism" and variant not in self.mechanism:
             return "no published model is measured" if name == PRETRAINED else f"{variant} was not analysed in depth"
         return self.left_out(name) or f"{variant} has no {quantity}"
 

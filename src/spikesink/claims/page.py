@@ -95,7 +95,7 @@ def html(findings: Sequence[Finding], study: str) -> str:
         html_table(TALLY, tally(findings), "tally"),
         f"<p>{escape(RULE)}</p>",
     ]
-    shown = headlines.headlines(findings)
+    shown = headlines.headline_rows(findings)
     if shown:
         parts += ["<h2>Headlines</h2>", html_table(headlines.HEADINGS, shown, "headlines")]
     last = None

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from spikesink.claims.observations import Observations, Seed
-from spikesink.claims.quantities import QUANTITIES
+from spikesink.claims.quantities import CLAIMABLE
 from spikesink.claims.region import Region
 from spikesink.claims.vocabulary import PRETRAINED, Claim
 from spikesink.tables.statistics.intervals import LEVEL, Estimate, change_interval, mean_interval, ratio_interval
@@ -62,7 +62,9 @@ def together(count: int) -> float:
 def on_log_scale(claim: Claim, *samples: Sequence[float]) -> bool:
     """Magnitudes, and quotients of them, are compared by factors as long as all are positive."""
     return (
-        QUANTITIES[claim.quantity].log and not claim.minus and all(value > 0 for sample in samples for value in sample)
+        CLAIMABLE[claim.quantity].scale == "log"
+        and not claim.minus
+        and all(value > 0 for sample in samples for value in sample)
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from spikesink.claims.observations import Observations
-from spikesink.claims.quantities import QUANTITIES
+from spikesink.claims.quantities import CLAIMABLE
 from spikesink.claims.terms import NotRun, Term, absent, terms
 from spikesink.claims.vocabulary import Claim
 from spikesink.tables.render.numbers import significant
@@ -107,7 +107,7 @@ def named_quantity(claim: Claim) -> str:
         return f"{claim.quantity} / {claim.relative_to}"
     if claim.minus:
         return f"{claim.quantity} - {claim.minus}"
-    unit = QUANTITIES[claim.quantity].unit
+    unit = CLAIMABLE[claim.quantity].unit
     return claim.quantity if unit == "1" else f"{claim.quantity} ({unit})"
 
 

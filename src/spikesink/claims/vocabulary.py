@@ -25,15 +25,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from spikesink.claims.quantities import QUANTITIES
+from spikesink.claims.quantities import CLAIMABLE
 from spikesink.claims.region import Region
 from spikesink.study.checking import check
-from spikesink.study.errors import ConfigError
+from spikesink.study.errors import ConfigError, InputError
+from spikesink.study.names import BASELINE
 from spikesink.study.strict_yaml import read_yaml
-from spikesink.tables.inputs import InputError
 from spikesink.tables.paper.rows import spike_rows, v_scale_rows
 
-BASELINE, PRETRAINED = "baseline", "pretrained"
+PRETRAINED = "pretrained"
 
 COMPARISONS: dict[str, frozenset[str]] = {
     "ratio": frozenset({"to", "above", "below", "at_least", "at_most"}),
@@ -157,8 +157,8 @@ def parse_claim(where: str, values: Mapping[str, Any], known: list[str]) -> Clai
     except ConfigError as error:
         raise InputError(str(error)) from error
     for quantity in (claim.quantity, claim.relative_to, claim.minus):
-        if quantity is not None and quantity not in QUANTITIES:
-            raise InputError(f"{where}: quantity {quantity!r} is not measured{suggestion(quantity, QUANTITIES)}")
+        if quantity is not None and quantity not in CLAIMABLE:
+            raise InputError(f"{where}: quantity {quantity!r} is not measured{suggestion(quantity, CLAIMABLE)}")
     for variant in claim.variants:
         if variant not in known:
             raise InputError(
@@ -188,7 +188,7 @@ def contradiction(claim: Claim) -> str | None:
         return "relative_to and minus exclude each other"
     for key in ("relative_to", "minus"):
         other = getattr(claim, key)
-        if other and QUANTITIES[other].table != QUANTITIES[claim.quantity].table:
+        if other and CLAIMABLE[other].table != CLAIMABLE[claim.quantity].table:
             return f"{key} {other!r} and quantity {claim.quantity!r} are not of one table"
     if "tolerance" not in claim.own_keys and all(getattr(claim, bound) is None for bound in BOUNDS):
         return f"compare: {claim.compare} needs a bound: one of {', '.join(BOUNDS)}"
@@ -209,6 +209,6 @@ def contradiction(claim: Claim) -> str | None:
         return "of = []: name a variant"
     if len(set(claim.of)) < len(claim.of) or set(claim.of) & set(claim.among):
         return f"of = {list(claim.of)}: a variant stands twice"
-    if PRETRAINED in claim.variants and (claim.compare != "value" or QUANTITIES[claim.quantity].table == "runs.csv"):
+    if PRETRAINED in claim.variants and (claim.compare != "value" or CLAIMABLE[claim.quantity].table == "runs"):
         return "pretrained models have values of mechanism.csv alone: use compare: value, or name a variant"
     return None

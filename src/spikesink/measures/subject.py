@@ -10,7 +10,6 @@ from torch import Tensor
 
 from spikesink.data.batches import TokenStream, chunks
 from spikesink.model.decoder import Decoder
-from spikesink.study.kinds import GATES
 from spikesink.study.settings import Measures
 
 Answers = Iterator[tuple[str, list[dict]]]
@@ -39,7 +38,7 @@ class Subject:
         The table of a positional gate limits T to the context. Raises TokenError when the text holds no such row.
         """
         length = length or self.context
-        if GATES[self.model.settings.gate.kind].per_position:
+        if self.model.settings.gate.kind == "positional":
             length = min(length, self.context)
         return torch.from_numpy(chunks(self.stream, length, sequences * length))
 

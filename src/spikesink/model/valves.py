@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from spikesink.study.kinds import VALVES
 from spikesink.study.settings import Valve
 
 
@@ -20,10 +19,9 @@ class AttentionValve(nn.Module):
     def __init__(self, settings: Valve, *, d_model: int, head_dim: int, heads: int, std: float) -> None:
         super().__init__()
         self.kind = settings.kind
-        self.facts = VALVES[settings.kind]
         self.initial_c = settings.c_factor * d_model * head_dim * std**2
         self.theta: nn.Parameter | None = None
-        if settings.c == "learned" and self.facts.learns_threshold:
+        if settings.c == "learned" and self.kind != "v_scale_backward_only":
             self.theta = nn.Parameter(torch.zeros(heads))
 
     def contracted(self, v_BKTH: Tensor) -> Tensor:
@@ -39,6 +37,4 @@ class AttentionValve(nn.Module):
             return fixed + (scaled - scaled.detach())
         if self.kind == "v_scale_forward_only":
             return self.contracted(fixed) + (v_BKTH - fixed)
-        if self.kind == "v_scale":
-            return self.contracted(v_BKTH)
-        raise ValueError(f"valve kind {self.kind!r} is unknown in {__name__}: add the kind there")
+        return self.contracted(v_BKTH)

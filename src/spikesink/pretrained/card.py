@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from spikesink.quantities.perplexity import perplexity
 from spikesink.runs.folder import RunFolder
 from spikesink.study.settings import Training
 
@@ -52,6 +53,5 @@ def held_out_perplexity(folder: Path) -> float | None:
         return None
     import polars
 
-    from spikesink.tables.measured import perplexity
-
-    return perplexity(polars.read_parquet(path))
+    positions = polars.read_parquet(path)
+    return perplexity(positions["nll_nats"].sum(), positions["tokens"].sum())

@@ -78,8 +78,8 @@ OF_SPIKES = (
         source=f"{PAPER} Figs 3, 4, 8",
         scale="log",
         eigenvalue_ratio_ordinary="|first| / |second| eigenvalue of the block's ordinary channels, median",
-        amplifier_norm_over_median="|U_k|_F, the norm of channel k's quadratic form, over its median over the channels of "
-        "all SwiGLU blocks",
+        amplifier_norm_over_median="norm |U_k|_F of channel k's quadratic form, over the median of the channels of all "
+        "SwiGLU blocks",
     ),
     *columns(
         unit="1",

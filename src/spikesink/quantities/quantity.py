@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 class Taken(NamedTuple):
     """How a column of mechanism.csv follows from one column of one measure's table.
 
-    ``reduction`` is a name of ``spikesink.tables.reductions.REDUCTIONS``. Only rows count in which every column of
-    ``where`` has the value given there; None means an empty cell. A table without rows gives no value.
+    ``reduction`` is a name in ``spikesink.tables.collecting.reductions``. Only those rows count in which every column
+    of ``where`` has the value given there; None means an empty cell. A table without rows gives no value.
     """
 
     question: str

@@ -18,6 +18,8 @@ from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 
 AFFECTS_RESULTS = False
+FINISHED, DIVERGED = "finished", "diverged"
+"""How a run can end for good: the ``status`` in its manifest."""
 TRAIN_AGAIN = "train this run again"
 SNAPSHOT = "step{step:08d}.safetensors"
 
@@ -77,7 +79,7 @@ class RunFolder:
 
     def has_diverged(self) -> bool:
         """Whether the run's loss exploded or became no finite number, so that it has no weights. Raises InputError."""
-        return self.status() == "diverged"
+        return self.status() == DIVERGED
 
 
 def snapshot(folder: Path, step: int) -> Path:

@@ -1,4 +1,4 @@
-"""Columns of the files that tables and figures read, and the units of what they hold."""
+"""Columns of the files that tables and figures read; spikesink.quantities says what the numbers are."""
 
 import polars as pl
 
@@ -73,27 +73,42 @@ RUNS = {
     "sink_sequences": WHOLE,
     "digest": TEXT,
 }
-"""runs.parquet of a collected ablation: one row per run; see ``spikesink.tables.measured`` for the quantities."""
+"""runs.parquet of a collected ablation: one row per run; see ``spikesink.quantities`` for the numbers."""
 
 HEADS = {**IDENTITY, **ATTENTION}
 STATES = {**IDENTITY, **ACTIVATIONS}
 CURVES = {**IDENTITY, **METRICS}
 
-UNITS = {
-    "perplexity": "1",
-    "perplexity_loss_window": "1",
-    "sink_ratio": "% of heads",
-    "sink_ratio_gu": "% of heads",
-    "sink_mass_mean": "share of attention",
-    "sink_mass_max": "share of attention",
-    "spike": "residual stream magnitude",
-    "spike_position": "position, from 0",
-    "spike_channel": "channel, from 0",
-    "spike_over_median": "1",
-    "token0_over_early": "1",
-    "parameters": "parameters",
-    "tokens": "tokens",
-    "tokens_per_second": "tokens/s",
-    "wall_seconds": "s",
+SOFTWARE = ("python", "spikesink", "torch", "lightning", "numpy", "safetensors")
+PROVENANCE = {
+    "study": TEXT,
+    "scale": TEXT,
+    "ablation": TEXT,
+    "variant": TEXT,
+    "seed": WHOLE,
+    "status": TEXT,
+    "steps": WHOLE,
+    "digest": TEXT,
+    "code": TEXT,
+    "commit": TEXT,
+    "dirty": pl.Boolean(),
+    "tokens_sha256": TEXT,
+    "tokenizer_sha256": TEXT,
+    **dict.fromkeys(SOFTWARE, TEXT),
+    "device": TEXT,
+    "machine": TEXT,
+    "system": TEXT,
+    "precision": TEXT,
+    "strategy": TEXT,
+    "devices": WHOLE,
+    "nodes": WHOLE,
+    "threads": WHOLE,
+    "resumed_from_step": WHOLE,
+    "started": TEXT,
+    "finished": TEXT,
+    "wall_seconds": REAL,
+    "peak_memory_mb": REAL,
+    "settings": TEXT,
 }
-"""Quantities of a run that go into the long table, with their units."""
+"""``digest`` is of settings and code together, ``code`` of the code that trains; ``commit`` is the checkout's and
+``dirty`` whether it had changes; times are in UTC; ``settings`` is the JSON text of tokenizer, model and training."""

@@ -1,6 +1,5 @@
 """Reading what earlier stages wrote: a file that is missing, broken or incomplete stops with one line."""
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -8,25 +7,6 @@ from pathlib import Path
 import polars as pl
 
 from spikesink.study.errors import InputError
-
-
-def read_json(path: Path, remedy: str) -> dict:
-    """A JSON object from a file."""
-    try:
-        return json_object(path.read_bytes(), str(path), remedy)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}): {remedy}") from error
-
-
-def json_object(text: str | bytes, name: str, remedy: str) -> dict:
-    """A JSON object from text; ``name`` says where the text is from."""
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{name}: not valid JSON ({error}): {remedy}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{name}: holds no JSON object: {remedy}")
-    return content
 
 
 def read_table(

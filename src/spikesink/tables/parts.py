@@ -1,24 +1,25 @@
-"""Reading the collected tables of an ablation."""
+"""Read the collected tables of an ablation."""
 
 from pathlib import Path
 
 import polars as pl
 
+from spikesink.study.errors import InputError
 from spikesink.tables.contracts import CURVES, HEADS, RUNS, STATES
-from spikesink.tables.inputs import InputError, read_table
+from spikesink.tables.inputs import read_table
 
 COLUMNS = {"runs": RUNS, "states": STATES, "heads": HEADS, "curves": CURVES}
 
 
 def read_part(folder: Path, name: str) -> pl.DataFrame:
-    """One of runs, states, heads, curves from the folder that ``spikesink.tables.collect`` wrote."""
+    """One of the tables runs, states, heads and curves from the folder that ``spikesink.tables.collect`` wrote."""
     # Without a finished run only runs.parquet has rows.
     path, empty = folder / f"{name}.parquet", name != "runs"
     return read_table(path, COLUMNS[name], "collect the ablation again", may_be_empty=empty)
 
 
 def read_runs(folder: Path, ablation: str) -> pl.DataFrame:
-    """runs.parquet, after checking that it is this ablation's."""
+    """The table of runs, checked to be this ablation's. Raises InputError."""
     runs = read_part(folder, "runs")
     if ablation not in runs["ablation"]:
         found = ", ".join(runs["ablation"].unique(maintain_order=True))
@@ -26,11 +27,11 @@ def read_runs(folder: Path, ablation: str) -> pl.DataFrame:
     return runs
 
 
-def variants(runs: pl.DataFrame) -> list[str]:
+def variant_names(runs: pl.DataFrame) -> list[str]:
     """Variant names in the study's order, the baseline first."""
     return runs["variant"].unique(maintain_order=True).to_list()
 
 
 def labels(runs: pl.DataFrame) -> dict[str, str]:
-    """What every variant is called in figures and tables."""
+    """What figures and tables call every variant."""
     return dict(runs.select("variant", "label").unique(maintain_order=True).iter_rows())

@@ -22,9 +22,10 @@ from spikesink.figures.ablations.sweeps import changes_heads_only, draw_sweeps
 from spikesink.figures.command import command
 from spikesink.figures.drawing import style
 from spikesink.figures.drawing.grid import strip
-from spikesink.tables.collect import BASELINE, FINISHED
-from spikesink.tables.parts import read_runs, variants
-from spikesink.tables.statistics.average import over_seeds
+from spikesink.runs.folder import FINISHED
+from spikesink.study.names import BASELINE
+from spikesink.tables.parts import read_runs, variant_names
+from spikesink.tables.statistics.average import means_over_seeds
 
 
 def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
@@ -38,13 +39,13 @@ def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
 
 def draw_rows(runs: pl.DataFrame, shown: pl.DataFrame, panels: list[Panel], ablation: str, width: str) -> Figure:
     """One row per variant, the baseline on top and as a reference line."""
-    names = variants(runs)
+    names = variant_names(runs)
     several = has_several(shown)
     height = 0.27 if len(names) <= 8 else 0.2
     figure, axes = strip(len(panels), 0.4 + height * len(names), 0.1, width, sharey=True)
     for panel, axis in zip(panels, axes, strict=True):
         draw_panel(axis, panel, shown, names, several)
-    ticks = {row["variant"]: tick_label(row) for row in over_seeds(runs).iter_rows(named=True)}
+    ticks = {row["variant"]: tick_label(row) for row in means_over_seeds(runs).iter_rows(named=True)}
     axes[0].set_yticks(range(len(names)), [ticks[name] for name in names])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     style.title(figure, f"Ablation: {ablation.replace('_', ' ')}")

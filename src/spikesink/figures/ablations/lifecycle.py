@@ -18,8 +18,8 @@ from spikesink.figures.command import command
 from spikesink.figures.drawing import style
 from spikesink.figures.drawing.grid import grid, is_left
 from spikesink.figures.drawing.seeds import meaning, over_seeds
-from spikesink.tables.collect import BASELINE
-from spikesink.tables.parts import labels, read_part, read_runs, variants
+from spikesink.study.names import BASELINE
+from spikesink.tables.parts import labels, read_part, read_runs, variant_names
 
 ROWS = (
     ("Residual stream", ("top1", "top2", "top3"), "median"),
@@ -39,7 +39,7 @@ def data(parts: Path, ablation: str) -> pl.DataFrame:
             band = [pl.when(quantity == quantities[0]).then(end).alias(end) for end in ("low", "high")]
             found.append(means.with_columns(*band, quantity=pl.lit(quantity)))
     table = pl.concat(found)
-    order = pl.DataFrame({"variant": variants(runs)}).with_columns(label=pl.col("variant").replace(labels(runs)))
+    order = pl.DataFrame({"variant": variant_names(runs)}).with_columns(label=pl.col("variant").replace(labels(runs)))
     return order.join(table, on="variant", maintain_order="left_right").select(
         "variant", "label", "quantity", "state", "seeds", "value", "low", "high"
     )
@@ -48,7 +48,7 @@ def data(parts: Path, ablation: str) -> pl.DataFrame:
 def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
     """Two panels per variant; the baseline's largest channel is a dashed line in every other panel."""
     runs, shown = read_runs(parts, ablation), data(parts, ablation)
-    names, label = variants(runs), labels(runs)
+    names, label = variant_names(runs), labels(runs)
     looks = style.looks(names)
     figure, axes = grid(names, rows=2, row_height=1.1, extra_height=0.4, width=width)
     for name in names:

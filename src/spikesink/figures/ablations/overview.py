@@ -15,7 +15,7 @@ from matplotlib.transforms import Bbox
 from spikesink.figures.command import add_common
 from spikesink.figures.drawing import style
 from spikesink.figures.drawing.labels import Label, place
-from spikesink.tables.collect import BASELINE
+from spikesink.study.names import BASELINE
 from spikesink.tables.contracts import RUNS
 from spikesink.tables.inputs import one_line_errors, read_table
 from spikesink.tables.statistics.statistics import left_out, statistics

@@ -12,7 +12,7 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.lines import Line2D
 
 from spikesink.figures.drawing import style
-from spikesink.tables.collect import FINISHED
+from spikesink.runs.folder import FINISHED
 from spikesink.tables.parts import read_runs
 from spikesink.tables.statistics.statistics import statistics
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from spikesink.figures.command import command
 from spikesink.figures.drawing import style
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.tables.parts import labels, read_part, read_runs, variants
+from spikesink.tables.parts import labels, read_part, read_runs, variant_names
 
 
 def data(parts: Path, ablation: str) -> pl.DataFrame:
@@ -21,14 +21,14 @@ def data(parts: Path, ablation: str) -> pl.DataFrame:
     means = heads.group_by("variant", "layer", "head", maintain_order=True).agg(
         pl.len().alias("seeds"), pl.col("sink_mass", "largest_key_mass", "epsilon").mean()
     )
-    order = pl.DataFrame({"variant": variants(runs)}).with_columns(label=pl.col("variant").replace(labels(runs)))
+    order = pl.DataFrame({"variant": variant_names(runs)}).with_columns(label=pl.col("variant").replace(labels(runs)))
     return order.join(means.sort("layer", "head"), on="variant", maintain_order="left_right")
 
 
 def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
     """One map per variant, one colour bar for all; dots mark heads above the threshold."""
     runs, means = read_runs(parts, ablation), data(parts, ablation)
-    names, label = variants(runs), labels(runs)
+    names, label = variant_names(runs), labels(runs)
     epsilon = means["epsilon"].max() if len(means) else 0.3
     # The threshold always lies on the colour bar.
     top = max([epsilon, *means["sink_mass"]])

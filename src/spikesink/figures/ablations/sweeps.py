@@ -13,9 +13,10 @@ from matplotlib.lines import Line2D
 from spikesink.figures.ablations.quantities import INTERVAL, Panel, has_several, legend, marks_of, set_scale
 from spikesink.figures.drawing import style
 from spikesink.figures.drawing.grid import strip
-from spikesink.tables.collect import BASELINE, FINISHED
-from spikesink.tables.parts import variants
-from spikesink.tables.statistics.average import over_seeds
+from spikesink.runs.folder import FINISHED
+from spikesink.study.names import BASELINE
+from spikesink.tables.parts import variant_names
+from spikesink.tables.statistics.average import means_over_seeds
 
 WIDTH, HEADS, HEAD_DIM, OTHER = "width", "heads", "head_dim", "other"
 MARKERS = ("s", "^", "v", "P", "X", "<", ">", "p", "h", "*")
@@ -66,7 +67,7 @@ def draw_sweeps(runs: pl.DataFrame, shown: pl.DataFrame, panels: list[Panel], ab
     """Panels over the head dimension; what does not finish is left out and named in the title."""
     figure, axes = strip(len(panels), 1.75, 0.1, width)
     groups, several = sweeps(runs), has_several(shown)
-    looks = style.looks(variants(runs))
+    looks = style.looks(variant_names(runs))
     marks = {name: (marker, dash) for name, marker, dash in zip(groups, cycle(MARKERS), cycle(DASHES), strict=False)}
     dims = sorted(set(runs["head_dim"]))
     for panel, axis in zip(panels, axes, strict=True):
@@ -93,7 +94,7 @@ def draw_sweeps(runs: pl.DataFrame, shown: pl.DataFrame, panels: list[Panel], ab
         axis.xaxis.minorticks_off()
         axis.set_xlabel("Head dimension")
         axis.set_ylabel(panel.axis)
-    failed = over_seeds(runs).filter(pl.col("status") != FINISHED)
+    failed = means_over_seeds(runs).filter(pl.col("status") != FINISHED)
     missing = "; ".join(f"{label} {status}" for label, status in failed.select("label", "status").iter_rows())
     style.title(figure, f"Ablation: {ablation.replace('_', ' ')}" + (f" ({missing})" if missing else ""))
     handles = [

@@ -16,8 +16,9 @@ from spikesink.figures.drawing import style
 from spikesink.figures.drawing.ends import label_ends
 from spikesink.figures.drawing.grid import strip
 from spikesink.figures.drawing.seeds import meaning, over_seeds
-from spikesink.tables.collect import BASELINE, FINISHED
-from spikesink.tables.parts import labels, read_part, read_runs, variants
+from spikesink.runs.folder import FINISHED
+from spikesink.study.names import BASELINE
+from spikesink.tables.parts import labels, read_part, read_runs, variant_names
 
 WINDOWS = 40
 """A curve is smoothed by a centred mean over its length divided by this."""
@@ -52,7 +53,7 @@ def data(parts: Path, ablation: str) -> pl.DataFrame:
 def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
     """Smoothed means over seeds with a band, the curves as logged behind them; variants are named at their ends."""
     runs, shown = read_runs(parts, ablation), data(parts, ablation)
-    names, label = variants(runs), labels(runs)
+    names, label = variant_names(runs), labels(runs)
     looks = style.looks(names)
     shown = shown.with_columns(mega_tokens=pl.col("tokens") / 1e6)
     figure, (loss, gradient, difference) = strip(3, 1.9, 0.1, width)

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from spikesink.figures.catalogue import FIGURES, SHARED
 from spikesink.figures.command import add_common
 from spikesink.figures.drawing import style
-from spikesink.tables.inputs import labelled, one_line_errors, read_json, read_measures
+from spikesink.runs.json_file import read_json
+from spikesink.tables.inputs import labelled, one_line_errors, read_measures
 
 
 def draw(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from spikesink.tables.inputs import InputError
+from spikesink.study.errors import InputError
+from spikesink.study.names import BASELINE
 
 COLUMNS = ("paper_row", "paper_source", "paper_perplexity", "paper_sink_ratio", "paper_spike")
 HERE = Path(__file__).parent
@@ -66,7 +67,7 @@ def beside(variants: list[tuple[str, str | None]]) -> list[dict]:
                 f"ablations: variant {variant!r} has stands_for {name!r}, which is no row of the papers: use one of "
                 f"{', '.join(spike_rows() | v_scale_rows())}, or null"
             )
-    others = [name for name in names if name != "baseline" and name in spike_rows() | v_scale_rows()]
+    others = [name for name in names if name != BASELINE and name in spike_rows() | v_scale_rows()]
     only_v_scale = bool(others) and all(name in v_scale_rows() for name in others)
     rows = v_scale_rows() | spike_rows() | (v_scale_rows() if only_v_scale else {})
     return [rows.get(name, dict.fromkeys(COLUMNS)) for name in names]

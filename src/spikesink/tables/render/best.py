@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from spikesink.tables.collect import FINISHED
+from spikesink.runs.folder import FINISHED
 from spikesink.tables.render.numbers import as_published, decimals
 
 NONE: frozenset[int] = frozenset()
 
 
 def best_perplexity(variants: pl.DataFrame) -> frozenset[int]:
-    """The rows of ``ablation.compare``'s table with our lowest perplexity."""
+    """The rows of ``comparison.compare``'s table with our lowest perplexity."""
     if not equal_contexts(variants):
         return NONE
     finished = variants["status"] == FINISHED
@@ -26,7 +26,7 @@ def best_perplexity(variants: pl.DataFrame) -> frozenset[int]:
 
 
 def best_paper_perplexity(variants: pl.DataFrame) -> frozenset[int]:
-    """The rows of ``ablation.compare``'s table beside which the paper's lowest perplexity stands."""
+    """The rows of ``comparison.compare``'s table beside which the paper's lowest perplexity stands."""
     papers = {source.split(" ")[1] for source in variants["paper_source"].drop_nulls()}
     if len(papers) > 1 or not equal_contexts(variants):
         return NONE

@@ -2,15 +2,14 @@
 
 import polars as pl
 
-from spikesink.tables.collect import BASELINE
+from spikesink.quantities import QUANTITIES
+from spikesink.study.names import BASELINE
 from spikesink.tables.render.layout import Column
-from spikesink.tables.render.numbers import ABSENT, bracketed, decimals, probability, significant
+from spikesink.tables.render.numbers import ABSENT, bracketed, probability, writer
 
-SHOWN = (
-    ("perplexity", "perplexity", decimals(2)),
-    ("sink_ratio", "sink ratio (points)", decimals(1)),
-    ("spike", "spike (ratio)", significant(3)),
-)
+SHOWN = ("perplexity", "sink_ratio", "spike")
+KINDS = {"linear": "", "share": " (points)", "log": " (ratio)"}
+"""What a change is, by the scale of its quantity."""
 
 
 def changes(variants: pl.DataFrame) -> list[Column]:
@@ -20,7 +19,9 @@ def changes(variants: pl.DataFrame) -> list[Column]:
         Column("", "variant", [row["label"] for row in rows]),
         Column("", "pairs", [str(row["pairs"]) for row in rows]),
     ]
-    for name, group, write in SHOWN:
+    for name in SHOWN:
+        quantity = QUANTITIES[name]
+        group, write = quantity.words + KINDS[quantity.scale], writer(quantity.format)
         low, high = f"{name}_change_low", f"{name}_change_high"
         change = [bracketed(row[f"{name}_change"], row[low], row[high], write) for row in rows]
         effect = [ABSENT if row[f"{name}_effect_size"] is None else f"{row[f'{name}_effect_size']:.1f}" for row in rows]
@@ -33,7 +34,7 @@ def changes(variants: pl.DataFrame) -> list[Column]:
 
 
 def change_notes(variants: pl.DataFrame) -> list[str]:
-    """What the columns are."""
+    """What the columns are, one sentence or two each."""
     others = (variants["variant"] != BASELINE).sum()
     return [
         "Change: mean over pairs of runs of equal seed, which share initial weights and data order, with its 95 % "

@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import polars as pl
 
-from spikesink.tables.collect import FINISHED
+from spikesink.quantities import QUANTITIES
+from spikesink.runs.folder import FINISHED
 from spikesink.tables.render.best import NONE, best_paper_perplexity, best_perplexity
-from spikesink.tables.render.numbers import ABSENT, as_published, bracketed, decimals, significant, written
+from spikesink.tables.render.numbers import ABSENT, as_published, bracketed, writer, written
 
 OURS, PAPER = "this study", "paper"
-TEXTS = frozenset({"ablation", "variant", "row", "quantity", "status", "digest"})
+TEXTS = frozenset({"ablation", "variant", "row", "quantity", "status", "digest", "unit", "meaning", "source"})
 """Headings of columns of words, which are aligned to the left."""
 
 
@@ -28,40 +29,51 @@ class Column(NamedTuple):
 
 
 def columns(variants: pl.DataFrame) -> list[Column]:
-    """The columns of an ablation's table, rounded for reading; ``variants`` is ``ablation.compare``'s table."""
+    """The columns of an ablation's table, rounded for reading; ``variants`` is ``comparison.compare``'s table."""
     rows = variants.to_dicts()
-
-    def numbers(name: str, write) -> list[str]:
-        return [written(row[name], write) for row in rows]
-
     names = [row["label"] + ("" if row["status"] == FINISHED else f" ({row['status']})") for row in rows]
-    perplexity = [with_half_width(row, "perplexity", decimals(2)) for row in rows]
-    shown = [Column("", "variant", names), Column(OURS, "perplexity", perplexity, best=best_perplexity(variants))]
-    if any(row["perplexity_loss_window"] != row["perplexity"] for row in rows):
-        differs = [row["perplexity_loss_window"] != row["perplexity"] for row in rows]
+    best = best_perplexity(variants)
+    shown = [
+        Column("", "variant", names),
+        ours("perplexity", [with_half_width(row, "perplexity") for row in rows], best),
+    ]
+    differs = [row["perplexity_loss_window"] != row["perplexity"] for row in rows]
+    if any(differs):
         window = [
-            with_half_width(row, "perplexity_loss_window", decimals(2)) if there else ABSENT
+            with_half_width(row, "perplexity_loss_window") if there else ABSENT
             for row, there in zip(rows, differs, strict=True)
         ]
-        shown.append(Column(OURS, "perplexity in loss window", window))
-    millions = [significant(3)(row["parameters"] / 1e6) if row["parameters"] else ABSENT for row in rows]
+        shown.append(ours("perplexity_loss_window", window))
+    write = writer(QUANTITIES["parameters"].format)
     shown += [
-        Column(OURS, "sink ratio (%)", [with_interval(row, "sink_ratio", decimals(1)) for row in rows]),
-        Column(OURS, "largest head", [with_interval(row, "sink_mass_max", decimals(2)) for row in rows]),
-        Column(OURS, "spike", [with_interval(row, "spike", significant(3)) for row in rows]),
-        Column(OURS, "at position", [row["spike_positions"] or ABSENT for row in rows], essential=False),
-        Column(OURS, "parameters (M)", millions, essential=False),
+        *(ours(name, [with_interval(row, name) for row in rows]) for name in ("sink_ratio", "sink_mass_max", "spike")),
+        ours("spike_position", [row["spike_positions"] or ABSENT for row in rows])._replace(essential=False),
+        ours("parameters", [write(row["parameters"]) if row["parameters"] else ABSENT for row in rows])._replace(
+            essential=False
+        ),
     ]
-    if any(row["paper_row"] for row in rows):
-        published = numbers("paper_perplexity", as_published)
-        shown += [
-            Column(PAPER, "row", [row["paper_row"] or ABSENT for row in rows]),
-            Column(PAPER, "perplexity", published, best=best_paper_perplexity(variants)),
-            Column(PAPER, "sink ratio (%)", numbers("paper_sink_ratio", decimals(1))),
-        ]
-        if any(row["paper_spike"] is not None for row in rows):
-            shown.append(Column(PAPER, "spike", numbers("paper_spike", decimals(0))))
-    return shown
+    return shown + (papers(rows, best_paper_perplexity(variants)) if any(row["paper_row"] for row in rows) else [])
+
+
+def ours(name: str, cells: list[str], best: frozenset[int] = NONE) -> Column:
+    """A column of this study's values of a quantity."""
+    return Column(OURS, QUANTITIES[name].heading, cells, best=best)
+
+
+def papers(rows: list[dict], best: frozenset[int]) -> list[Column]:
+    """The columns of the papers' values; the spike's only where a row has one."""
+
+    def numbers(name: str, write: Callable[[float], str]) -> Column:
+        return Column(PAPER, QUANTITIES[name].heading, [written(row[f"paper_{name}"], write) for row in rows])
+
+    found = [
+        Column(PAPER, "row", [row["paper_row"] or ABSENT for row in rows]),
+        numbers("perplexity", as_published)._replace(best=best),
+        numbers("sink_ratio", writer(QUANTITIES["sink_ratio"].format)),
+    ]
+    if any(row["paper_spike"] is not None for row in rows):
+        found.append(numbers("spike", writer(",.0f")))
+    return found
 
 
 def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
@@ -113,12 +125,13 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     return lines
 
 
-def with_half_width(row: dict, name: str, write: Callable[[float], str]) -> str:
+def with_half_width(row: dict, name: str) -> str:
     """A mean ± half of its interval."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return written(row[name], write, None if low is None else (high - low) / 2)
+    return written(row[name], writer(QUANTITIES[name].format), None if low is None else (high - low) / 2)
 
 
-def with_interval(row: dict, name: str, write: Callable[[float], str]) -> str:
-    """A mean, of magnitudes the geometric one, and its interval, which need not be symmetric."""
+def with_interval(row: dict, name: str) -> str:
+    """A mean, of the logarithmic scale the geometric one, and its interval, which need not be symmetric."""
+    write = writer(QUANTITIES[name].format)
     return bracketed(row.get(f"{name}_geometric_mean", row[name]), row[f"{name}_low"], row[f"{name}_high"], write)

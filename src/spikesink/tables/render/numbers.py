@@ -24,6 +24,15 @@ def significant(digits: int) -> Callable[[float], str]:
     return write
 
 
+def writer(form: str) -> Callable[[float], str]:
+    """The function that writes numbers in the format of a ``Quantity``."""
+    digits, significance, rest = form.partition(" digits")
+    if not significance:
+        return lambda value: f"{value:{form}}"
+    write, divisor = significant(int(digits)), 1e6 if rest == " of millions" else 1
+    return lambda value: write(value / divisor)
+
+
 def written(value: float | None, write: Callable[[float], str], spread: float | None = None) -> str:
     """A number, with the half-width of its interval behind it where there is one, or a dash."""
     if value is None:

@@ -2,29 +2,19 @@
 
 import polars as pl
 
-from spikesink.tables.collect import FINISHED
+from spikesink.quantities import QUANTITIES
+from spikesink.runs.folder import FINISHED
 
-AVERAGED = (
-    "perplexity",
-    "perplexity_loss_window",
-    "sink_ratio",
-    "sink_ratio_gu",
-    "sink_mass_mean",
-    "sink_mass_max",
-    "spike",
-    "spike_over_median",
-    "token0_over_early",
-    "tokens_per_second",
-)
-SPREAD = ("perplexity", "perplexity_loss_window", "sink_ratio", "sink_mass_max", "spike")
+AVERAGED = tuple(name for name, quantity in QUANTITIES.items() if quantity.averaged)
+SPREAD = tuple(name for name, quantity in QUANTITIES.items() if quantity.spread)
 
 
-def over_seeds(runs: pl.DataFrame) -> pl.DataFrame:
-    """One row per variant in the order of ``runs``: means over the finished seeds.
+def means_over_seeds(runs: pl.DataFrame) -> pl.DataFrame:
+    """One row per variant in the order of ``runs``: means over the seeds that finished.
 
-    ``<quantity>_sd`` is the standard deviation over seeds (n - 1 in the denominator), null with one seed. A run that
-    did not finish is in ``seeds`` but not in ``seeds_finished`` and in no mean; ``status`` names it.
-    ``spike_positions`` lists where the spike was, by seed.
+    ``<quantity>_sd`` is the standard deviation over seeds (n - 1 in the denominator), null with one seed. ``seeds``
+    counts all runs of the variant, ``seeds_finished`` those in the means; ``status`` says what became of the others.
+    ``spike_positions`` lists the different positions of the spike.
     """
     done = pl.col("status") == FINISHED
     failed = pl.col("status").filter(~done)

@@ -1,14 +1,16 @@
 """Statistics over seeds: every variant's value and its change against the baseline, with intervals and tests.
 
 Seeds fix initial weights and data order for all variants, so a change is the mean of differences between runs of equal
-seed. Spike magnitudes (``LOG_SCALE``) are treated on the logarithmic scale: geometric means, and ratios as changes.
+seed. Quantities of the logarithmic scale, such as spikes, have geometric means, and ratios as changes.
 """
 
 from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from spikesink.tables.collect import BASELINE, FINISHED
+from spikesink.quantities import QUANTITIES
+from spikesink.runs.folder import FINISHED
+from spikesink.study.names import BASELINE
 from spikesink.tables.statistics.intervals import (
     NOTHING,
     Estimate,
@@ -19,20 +21,8 @@ from spikesink.tables.statistics.intervals import (
     p_value,
 )
 
-LOG_SCALE = frozenset({"spike", "spike_over_median", "token0_over_early"})
-BOUNDS = {name: (0.0, 100.0) for name in ("sink_ratio", "sink_ratio_gu")} | {
-    name: (0.0, 1.0) for name in ("sink_mass_mean", "sink_mass_max")
-}
-"""What a quantity cannot leave; an interval of its mean is cut there, which costs no coverage."""
-
-TESTED = (
-    "perplexity",
-    "perplexity_loss_window",
-    "sink_ratio",
-    "sink_mass_max",
-    "spike",
-    "spike_over_median",
-)
+LOG_SCALE = frozenset(name for name, quantity in QUANTITIES.items() if quantity.scale == "log")
+TESTED = tuple(name for name, quantity in QUANTITIES.items() if quantity.tested)
 
 SCHEMA = {
     "ablation": pl.String(),
@@ -75,6 +65,7 @@ def statistics(runs: pl.DataFrame, quantities: Iterable[str] = TESTED) -> pl.Dat
 
 
 def of_quantity(runs: pl.DataFrame, quantity: str) -> list[dict]:
+    """The rows of ``statistics`` for one quantity, a row per variant."""
     values = by_seed(runs, quantity)
     base, log = values.get(BASELINE, {}), quantity in LOG_SCALE
     seeds = sorted(set(runs["seed"]))
@@ -120,10 +111,11 @@ def by_seed(runs: pl.DataFrame, quantity: str) -> dict[str, dict[int, float]]:
 
 
 def within_bounds(quantity: str, found: Estimate) -> Estimate:
-    """The mean's interval, cut where the quantity ends."""
-    if found.low is None or quantity not in BOUNDS:
+    """The mean's interval, cut at the quantity's bounds; this costs no coverage."""
+    bounds = QUANTITIES[quantity].bounds if quantity in QUANTITIES else None
+    if found.low is None or bounds is None:
         return found
-    lowest, highest = BOUNDS[quantity]
+    lowest, highest = bounds
     return found._replace(low=max(lowest, found.low), high=min(highest, found.high))
 
 

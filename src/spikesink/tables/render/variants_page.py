@@ -4,14 +4,14 @@ from pathlib import Path
 
 import polars as pl
 
-from spikesink.tables.ablation import compare
 from spikesink.tables.render.html import html
 from spikesink.tables.render.layout import Column, columns, notes
 from spikesink.tables.render.markdown import markdown
+from spikesink.tables.statistics.comparison import compare
 
 
 def write_variants(runs: pl.DataFrame, stem: Path) -> None:
-    """STEM.html with all columns, and STEM.md without what a narrow table leaves out."""
+    """Write STEM.html with all columns, and STEM.md with those that a narrow table keeps."""
     variants = compare(runs)
     shown = [ablations(variants), *columns(variants)]
     narrow = [column for column in shown if column.essential and column.heading != "row"]
@@ -21,6 +21,6 @@ def write_variants(runs: pl.DataFrame, stem: Path) -> None:
 
 
 def ablations(variants: pl.DataFrame) -> Column:
-    """The name of an ablation beside its first variant."""
+    """A column that names every ablation beside its first variant."""
     names = variants.select(pl.when(pl.col("ablation") != pl.col("ablation").shift(fill_value="")).then("ablation"))
     return Column("", "ablation", names.to_series().fill_null("").to_list())

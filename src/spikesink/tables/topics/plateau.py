@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+READS = ("lifecycle", "normalisation", "normalised_channels")
 COLUMNS = (
     "normalised_share_of_bound",
     "normalised_energy_spike",
@@ -14,20 +15,12 @@ COLUMNS = (
 )
 
 
-def normalised(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """The token at position 0 behind the norms of the plateau: from the last step-up block to the first step-down block
-    or, without one, the final norm.
+def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """The token at position 0 behind the norms of the plateau.
 
-    normalised_share_of_bound   its largest entry over the norm's bound, sqrt(D) for RMSNorm (Eq 23), the largest
-    normalised_energy_spike     share of its squared norm in its three (measures.spike_channels) largest channels, mean
-                                over tokens and blocks (Eq 24); _other: of the tokens at all other positions
-    spike_cosine_before         mean cosine between pairs of such tokens of different sequences, behind the norm of the
-                                first step-up block (Fig 5)
-    spike_cosine_after          the same behind the norm after the last step-up block
-    spike_channel_variation     standard deviation over mean of their leading channel, mean over blocks (Eq 25)
-
-    Columns have no unit. Behind a BOS all sequences have the same token at position 0, so the last three are of text
-    without it. All are None without a step-up block.
+    The plateau goes from the last step-up block to the first step-down block after it or, without one, to the final
+    norm. Behind a BOS all sequences have the same token at position 0, so cosines and variation are of text without it.
+    All are None without a step-up block.
     """
     blocks = {
         role: tables["lifecycle"].filter(pl.col("role") == role)["block"].to_list() for role in ("step_up", "step_down")

@@ -4,27 +4,21 @@ from typing import Any
 
 import polars as pl
 
-SETTINGS = ("full_precision", "dynamic_per_token", "static_per_tensor", "down_projection_static")
+READS = ("streaming", "interventions")
 INTERVENTIONS = ("none", "zero_spike", "mean_spike", "zero_median", "mask_sink", "mask_other")
 
 
-def consequences(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """Perplexities on held-out text.
+def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """Perplexities on held-out text with the smallest cache, and with spikes or sinks taken away.
 
-    int8_*                                   in each setting of INT8 inference (spikesink.measures.questions.quantisation)
-    streaming_window, streaming_with_first   with the smallest cache, without and with the first tokens in it
-    intervention_*                           with spikes or sinks taken away, and the controls
-                                             (spikesink.measures.questions.interventions)
+    ``spikesink.measures.questions.streaming`` and ``interventions`` say what was done.
     """
-    quantised = dict(tables["quantisation"].select("setting", "perplexity").iter_rows())
     changed = tables["interventions"]
     changed = changed.filter(pl.col("start") == changed["start"][0])
     by_intervention = dict(changed.group_by("intervention").agg(pl.col("perplexity").mean()).iter_rows())
-    return (
-        {f"int8_{setting}": quantised.get(setting) for setting in SETTINGS}
-        | streaming(tables["streaming"])
-        | {f"intervention_{name}": by_intervention.get(name) for name in INTERVENTIONS}
-    )
+    return streaming(tables["streaming"]) | {
+        f"intervention_{name}": by_intervention.get(name) for name in INTERVENTIONS
+    }
 
 
 def streaming(table: pl.DataFrame) -> dict[str, Any]:

@@ -4,17 +4,11 @@ from typing import Any
 
 import polars as pl
 
+READS = ("sink_geometry", "attention_distance")
 
-def sinks(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """Means over heads; a sink head has a mean attention on position 0 above measures.sink_epsilon.
 
-    sink_head_pct                        sink heads in % of all heads
-    logit_gap_sink_heads, _other_heads   score of key 0 minus the mean score of the other visible keys, in logits
-    query_cosine_sink, _others           cosine of sink heads' queries with key 0, and with the other visible keys
-    sink_key_rank, other_key_rank        how many directions hold 95 % of the squared norm of sink heads' keys at
-                                         position 0, and of their other keys, before the rotation (Eq 26)
-    distance, distance_without_sink      mean distance in tokens that attention looks back, and without position 0
-    distance_sink_heads, _other_heads    the latter of sink heads and of the others
+def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """Sink heads and the others. A sink head has a mean attention on position 0 above measures.sink_epsilon.
 
     Behind a BOS all keys at position 0 are one vector, so ranks are of text without it; None where that has no sink
     heads.

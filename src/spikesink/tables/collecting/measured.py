@@ -4,19 +4,14 @@ import math
 
 import polars as pl
 
+from spikesink.quantities.perplexity import perplexity
 
-def perplexity(positions: pl.DataFrame, window: tuple[int, int] | None = None) -> float | None:
-    """exp(sum of nll / scored tokens) over all positions (2603.05498 App A), or over a window of them, [first, last).
 
-    None where no token was scored.
-    """
+def perplexity_of(positions: pl.DataFrame, window: tuple[int, int] | None = None) -> float | None:
+    """The perplexity over all positions, or over a window of them, [first, last); None where no token was scored."""
     if window is not None:
         positions = positions.filter(pl.col("position").is_between(*window, closed="left"))
-    tokens = positions["tokens"].sum()
-    if not tokens:
-        return None
-    mean = positions["nll_nats"].sum() / tokens
-    return math.exp(mean) if mean < 700 else math.inf
+    return perplexity(positions["nll_nats"].sum(), positions["tokens"].sum())
 
 
 def sinks(heads: pl.DataFrame) -> dict[str, float]:

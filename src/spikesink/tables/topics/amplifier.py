@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+READS = ("amplifier_alignment", "amplifier_spectrum", "amplifier_norms", "silu_identity", "first_token_value_output")
 COLUMNS = (
     "eigenvalue",
     "second",
@@ -20,21 +21,10 @@ COLUMNS = (
 )
 
 
-def amplifier(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """The first step block and the channel k to which it adds most; without a spike the ones that come closest.
+def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """The first step-up block and its leading channel; without a spike, those that come closest.
 
-    eigenvalue, second              the eigenvalues of S_k largest in magnitude; the first one's eigenvector is s*
-    cosine_spike, cosine_other      mean cos(h, s*) of spike tokens and of the others, h the normalised input (Eq 19-21)
-    quadratic_error_spike           sum |h^T S_k h - F_k| / sum |F_k| over spike tokens, F_k the output (Eq 15-17)
-    rank_one_error_spike            the same of eigenvalue (s*.h)^2 (Eq 19-21)
-    eigenvalue_ratio_ordinary       |first| / |second| eigenvalue of the block's ordinary channels, median (Fig 4)
-    amplifier_norm_over_median      |U_k|_F over its median over all channels of all SwiGLU blocks (Figs 3, 8)
-    silu_cosine_spike, _other       cos(silu(Wg h), Wg h), mean over spike tokens and over the others (Fig 2)
-    silu_norm_ratio_spike           |silu(Wg h)| / |Wg h|, mean over spike tokens (Fig 2)
-    first_token_cosine              cosine with s* of what the last attention block before adds to spike tokens at
-                                    position 0, on average (Eq 22); None where no such token spikes
-
-    Columns have no unit. All are None in a model without SwiGLU.
+    The leading channel k is the one to which the block adds most. All are None in a model without SwiGLU.
     """
     alignment, silu = tables["amplifier_alignment"], tables["silu_identity"]
     if alignment.is_empty():

@@ -1,19 +1,19 @@
-"""Every column of mechanism.csv on planted measures, whose headlines are known."""
+"""Every column of mechanism.csv on planted measures, whose numbers are known."""
+
+import inspect
+import re
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from spikesink.tables.headlines.amplifier import COLUMNS as AMPLIFIER
-from spikesink.tables.headlines.amplifier import amplifier
-from spikesink.tables.headlines.consequences import consequences
-from spikesink.tables.headlines.gradients import gradients
-from spikesink.tables.headlines.layered import layered
-from spikesink.tables.headlines.normalised import COLUMNS as NORMALISED
-from spikesink.tables.headlines.normalised import normalised
-from spikesink.tables.headlines.reshaped import reshaped
-from spikesink.tables.headlines.sinks import sinks
-from spikesink.tables.headlines.spikes import spikes
-from spikesink.tables.headlines.training import training
+from spikesink.quantities import QUANTITIES, Taken, names_of
+from spikesink.study.errors import InputError
+from spikesink.tables.collecting.mechanism import TOPICS, mechanism_table, numbers_of
+from spikesink.tables.collecting.questions import mechanism_questions
+from spikesink.tables.collecting.reductions import REDUCTIONS, take
+from spikesink.tables.topics.amplifier import COLUMNS as AMPLIFIER
+from spikesink.tables.topics.plateau import COLUMNS as PLATEAU
 
 NOTHING = pl.DataFrame()
 
@@ -50,7 +50,7 @@ def spike_tables(**changes) -> dict[str, pl.DataFrame]:
 
 
 def test_the_spikes_life():
-    assert spikes(spike_tables()) == pytest.approx(
+    assert numbers_of(spike_tables()) == pytest.approx(
         {
             "blocks": 6,
             "step_up_blocks": "2, 4",
@@ -67,7 +67,7 @@ def test_the_spikes_life():
 
 
 def test_a_model_without_spikes_has_no_step_blocks():
-    found = spikes(spike_tables(lifecycle=NO_LIFE, spike_channels=NOTHING, delimiter_probe=NOTHING))
+    found = numbers_of(spike_tables(lifecycle=NO_LIFE, spike_channels=NOTHING, delimiter_probe=NOTHING))
     assert (found["step_up_blocks"], found["step_down_blocks"], found["spike_channels"]) == ("", "", "")
     for name in ("step_up_share", "step_down_share", "plateau_output", "self_attention_spike", "self_attention_other"):
         assert found[name] is None
@@ -109,7 +109,7 @@ def amplifier_tables(**changes) -> dict[str, pl.DataFrame]:
 
 
 def test_the_amplifier_of_the_first_step_block():
-    assert amplifier(amplifier_tables()) == pytest.approx(
+    assert numbers_of(amplifier_tables()) == pytest.approx(
         {
             "eigenvalue": -4.0,
             "second": 1.0,
@@ -133,16 +133,16 @@ def test_where_nothing_spikes_the_tokens_that_come_closest_stand_for_spike_token
         for name, frame in amplifier_tables().items()
         if "group" in frame.columns
     }
-    assert amplifier(amplifier_tables(**leading)) == amplifier(amplifier_tables())
+    assert numbers_of(amplifier_tables(**leading)) == numbers_of(amplifier_tables())
 
 
 def test_an_amplifier_needs_swiglu_and_a_linear_map_before_it():
-    assert amplifier(amplifier_tables(amplifier_alignment=NOTHING)) == dict.fromkeys(AMPLIFIER)
+    assert numbers_of(amplifier_tables(amplifier_alignment=NOTHING)) == dict.fromkeys(AMPLIFIER)
     for maps in (NOTHING, table("block group cosine_output", (3, "all", 0.3))):
-        assert amplifier(amplifier_tables(first_token_value_output=maps))["first_token_cosine"] is None
+        assert numbers_of(amplifier_tables(first_token_value_output=maps))["first_token_cosine"] is None
 
 
-def normalised_tables(**changes) -> dict[str, pl.DataFrame]:
+def plateau_tables(**changes) -> dict[str, pl.DataFrame]:
     rows = [
         (start, block, group, block / 10, 0.9 if group == "spike" else 0.2, cosine)
         for start, alike in (("bos", 0.0), ("text", 1.0))
@@ -161,8 +161,9 @@ def normalised_tables(**changes) -> dict[str, pl.DataFrame]:
 
 def test_the_plateau_behind_the_norm():
     """Its norms are those of blocks 5 and 6: after the last step-up block, up to the step-down block."""
-    assert normalised(normalised_tables()) == pytest.approx(
+    assert numbers_of(plateau_tables()) == pytest.approx(
         {
+            "blocks": 6,
             "normalised_share_of_bound": 0.6,
             "normalised_energy_spike": 0.9,
             "normalised_energy_other": 0.2,
@@ -175,8 +176,8 @@ def test_the_plateau_behind_the_norm():
 
 def test_a_plateau_without_an_end_lasts_to_the_final_norm_and_one_without_a_beginning_is_none():
     forever = LIFE.with_columns(pl.col("role").replace("step_down", "plateau"))
-    assert normalised(normalised_tables(lifecycle=forever))["normalised_share_of_bound"] == 0.7
-    assert normalised(normalised_tables(lifecycle=NO_LIFE)) == dict.fromkeys(NORMALISED)
+    assert numbers_of(plateau_tables(lifecycle=forever))["normalised_share_of_bound"] == 0.7
+    assert numbers_of(plateau_tables(lifecycle=NO_LIFE)) == {"blocks": 6, **dict.fromkeys(PLATEAU)}
 
 
 def sink_tables() -> dict[str, pl.DataFrame]:
@@ -196,7 +197,7 @@ def sink_tables() -> dict[str, pl.DataFrame]:
 
 
 def test_sink_heads_and_the_others():
-    assert sinks(sink_tables()) == pytest.approx(
+    assert numbers_of(sink_tables()) == pytest.approx(
         {
             "sink_head_pct": 200 / 3,
             "logit_gap_sink_heads": 3.0,
@@ -216,7 +217,7 @@ def test_sink_heads_and_the_others():
 def test_without_sink_heads_nothing_is_said_of_them():
     tables = sink_tables()
     tables["sink_geometry"] = tables["sink_geometry"].with_columns(is_sink_head=pl.lit(False))
-    found = sinks(tables)
+    found = numbers_of(tables)
     assert found["sink_head_pct"] == 0
     assert {name for name, value in found.items() if value is None} == {
         "logit_gap_sink_heads",
@@ -229,7 +230,7 @@ def test_without_sink_heads_nothing_is_said_of_them():
 
 
 def test_gradients_gather_through_values():
-    found = gradients(
+    found = numbers_of(
         {
             "gradient_sink_ratio": table("ratio", (2.0,), (4.0,), (10.0,)),
             "gradients": table(
@@ -296,9 +297,9 @@ def test_reshaping_of_both_branches():
             "change_median": 1.0,
         }.items()
     }
-    assert reshaped(tables) == pytest.approx(expected | {"theorem_2_pct": 75.0})
+    assert numbers_of(tables) == pytest.approx(expected | {"theorem_2_pct": 75.0})
     tables["reshaping"] = tables["reshaping"].with_columns(compress_bound=None)
-    assert reshaped(tables)["theorem_2_pct"] is None, "a norm that is no RMSNorm has no such bound"
+    assert numbers_of(tables)["theorem_2_pct"] is None, "a norm that is no RMSNorm has no such bound"
 
 
 def test_token_0_by_layer_and_learned_valves():
@@ -322,10 +323,10 @@ def test_token_0_by_layer_and_learned_valves():
         "theta_early": 2.5,
         "theta_late": -2.5,
     }
-    assert layered({"layers": layers, "valve_strength": valves}) == pytest.approx(expected)
+    assert numbers_of({"layers": layers, "valve_strength": valves}) == pytest.approx(expected)
     fixed = valves.with_columns(theta=pl.lit(None, pl.Float64))
     for without in (NOTHING, fixed):
-        found = layered({"layers": layers, "valve_strength": without})
+        found = numbers_of({"layers": layers, "valve_strength": without})
         assert (found["theta_early"], found["theta_late"]) == (None, None)
 
 
@@ -343,18 +344,18 @@ def test_the_course_of_training():
         ("sink", "activation", True, 0.7, -0.1),
         ("sink", "value_gradient", True, 0.3, 0.4),
     )
-    assert training({"onsets": onsets, "independence": independence}) == {
+    assert numbers_of({"onsets": onsets, "independence": independence}) == {
         "onset_sink": 100,
         "onset_gradient_sink": 150,
         "onset_spike": None,
         "sink_activation_correlation": 0.7,
         "sink_activation_partial": -0.1,
     }
-    assert set(training({"onsets": NOTHING, "independence": NOTHING}).values()) == {None}
+    assert set(numbers_of({"onsets": NOTHING, "independence": NOTHING}).values()) == {None}
 
 
 def test_perplexities_of_what_was_done_to_the_model():
-    found = consequences(
+    found = numbers_of(
         {
             "quantisation": table("setting perplexity", ("full_precision", 20.0), ("static_per_tensor", 30.0)),
             "streaming": table(
@@ -381,3 +382,69 @@ def test_perplexities_of_what_was_done_to_the_model():
         },
         rel=1e-5,
     )
+
+
+@pytest.mark.parametrize(
+    ("reduction", "expected"),
+    [
+        ("first", 4.0),
+        ("max", 8.0),
+        ("mean", 5.0),
+        ("median", 4.5),
+        ("min", 3.0),
+        ("percent", 500.0),
+        ("quartile 1", 3.75),
+        ("quartile 2", 4.5),
+        ("quartile 3", 5.75),
+    ],
+)
+def test_a_declared_column_is_one_number_of_the_rows_that_it_chooses(reduction, expected):
+    tables = {
+        "q": table(
+            "value kind block",
+            *((value, "a", None) for value in (4.0, 8.0, 3.0, 5.0)),
+            (99.0, "b", None),
+            (99.0, "a", 1),
+        )
+    }
+    assert take(tables, Taken("q", "value", reduction, {"kind": "a", "block": None})) == expected
+    assert take({"q": NOTHING}, Taken("q", "value", reduction)) is None
+    with pytest.raises(InputError, match=r"measures/q\.parquet: has no column 'other'"):
+        take(tables, Taken("q", "other", reduction))
+
+
+def test_every_column_comes_from_one_place():
+    """A column that nothing computes would stay empty, and one that two places compute could mean either."""
+    declared = {name for name in names_of("mechanism") if QUANTITIES[name].taken}
+    assert {QUANTITIES[name].taken.reduction for name in declared} <= REDUCTIONS.keys()
+    source = "".join(inspect.getsource(topic) for topic in TOPICS)
+    assert not [name for name in declared if f'"{name}"' in source]
+    files = {path.stem for path in Path(inspect.getfile(TOPICS[0])).parent.glob("*.py")} - {"__init__"}
+    assert {topic.__name__.rpartition(".")[2] for topic in TOPICS} == files, "a topic that is not called adds no column"
+
+
+def test_the_workflow_asks_for_every_measure_that_the_table_reads():
+    """A topic that reads a measure without declaring it would fail on a cluster, where the file is not there yet."""
+    declared = {quantity.taken.question for quantity in QUANTITIES.values() if quantity.taken}
+    assert set(mechanism_questions()) == declared.union(*(topic.READS for topic in TOPICS))
+    for topic in TOPICS:
+        assert set(re.findall(r'tables\["(\w+)"\]', inspect.getsource(topic))) == set(topic.READS)
+
+
+def test_a_question_that_no_model_was_asked_leaves_its_columns_empty(tmp_path):
+    """Then a published study stays drawable when a new measure has a column; one lacking model is an error."""
+    for model in ("a", "b"):
+        (tmp_path / model / "measures").mkdir(parents=True)
+        for name, rows in spike_tables().items():
+            rows.write_parquet(tmp_path / model / "measures" / f"{name}.parquet")
+    models = {model: tmp_path / model for model in ("a", "b")}
+    found = mechanism_table(models)
+    assert found.columns == ["model", "measured", *names_of("mechanism")]
+    assert found["blocks"].to_list() == [6, 6] and found["onset_sink"].to_list() == [None, None]
+    (tmp_path / "b/measures/vocabulary_probe.parquet").unlink()
+    with pytest.raises(InputError, match=r"b/measures/vocabulary_probe\.parquet cannot be read"):
+        mechanism_table(models)
+    (tmp_path / "a/measures/lifecycle.parquet").unlink()
+    (tmp_path / "b/measures/lifecycle.parquet").unlink()
+    with pytest.raises(InputError, match=r"has no measures/lifecycle\.parquet"):
+        mechanism_table(models)

@@ -1,0 +1,115 @@
+"""The four tables of an ablation, from the files of its runs and of the baseline's.
+
+runs    one row per run: its numbers (``spikesink.tables.collecting.measured``), sizes, speed, status
+states  one row per run and hidden state: channel magnitudes
+heads   one row per run, layer and head: attention on the sink
+curves  one row per run and logged step: loss and gradient norm
+
+A run that did not finish keeps its row in runs and its status, and has no measures.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from spikesink.runs.folder import FINISHED, RunFolder
+from spikesink.study.errors import InputError
+from spikesink.study.names import BASELINE
+from spikesink.tables.collecting.measured import perplexity_of, sinks, spike
+from spikesink.tables.contracts import (
+    ACTIVATIONS,
+    ATTENTION,
+    CURVES,
+    HEADS,
+    IDENTITY,
+    METRICS,
+    PERPLEXITY,
+    RUNS,
+    STATES,
+)
+from spikesink.tables.inputs import read_table
+
+FINITE = {
+    "perplexity": ["nll_nats"],
+    "attention": ["sink_share", "sink_share_gu", "sink_mass", "largest_key_mass"],
+    "activations": ["top1", "top2", "top3", "median", "maximum"],
+}
+"""By measure, the columns in which every value must be a finite number."""
+
+
+def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]) -> dict[str, pl.DataFrame]:
+    """The tables runs, states, heads and curves of an ablation.
+
+    ``folders`` are the runs' folders. ``variants`` has label and ``stands_for`` of the variants that have either.
+    Raises InputError.
+    """
+    rows, parts = [], {"states": [], "heads": [], "curves": []}
+    for path in folders:
+        folder = RunFolder(path)
+        run = settings_of(folder, ablation)
+        row = described(run, folder.facts(), variants.get(run["variant"], {}))
+        name = f"{run['variant']} with seed {run['seed']}"
+        finished = row["status"] == FINISHED
+        if finished:
+            positions, heads, states = measures_of(folder, f"measure {name} again")
+            row |= numbers_of(run, positions, heads, states)
+            parts["heads"].append(identified(row, heads, HEADS))
+            parts["states"].append(identified(row, states, STATES))
+        if finished or folder.metrics.exists():
+            curve = read_table(folder.metrics, METRICS, f"train {name} again", may_be_empty=not finished)
+            parts["curves"].append(identified(row, curve, CURVES))
+        rows.append(row)
+    schemas = {"states": STATES, "heads": HEADS, "curves": CURVES}
+    return {"runs": pl.DataFrame([{key: row.get(key) for key in RUNS} for row in rows], schema=RUNS)} | {
+        name: pl.concat(tables) if tables else pl.DataFrame(schema=schemas[name]) for name, tables in parts.items()
+    }
+
+
+def settings_of(folder: RunFolder, ablation: str) -> dict[str, Any]:
+    """What run.json says of a run of the baseline or of the ablation. Raises InputError."""
+    run = folder.settings()
+    try:
+        facts = {key: run[key] for key in ("study", "scale", "ablation", "variant", "seed")}
+        facts |= {key: run["model"]["attention"][key] for key in ("heads", "head_dim")}
+        facts |= {key: run["training"][key] for key in ("loss_window", "sequence_length")}
+    except KeyError as error:
+        raise InputError(f"{folder.run}: has no key {error}: train this run again") from error
+    if facts["ablation"] not in (BASELINE, ablation):
+        raise InputError(f"{folder.run}: is a run of {facts['ablation']}, not of {ablation}: take it out of --runs")
+    return facts
+
+
+def described(run: dict[str, Any], manifest: dict[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of a run before its measures: what it is, how it ended, sizes and speed."""
+    first, last = run["loss_window"] or (None, None)
+    return {
+        **{key: run[key] for key in ("ablation", "variant", "seed")},
+        "label": names.get("label") or run["variant"].replace("_", " "),
+        "status": manifest.get("status", "unknown"),
+        "stands_for": names.get("stands_for"),
+        **{key: run[key] for key in ("study", "scale", "heads", "head_dim", "sequence_length")},
+        **{key: manifest.get(key) for key in ("parameters", "tokens", "tokens_per_second", "wall_seconds", "digest")},
+        "loss_window_first": first,
+        "loss_window_last": last,
+    }
+
+
+def measures_of(folder: RunFolder, remedy: str) -> list[pl.DataFrame]:
+    """The measures perplexity, attention and activations of a finished run. Raises InputError."""
+    schemas = {"perplexity": PERPLEXITY, "attention": ATTENTION, "activations": ACTIVATIONS}
+    return [read_table(folder.measure(name), schemas[name], remedy, finite) for name, finite in FINITE.items()]
+
+
+def numbers_of(run: dict, positions: pl.DataFrame, heads: pl.DataFrame, states: pl.DataFrame) -> dict:
+    """Perplexity, sinks and spike of a finished run."""
+    window = run["loss_window"]
+    inside = perplexity_of(positions, tuple(window) if window else None)
+    return {"perplexity": perplexity_of(positions), "perplexity_loss_window": inside, **sinks(heads), **spike(states)}
+
+
+def identified(row: dict[str, Any], table: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """A table of a run with the run's identity in front: ``columns`` has those of the identity and of the table."""
+    identity = [pl.lit(row[key], kind).alias(key) for key, kind in columns.items() if key in IDENTITY]
+    return table.with_columns(identity).select(*columns)

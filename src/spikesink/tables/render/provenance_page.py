@@ -1,0 +1,100 @@
+"""The provenance of a study as a page: what all its runs share, then how every run differs from the baseline."""
+
+import json
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import polars as pl
+
+from spikesink.runs.why import changes, show
+from spikesink.study.names import BASELINE
+from spikesink.tables.contracts import SOFTWARE
+
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
+table { border-collapse: collapse; margin-bottom: 1.5em; }
+th, td { text-align: left; vertical-align: top; padding: .25em .8em .25em 0; border-bottom: 1px solid #ddd; }
+th { border-bottom: 2px solid #888; }
+code, pre { font-size: 12.5px; }
+pre { white-space: pre-wrap; max-width: 48em; margin: .3em 0; }
+summary { cursor: pointer; }
+"""
+TRACE = (
+    "To trace a number: the CSV file beside every figure names variant and seed, as the tables do. That row below has "
+    "the settings of the run and the digest and commit of its code; above it are text, software and machine. "
+    "spikesink why VARIANT/seedK, in a checkout with the results, says what has changed since."
+)
+SHARED = {
+    "commit": "commit",
+    "tokens_sha256": "packed text, SHA-256",
+    "tokenizer_sha256": "tokenizer, SHA-256",
+    "machine": "processor",
+    "device": "trained on",
+    "threads": "CPU threads of a run",
+    "precision": "precision",
+    "system": "system",
+}
+"""Headings of the columns of which usually all runs have one value; where they do not, the page counts them."""
+
+
+def provenance_page(runs: pl.DataFrame, study: str) -> str:
+    """HTML that loads nothing, from the table of ``spikesink.tables.collecting.provenance``."""
+    scale, seeds = ", ".join(runs["scale"].unique()), ", ".join(map(str, sorted(set(runs["seed"]))))
+    title = escape(f"Provenance of study {study}")
+    counts = ", ".join(f"{count} {status}" for status, count in runs["status"].value_counts(sort=True).iter_rows())
+    hours = (runs["wall_seconds"].sum() or 0) / 3600
+    return "\n".join(
+        [
+            f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>',
+            f"<style>{STYLE}</style></head>\n<body>\n<h1>{title}</h1>",
+            f"<p>Scale {escape(scale)}, seeds {seeds}: {len(runs)} runs, {counts}; {hours:.1f} hours of training, "
+            f"begun {known(runs['started'].min())}, ended {known(runs['finished'].max())}.</p>",
+            f"<p>{TRACE}</p>",
+            "<h2>All runs</h2>\n<table>",
+            *shared_rows(runs),
+            "</table>\n<h2>Every run</h2>\n<table>",
+            row(
+                "th", ("variant", "seed", "status", "digest", "code", "commit", "minutes", "differs from the baseline")
+            ),
+            *run_rows(runs),
+            "</table>\n</body>\n</html>\n",
+        ]
+    )
+
+
+def known(value: Any) -> str:
+    """The value as HTML."""
+    return escape(str(value)) if value is not None else "unknown"
+
+
+def shared_rows(runs: pl.DataFrame) -> Iterator[str]:
+    """The value that all runs share or, where they differ, every value with the number of its runs."""
+    changed = pl.when("dirty").then(pl.lit(" with changes")).otherwise(pl.lit(""))
+    runs = runs.with_columns(pl.col("commit") + changed)
+    software = [", ".join(f"{name} {each[name]}" for name in SOFTWARE) for each in runs.to_dicts()]
+    runs = runs.with_columns(pl.Series("software", software))
+    for name, heading in (SHARED | {"software": "software"}).items():
+        found = runs[name].value_counts(sort=True).rows()
+        texts = [known(value) + (f" ({count} runs)" if len(found) > 1 else "") for value, count in found]
+        yield f"<tr><td>{heading}</td><td><code>{'<br>'.join(texts)}</code></td></tr>"
+
+
+def run_rows(runs: pl.DataFrame) -> Iterator[str]:
+    """A row per run; a click on what differs shows all its settings."""
+    rows = runs.to_dicts()
+    baseline = next((json.loads(run["settings"]) for run in rows if run["variant"] == BASELINE), {})
+    for run in rows:
+        settings = json.loads(run["settings"])
+        words = "; ".join(f"{key} = {show(value)}" for key, _, value in changes(baseline, settings)) or "nothing"
+        whole = (
+            f"<details><summary>{escape(words)}</summary><pre>{escape(json.dumps(settings, indent=1))}</pre></details>"
+        )
+        minutes = "" if run["wall_seconds"] is None else f"{run['wall_seconds'] / 60:.1f}"
+        commit = f"{(run['commit'] or 'unknown')[:10]}{' +' if run['dirty'] else ''}"
+        cells = (run["variant"], run["seed"], run["status"], run["digest"], run["code"], commit, minutes)
+        yield row("td", cells).removesuffix("</tr>") + f"<td>{whole}</td></tr>"
+
+
+def row(tag: str, cells: tuple) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"

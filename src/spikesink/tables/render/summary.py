@@ -1,0 +1,36 @@
+"""A study in a few columns of plain text: perplexity, sinks and spike of every variant, means over seeds."""
+
+from pathlib import Path
+
+from spikesink.quantities import QUANTITIES
+from spikesink.runs.folder import FINISHED
+from spikesink.tables.contracts import RUNS
+from spikesink.tables.inputs import read_table
+from spikesink.tables.render.numbers import writer, written
+from spikesink.tables.statistics.average import means_over_seeds
+
+SHOWN = [QUANTITIES[name] for name in ("perplexity", "sink_ratio", "sink_mass_max", "spike")]
+HEADER = ("ablation", "variant", *(quantity.heading for quantity in SHOWN))
+
+
+def summary(path: Path) -> str:
+    """The table of a runs.csv as aligned plain text. Raises InputError."""
+    variants = means_over_seeds(read_table(path, RUNS, "tabulate the runs again"))
+    lines, last = [HEADER], None
+    for row in variants.iter_rows(named=True):
+        cells = [written(row[quantity.name], writer(quantity.format)) for quantity in SHOWN]
+        note = "" if row["status"] == FINISHED else row["status"]
+        lines.append(("" if row["ablation"] == last else row["ablation"], row["variant"], *cells, note))
+        last = row["ablation"]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
+    text = []
+    for line in lines:
+        cells = [
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=False))
+        ]
+        text.append("  ".join([*cells, *line[len(HEADER) :]]).rstrip())
+    seeds = variants["seeds"].max()
+    text.append(f"Means over {seeds} seeds." if seeds > 1 else "One seed per variant.")
+    text.append("Sink ratio: heads with a key above the threshold. Largest head: its mean attention on position 0.")
+    return "\n".join(text)

@@ -1,0 +1,33 @@
+"""Where gradients gather, by which path, and whether attention predicts it (2603.17771 Def 1, Theorem 1, Figs 1, 2)."""
+
+from typing import Any
+
+import polars as pl
+
+READS = ("gradients", "value_gradient_bounds")
+PATHS = ("query", "key", "value")
+ROUNDING = 1e-6
+
+
+def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    """Gradients at token 0 against those at later positions, and the bounds of Theorem 1.
+
+    A bound holds where it does up to a relative error of ROUNDING.
+    """
+    by_position = tables["gradients"]
+    first = by_position.filter(pl.col("position") == 0).select(pl.col(PATHS).mean()).row(0, named=True)
+    later = by_position.filter(pl.col("position") > 0).select(pl.col(PATHS).mean()).row(0, named=True)
+    found = {f"{path}_gradient_token0": quotient(first[path], later[path]) for path in PATHS}
+    bounds = tables["value_gradient_bounds"]
+    above = pl.col("actual") >= pl.col("lower") * (1 - ROUNDING)
+    below = pl.col("actual") <= pl.col("upper") * (1 + ROUNDING)
+    return found | {
+        "value_over_key_token0": quotient(first["value"], first["key"]),
+        "theorem_1_lower_pct": 100 * bounds.select(above.mean()).item(),
+        "theorem_1_upper_pct": 100 * bounds.select(below.mean()).item(),
+        "mass_gradient_correlation": bounds.select(pl.corr("mass", "actual", method="spearman")).item(),
+    }
+
+
+def quotient(numerator: float | None, denominator: float | None) -> float | None:
+    return numerator / denominator if numerator is not None and denominator else None
