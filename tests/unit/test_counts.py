@@ -12,10 +12,11 @@ from models import POSITIONS, VARIANTS, VOCABULARY, model_settings
 
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
+from spikesink.study.memory import branch_bytes
 from spikesink.study.resolve import load
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Model, Training, build
-from spikesink.study.sizes import branch_bytes, parameters
+from spikesink.study.sizes import parameters
 
 ROOT = Path(__file__).parents[2]
 SCALES = sorted((ROOT / "workflow/scales").glob("*.yaml"))

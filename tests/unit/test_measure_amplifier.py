@@ -15,7 +15,6 @@ from spikesink.measures.questions.amplifier import (
     amplifier_spectrum,
     kept_ranks,
     leading_direction,
-    normalised,
     symmetric_form,
 )
 
@@ -56,7 +55,7 @@ def test_the_form_of_the_normalised_input_is_the_branch_without_silu(name):
     model = with_gains(name)
     block, h = model.blocks[1], 3 * torch.randn(7, D_MODEL, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        x, ungained = block.pre_norm(h), normalised(block, h)
+        x, ungained = block.pre_norm(h), block.pre_norm.before_gain(h)
         body = block.body
         expected = body.down(body.gate(x) * body.up(x))[:, 5]
         form = symmetric_form(amplifier_of(block), 5)

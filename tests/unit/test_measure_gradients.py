@@ -8,6 +8,7 @@ import pytest
 import torch
 from gradient_plant import harmonic, mixture_gradient, planted, rows_of
 
+from spikesink.measures.groups import GROUPS
 from spikesink.measures.independence import sink_observations
 from spikesink.measures.probes.backward import SITES, backward
 from spikesink.measures.probes.sink_mass import attention_on, logit_gap
@@ -308,10 +309,9 @@ def test_a_model_in_bfloat16_is_measured_in_float32():
 
 def test_measures_import_where_only_torch_numpy_and_safetensors_exist():
     """A bare GPU machine measures and writes CSV."""
-    names = ("gradients", "value_gradients", "reshaping", "layers", "valve_strength", "dynamics", "independence")
+    modules = [module for group in GROUPS.values() for module in group.modules]
     program = (
         "import sys; sys.modules.update(dict.fromkeys(('polars', 'scipy', 'sklearn', 'matplotlib')));"
-        + "import "
-        + ", ".join(f"spikesink.measures.{name}" for name in names)
+        f"import spikesink.measures.__main__, {', '.join(modules)}"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -8,7 +8,6 @@ from gradient_plant import planted
 from spikesink.measures.probes.backward import backward
 from spikesink.measures.questions.reshaping import (
     line_fit,
-    norm_gain_bound,
     position_group,
     reshaping,
     reshaping_slopes,
@@ -57,7 +56,7 @@ def test_theorem_2_bounds_rms_norms_gain_and_the_bound_is_met():
     norm.weight.data = torch.tensor([0.5, -3.0, 1.0, 2.0, 0.1, 1.0])
     x = torch.tensor([[[4.0, 0.0, 1.0, -2.0, 3.0, 1.0]]])
     jacobian = torch.autograd.functional.jacobian(lambda v: norm(v[None, None])[0, 0], x[0, 0])
-    bound = norm_gain_bound(norm, x).item()
+    bound = norm.jacobian_bound(x).item()
     assert torch.linalg.matrix_norm(jacobian, ord=2).item() == pytest.approx(bound, rel=1e-5)
     assert torch.linalg.matrix_norm(jacobian * 0.999, ord=2).item() < bound
 

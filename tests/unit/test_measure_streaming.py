@@ -33,7 +33,7 @@ def one_token(body: CausalAttention, x_BTD: Tensor, embedding: Tensor, cache: li
         q, keys, values = body.extra_key.extended(q, keys, values)
         q = q[:, :, 1:]
     scores = q @ body.per_query_head(keys).transpose(-1, -2) * body.head_dim**-0.5
-    weights = softpick(scores) if body.softpick else scores.softmax(dim=-1)
+    weights = softpick(scores) if body.softmax.forms_map else scores.softmax(dim=-1)
     y = (weights @ body.per_query_head(values))[..., : body.head_dim].transpose(1, 2)
     if body.gate is not None:
         y = body.gate(y, x_BTD, embedding)

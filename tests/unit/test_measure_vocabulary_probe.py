@@ -18,6 +18,7 @@ from spikesink.measures.questions.amplifier_inputs import (
 )
 from spikesink.measures.questions.vocabulary_probe import vocabulary_probe
 from spikesink.model.attention import CausalAttention
+from spikesink.model.norms import NoNorm
 
 RULE = SpikeRule(ratio=100)
 
@@ -119,7 +120,7 @@ def test_only_a_linear_branch_counts_as_linear(name):
             f, zero = body(h, context), body(torch.zeros_like(h), context)
             additive = torch.allclose(f[2] + zero[0], f[0] + f[1], atol=1e-4)
         assert is_linear(body) == additive
-        if additive and not isinstance(block.pre_norm, torch.nn.Identity):
+        if additive and not isinstance(block.pre_norm, NoNorm):
             with torch.no_grad():
                 block.pre_norm.weight.uniform_(0.5, 2, generator=torch.Generator().manual_seed(3))
                 mapped = h @ value_output_map(model, block).T

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from spikesink.model.initial import initial_value
-from spikesink.model.norms import DynamicTanh, RMSNorm
+from spikesink.model.norms import DynamicTanh, NoNorm, RMSNorm
 from spikesink.model.rotary import rotary_tables, rotate
 from spikesink.study.settings import Attention
 
@@ -106,7 +106,7 @@ def test_sandwich_normalises_before_and_after_each_branch():
 def test_sandwich_qk_feeds_the_raw_stream_and_normalises_queries_and_keys_over_their_whole_width():
     model = models.decoder(norm={"kind": "sandwich_qk"})
     block = model.blocks[0]
-    assert isinstance(block.pre_norm, nn.Identity)
+    assert isinstance(block.pre_norm, NoNorm)
     x = torch.randn(2, 6, 16)
     q, k = block.body.queries_keys(x, model.context(x))
     for vectors in (q, k):  # rotation keeps norms; the gain is 1, so all heads together have mean square 1

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from spikesink.study.errors import ConfigError
+from spikesink.study.memory import memory_bytes
 from spikesink.study.plan import GPUS, Cost, assumptions, costs, human, size, table
 from spikesink.study.resolve import load, resolve
 from spikesink.study.run import Study
@@ -22,7 +23,6 @@ from spikesink.study.settings import Model, Plan, Training, build
 from spikesink.study.sizes import (
     checkpoint_bytes,
     flops_per_token,
-    memory_bytes,
     micro_batch,
     parameters,
     training_flops,

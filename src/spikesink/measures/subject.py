@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikesink.data.batches import TokenStream, chunks
 from spikesink.model.decoder import Decoder
+from spikesink.study.kinds import GATES
 from spikesink.study.settings import Measures
 
 Answers = Iterator[tuple[str, list[dict]]]
@@ -38,7 +39,7 @@ class Subject:
         The table of a positional gate limits T to the context. Raises TokenError when the text holds no such row.
         """
         length = length or self.context
-        if self.model.settings.gate.kind == "positional":
+        if GATES[self.model.settings.gate.kind].per_position:
             length = min(length, self.context)
         return torch.from_numpy(chunks(self.stream, length, sequences * length))
 

@@ -7,19 +7,20 @@ from torch.nn import functional as F
 from spikesink.model.context import Context
 from spikesink.model.extra_key import ExtraKey
 from spikesink.model.gates import AttentionGate
-from spikesink.model.norms import RMSNorm
+from spikesink.model.norms import build_norm
 from spikesink.model.rotary import rotate
-from spikesink.model.softpick import softpick
+from spikesink.model.softmax import WEIGHTS
 from spikesink.model.valves import AttentionValve
+from spikesink.study.kinds import NORMS, SOFTMAX
 from spikesink.study.settings import Model
 
 
 class CausalAttention(nn.Module):
     """softmax(q k^T / sqrt(H)) v, gated, then projected back; grouped-query when there are fewer key-value heads.
 
-    Queries and keys may pass an RMSNorm before the rotation: over their whole width, all heads together, with
-    ``norm.kind: sandwich_qk``, or head by head with ``attention.qk_norm``. ``layer`` counts from 0, for valves that
-    only some layers have; ``positions`` is the longest sequence a positional gate can hold.
+    Queries and keys may pass a norm before the rotation: all heads together where ``norm.kind`` has one there, or head
+    by head with ``attention.qk_norm``. ``layer`` counts from 0, for valves that only some layers have; ``positions`` is
+    the longest sequence that a positional gate can hold.
     """
 
     def __init__(self, settings: Model, layer: int, positions: int) -> None:
@@ -32,12 +33,11 @@ class CausalAttention(nn.Module):
         self.v = nn.Linear(settings.d_model, key_width, bias=shape.qkv_bias)
         self.o = nn.Linear(query_width, settings.d_model, bias=False)
 
-        self.norm_whole_width = norm.kind == "sandwich_qk"
-        self.q_norm: nn.Module = nn.Identity()
-        self.k_norm: nn.Module = nn.Identity()
-        if self.norm_whole_width or shape.qk_norm:
-            self.q_norm = RMSNorm(query_width if self.norm_whole_width else self.head_dim, norm.eps)
-            self.k_norm = RMSNorm(key_width if self.norm_whole_width else self.head_dim, norm.eps)
+        whole = NORMS[norm.kind].queries_keys
+        self.norm_whole_width = whole is not None
+        name = "rms" if shape.qk_norm else whole
+        widths = (query_width, key_width) if self.norm_whole_width else (self.head_dim, self.head_dim)
+        self.q_norm, self.k_norm = (build_norm(name, norm, width, is_attention=True) for width in widths)
 
         std = settings.initialisation
         self.key_valve: nn.Module = nn.Identity()
@@ -48,9 +48,10 @@ class CausalAttention(nn.Module):
         if settings.value_valve.kind_in(layer) != "none":
             self.value_valve = AttentionValve(settings.value_valve, **size, std=std.linear_std)
 
-        self.softpick = shape.softmax == "softpick"
+        self.softmax = SOFTMAX[shape.softmax]
+        self.scores_to_weights = WEIGHTS[shape.softmax]
         self.extra_key: ExtraKey | None = None
-        if shape.softmax in ("softmax1", "sink_logit") or shape.extra_key != "none":
+        if self.softmax.extra_key or shape.extra_key != "none":
             self.extra_key = ExtraKey(shape)
         self.gate: AttentionGate | None = None
         self.value_gate: AttentionGate | None = None
@@ -82,7 +83,7 @@ class CausalAttention(nn.Module):
     def forward(self, x_BTD: Tensor, context: Context) -> Tensor:
         q, k = self.queries_keys(x_BTD, context)
         v = self.values(x_BTD, context)
-        if self.softpick:
+        if self.softmax.forms_map:
             y = self.weights(q, k) @ self.per_query_head(v)
         elif self.extra_key is not None:
             y = self.attend(*self.extra_key.extended(q, k, v))[:, :, 1:, : self.head_dim]
@@ -103,7 +104,7 @@ class CausalAttention(nn.Module):
         scores = q @ self.per_query_head(k).transpose(-1, -2) * self.head_dim**-0.5
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(future, float("-inf"))
-        return softpick(scores) if self.softpick else scores.softmax(dim=-1)
+        return self.scores_to_weights(scores)
 
     def per_query_head(self, k_BKTH: Tensor) -> Tensor:
         return k_BKTH if self.heads == self.kv_heads else k_BKTH.repeat_interleave(self.heads // self.kv_heads, dim=1)

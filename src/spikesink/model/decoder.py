@@ -8,25 +8,23 @@ from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.feed_forward import build_feed_forward
 from spikesink.model.loss import next_token_loss
-from spikesink.model.norms import DynamicTanh, RMSNorm
+from spikesink.model.norms import RMSNorm, build_norm
 from spikesink.model.rotary import rotary_tables
+from spikesink.study.kinds import NORMS
 from spikesink.study.settings import Model
 
 
 class Block(nn.Module):
-    """One block in the papers' counting, an attention or a feed-forward branch: h + post_norm(body(pre_norm(h)))."""
+    """One block in the papers' counting, the first (attention) or second branch of a layer.
 
-    def __init__(self, settings: Model, body: nn.Module, dyt_alpha: float) -> None:
+    h + post_norm(body(pre_norm(h))); where the settings have no norm at a place, it leaves its input as it is.
+    """
+
+    def __init__(self, settings: Model, body: nn.Module, is_attention: bool) -> None:
         super().__init__()
-        kind, eps, width = settings.norm.kind, settings.norm.eps, settings.d_model
-        self.pre_norm: nn.Module = nn.Identity()
-        self.post_norm: nn.Module = nn.Identity()
-        if kind in ("rms", "sandwich"):
-            self.pre_norm = RMSNorm(width, eps)
-        if kind == "dyt":
-            self.pre_norm = DynamicTanh(width, dyt_alpha)
-        if kind in ("sandwich", "sandwich_qk"):
-            self.post_norm = RMSNorm(width, eps)
+        places = NORMS[settings.norm.kind]
+        self.pre_norm = build_norm(places.before, settings.norm, settings.d_model, is_attention)
+        self.post_norm = build_norm(places.after, settings.norm, settings.d_model, is_attention)
         self.body = body
 
     def forward(self, h_BTD: Tensor, context: Context) -> Tensor:
@@ -52,8 +50,8 @@ class Decoder(nn.Module):
                 if settings.feed_forward.kind == "attention"
                 else build_feed_forward(settings.feed_forward, settings.d_model)
             )
-            self.blocks.append(Block(settings, attention, settings.norm.dyt_alpha_attention))
-            self.blocks.append(Block(settings, second, settings.norm.dyt_alpha_feed_forward))
+            self.blocks.append(Block(settings, attention, is_attention=True))
+            self.blocks.append(Block(settings, second, is_attention=False))
         self.norm = RMSNorm(settings.d_model, settings.norm.eps)
         if not settings.tied_embeddings:
             self.head = nn.Linear(settings.d_model, vocabulary, bias=False)

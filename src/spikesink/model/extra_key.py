@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from spikesink.study.kinds import EXTRA_KEYS, SOFTMAX
 from spikesink.study.settings import Attention
 
 
@@ -28,11 +29,12 @@ class ExtraKey(nn.Module):
         self.logit: nn.Parameter | None = None
         self.key: nn.Parameter | None = None
         self.value: nn.Parameter | None = None
-        if settings.softmax == "sink_logit":
+        vectors = EXTRA_KEYS[settings.extra_key]
+        if SOFTMAX[settings.softmax].head_logit:
             self.logit = nn.Parameter(torch.zeros(settings.heads))
-        if settings.extra_key != "none":
+        if vectors > 0:
             self.key = nn.Parameter(torch.zeros(heads * head_dim))
-        if settings.extra_key == "key_value_bias":
+        if vectors > 1:
             self.value = nn.Parameter(torch.zeros(heads * head_dim))
 
     def extended(self, q_BNTH: Tensor, k_BKTH: Tensor, v_BKTH: Tensor) -> tuple[Tensor, Tensor, Tensor]:

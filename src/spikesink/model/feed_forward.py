@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikesink.model.context import Context
+from spikesink.study.kinds import Kinds
 from spikesink.study.settings import FeedForward
 
 
@@ -43,9 +44,17 @@ class SingleLinear(nn.Module):
         return self.matrix(x_BTD)
 
 
+BUILDERS = Kinds(
+    "feed_forward.kind",
+    __name__,
+    {
+        "swiglu": SwiGLU,
+        "gelu": GELU,
+        "linear": lambda d_model, width: SingleLinear(d_model),
+    },
+)
+
+
 def build_feed_forward(settings: FeedForward, d_model: int) -> nn.Module:
-    if settings.kind == "swiglu":
-        return SwiGLU(d_model, settings.width)
-    if settings.kind == "gelu":
-        return GELU(d_model, settings.width)
-    return SingleLinear(d_model)
+    """The branch of this kind. Raises ValueError for an unknown one."""
+    return BUILDERS[settings.kind](d_model, settings.width)

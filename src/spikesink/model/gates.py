@@ -25,8 +25,10 @@ class AttentionGate(nn.Module):
             self.projection = nn.Linear(d_model, self.shape[0] * self.shape[1], bias=False)
         elif self.kind == "positional":
             self.table = nn.Parameter(torch.empty(positions, *self.shape))
-        else:
+        elif self.kind == "unconditional":
             self.table = nn.Parameter(torch.empty(self.shape))
+        else:
+            raise ValueError(f"gate.kind = {self.kind!r} is no gate that {__name__} can build: add the kind there")
 
     def forward(self, y_BTNH: Tensor, x_BTD: Tensor, embedding_BTD: Tensor) -> Tensor:
         if self.kind == "conditional":
@@ -42,6 +44,6 @@ class AttentionGate(nn.Module):
                     "use shorter sequences"
                 )
             g = self.table[: y_BTNH.shape[1]]
-        else:
+        else:  # unconditional
             g = self.table
         return y_BTNH * torch.sigmoid(g)

@@ -11,24 +11,25 @@ import torch
 from torch import Tensor
 
 from spikesink.model.decoder import Decoder
+from spikesink.model.norms import initial_norm
 from spikesink.study.settings import Model
 
 
 def initial_value(settings: Model, seed: int, name: str, shape: torch.Size) -> Tensor:
     """The float32 value that the parameter ``name`` of a decoder starts from, on the CPU.
 
-    Matrices and tables are normal around 0; norm gains and DynamicTanh's weights 1, its slopes as set; everything else
-    with one dimension, V-scale's theta, biases and extra keys, 0.
+    Matrices and tables are normal around 0. A norm says what its parameters start from. Everything else with one
+    dimension starts from 0: V-scale's theta, biases, extra keys and sink logits.
     """
     if len(shape) >= 2:
         digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
         return torch.empty(shape).normal_(0, standard_deviation(settings, name), generator=generator)
-    if name.endswith("norm.alpha"):
-        is_attention = int(name.split(".")[1]) % 2 == 0
-        norm = settings.norm
-        return torch.full(shape, norm.dyt_alpha_attention if is_attention else norm.dyt_alpha_feed_forward)
-    return torch.ones(shape) if name.endswith("norm.weight") else torch.zeros(shape)
+    module, _, parameter = name.rpartition(".")
+    if module.endswith("norm"):
+        is_attention = module.startswith("blocks.") and int(name.split(".")[1]) % 2 == 0
+        return initial_norm(settings.norm, parameter, shape, is_attention)
+    return torch.zeros(shape)
 
 
 def standard_deviation(settings: Model, name: str) -> float:

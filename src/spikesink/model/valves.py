@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from spikesink.study.kinds import VALVES
 from spikesink.study.settings import Valve
 
 
@@ -19,9 +20,10 @@ class AttentionValve(nn.Module):
     def __init__(self, settings: Valve, *, d_model: int, head_dim: int, heads: int, std: float) -> None:
         super().__init__()
         self.kind = settings.kind
+        self.facts = VALVES[settings.kind]
         self.initial_c = settings.c_factor * d_model * head_dim * std**2
         self.theta: nn.Parameter | None = None
-        if settings.c == "learned" and self.kind != "v_scale_backward_only":
+        if settings.c == "learned" and self.facts.learns_threshold:
             self.theta = nn.Parameter(torch.zeros(heads))
 
     def contracted(self, v_BKTH: Tensor) -> Tensor:
@@ -37,4 +39,6 @@ class AttentionValve(nn.Module):
             return fixed + (scaled - scaled.detach())
         if self.kind == "v_scale_forward_only":
             return self.contracted(fixed) + (v_BKTH - fixed)
-        return self.contracted(v_BKTH)
+        if self.kind == "v_scale":
+            return self.contracted(v_BKTH)
+        raise ValueError(f"valve kind {self.kind!r} is unknown in {__name__}: add the kind there")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from spikesink.study.kinds import VALVES
 from spikesink.study.settings import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
 
 CONFIG = "config.json"
@@ -32,8 +33,6 @@ ROPE_SCALING = {
     "high_freq_factor": "high_frequency_factor",
     "original_max_position_embeddings": "original_positions",
 }
-# A valve of these kinds leaves the forward pass as it is.
-PLAIN_FORWARD = ("none", "v_scale_backward_only")
 
 
 class PretrainedError(ValueError):
@@ -207,7 +206,8 @@ def to_config(settings: Model, vocabulary: int, positions: int) -> dict[str, Any
 def computed(settings: Model) -> Model:
     """The settings with everything at its default that does not change the forward pass."""
     value, key = (
-        Valve() if valve.kind in PLAIN_FORWARD else valve for valve in (settings.value_valve, settings.key_valve)
+        Valve() if valve.kind in VALVES and not VALVES[valve.kind].changes_forward else valve
+        for valve in (settings.value_valve, settings.key_valve)
     )
     return replace(
         settings,

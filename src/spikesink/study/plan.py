@@ -1,7 +1,7 @@
 """What a study will cost, from its config alone: tokens, FLOPs, GPU-hours, memory, disk. Nothing is trained or read.
 
 GPU-hours and memory are estimates: the first rests on the utilisation that the config assumes, the second on
-``sizes.memory_bytes``. Whether the corpus holds enough text is not looked at.
+``memory_bytes``. Whether the corpus holds enough text is not looked at.
 """
 
 import csv
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from spikesink.study import sizes
 from spikesink.study.errors import ConfigError
+from spikesink.study.memory import memory_bytes
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Plan
 
@@ -92,7 +93,7 @@ def cost(run: Run, plan: Plan, gpus: int) -> Cost:
     flops = sizes.training_flops(model, run.vocabulary, training)
     peak = gpu.float32 if training.precision == "float32" else gpu.bfloat16
     try:
-        memory_gib = sizes.memory_bytes(model, run.vocabulary, training, gpus) / GIB
+        memory_gib = memory_bytes(model, run.vocabulary, training, gpus) / GIB
     except ValueError as error:
         raise ConfigError(f"{run.variant}: {error}: change it, resources.train.nodes or gpus_per_node") from error
     return Cost(

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
-from spikesink.model.softpick import softpick
 
 
 def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Iterator[tuple[int, Tensor]]:
@@ -30,5 +29,4 @@ def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk
         scores = queries @ keys.transpose(-1, -2) * body.head_dim**-0.5
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1 + first + extra)
         scores = scores.masked_fill(future, float("-inf"))
-        weights = softpick(scores) if body.softpick else scores.softmax(dim=-1)
-        yield first, weights[..., extra:]
+        yield first, body.scores_to_weights(scores)[..., extra:]

@@ -16,7 +16,7 @@ def attention_on(body: CausalAttention, q_BNTH: Tensor, k_BKTH: Tensor, position
     q, k = q_BNTH.float(), k_BKTH.float()
     indicator = torch.zeros_like(k)
     indicator[:, :, position, 0] = 1
-    if body.softpick:
+    if body.softmax.forms_map:
         return (body.weights(q, k) @ body.per_query_head(indicator))[..., 0]
     if body.extra_key is None:
         return body.attend(q, k, indicator)[..., 0]

@@ -10,7 +10,6 @@ from spikesink.measures.questions.amplifier import (
     amplifier_of,
     leading_channels,
     leading_direction,
-    normalised,
     step_blocks,
 )
 from spikesink.measures.subject import Answers, Subject
@@ -121,7 +120,7 @@ def amplifier_alignment(
         parts = []
         for batch in tokens.split(batch_size):
             h = next(entry[2] for entry in block_inputs(model, batch.to(model.device)) if entry[0] == number)
-            h = normalised(model.blocks[number - 1], h).flatten(0, 1)
+            h = model.blocks[number - 1].pre_norm.before_gain(h).flatten(0, 1)
             gate, up, down_CF = h @ amplifier.gate_FD.T, h @ amplifier.up_FD.T, amplifier.down_DF[chosen]
             output, quadratic = (F.silu(gate) * up) @ down_CF.T, (gate * up) @ down_CF.T
             cosine = torch.stack([direction.cosine(h) for direction in directions], dim=1)

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from spikesink.measures.probes.spikes import STEPS, SUN_ET_AL, Anatomy, SpikeRule, anatomy, spaced
 from spikesink.measures.subject import Answers, Subject
@@ -48,16 +47,9 @@ class Amplifier(NamedTuple):
 
 
 def amplifier_of(block: Block) -> Amplifier:
-    gain = getattr(block.pre_norm, "weight", None)
-    gain_D = 1 if gain is None else gain.float()
+    gain_D = 1 if block.pre_norm.gain is None else block.pre_norm.gain.float()
     body = block.body
     return Amplifier(body.gate.weight.float() * gain_D, body.up.weight.float() * gain_D, body.down.weight.float())
-
-
-def normalised(block: Block, h: Tensor) -> Tensor:
-    """The stream as the pre-norm leaves it before its gain, in float32; the stream itself if there is no pre-norm."""
-    ungained = {name: torch.ones_like(weight) for name, weight in block.pre_norm.named_parameters() if name == "weight"}
-    return functional_call(block.pre_norm, ungained, (h.float(),))
 
 
 def symmetric_form(amplifier: Amplifier, channel: int) -> Tensor:

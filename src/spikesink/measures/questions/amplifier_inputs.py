@@ -12,13 +12,14 @@ from spikesink.measures.probes.attention_rows import attention_rows
 from spikesink.measures.probes.observe import Observation, block_inputs, observe
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy
 from spikesink.measures.probes.token_ids import token_ids
-from spikesink.measures.questions.amplifier import Direction, normalised, step_up
+from spikesink.measures.questions.amplifier import Direction, step_up
 from spikesink.measures.questions.vocabulary_probe import vocabulary_batches
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Block, Decoder
 from spikesink.model.valves import AttentionValve
+from spikesink.study.kinds import GATES
 from spikesink.study.settings import Measures
 
 GROUP = "spikes"
@@ -77,7 +78,7 @@ def delimiter_probe(
         for number, block, h, context in block_inputs(model, batch.to(model.device)):
             if number == target.block:
                 if target.direction is not None:
-                    cosines.append(target.direction.cosine(normalised(block, h)).cpu())
+                    cosines.append(target.direction.cosine(block.pre_norm.before_gain(h)).cpu())
                 break
             if isinstance(block.body, CausalAttention):
                 mass = self_attention(block.body, block.pre_norm(h), context, chunk)
@@ -112,10 +113,9 @@ def delimiter_probe(
 
 def is_linear(body: CausalAttention) -> bool:
     """Whether the branch maps position 0's input linearly to its output (up to a bias)."""
-    gates = [gate.kind for gate in (body.gate, body.value_gate) if gate is not None]
-    contracts = isinstance(body.value_valve, AttentionValve) and body.value_valve.kind != "v_scale_backward_only"
-    constant = all(kind in ("unconditional", "positional") for kind in gates)
-    return constant and not contracts and not body.softpick and body.extra_key is None
+    constant = all(GATES[gate.kind].constant for gate in (body.gate, body.value_gate) if gate is not None)
+    contracts = isinstance(body.value_valve, AttentionValve) and body.value_valve.facts.changes_forward
+    return constant and not contracts and body.softmax.sums_to_one and body.extra_key is None
 
 
 def value_output_map(model: Decoder, block: Block) -> Tensor:
@@ -124,7 +124,7 @@ def value_output_map(model: Decoder, block: Block) -> Tensor:
     Column i is the branch's answer to unit vector i, so key-value heads that serve several query heads and constant
     gates are counted as the model counts them.
     """
-    gain = getattr(block.pre_norm, "weight", None)
+    gain = block.pre_norm.gain
     units = torch.eye(model.settings.d_model, device=model.device, dtype=model.embedding.weight.dtype)[:, None]
     basis = units if gain is None else units * gain
     context = model.context(torch.zeros_like(units))
@@ -214,6 +214,6 @@ def output_at_position_0(block: Block, h_BTD: Tensor, state: Observation, direct
     """Per token [B, 2 + 2 D]: |output| / |h|, cos(stream, s*) or 0 without s*, the unit output, the output; float64."""
     output, stream = state.output_BTD[:, 0].double(), state.stream_BTD[:, 0]
     length = output.norm(dim=-1, keepdim=True)
-    gain = length / normalised(block, h_BTD[:, 0]).norm(dim=-1, keepdim=True).clamp(min=1e-30)
+    gain = length / block.pre_norm.before_gain(h_BTD[:, 0]).norm(dim=-1, keepdim=True).clamp(min=1e-30)
     cosine = torch.zeros_like(gain) if direction is None else direction.cosine(stream)[:, None]
     return torch.cat((gain, cosine, output / length.clamp(min=1e-30), output), dim=-1)

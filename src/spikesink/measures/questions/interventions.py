@@ -96,10 +96,13 @@ def masked_attend(body: CausalAttention, original, position: int, q: Tensor, k: 
 
 
 def masked_weights(body: CausalAttention, original, position: int, q: Tensor, k: Tensor) -> Tensor:
-    if not body.softpick:
+    if body.softmax.absent_score == -math.inf:
         return original(*barred(body, position, q, k))
-    # A score of 0 is what a key must have to be no part of softpick's numerator and denominator.
-    zeroed = k.clone()
+    if body.softmax.absent_score != 0:
+        raise ValueError(
+            f"a key with the score {body.softmax.absent_score} cannot be masked: {__name__} can 0 and -inf"
+        )
+    zeroed = k.clone()  # its score is 0 then, as q . 0 is
     zeroed[:, :, position : position + 1] = 0
     own = torch.arange(q.shape[2], device=q.device) == position
     return torch.where(own[:, None], original(q, k), original(q, zeroed))

@@ -3,15 +3,14 @@
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from spikesink.measures.probes.observe import block_inputs
 from spikesink.measures.probes.starts import starts
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
-from spikesink.model.norms import DynamicTanh, RMSNorm
+from spikesink.model.norms import AnyNorm
 from spikesink.study.settings import Measures
 
 GROUP = "geometry"
@@ -29,21 +28,8 @@ def answers(subject: Subject, settings: Measures) -> Answers:
 TINY = torch.finfo(torch.float32).tiny
 
 
-def normalised(norm: nn.Module, h: Tensor) -> tuple[str, Tensor, float | None]:
-    """Kind of the norm, its output before the gain in float32, and the bound of its entries.
-
-    RMSNorm: sqrt(D) (Eq 23); DynamicTanh: 1; without a norm (sandwich_qk) the residual stream itself, unbounded.
-    """
-    h = h.float()
-    if isinstance(norm, RMSNorm):
-        return "rms", F.rms_norm(h, h.shape[-1:], eps=norm.eps), h.shape[-1] ** 0.5
-    if isinstance(norm, DynamicTanh):
-        return "dyt", torch.tanh(norm.alpha.float() * h), 1.0
-    return "none", h, None
-
-
 @torch.no_grad()
-def norm_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, str, nn.Module, Tensor]]:
+def norm_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, str, AnyNorm, Tensor]]:
     """(1-based block, its kind, its norm, the stream [B, T, D] before it); the last is the final norm, kind head."""
     h = model.embedding(tokens_BT)
     for index, block, h_before, context in block_inputs(model, tokens_BT):
@@ -92,8 +78,8 @@ def normalisation(
         others = torch.arange(sequences.shape[1]) != position
         for batch in sequences.split(batch_size):
             for index, kind, norm, h in norm_inputs(model, batch.to(model.device)):
-                name, x_BTD, bound = normalised(norm, h)
-                facts[index] = kind, name, bound
+                x_BTD = norm.before_gain(h)
+                facts[index] = kind, norm.kind, norm.bound(h.shape[-1])
                 for group, x_PD in (("spike", x_BTD[:, position]), ("others", x_BTD[:, others].flatten(0, 1))):
                     if len(x_PD):
                         part = {name: value.cpu() for name, value in sums(x_PD, top_channels).items()}
@@ -142,8 +128,8 @@ def normalised_channels(
     for start, sequences in starts(tokens).items():
         for batch in sequences.split(batch_size):
             for index, kind, norm, h in norm_inputs(model, batch.to(model.device)):
-                name, x_BD, _ = normalised(norm, h[:, position])
-                facts[index] = kind, name
+                x_BD = norm.before_gain(h[:, position])
+                facts[index] = kind, norm.kind
                 found.setdefault((start, index), []).append(x_BD.double().cpu())
     rows = []
     for (start, index), parts in sorted(found.items()):

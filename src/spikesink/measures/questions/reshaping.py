@@ -3,13 +3,12 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spikesink.measures.probes.backward import backward
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Block, Decoder
-from spikesink.model.norms import RMSNorm
 from spikesink.study.settings import Measures
 
 GROUP = "gradients"
@@ -73,7 +72,7 @@ def reshaping(
                 "bloat": n2 / n1,
                 "compress": n3 / n2,
                 "change": net / n1,
-                "compress_bound": norm_gain_bound(module.pre_norm, h_in),
+                "compress_bound": module.pre_norm.jacobian_bound(h_in),
             }
             lists = {name: values.tolist() for name, values in columns.items() if values is not None}
             names = branch_names(module, block)
@@ -95,13 +94,6 @@ def branch_names(block: Block, number: int) -> dict:
 
 def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def norm_gain_bound(norm: nn.Module, h_BTD: Tensor) -> Tensor | None:
-    """||gamma||_inf / sqrt(mean(h^2) + eps) [B, T], the largest gain of RMSNorm's Jacobian (2603.17771, Theorem 2)."""
-    if not isinstance(norm, RMSNorm):
-        return None
-    return norm.weight.detach().float().abs().max() / (h_BTD.square().mean(dim=-1) + norm.eps).sqrt()
 
 
 def reshaping_slopes(table: list[dict]) -> list[dict]:

@@ -14,7 +14,7 @@ from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 from spikesink.model.rotary import rotary_tables, rotate
-from spikesink.model.softpick import softpick
+from spikesink.study.kinds import GATES
 from spikesink.study.settings import Measures
 
 GROUP = "consequences"
@@ -71,7 +71,7 @@ def cached_rows(
         age = place[first:last, None] - keys
         hidden = (age < 0) | ((keys >= kept) & (age >= recent))
         scores = (torch.cat((to_first, to_recent), dim=-1) * body.head_dim**-0.5).masked_fill(hidden, float("-inf"))
-        yield slice(first, last), keys, softpick(scores) if body.softpick else scores.softmax(dim=-1)
+        yield slice(first, last), keys, body.scores_to_weights(scores)
 
 
 def attend(model: Decoder, body: CausalAttention, window: Window, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ def streaming(
     table knows absolute positions, which a cache renumbers. Memory: batch_size * heads * query_chunk *
     (cache + query_chunk) floats. Raises ValueError for a start that leaves no recent token.
     """
-    if model.settings.gate.kind == "positional":
+    if GATES[model.settings.gate.kind].per_position:
         return []
     table = [{"cache": rows.shape[1] - 1, "start": 0, **row} for row in perplexity(model, rows, batch_size)]
     for cache, start in ((cache, start) for cache in caches for start in starts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from spikesink.study.kinds import NORMS
 from spikesink.study.settings.checks import SPECIFICATION, positive
 
 
@@ -215,7 +216,7 @@ class Model:
                 raise ValueError(
                     f"{name}.layers = {list(chosen)}: name layers from 0 to {self.layers - 1}, or null for all"
                 )
-        if self.attention.qk_norm and self.norm.kind == "sandwich_qk":
+        if self.attention.qk_norm and NORMS[self.norm.kind].queries_keys is not None:
             raise ValueError(
-                "attention.qk_norm = true with norm.kind = 'sandwich_qk', which normalises them already: choose"
+                f"attention.qk_norm = true with norm.kind = {self.norm.kind!r}, which normalises them already: choose"
             )
