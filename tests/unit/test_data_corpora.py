@@ -16,6 +16,7 @@ from huggingface_hub import errors
 
 from spikesink.data import corpora
 from spikesink.data.hub import COMMIT
+from spikesink.data.kinds.files import names
 from spikesink.data.readers import CorpusError, file_format
 from spikesink.study.settings import Corpus, Tokenizer, build
 
@@ -132,9 +133,9 @@ def test_a_range_in_braces_stands_for_as_many_files(tmp_path):
     (tmp_path / "part-09.txt").unlink()
     with pytest.raises(CorpusError, match=r"part-09.txt does not exist"):
         texts(corpus)
-    assert corpora.file_names(files("a{0..1}/b{2..3}")) == ["a0/b2", "a0/b3", "a1/b2", "a1/b3"]
+    assert names(files("a{0..1}/b{2..3}")) == ["a0/b2", "a0/b3", "a1/b2", "a1/b3"]
     with pytest.raises(CorpusError, match=r"\{3..1\} of b\{3..1\} runs backwards"):
-        corpora.file_names(files("b{3..1}"))
+        names(files("b{3..1}"))
 
 
 def test_a_missing_file_is_named(tmp_path):

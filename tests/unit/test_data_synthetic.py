@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 
-from spikesink.data import corpora, synthetic
+from spikesink.data import corpora
+from spikesink.data.kinds import bigram_backcopy
 from spikesink.data.readers import CorpusError
 from spikesink.study.settings import Corpus
 
 
 @pytest.fixture(scope="module")
-def counts() -> synthetic.Language:
-    return corpora.embedded_language()
+def counts() -> bigram_backcopy.Language:
+    return bigram_backcopy.sample_language()
 
 
 def test_counts_of_a_text_small_enough_to_check_by_hand():
-    counts = synthetic.language(["aab", "ba"])
+    counts = bigram_backcopy.language(["aab", "ba"])
     assert counts.characters == "ab"
     assert counts.unigrams.tolist() == [3, 2]
     assert counts.bigrams.tolist() == [[1, 1], [1, 0]]  # "b" and "b" in two documents are no pair
@@ -27,7 +28,7 @@ def test_the_alphabet_is_65_characters_and_the_triggers_are_the_most_frequent(co
 
 
 def test_after_a_trigger_comes_the_character_before_it(counts):
-    symbols = synthetic.sample(counts, np.random.default_rng(1), documents=300, length=255, triggers=3)
+    symbols = bigram_backcopy.sample(counts, np.random.default_rng(1), documents=300, length=255, triggers=3)
     is_trigger = np.isin(symbols, counts.triggers(3))
     assert not is_trigger[:, 0].any()
     inner = is_trigger[:, 1:-1]
@@ -38,7 +39,7 @@ def test_after_a_trigger_comes_the_character_before_it(counts):
 
 
 def test_elsewhere_characters_follow_the_bigram_distribution(counts):
-    symbols = synthetic.sample(counts, np.random.default_rng(1), documents=3000, length=255, triggers=3)
+    symbols = bigram_backcopy.sample(counts, np.random.default_rng(1), documents=3000, length=255, triggers=3)
     source = counts.characters.index("h")
     following = symbols[:, 1:][symbols[:, :-1] == source]
     measured = np.bincount(following, minlength=65) / len(following)
@@ -48,7 +49,7 @@ def test_elsewhere_characters_follow_the_bigram_distribution(counts):
 
 
 def test_the_first_character_follows_the_unigram_distribution_without_triggers(counts):
-    symbols = synthetic.sample(counts, np.random.default_rng(1), documents=20_000, length=1, triggers=3)
+    symbols = bigram_backcopy.sample(counts, np.random.default_rng(1), documents=20_000, length=1, triggers=3)
     expected = counts.unigrams.astype(float)
     expected[counts.triggers(3)] = 0
     measured = np.bincount(symbols[:, 0], minlength=65) / 20_000

@@ -9,7 +9,8 @@ import pytest
 import tokenizers
 from tokenizers import models
 
-from spikesink.data import corpora, tokenizer
+from spikesink.data import tokenizer
+from spikesink.data.kinds.bigram_backcopy import sample_language
 from spikesink.data.tokenizer import TokenizerError
 from spikesink.study.settings import Tokenizer
 
@@ -63,7 +64,7 @@ def test_training_is_the_same_in_every_process_and_with_any_number_of_threads(tm
 def test_characters_have_the_ids_of_the_synthetic_corpus(tmp_path):
     settings = Tokenizer(kind="characters", vocabulary=67, bos="document")
     loaded = tokenizer.build(settings, [], tmp_path / "tokenizer.json")
-    characters = corpora.embedded_language().characters
+    characters = sample_language().characters
     assert (loaded.bos_id, loaded.eos_id, loaded.size) == (65, 66, 67)
     assert loaded.tokenizer.encode(characters, add_special_tokens=False).ids == list(range(65))
     assert loaded.tokenizer.decode(list(range(65))) == characters

@@ -6,6 +6,8 @@ from dataclasses import replace
 import models
 import pytest
 
+from spikesink.data.corpora import describe, documents
+from spikesink.data.kinds import KINDS
 from spikesink.measures.questions.amplifier import amplifier_of
 from spikesink.measures.questions.interventions import key_masked
 from spikesink.measures.questions.normalisation import normalisation, normalised_channels
@@ -21,7 +23,7 @@ from spikesink.model.valves import AttentionValve
 from spikesink.pretrained.formats import PretrainedError, to_config
 from spikesink.study import kinds
 from spikesink.study.memory import memory_bytes
-from spikesink.study.settings import Attention, FeedForward, Gate, Model, Norm, Training, Valve, build
+from spikesink.study.settings import Attention, Corpus, FeedForward, Gate, Model, Norm, Training, Valve, build
 from spikesink.study.sizes import flops_per_token, parameters
 
 TRAINING = build(
@@ -127,6 +129,7 @@ def test_every_table_has_every_kind_that_the_settings_allow():
     assert set(kinds.FEED_FORWARDS) == set(FEED_FORWARD_BUILDERS)
     assert choices(Gate, "kind") == set(kinds.GATES)
     assert choices(Valve, "kind") == set(kinds.VALVES)
+    assert choices(Corpus, "kind") == set(KINDS)
     assert set(kinds.NORM_PARAMETERS) == set(NORM_BUILDERS)
     assert {norm for places in kinds.NORMS.values() for norm in places} - {None} <= set(NORM_BUILDERS)
 
@@ -138,3 +141,10 @@ def test_parts_refuse_kinds_by_name():
         AttentionValve(Valve(kind="toy"), d_model=4, heads=1, head_dim=4, std=1.0)
     with pytest.raises(ValueError, match="'toy' is unknown in"):
         ExtraKey(Attention(heads=1, head_dim=2, softmax="toy"))
+
+
+def test_a_corpus_of_an_unknown_kind_is_not_read():
+    corpus = Corpus(kind="toy")
+    for read in (documents, describe):
+        with pytest.raises(ValueError, match=r"corpus.kind = 'toy' is unknown in"):
+            read(corpus)

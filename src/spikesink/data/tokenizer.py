@@ -10,8 +10,8 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from spikesink.data import corpora
 from spikesink.data.hub import HubError, hub_file
+from spikesink.data.kinds.bigram_backcopy import sample_language
 from spikesink.runs.atomic import whole
 from spikesink.study.settings import Tokenizer
 
@@ -48,7 +48,7 @@ def build(settings: Tokenizer, documents: Iterable[str], path: str | Path) -> Lo
     if settings.kind == "trained":
         tokenizer = _trained(islice(documents, settings.documents), settings.vocabulary)
     elif settings.kind == "characters":
-        tokenizer = _characters(corpora.embedded_language().characters)
+        tokenizer = _characters(sample_language().characters)
     else:
         tokenizer = _read(source_file(settings))
     loaded = _with_boundaries(tokenizer)

@@ -9,16 +9,19 @@ The counts come from the embedded sample (the paper: tiny Shakespeare): all char
 dropped, and counts do not cross documents. The stream is finite, the paper samples afresh at every step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import datasets
 import numpy as np
 
+from spikesink.data import readers
+from spikesink.data.kinds.embedded import SAMPLE, files, names
 from spikesink.data.readers import CorpusError
 from spikesink.study.settings import Corpus
+
+__all__ = ["count", "documents", "files", "names"]
 
 CHARACTERS = 65
 SEED = 0  # the corpus of a study; its seeds vary initial weights and data order
@@ -59,13 +62,19 @@ def language(texts: Sequence[str]) -> Language:
     return Language(characters=characters, unigrams=unigrams, bigrams=bigrams.reshape(len(kept), len(kept)))
 
 
-def number_of_documents(corpus: Corpus) -> int:
+@lru_cache(maxsize=1)
+def sample_language() -> Language:
+    """Character and bigram counts of the embedded sample, from which the synthetic text is drawn."""
+    return language([row["text"] for row in readers.read([SAMPLE], "text")])
+
+
+def count(corpus: Corpus) -> int:
     """Documents of ``synthetic_length`` tokens, BOS included, in ``synthetic_tokens``; at least two, one held out."""
     return max(corpus.synthetic_tokens // corpus.synthetic_length, 2)
 
 
-def stream(counts: Language, corpus: Corpus) -> datasets.IterableDataset:
-    """Synthetic documents of ``synthetic_length`` - 1 characters; the BOS that opens each is added at packing.
+def documents(corpus: Corpus) -> datasets.IterableDataset:
+    """Synthetic documents of ``synthetic_length`` - 1 characters. Packing adds the BOS that opens each.
 
     Raises CorpusError for settings that leave nothing to draw.
     """
@@ -75,7 +84,7 @@ def stream(counts: Language, corpus: Corpus) -> datasets.IterableDataset:
         raise CorpusError(f"synthetic_length = {corpus.synthetic_length} has no room beside the BOS: use at least 2")
     features = datasets.Features({"text": datasets.Value("string")})
     return datasets.IterableDataset.from_generator(
-        _generate, features=features, gen_kwargs={"counts": counts, "corpus": corpus}
+        generate, features=features, gen_kwargs={"counts": sample_language(), "corpus": corpus}
     )
 
 
@@ -83,24 +92,24 @@ def sample(counts: Language, random: np.random.Generator, documents: int, length
     """Character ids of ``documents`` documents, int64 [documents, length]."""
     is_trigger = np.zeros(len(counts.unigrams), dtype=bool)
     is_trigger[counts.triggers(triggers)] = True
-    first = _cumulative(np.where(is_trigger, 0, counts.unigrams)[None])
-    following = _cumulative(counts.bigrams)
+    first = cumulative_rows(np.where(is_trigger, 0, counts.unigrams)[None])
+    following = cumulative_rows(counts.bigrams)
     symbols = np.empty((documents, length), dtype=np.int64)
-    symbols[:, 0] = _draw(first, np.zeros(documents, dtype=np.int64), random)
+    symbols[:, 0] = draw(first, np.zeros(documents, dtype=np.int64), random)
     for position in range(1, length):
         last = symbols[:, position - 1]
-        drawn = _draw(following, last, random)
+        drawn = draw(following, last, random)
         # A trigger is never first and a copy is never a trigger, so position - 2 exists wherever it is read.
         copied = symbols[:, max(position - 2, 0)]
         symbols[:, position] = np.where(is_trigger[last], copied, drawn)
     return symbols
 
 
-def _generate(counts: Language, corpus: Corpus) -> Iterator[dict[str, str]]:
+def generate(counts: Language, corpus: Corpus) -> Iterator[dict[str, str]]:
     random = np.random.default_rng(SEED)
     alphabet = np.array(list(counts.characters))
     length = corpus.synthetic_length - 1
-    remaining = number_of_documents(corpus)
+    remaining = count(corpus)
     while remaining:
         number = min(remaining, BLOCK)
         symbols = sample(counts, random, number, length, corpus.synthetic_triggers)
@@ -109,13 +118,13 @@ def _generate(counts: Language, corpus: Corpus) -> Iterator[dict[str, str]]:
         remaining -= number
 
 
-def _cumulative(counts: np.ndarray) -> np.ndarray:
+def cumulative_rows(counts: np.ndarray) -> np.ndarray:
     """Rows of cumulative probabilities, row r shifted up by r: one sorted list that serves all rows at once."""
     sums = np.cumsum(counts, axis=1)
     return sums / sums[:, -1:] + np.arange(len(counts))[:, None]
 
 
-def _draw(cumulative: np.ndarray, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def draw(cumulative: np.ndarray, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
     columns = cumulative.shape[1]
     place = np.searchsorted(cumulative.ravel(), rows + random.random(len(rows)), side="right")
     return np.minimum(place - rows * columns, columns - 1)  # the minimum: rounding may reach the next row
