@@ -115,6 +115,21 @@ def test_a_module_that_has_come_or_gone_is_named(project):
     assert differences(the_run(project))[-1] == "code of spikesink.old: 1 -> absent"
 
 
+def test_a_module_that_moved_is_no_change(project):
+    """A list of moved files would hide the one that really changed."""
+    package = project / "src/spikesink"
+    (package / "model/parts").mkdir()
+    (package / "model/parts/__init__.py").touch()
+    (package / "model/norms.py").rename(package / "model/parts/norms.py")
+    for path in package.rglob("*.py"):
+        path.write_text(path.read_text().replace("spikesink.model.norms", "spikesink.model.parts.norms"))
+    clear()
+    assert differences(the_run(project)) == []
+    edit(package / "model/parts/norms.py", "self.eps = eps", "self.eps = 2 * eps")
+    names = [line.split(":")[0] for line in differences(the_run(project))]
+    assert "code of spikesink.model.parts.norms" in names
+
+
 def test_a_comment_is_no_change(project):
     edit(project / "src/spikesink/model/norms.py", "self.eps = eps", "self.eps = eps  # a comment")
     assert differences(the_run(project)) == []

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from spikesink.study.kinds import EXTRA_KEYS, SOFTMAX
 from spikesink.study.settings import Attention
 
+PART = "extra_key"
+
 
 class ExtraKey(nn.Module):
     """The alternatives to softmax that are a softmax over one more column, of value 0 or a learned value.

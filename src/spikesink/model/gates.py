@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 from spikesink.study.settings import Gate
 
+PART = "gates"
+
 
 class AttentionGate(nn.Module):
     """y -> y * sigmoid(g), without bias, so that a gate starts near one half; y is the attention output or the values.

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+PART = "softpick"
+
 EPSILON = 1e-8
 
 

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from spikesink.study.kinds import VALVES
 from spikesink.study.settings import Valve
 
+PART = "valves"
+
 
 class AttentionValve(nn.Module):
     """v -> v r / (r + C) with r = |v|^2, per key-value head; C = c_factor d_model head_dim std^2 exp(theta).

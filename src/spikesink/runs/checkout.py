@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+AFFECTS_RESULTS = False
+
 
 def git_state() -> dict[str, str | bool | None]:
     """Commit of the package's checkout and whether it had changes; null outside a checkout."""

@@ -7,25 +7,25 @@ TRAINING = "spikesink.training.__main__"
 
 
 def unused_parts(run: Run) -> frozenset[str]:
-    """The swappable modules of the decoder that this run's model does not have: editing them leaves it as it is."""
+    """The swappable parts that this run's model does not have: an edit of their modules leaves the run as it is.
+
+    A module says at its top which part it is: ``PART = "gates"``.
+    """
     model, attention = run.model, run.model.attention
-    unused = set()
-    if model.gate.kind == "none":
-        unused.add("spikesink.model.gates")
-    if model.value_valve.kind == model.key_valve.kind == "none":
-        unused.add("spikesink.model.valves")
-    if attention.softmax != "softpick":
-        unused.add("spikesink.model.softpick")
-    if attention.softmax not in ("softmax1", "sink_logit") and attention.extra_key == "none":
-        unused.add("spikesink.model.extra_key")
-    return frozenset(unused)
+    used = {
+        "gates": model.gate.kind != "none",
+        "valves": not model.value_valve.kind == model.key_valve.kind == "none",
+        "softpick": attention.softmax == "softpick",
+        "extra_key": attention.softmax in ("softmax1", "sink_logit") or attention.extra_key != "none",
+    }
+    return frozenset(part for part, is_used in used.items() if not is_used)
 
 
 def identity(run: Run) -> dict:
     """The resolved run with the digest of the code that trains it, as run.json holds it."""
-    return run.resolved() | {"code": code_digest(TRAINING, unused_parts(run))}
+    return run.resolved() | {"code": code_digest(TRAINING, without_parts=unused_parts(run))}
 
 
 def training_modules(run: Run) -> dict[str, str]:
     """The digest of every module that trains this run."""
-    return module_digests(TRAINING, unused_parts(run))
+    return module_digests(TRAINING, without_parts=unused_parts(run))

@@ -45,14 +45,22 @@ def changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]
 
 
 def code_changes(trained: dict[str, str], run: Run) -> list[str]:
+    """One line per module whose content differs; a module that has only moved to another folder has not changed.
+
+    ``trained`` is the manifest's list of modules. It covers all parts of the model, also those that the run lacks.
+    """
+    every = module_digests(TRAINING)
+    before, now = set(trained.values()), set(every.values())
     changed = [
         f"{module}: {trained.get(module, ABSENT)} -> {digest}"
         for module, digest in training_modules(run).items()
-        if trained.get(module) != digest
+        if trained.get(module) != digest and digest not in before
     ]
-    # A record lists the modules of all runs, those of parts that this one does not have among them.
-    every = module_digests(TRAINING)
-    gone = [f"{module}: {digest} -> {ABSENT}" for module, digest in trained.items() if module not in every]
+    gone = [
+        f"{module}: {digest} -> {ABSENT}"
+        for module, digest in trained.items()
+        if module not in every and digest not in now
+    ]
     return [f"code of {line}" for line in changed + gone]
 
 

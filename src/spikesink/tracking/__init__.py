@@ -7,4 +7,6 @@ a store is opened, and ``sync`` is not imported here, so that editing it leaves 
 from spikesink.tracking.mirror import Mirror
 from spikesink.tracking.store import default_uri, live_store, run_name, run_params, run_tags
 
+AFFECTS_RESULTS = False
+
 __all__ = ["Mirror", "default_uri", "live_store", "run_name", "run_params", "run_tags"]

@@ -11,6 +11,8 @@ import torch
 from spikesink.runs.checkout import git_state as git_state  # training asks for it here
 from spikesink.runs.code_digest import module_digests
 
+AFFECTS_RESULTS = False
+
 PACKAGES = ("spikesink", "torch", "lightning", "numpy", "safetensors")
 
 

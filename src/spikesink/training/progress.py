@@ -14,6 +14,8 @@ from lightning.pytorch.callbacks import ProgressBar
 from spikesink.runs.atomic import whole
 from spikesink.training.module import LanguageModel
 
+AFFECTS_RESULTS = False
+
 
 class ProgressLines(ProgressBar):
     """A line at the start, every ``seconds`` and at the end: step, loss, tokens per second, time left.

@@ -24,6 +24,8 @@ from spikesink.study.settings.study import (
 from spikesink.study.settings.text import Corpus, Tokenizer
 from spikesink.study.settings.training import Optimiser, Schedule, Training
 
+AFFECTS_RESULTS = False
+
 __all__ = [
     "SPECIFICATION",
     "Attention",

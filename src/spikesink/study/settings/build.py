@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
+AFFECTS_RESULTS = False
+
 
 def build(kind: Any, value: Any) -> Any:
     """Make settings of type ``kind`` from the plain value that JSON holds; an unknown key raises TypeError."""

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+AFFECTS_RESULTS = False
+
 # One object for all settings: spikesink.study changes it in place while it builds their checkers.
 SPECIFICATION = {"extra": "forbid", "use_attribute_docstrings": True}
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from spikesink.study.settings.checks import SPECIFICATION, not_negative, positive
 
+AFFECTS_RESULTS = False
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measures:

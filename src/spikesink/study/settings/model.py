@@ -8,6 +8,8 @@ from typing import Literal
 from spikesink.study.kinds import NORMS
 from spikesink.study.settings.checks import SPECIFICATION, positive
 
+AFFECTS_RESULTS = False
+
 
 @dataclass(frozen=True, kw_only=True)
 class Norm:

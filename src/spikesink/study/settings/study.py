@@ -11,6 +11,8 @@ from spikesink.study.settings.model import Model
 from spikesink.study.settings.text import Corpus, Tokenizer
 from spikesink.study.settings.training import Training
 
+AFFECTS_RESULTS = False
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tracking:

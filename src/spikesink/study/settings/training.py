@@ -7,6 +7,8 @@ from typing import Literal
 
 from spikesink.study.settings.checks import SPECIFICATION, not_negative, positive
 
+AFFECTS_RESULTS = False
+
 
 @dataclass(frozen=True, kw_only=True)
 class Optimiser:

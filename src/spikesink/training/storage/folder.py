@@ -7,6 +7,8 @@ from pathlib import Path
 from spikesink.runs.atomic import whole
 from spikesink.training.storage.disk_errors import disk_errors
 
+AFFECTS_RESULTS = False
+
 
 def write(output: Path, files: dict[str, str | Path | Callable[[Path], object]]) -> None:
     """Bring files and folders into the run's folder, in this order: a reader who sees the last sees all.

@@ -14,6 +14,8 @@ from pathlib import Path
 from spikesink.data.batches import file_sha256
 from spikesink.training.storage.only_weights import check_only_weights
 
+AFFECTS_RESULTS = False
+
 SUMS = "SHA256SUMS"
 STATE = "state"
 """The file, or the folder of shards, that Lightning wrote."""

@@ -3,6 +3,8 @@ once."""
 
 import signal
 
+AFFECTS_RESULTS = False
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from spikesink.training.storage.disk_errors import disk_errors
 
+AFFECTS_RESULTS = False
+
 PATIENCE_SECONDS = 5.0
 """A retry may start while the process before it is still ending."""
 

@@ -12,6 +12,8 @@ from spikesink.training.storage.checkpoint import checkpoints
 from spikesink.training.storage.disk_errors import disk_errors
 from spikesink.training.storage.intact import damage
 
+AFFECTS_RESULTS = False
+
 
 def checkpoint_to_resume(
     trainer: L.Trainer, module: L.LightningModule, folder: Path, prepare: Callable[[], None]
