@@ -16,6 +16,7 @@ import yaml
 
 from spikesink.study.errors import ConfigError
 from spikesink.study.memory import memory_bytes
+from spikesink.study.micro_batch import micro_batch
 from spikesink.study.plan import GPUS, Cost, assumptions, costs, human, size, table
 from spikesink.study.resolve import load, resolve
 from spikesink.study.run import Study
@@ -23,7 +24,6 @@ from spikesink.study.settings import Model, Plan, Training, build
 from spikesink.study.sizes import (
     checkpoint_bytes,
     flops_per_token,
-    micro_batch,
     parameters,
     training_flops,
     training_tokens,

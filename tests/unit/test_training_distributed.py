@@ -42,9 +42,9 @@ from sockets import is_loopback, listening
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from spikesink.model.decoder import Decoder
+from spikesink.study.micro_batch import micro_batch
 from spikesink.study.settings import Training, build
 from spikesink.training import devices
-from spikesink.training.devices import micro_batch
 from spikesink.training.parallel import materialise, prepare, shard, whole_weights
 
 

@@ -18,10 +18,10 @@ def resolved_run(wildcards):
     return canonical(identity(RUNS[wildcards.variant, wildcards.seed]))
 
 
-def answering_code(group, without):
+def answering_code(group, without=frozenset(), without_parts=frozenset()):
     """Digests of the code that answers a group's questions."""
     modules = ("spikesink.measures.__main__", *GROUPS[group].modules)
-    return canonical([code_digest(name, without) for name in modules])
+    return canonical([code_digest(name, without, without_parts) for name in modules])
 
 
 def measure_code(group):
@@ -29,7 +29,7 @@ def measure_code(group):
 
     def digest(wildcards):
         run = RUNS[wildcards.variant, wildcards.seed]
-        return answering_code(group, unused_parts(run) | {"spikesink.pretrained.load"})
+        return answering_code(group, frozenset({"spikesink.pretrained.load"}), unused_parts(run))
 
     return digest
 
@@ -181,7 +181,7 @@ def publish_study(target, log):
     """Publish the study at hand; the manifest says beside its files what is drawn of it, and by which code."""
     digests = {
         "training": code_digest("spikesink.training.__main__"),
-        **{f"measures of {group}": answering_code(group, frozenset()) for group in GROUPS},
+        **{f"measures of {group}": answering_code(group) for group in GROUPS},
         "tables": code_digest("spikesink.tables.collect"),
     }
     facts = {"drawn": DRAWN[RESULTS]._asdict(), "code": digests}

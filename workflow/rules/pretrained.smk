@@ -87,7 +87,7 @@ for group, (questions, _, _) in GROUPS.items():
         params:
             group=group,
             settings=measure_settings(group),
-            code=lambda wildcards, group=group: answering_code(group, frozenset()),
+            code=lambda wildcards, group=group: answering_code(group),
             tokens=lambda wildcards, input: str(Path(input.tokens).parent),
         message:
             f"measure {group}: {{wildcards.model}}"

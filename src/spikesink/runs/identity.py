@@ -1,6 +1,7 @@
 """What decides a run's weights, beside its data: its settings and the code that trains it."""
 
 from spikesink.runs.code_digest import code_digest, module_digests
+from spikesink.study.kinds import EXTRA_KEYS, SOFTMAX
 from spikesink.study.run import Run
 
 TRAINING = "spikesink.training.__main__"
@@ -16,7 +17,7 @@ def unused_parts(run: Run) -> frozenset[str]:
         "gates": model.gate.kind != "none",
         "valves": not model.value_valve.kind == model.key_valve.kind == "none",
         "softpick": attention.softmax == "softpick",
-        "extra_key": attention.softmax in ("softmax1", "sink_logit") or attention.extra_key != "none",
+        "extra_key": SOFTMAX[attention.softmax].extra_key or EXTRA_KEYS[attention.extra_key] > 0,
     }
     return frozenset(part for part, is_used in used.items() if not is_used)
 

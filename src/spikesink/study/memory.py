@@ -1,11 +1,11 @@
 """Estimate of the memory that training a run takes on one GPU. No model is built and no torch imported."""
 
 from spikesink.study.kinds import FEED_FORWARDS, NORMS, SOFTMAX
+from spikesink.study.micro_batch import micro_batch
 from spikesink.study.settings import Model, Training
 from spikesink.study.sizes import (
     attention_parameters,
     gate_widths,
-    micro_batch,
     parameters,
     second_branch_parameters,
     state_bytes,

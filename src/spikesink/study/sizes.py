@@ -166,18 +166,6 @@ def training_flops(model: Model, vocabulary: int, training: Training) -> float:
     return per_token * training_tokens(training)
 
 
-def micro_batch(training: Training, devices: int) -> int:
-    """Sequences per device and forward pass: the largest divisor of a device's share that micro_batch_size allows.
-
-    As in training, devices that cannot have equal shares of batch_size are a ValueError.
-    """
-    share, rest = divmod(training.batch_size, devices)
-    if rest or not share:
-        raise ValueError(f"training.batch_size = {training.batch_size} cannot be shared equally by {devices} devices")
-    limit = min(training.micro_batch_size or share, share)
-    return next(size for size in range(limit, 0, -1) if share % size == 0)
-
-
 def state_bytes(training: Training) -> int:
     """Bytes per parameter of float32 weights and optimiser state: AdamW has two moments, SGD one."""
     return 12 if training.optimiser.kind == "adamw" else 8

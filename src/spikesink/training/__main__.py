@@ -20,6 +20,7 @@ from spikesink.data.batches import TokenError, TokenStream, read_index
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
 from spikesink.runs.atomic import clear, remove
+from spikesink.study.micro_batch import micro_batch
 from spikesink.study.settings import Model, Training, build
 from spikesink.training import manifest
 from spikesink.training.data_module import TokenDataModule
@@ -29,7 +30,6 @@ from spikesink.training.devices import (
     cluster_environment,
     end_with_launcher,
     launched_by_lightning,
-    micro_batch,
     stay_on_this_machine,
 )
 from spikesink.training.module import LanguageModel

@@ -17,8 +17,6 @@ from lightning.pytorch.plugins.environments import (
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch.distributed import TCPStore
 
-from spikesink.study.settings import Training
-
 LAUNCHED_BY = "SPIKESINK_LAUNCHED_BY"
 
 
@@ -54,23 +52,6 @@ class Devices:
         if name == "ddp" or self.number > 1:
             return DDPStrategy(gradient_as_bucket_view=True, broadcast_buffers=False)
         return "auto"
-
-
-def micro_batch(training: Training, devices: int) -> int:
-    """Sequences of one forward pass on one device.
-
-    The largest divisor of a device's share of batch_size that training.micro_batch_size allows: as all micro-batches
-    are equal, the mean of their losses is the loss of the batch. Raises ValueError when the devices cannot have equal
-    shares.
-    """
-    share, rest = divmod(training.batch_size, devices)
-    if rest or not share:
-        raise ValueError(
-            f"training.batch_size = {training.batch_size} cannot be shared equally by {devices} devices: "
-            "make it a multiple of their number, or change resources.train.nodes or gpus_per_node"
-        )
-    limit = min(training.micro_batch_size or share, share)
-    return next(size for size in range(limit, 0, -1) if share % size == 0)
 
 
 def cluster_environment() -> ClusterEnvironment | None:
