@@ -12,9 +12,10 @@ from spikesink.claims import __main__ as entry
 from spikesink.claims.headlines import headline_table, read_findings
 from spikesink.claims.observations import observe
 from spikesink.claims.quantities import derived
+from spikesink.claims.reading import parse
 from spikesink.claims.region import Region
 from spikesink.claims.verdict import Finding, judge, judge_all
-from spikesink.claims.vocabulary import Claim, parse
+from spikesink.claims.vocabulary import Claim
 from spikesink.study.errors import InputError
 
 YES, NO, UNSURE, ABSENT = "reproduced", "not reproduced", "inconclusive", "not run"
@@ -22,7 +23,7 @@ YES, NO, UNSURE, ABSENT = "reproduced", "not reproduced", "inconclusive", "not r
 
 def claim(**keys) -> Claim:
     values = {"claim": "A statement", "quantity": "spike", "compare": "ratio", "of": "dyt"} | keys
-    return parse({"claims": {"arXiv 2603.05498": {"Table 5": {"planted": values}}}})[0]
+    return parse({"claims.yaml": {"claims": {"arXiv 2603.05498": {"Table 5": {"planted": values}}}}})[0]
 
 
 def verdict(values: dict, **keys) -> str:
@@ -264,7 +265,7 @@ def test_sinks_cannot_stay_where_there_are_none():
     }
     stay = there | {"claim": "They stay", "compare": "difference", "of": "dyt", "within": 10, "presumes": "there"}
     del stay["above"]
-    claims = parse({"claims": {"arXiv 2603.05498": {"Table 5": {"stay": stay, "there": there}}}})
+    claims = parse({"claims.yaml": {"claims": {"arXiv 2603.05498": {"Table 5": {"stay": stay, "there": there}}}}})
     for base, expected in (([3.0], UNSURE), ([45.0], NO)):
         findings = judge_all(claims, observations({"baseline": base, "dyt": [2.0]}, "sink_ratio"))
         assert findings[0].verdict == expected

@@ -1,4 +1,4 @@
-"""claims.yaml is read strictly, and the one of this project says what it must."""
+"""Files of claims are read strictly, and those of this project say what they must."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import pytest
 from fresh_python import loaded_by
 
 from spikesink.claims.quantities import CLAIMABLE, DERIVED, LISTS
+from spikesink.claims.reading import parse, read_claims
 from spikesink.claims.verdict import expected
-from spikesink.claims.vocabulary import COMPARISONS, PRETRAINED, parse, read_claims
+from spikesink.claims.vocabulary import COMPARISONS, PRETRAINED
 from spikesink.study.errors import InputError
 from spikesink.study.resolve import load
 from spikesink.tables.paper.rows import spike_rows
@@ -22,7 +23,7 @@ def stated(**changes) -> dict:
 
 
 def test_a_claim_knows_where_it_stands():
-    claim = parse(stated())[0]
+    claim = parse({"c": stated()})[0]
     assert (claim.name, claim.source, claim.of, claim.reference) == (
         "planted",
         "arXiv 2603.05498 Table 5",
@@ -67,14 +68,14 @@ def test_a_claim_knows_where_it_stands():
             "tolerance = -1: must not be negative",
         ),
         ({"of": "pretrained"}, "pretrained models have values of mechanism.csv alone"),
-        ({"presumes": "other"}, "presumes 'other', which is no claim of this file"),
+        ({"presumes": "other"}, "presumes 'other', which is no claim of these files"),
         ({"presumes": "planted"}, "presumes 'planted', which presumes another itself"),
         ({"name": "other"}, "name = 'other': follows from where the claim stands"),
     ],
 )
 def test_a_fault_is_one_line_that_names_the_claim_and_the_value(changes, message):
     with pytest.raises(InputError) as error:
-        parse(stated(**changes))
+        parse({"c": stated(**changes)})
     assert message in str(error.value)
     assert "claim planted" in str(error.value) and "\n" not in str(error.value)
 
@@ -93,19 +94,36 @@ def test_a_fault_is_one_line_that_names_the_claim_and_the_value(changes, message
 )
 def test_a_file_of_another_form_is_refused(content, message):
     with pytest.raises(InputError) as error:
-        parse(content)
+        parse({"c": content})
     assert message in str(error.value)
 
 
 def test_a_variant_of_the_study_or_of_the_file_may_be_named():
-    assert parse(stated(of="mine"), study=["mine"])[0].of == ("mine",)
-    assert parse(stated(of="mine") | {"variants": ["mine"]})[0].of == ("mine",)
+    assert parse({"c": stated(of="mine")}, study=["mine"])[0].of == ("mine",)
+    assert parse({"c": stated(of="mine") | {"variants": ["mine"]}})[0].of == ("mine",)
+
+
+def test_claims_of_several_files_stand_in_the_order_of_the_files(tmp_path):
+    """claims.csv keeps this order, and a claim may presume one of another file."""
+    for name, claim in {"b.yaml": "of: dyt, presumes: first", "a.yaml": "of: baseline"}.items():
+        place = "first" if name == "a.yaml" else "second"
+        (tmp_path / name).write_text(
+            f"claims: {{p: {{q: {{{place}: {{claim: S, quantity: spike, compare: value, at_least: 1, {claim}}}}}}}}}\n"
+        )
+    assert [claim.name for claim in read_claims([tmp_path])] == ["first", "second"]
+    assert [claim.name for claim in read_claims([tmp_path / "a.yaml"])] == ["first"]
+    with pytest.raises(InputError, match=r"b\.yaml: claim second: presumes 'first', which is no claim of these files"):
+        read_claims([tmp_path / "b.yaml"])
+    (tmp_path / "c.yaml").write_text((tmp_path / "a.yaml").read_text())
+    with pytest.raises(InputError, match=r"c\.yaml: claim 'first' stands under p q too: rename one"):
+        read_claims([tmp_path])
+    with pytest.raises(InputError, match="no file holds claims"):
+        read_claims([])
 
 
 def test_the_projects_claims_are_many_and_use_the_whole_vocabulary():
-    claims = read_claims(ROOT / "workflow/claims.yaml")
+    claims = read_claims([ROOT / "workflow/claims"])
     assert len(claims) >= 40
-    assert f"states {len(claims)} claims" in (ROOT / "README.md").read_text()
     assert {claim.compare for claim in claims} == set(COMPARISONS)
     assert {claim.paper for claim in claims} >= {"arXiv 2603.05498", "arXiv 2603.17771"}
     assert len({claim.claim for claim in claims}) == len(claims), "every statement says what it is about"
@@ -113,14 +131,14 @@ def test_the_projects_claims_are_many_and_use_the_whole_vocabulary():
 
 def test_the_headlines_are_a_few_of_both_papers():
     """They stand in README: what is claimed of the mechanism, of every ablation and of V-scale."""
-    headlines = [claim for claim in read_claims(ROOT / "workflow/claims.yaml") if claim.headline]
+    headlines = [claim for claim in read_claims([ROOT / "workflow/claims"]) if claim.headline]
     assert 15 <= len(headlines) <= 20
     assert {claim.paper for claim in headlines} == {"arXiv 2603.05498", "arXiv 2603.17771"}
     assert {CLAIMABLE[claim.quantity].table for claim in headlines} == {"mechanism", "runs"}
 
 
 def test_every_row_of_the_papers_tables_has_claims_for_sinks_and_spike():
-    claims = read_claims(ROOT / "workflow/claims.yaml")
+    claims = read_claims([ROOT / "workflow/claims"])
     for quantity in ("sink_ratio", "spike"):
         spoken_of = {claim.of for claim in claims if claim.quantity == quantity and claim.reference == "baseline"}
         assert {(row,) for row in spike_rows() if row != "baseline"} <= spoken_of
@@ -136,7 +154,7 @@ def test_the_papers_own_numbers_fulfil_every_claim_about_a_row():
     columns = {"perplexity": "paper_perplexity", "sink_ratio": "paper_sink_ratio", "spike": "paper_spike"}
     claims = [
         claim
-        for claim in read_claims(ROOT / "workflow/claims.yaml")
+        for claim in read_claims([ROOT / "workflow/claims"])
         if claim.quantity in columns and "2603.05498" in claim.source
     ]
     assert len(claims) > 100
@@ -151,7 +169,7 @@ def test_claims_speak_of_variants_that_studies_have(scales):
     """Of the scales with every row; the default study has some of them."""
     study = load([ROOT / f"workflow/scales/{scale}.yaml" for scale in scales], ROOT / "config.yaml")
     names = {run.stands_for or run.variant for run in study.runs} | {PRETRAINED}
-    spoken_of = {name for claim in read_claims(ROOT / "workflow/claims.yaml") for name in claim.variants}
+    spoken_of = {name for claim in read_claims([ROOT / "workflow/claims"]) for name in claim.variants}
     if scales == ["nano"]:
         assert len(names & spoken_of) > 15
     else:

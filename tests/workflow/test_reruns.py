@@ -101,12 +101,12 @@ def test_editing_a_measure_reruns_it_for_all_runs_and_what_reads_it(project, che
 
 
 def test_editing_the_claims_judges_them_again_and_nothing_else(project, checkout):
-    claims = project / "workflow/claims.yaml"
+    claims = project / "workflow/claims/2603.05498_ablations.yaml"
     edit(claims, "at_least: 2", "at_least: 3")
     try:
         assert rerun(project) == {CLAIMS}
     finally:
-        shutil.copy(checkout / "workflow/claims.yaml", claims)
+        shutil.copy(checkout / "workflow/claims/2603.05498_ablations.yaml", claims)
     assert rerun(project) == set()
 
 

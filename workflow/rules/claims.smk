@@ -1,6 +1,6 @@
-# What the study says of the papers' claims, from its two tables and workflow/claims.yaml: `snakemake claims`.
-# The path from where results are, the same in every copy of a checkout.
-CLAIMS = os.path.relpath(Path(workflow.basedir) / "workflow/claims.yaml")
+# What the study says of the papers' claims, from its two tables and the files in workflow/claims: `snakemake claims`.
+# The paths from where results are, the same in every copy of a checkout.
+CLAIMS = sorted(os.path.relpath(path) for path in Path(workflow.basedir).glob("workflow/claims/*.yaml"))
 
 
 localrules:
@@ -36,7 +36,7 @@ rule judge_claims:
         **job_resources(STUDY.config.resources.draw),
     params:
         code=code_digest("spikesink.claims.__main__"),
-        ledger=sha256(Path(CLAIMS).read_bytes()).hexdigest(),
+        ledger=sha256(b"".join(Path(path).read_bytes() for path in CLAIMS)).hexdigest(),
         study=lambda wildcards: DRAWN[wildcards.results].study,
         stem=lambda wildcards, output: str(Path(output.csv).with_suffix("")),
     message:

@@ -8,15 +8,17 @@ import polars as pl
 
 from spikesink.claims.observations import read_observations
 from spikesink.claims.page import counts, html, markdown
+from spikesink.claims.reading import read_claims
 from spikesink.claims.verdict import Finding, judge_all
-from spikesink.claims.vocabulary import read_claims
 from spikesink.runs.command import one_line_errors
 
 
 @one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m spikesink.claims", description=__doc__)
-    parser.add_argument("--claims", type=Path, required=True, help="claims.yaml")
+    parser.add_argument(
+        "--claims", type=Path, nargs="+", required=True, help="files of claims, or folders of such files"
+    )
     parser.add_argument("--runs", type=Path, required=True, help="runs.csv of the study")
     parser.add_argument("--mechanism", type=Path, help="mechanism.csv of the study, if there is one")
     parser.add_argument("--study", required=True, help="name of the study, for the page's title")
