@@ -1,6 +1,6 @@
-"""config.json of Hugging Face Llama and Qwen checkpoints into our settings, and back.
+"""Our settings from the config.json of a Hugging Face Llama or Qwen checkpoint, and the other way.
 
-Written are the keys of transformers 4, which version 5 and other readers understand too; read are those of both.
+It writes the keys of transformers 4, which version 5 and other readers understand too. It reads the keys of both.
 """
 
 import json
@@ -36,7 +36,7 @@ ROPE_SCALING = {
 
 
 class PretrainedError(ValueError):
-    """A checkpoint that cannot be read or written. The message is one line: file, tensor or field, remedy."""
+    """A checkpoint that cannot be read or written. The message is one line: file, tensor or field, what to do."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def read_config(folder: Path) -> Described:
 
 
 def from_config(config: Mapping[str, Any]) -> Described:
-    """Our settings for a config.json; ValueError names the first field that our decoder cannot follow."""
+    """Our settings for the content of a config.json. Raises ValueError that names a field our decoder cannot follow."""
     architecture = supported_architecture(config)
     for name, only in FIXED.items():
         if config.get(name) not in (None, only):
@@ -140,7 +140,7 @@ def rope(config: Mapping[str, Any]) -> tuple[float, RopeScaling | None]:
 
 
 def field(config: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
-    """A field of type ``kind``, above 0 if it is a number; without a default it must be there."""
+    """The field ``name``. Raises ValueError where it is missing, not of type ``kind``, or a number below or at 0."""
     value = config.get(name)
     value = default if value is None else value
     if value is None:
@@ -161,11 +161,11 @@ def unsupported(name: str, value: Any, only: str) -> ValueError:
 
 
 def to_config(settings: Model, vocabulary: int, positions: int) -> dict[str, Any]:
-    """config.json of a model with these settings.
+    """The content of config.json for a model with these settings, as Llama, or as Qwen3 with norms on queries and keys.
 
-    Raises PretrainedError naming every setting that neither Llama nor Qwen3 can hold. Biases on queries, keys and
-    values go into these two with a bias of 0 after the output projection rather than into Qwen2, whose model type makes
-    transformers put Qwen's own splitting of text in the place of the tokenizer's.
+    Raises PretrainedError that names every setting for which the format has no place. A model with biases on queries,
+    keys and values gets a bias of 0 after the output projection too, which these formats tie to the others. Qwen2 has
+    no such bias, but its model type makes transformers split text as Qwen does, whatever the tokenizer says.
     """
     shape = settings.attention
     architecture = QWEN3 if shape.qk_norm else LLAMA
@@ -191,7 +191,7 @@ def to_config(settings: Model, vocabulary: int, positions: int) -> dict[str, Any
     if shape.rope_scaling is not None:
         scaling = asdict(shape.rope_scaling)
         config["rope_scaling"] = {"rope_type": "llama3"} | {name: scaling[ours] for name, ours in ROPE_SCALING.items()}
-    # Compared with what a reader makes of it, so that a setting added later is refused until this file knows it.
+    # What a reader would make of it is compared with the settings: a setting that this file does not know is refused.
     wanted, held = leaves(computed(settings)), leaves(from_config(config).settings)
     lost = [f"{name} = {value!r}" for name, value in wanted.items() if held.get(name) != value]
     if architecture == LLAMA and settings.d_model % shape.heads:
@@ -204,7 +204,7 @@ def to_config(settings: Model, vocabulary: int, positions: int) -> dict[str, Any
 
 
 def computed(settings: Model) -> Model:
-    """The settings with everything at its default that does not change the forward pass."""
+    """The settings, with every one that does not change the forward pass set to its default."""
     value, key = (
         Valve() if valve.kind in VALVES and not VALVES[valve.kind].changes_forward else valve
         for valve in (settings.value_valve, settings.key_valve)
@@ -221,7 +221,7 @@ def computed(settings: Model) -> Model:
 
 
 def leaves(settings: Model) -> dict[str, Any]:
-    """Every single setting by its path from ``model``."""
+    """Every single setting by its path, such as model.norm.kind."""
 
     def walk(value: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
         for name, item in value.items():

@@ -33,7 +33,7 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Checked:
-    """A checkpoint that would load, none of its weights read."""
+    """A checkpoint that would load. None of its weights have been read."""
 
     folder: Path
     described: Described
@@ -44,7 +44,7 @@ class Checked:
 
 
 def checked(source: str | Path, revision: str | None = None) -> Checked:
-    """Check everything about a checkpoint that reading it whole would show. Raises PretrainedError."""
+    """The checkpoint, checked for everything that loading it would show. Raises PretrainedError."""
     folder = local_folder(source, revision)
     described = read_config(folder)
     settings = described.settings
@@ -71,9 +71,9 @@ def load_pretrained(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
 ) -> Pretrained:
-    """Load a folder in the hub's format, or a hub id, of a Llama, Qwen2 or Qwen3 checkpoint.
+    """The model of a Llama, Qwen2 or Qwen3 checkpoint; ``source`` is a folder in the hub's format, or a hub id.
 
-    Of a hub id, pin the commit in ``revision``: without it the newest is used. Memory peaks at about one model in
+    ``revision`` is the commit of a hub id; without it the newest one is used. Memory peaks at about one model in
     ``dtype``. Raises PretrainedError.
     """
     found = checked(source, revision)
@@ -83,7 +83,7 @@ def load_pretrained(
         with opened(path) as file:
             for name in members:
                 if name in names:
-                    # Copied even where nothing is to convert, or the model would live in the file's pages.
+                    # copy=True: without it, a tensor that needs no conversion would stay in the file's pages.
                     state[names[name]] = file.get_tensor(name).to(device, dtype, copy=True)
     found.decoder.load_state_dict(state, assign=True)
     return Pretrained(

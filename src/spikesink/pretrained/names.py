@@ -20,7 +20,7 @@ FEED_FORWARD = {
 
 
 def hub_name(name: str) -> str:
-    """The checkpoint's name of our tensor; a layer there is two blocks here. For the way back, invert it over a model.
+    """What our tensor ``name`` is called in a checkpoint. A layer there is two blocks here.
 
     Raises KeyError for a part that these checkpoints do not have.
     """
@@ -33,5 +33,5 @@ def hub_name(name: str) -> str:
 
 
 def output_bias(layer: int) -> str:
-    """The checkpoint's name of the bias after the output projection, which our decoder does not have."""
+    """What the bias after the output projection is called in a checkpoint; our decoder has none."""
     return f"model.layers.{layer}.{ATTENTION['body.o']}.bias"

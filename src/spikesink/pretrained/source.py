@@ -29,9 +29,9 @@ def local_folder(source: str | Path, revision: str | None = None) -> Path:
 
 
 def fetched(repository: str, revision: str | None) -> Path:
-    """Fetch config.json, the safetensors files and the tokenizer, nothing else; HF_HUB_OFFLINE=1 uses the cache alone.
+    """Folder of config.json, the safetensors files and the tokenizer of a hub model, fetched into the local cache.
 
-    config.json is checked before the weights are fetched.
+    Nothing else is fetched, and config.json is checked before the weights. HF_HUB_OFFLINE=1 uses the cache alone.
     """
     from spikesink.data.hub import HubError, hub_file
 
@@ -58,7 +58,7 @@ def fetched(repository: str, revision: str | None) -> Path:
 
 
 def newest_commit(repository: str) -> str:
-    """The commit that the repository's main branch is at, or was when it was last fetched."""
+    """The newest commit of the repository's main branch; offline, the newest one in the cache."""
     from huggingface_hub import errors, snapshot_download
 
     try:

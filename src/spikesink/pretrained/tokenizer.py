@@ -11,10 +11,10 @@ from spikesink.pretrained.vocabulary import TOKENIZER, check_vocabulary
 
 
 def tokenizer_files(tokenizer_json: Path, vocabulary: int, positions: int, bos: str) -> tuple[dict[str, str], dict]:
-    """Content by file name, and the ids of the BOS and EOS tokens for config.json, None for one there is not.
+    """The content of each file by its name, and the ids of BOS and EOS for config.json (None: there is no such token).
 
-    With ``bos`` sequence or document every text starts with BOS, as the model saw the starts of its sequences or of its
-    documents; with none no text does. Raises TokenizerError, PretrainedError.
+    With ``bos`` sequence or document, transformers starts every text with BOS, as sequences or documents started in
+    training; with none it adds no BOS. Raises TokenizerError, PretrainedError.
     """
     loaded = load(tokenizer_json)
     check_vocabulary(tokenizer_json, vocabulary)

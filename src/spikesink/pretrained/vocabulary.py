@@ -12,7 +12,7 @@ def largest_id(tokenizer_json: Path) -> int:
     """The largest token id of a tokenizer.json, added tokens included. Raises PretrainedError."""
     try:
         content = json.loads(tokenizer_json.read_text(encoding="utf-8"))
-        vocabulary = content["model"]["vocab"]  # of Unigram a list, of all others a mapping to ids
+        vocabulary = content["model"]["vocab"]  # Unigram has a list, all other kinds a mapping to ids
         ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
         return max((*ids, *(token["id"] for token in content.get("added_tokens") or ())))
     except (OSError, ValueError, KeyError, TypeError) as error:

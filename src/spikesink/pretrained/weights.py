@@ -14,7 +14,8 @@ from spikesink.pretrained.formats import PretrainedError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-DERIVED = "rotary_emb.inv_freq"  # old checkpoints store it, it follows from config.json
+DERIVED = "rotary_emb.inv_freq"
+"""Name ending of a tensor that old checkpoints store although it follows from config.json; it is not read."""
 AGAIN = "download the checkpoint again"
 
 
@@ -27,10 +28,10 @@ class Place(NamedTuple):
 
 
 def located(folder: Path, shapes: Mapping[str, tuple[int, ...]], optional: frozenset[str]) -> dict[str, Place]:
-    """The place of every tensor that the checkpoint has, shard by shard.
+    """The place of every tensor of the checkpoint, shard by shard.
 
-    Raises PretrainedError unless the checkpoint has exactly the tensors of ``shapes``, those in ``optional`` or not,
-    each in these shapes, as floating-point numbers, and where the index says.
+    The checkpoint must have the tensors of ``shapes`` and no others, each in its shape, as floating-point numbers, and
+    in the file that the index names; those in ``optional`` may be missing. Raises PretrainedError otherwise.
     """
     index = None if (folder / SINGLE).is_file() else read_index(folder)
     places: dict[str, Place] = {}
@@ -75,7 +76,7 @@ def check_tensor(path: Path, name: str, shape: tuple, dtype: str, shapes: Mappin
 
 
 def read_index(folder: Path) -> dict[str, str]:
-    """Tensor name to shard. Raises PretrainedError."""
+    """The shard of every tensor, by the tensor's name. Raises PretrainedError."""
     path = folder / INDEX
     if not path.is_file():
         pickles = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in folder.glob(pattern))
@@ -98,7 +99,7 @@ def read_index(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A safetensors file, its header read; one that is cut short or damaged raises PretrainedError."""
+    """An open safetensors file with its header read. Raises PretrainedError for one that is cut short or damaged."""
     try:
         file = safe_open(path, "pt")
     except FileNotFoundError:

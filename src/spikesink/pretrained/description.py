@@ -1,0 +1,59 @@
+"""What a published checkpoint is: one line for a person, a JSON file for the jobs that measure it."""
+
+import json
+from pathlib import Path
+
+from spikesink.data.batches import file_sha256
+from spikesink.pretrained.formats import PretrainedError
+from spikesink.pretrained.load import checked
+from spikesink.pretrained.vocabulary import TOKENIZER
+from spikesink.runs.atomic import whole
+
+
+def summary(source: str, revision: str | None) -> str:
+    """One line that says what a checkpoint is and that it can be read. Raises PretrainedError if it cannot."""
+    found = checked(source, revision)
+    parameters = sum(parameter.numel() for parameter in found.decoder.parameters())
+    dtypes = " and ".join(sorted({place.dtype for place in found.places.values()}))
+    return (
+        f"{source} loads: {found.described.architecture}, {parameters:,} parameters in {dtypes}, "
+        f"vocabulary {found.described.vocabulary:,}, {found.described.positions:,} positions"
+    )
+
+
+def fetch(source: str, revision: str | None, context: int, bos: str, output: Path) -> None:
+    """Write what measuring jobs need to know about a checkpoint as JSON to ``output``, with its files' digests.
+
+    The checkpoint is fetched from the hub first if ``source`` is a hub id. ``context`` is the sequence length in tokens
+    to measure it with, cut to what the model was made for; ``bos`` says whether a BOS starts every sequence. Raises
+    PretrainedError.
+    """
+    revision = revision or None
+    if revision is None and not Path(source).is_dir():
+        raise PretrainedError(f"{source} has no revision: pin a commit of the hub model, or name a local folder")
+    found = checked(source, revision)
+    folder = found.folder.absolute()
+    if not (folder / TOKENIZER).is_file():
+        raise PretrainedError(f"{folder} has no {TOKENIZER}: a model is measured on text, which needs its tokenizer")
+    described = {
+        "source": source,
+        "revision": revision,
+        "folder": str(folder),
+        "architecture": found.described.architecture,
+        "parameters": sum(parameter.numel() for parameter in found.decoder.parameters()),
+        "vocabulary": found.described.vocabulary,
+        "positions": found.described.positions,
+        "context": min(context, found.described.positions),
+        "tokenizer": str(folder / TOKENIZER),
+        "bos": bos,
+        "files": {path.name: file_identity(path) for path in sorted(folder.iterdir()) if path.is_file()},
+    }
+    with whole(output) as part:
+        part.write_text(json.dumps(described, indent=1) + "\n")
+
+
+def file_identity(path: Path) -> dict:
+    """A file's size and digest: the hub's own where its cache names the file by it, else the content's SHA-256."""
+    resolved = path.resolve().name
+    digest = resolved if resolved != path.name else file_sha256(path)
+    return {"bytes": path.stat().st_size, "digest": digest}
