@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from polars.testing import assert_frame_equal
 
 from spikesink.figures.catalogue import FIGURES
-from spikesink.workflow.publish import damaged
+from spikesink.workflow.published import damaged
 
 ROOT = Path(__file__).parents[2]
 PLACE = "results/published/nano"
@@ -30,14 +30,15 @@ def in_git(pattern: str = ".") -> list[str]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """The checkout's files, after `snakemake published`."""
+    """The checkout's files, after what `make published` runs."""
     project = tmp_path_factory.mktemp("clone")
     for name in in_git():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, project / name)
-    command = [sys.executable, "-m", "snakemake", "published", "--cores", "2"]
-    result = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600)
-    assert result.returncode == 0, result.stdout + result.stderr
+    for arguments in (["published"], ["published_nano", "--report", f"{PLACE}/report.html"]):
+        command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2"]
+        result = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600)
+        assert result.returncode == 0, result.stdout + result.stderr
     return project
 
 

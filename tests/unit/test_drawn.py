@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from fresh_python import loaded_by
 
-from spikesink.study.errors import ConfigError, InputError
+from spikesink.figures.catalogue import FIGURES
+from spikesink.study.errors import InputError
 from spikesink.study.resolve import resolve
 from spikesink.study.strict_yaml import merge, read_yaml
-from spikesink.workflow.drawn import drawn, from_plain, published
-from spikesink.workflow.publish import damaged, intact, publish
+from spikesink.workflow.drawn import of_study, shown_questions
+from spikesink.workflow.published import copy_files, damaged, intact, read_published
 
-CONFIG = read_yaml(Path(__file__).parents[2] / "config.yaml")
+ROOT = Path(__file__).parents[2]
+CONFIG = read_yaml(ROOT / "config.yaml")
 
 
 def study(**changes):
@@ -20,7 +22,7 @@ def study(**changes):
 
 
 def test_figures_compare_the_first_seed_and_the_table_has_every_one():
-    found = drawn(study(seeds=[3, 1], mechanism={"compare": ["baseline", "v_scale_backward_only"]}))
+    found = of_study(study(seeds=[3, 1], mechanism={"compare": ["baseline", "v_scale_backward_only"]}))
     assert found.compared == {
         "compared": {
             "baseline": "runs/baseline/seed3",
@@ -38,7 +40,7 @@ def test_figures_compare_the_first_seed_and_the_table_has_every_one():
 
 def test_all_runs_and_published_models_can_be_in_depth():
     model = {"source": "org/model", "revision": "abc", "bos": "none"}
-    found = drawn(study(mechanism={"variants": "all"}, pretrained={"Qwen": model}))
+    found = of_study(study(mechanism={"variants": "all"}, pretrained={"Qwen": model}))
     assert len(found.in_depth) == 18 + 1
     assert found.compared["Qwen"] == {"Qwen": "pretrained/Qwen"}
     assert found.places["Qwen"] == ["published"]
@@ -48,42 +50,99 @@ def test_variants_with_one_label_are_told_apart_by_their_names():
     ablations = {
         "norm": {"sandwich": {"label": "baseline"}, "dyt": {"label": "same"}, "sandwich_qk": {"label": "same"}}
     }
-    found = drawn(study(ablations=ablations, mechanism={"compare": ["dyt", "sandwich_qk"]}))
+    found = of_study(study(ablations=ablations, mechanism={"compare": ["dyt", "sandwich_qk"]}))
     assert list(found.compared["compared"]) == ["sandwich qk", "dyt"]
 
 
-def test_a_manifest_gives_back_what_is_drawn(tmp_path):
-    original = drawn(study())
-    (tmp_path / "nano").mkdir()
-    (tmp_path / "nano/manifest.json").write_text(json.dumps({"drawn": original._asdict()}))
-    assert published(tmp_path) == {f"{tmp_path.as_posix()}/nano": original}
-    assert from_plain(json.loads(json.dumps(original._asdict()))) == original
+FACTS = {"figures": ["streaming"], "questions": ["streaming"]}
 
 
-def test_a_damaged_manifest_is_one_line(tmp_path):
-    (tmp_path / "nano").mkdir()
-    (tmp_path / "nano/manifest.json").write_text('{"drawn": {"study": "nano"}}')
-    with pytest.raises(ConfigError, match=r"nano/manifest.json: not the manifest of a published study .*: publish it"):
-        published(tmp_path)
-
-
-def test_publishing_again_takes_away_what_is_no_longer_there(tmp_path):
-    source, target = tmp_path / "source", tmp_path / "target"
+@pytest.fixture
+def publish(tmp_path, monkeypatch):
+    """Publishes files of a folder in results/published/nano of an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    source, target = tmp_path / "source", Path("results/published/nano")
     source.mkdir()
     for name in "ab":
         (source / name).write_text(name)
-    publish(source, target, ["a", "b"], {"study": "s"}, {"drawn": {}})
+
+    def run(files: list[str], **facts: list) -> Path:
+        copy_files(source, target, files, CONFIG, FACTS | facts)
+        return target
+
+    return run
+
+
+def test_a_published_study_shows_what_its_manifest_names(publish):
+    """A figure that is added to the project later needs measures that the folder does not have."""
+    publish(["a"])
+    found, live = read_published("published/nano"), of_study(study())
+    assert (found.name, found.figures, found.questions) == ("published/nano", ("streaming",), ("streaming",))
+    assert (found.study, found.ablations, found.in_depth) == (live.study, live.ablations, live.in_depth)
+    assert (found.compared, found.places) == (live.compared, live.places)
+    assert len(live.figures) == len(FIGURES)
+
+
+def test_the_manifest_does_not_repeat_the_config(publish):
+    manifest = json.loads((publish(["a"]) / "manifest.json").read_text())
+    assert set(manifest) == {"published", "git", "versions", "figures", "questions", "sha256"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"figures": ["../x"], "questions": [], "sha256": {}}'])
+def test_a_damaged_manifest_is_one_line(publish, text):
+    (publish(["a"]) / "manifest.json").write_text(text)
+    with pytest.raises(InputError, match=r"nano/manifest\.json: not the manifest of a published study .*: publish it"):
+        read_published("published/nano")
+
+
+@pytest.mark.parametrize("file", ["../../nano/runs.csv", "/etc/passwd", "tables/../../x", "..\\x"])
+def test_a_manifest_names_no_file_outside_its_folder(publish, file):
+    """Publishing again removes what the manifest names: a faulty one could otherwise remove any file."""
+    path = publish(["a"]) / "manifest.json"
+    path.write_text(json.dumps(FACTS | {"sha256": {file: "0"}}))
+    for use in (lambda: publish(["a"]), lambda: intact("published/nano"), lambda: read_published("published/nano")):
+        with pytest.raises(InputError, match=r"manifest\.json: names a file outside its folder"):
+            use()
+
+
+def test_a_figure_that_cannot_be_drawn_is_named(publish):
+    publish(["a"], figures=["streaming", "later"])
+    with pytest.raises(InputError, match=r"nano/manifest\.json: this checkout has no figure 'later'"):
+        read_published("published/nano")
+    publish(["a"], figures=["streaming", "interventions"])
+    with pytest.raises(
+        InputError, match="figure 'interventions' needs answers to 'interventions', which were not published"
+    ):
+        read_published("published/nano")
+
+
+def test_publishing_again_takes_away_what_is_no_longer_there(publish):
+    target = publish(["a", "b"])
     (target / "figure.png").write_text("drawn")
     assert damaged(target) == []
-    publish(source, target, ["a"], {"study": "s"}, {"drawn": {}})
+    publish(["a"])
     assert sorted(path.name for path in target.iterdir()) == ["a", "figure.png", "manifest.json", "study.yaml"]
     (target / "a").write_text("changed")
     assert damaged(target) == ["a"]
-    with pytest.raises(InputError, match=r"target/a: not what .*manifest\.json says: bring it back from git"):
-        intact(target)
+    with pytest.raises(InputError, match=r"nano/a: not what .*manifest\.json says: bring it back from git"):
+        intact("published/nano")
     with pytest.raises(InputError, match="source/c: missing: run the study to its end"):
-        publish(source, target, ["c"], {"study": "s"}, {"drawn": {}})
+        publish(["c"])
+
+
+def test_the_study_in_git_can_be_drawn(monkeypatch):
+    """Its manifest names the answers to all questions that its figures and its table show."""
+    monkeypatch.chdir(ROOT)
+    found = read_published("published/nano")
+    assert set(shown_questions(found)) == set(found.questions)
+    assert intact("published/nano") == "published/nano"
 
 
 def test_the_start_of_snakemake_does_not_wait_for_polars():
-    assert loaded_by("spikesink.workflow.drawn, spikesink.workflow.publish", ("polars", "pandas", "torch")) == []
+    assert (
+        loaded_by(
+            "spikesink.workflow.drawn, spikesink.workflow.published, spikesink.workflow.setup",
+            ("polars", "pandas", "torch"),
+        )
+        == []
+    )

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
-from spikesink.workflow.publish import damaged
+from spikesink.figures.catalogue import FIGURES
+from spikesink.workflow.published import damaged
 
 ROOT = Path(__file__).parents[2]
 PLACE = "results/published/tiny"
@@ -41,16 +43,17 @@ def what_only_training_needs() -> list[str]:
 
 @pytest.fixture(scope="module")
 def clone(published, checkout, tmp_path_factory) -> Path:
-    """A checkout that has nothing but what was published, after `snakemake published`."""
+    """A checkout that has nothing but what was published, after what `make published` runs."""
     project = shutil.copytree(checkout, tmp_path_factory.mktemp("published") / "project")
     (project / "tiny.yaml").unlink()
     shutil.copytree(published, project / PLACE)
     # The jobs import what lies in src/ first.
     for name in what_only_training_needs():
         (project / f"src/{name}.py").write_text(f"raise ImportError('{name} is not to be imported')\n")
-    result = run_snakemake(project, "published")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "train " not in result.stdout + result.stderr
+    for arguments in (["published"], ["published_tiny", "--report", f"{PLACE}/report.html"]):
+        result = run_snakemake(project, *arguments)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "train " not in result.stdout + result.stderr
     return project
 
 
@@ -74,8 +77,10 @@ def test_the_report_is_made_and_speaks_of_the_published_study(clone):
 
 def test_the_manifest_says_of_what_and_with_what_it_was_made(published):
     manifest = json.loads((published / "manifest.json").read_text())
-    assert manifest["drawn"]["study"] == "tiny"
-    assert manifest["drawn"]["ablations"] == ["gating", "v_scale"]
+    assert manifest["figures"] == list(FIGURES)
+    assert {"lifecycle", "gradients", "streaming"} < set(manifest["questions"])
+    study = yaml.safe_load((published / "study.yaml").read_text())
+    assert study["study"] == "tiny"
     assert manifest["versions"]["polars"] == pl.__version__
     assert len(manifest["code"]["training"]) == 16
     assert damaged(published) == []

@@ -18,7 +18,6 @@ from spikesink.runs.code_digest import constant
 VARIANTS = {"baseline": "baseline", "conditional_head": "gating", "v_scale": "v_scale"}
 ABLATIONS = ("gating", "v_scale")
 FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
-IN_DEPTH = [group for group in GROUPS if group not in ("quality", "forward")]
 CLAIMS = "judge the papers' claims"
 OVERVIEW = "figure overview of all ablations"
 PROVENANCE = {"provenance of all runs", "page of provenance"}
@@ -26,9 +25,9 @@ PROVENANCE = {"provenance of all runs", "page of provenance"}
 
 def training(variant: str, seed: int = 0) -> set[str]:
     """Training a run, saying where it is from, and measuring it."""
-    run = f"{variant} seed {seed}"
-    found = {f"train {VARIANTS.get(variant, 'gating')}/{run}", f"measure quality: {run}", f"measure forward: {run}"}
-    return PROVENANCE | found | ({f"measure {group}: {run}" for group in IN_DEPTH} if variant == "baseline" else set())
+    groups = GROUPS if variant == "baseline" else ("quality", "forward")
+    measured = {f"measure {group} of runs/{variant}/seed{seed}" for group in groups}
+    return PROVENANCE | {f"train {VARIANTS.get(variant, 'gating')}/{variant} seed {seed}"} | measured
 
 
 def drawing(*ablations: str) -> set[str]:
@@ -60,7 +59,9 @@ def edit(path: Path, old: str = "", new: str = "\nEDITED = True\n") -> None:
 def reading(group: str) -> set[str]:
     """The figures of the mechanism that show an answer of this group of questions."""
     answers = set(GROUPS[group].questions)
-    read = {figure for figure in FIGURES if answers & set(constant(f"spikesink.figures.{figure}", "QUESTIONS"))}
+    read = {
+        figure for figure in FIGURES if answers & set(constant(f"spikesink.figures.mechanism.{figure}", "QUESTIONS"))
+    }
     assert read
     return {f"figure {figure} of compared" for figure in read}
 
@@ -75,26 +76,26 @@ def test_editing_the_gates_retrains_gated_runs_only(project):
 
 
 def test_editing_a_figure_redraws_that_figure_only(project, checkout):
-    edit(project / "src/spikesink/figures/sink_map.py")
+    edit(project / "src/spikesink/figures/ablations/sink_map.py")
     assert rerun(project) == {f"figure sink_map of {ablation}" for ablation in ABLATIONS}
     restore(project, checkout)
-    edit(project / "src/spikesink/figures/silu_identity.py")
+    edit(project / "src/spikesink/figures/mechanism/silu_identity.py")
     assert rerun(project) == {"figure silu_identity of compared"}
     restore(project, checkout)
-    edit(project / "src/spikesink/figures/labels.py")
+    edit(project / "src/spikesink/figures/drawing/labels.py")
     assert rerun(project) == {OVERVIEW}
 
 
 def test_editing_a_measure_reruns_it_for_all_runs_and_what_reads_it(project, checkout):
-    edit(project / "src/spikesink/measures/lifecycle.py")
+    edit(project / "src/spikesink/measures/questions/lifecycle.py")
     tabulated = {"table of the mechanism", CLAIMS}
-    assert rerun(project) == {"measure spikes: baseline seed 0"} | tabulated | reading("spikes")
+    assert rerun(project) == {"measure spikes of runs/baseline/seed0"} | tabulated | reading("spikes")
     restore(project, checkout)
-    edit(project / "src/spikesink/measures/perplexity.py")
+    edit(project / "src/spikesink/measures/questions/perplexity.py")
     assert rerun(project) == {
-        *(f"measure quality: {variant} seed 0" for variant in VARIANTS),
+        *(f"measure quality of runs/{variant}/seed0" for variant in VARIANTS),
         *drawing(*ABLATIONS),
-        "measure consequences: baseline seed 0",  # it scores with perplexity
+        "measure consequences of runs/baseline/seed0",  # it scores with perplexity
         "table of the mechanism",
         *reading("consequences"),
     }
@@ -126,7 +127,7 @@ def test_swapping_two_values_is_a_change(project):
 
 def test_changing_a_setting_of_a_measure_reruns_what_reads_it(project):
     configure(project, {"measures": {"perplexity_tokens": 512}})
-    assert rerun(project) == {f"measure quality: {variant} seed 0" for variant in VARIANTS} | drawing(*ABLATIONS)
+    assert rerun(project) == {f"measure quality of runs/{variant}/seed0" for variant in VARIANTS} | drawing(*ABLATIONS)
 
 
 def test_adding_a_variant_reruns_nothing_else(project):

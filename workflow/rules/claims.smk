@@ -1,46 +1,41 @@
-# What the study says of the papers' claims, from its two tables and the files in workflow/claims: `snakemake claims`.
+# What a study says about the papers' claims, from its two tables and the files in workflow/claims: `snakemake claims`.
 # The paths from where results are, the same in every copy of a checkout.
 CLAIMS = sorted(os.path.relpath(path) for path in Path(workflow.basedir).glob("workflow/claims/*.yaml"))
 
-
-localrules:
-    claims,
-
-
-rule claims:
-    input:
-        f"{RESULTS}/claims.csv",
+job = Job("spikesink.claims", RESOURCES.draw)
 
 
 rule judge_claims:
     input:
         claims=CLAIMS,
-        runs="{results}/tables/runs.csv",
-        mechanism="{results}/tables/mechanism.csv",
+        runs="results/{study}/tables/runs.csv",
+        mechanism="results/{study}/tables/mechanism.csv",
     output:
-        csv="{results}/claims.csv",
-        markdown="{results}/claims.md",
+        csv="results/{study}/claims.csv",
+        markdown="results/{study}/claims.md",
         html=report(
-            "{results}/claims.html",
+            "results/{study}/claims.html",
             caption="../report/claims.rst",
             category=CLAIMED,
             labels={"what": "page"},
         ),
     log:
-        "{results}/logs/claims.log",
-    retries: STUDY.config.resources.draw.retries
+        "results/{study}/logs/claims.log",
+    wildcard_constraints:
+        study=LIVE_OR_PUBLISHED,
+    retries: job.retries
     conda:
-        "../../envs/spikesink.yaml"
-    threads: STUDY.config.resources.draw.threads
+        job.environment
+    threads: job.threads
     resources:
-        **job_resources(STUDY.config.resources.draw),
+        **job.resources,
     params:
-        code=code_digest("spikesink.claims.__main__"),
+        **job.params,
         ledger=sha256(b"".join(Path(path).read_bytes() for path in CLAIMS)).hexdigest(),
-        study=lambda wildcards: DRAWN[wildcards.results].study,
-        stem=lambda wildcards, output: str(Path(output.csv).with_suffix("")),
+        study=lambda wildcards: drawn_of(wildcards.study).study,
+        stem=lambda wildcards, output: stem(output),
     message:
         "judge the papers' claims"
     shell:
-        "python -m spikesink.claims --claims {input.claims} --runs {input.runs} --mechanism {input.mechanism}"
+        "{params.command} --claims {input.claims} --runs {input.runs} --mechanism {input.mechanism}"
         " --study {params.study} --output {params.stem} 2>&1 | tee {log}"

@@ -1,11 +1,50 @@
-# What several rules need: which runs there are, what decides a job's identity, and which questions a measuring job answers.
+# What several rules need. A job's files are in results/{study}: {study} is the name of the study at hand or, in rules
+# that draw published studies too, published/<name>. Targets, which have no wildcards, name the study at hand.
+import json
+import os
+import re
+from dataclasses import asdict
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from spikesink.measures.groups import GROUPS
+from spikesink.runs.identity import identity, unused_parts
+from spikesink.study.names import BASELINE
+from spikesink.study.plan import costs
+from spikesink.study.run import canonical
+from spikesink.workflow import drawn, published
+from spikesink.workflow.jobs import Job, digest
+from spikesink.workflow.setup import tracking_uri
+
+NAME = STUDY.config.study
+RESOURCES = STUDY.config.resources
 PRETRAINED = STUDY.config.pretrained
 RUNS = {(run.variant, str(run.seed)): run for run in STUDY.runs}
+PUBLISHED = published.published_names()
+LIVE_OR_PUBLISHED = "|".join(map(re.escape, [NAME, *PUBLISHED]))
 
-# What every run is measured for, and what only the models that are analysed in depth are.
-ALWAYS = ("quality", "forward")
-IN_DEPTH = [group for group in GROUPS if group not in ALWAYS]
-ALL_QUESTIONS = [question for group in ALWAYS for question in GROUPS[group].questions]
+# The pages of the report, which sorts them by name.
+OVERVIEW = "1. Overview"
+ABLATIONS = "2. Ablations"
+MECHANISM = "3. Mechanism"
+CLAIMED = "4. Claims"
+PROVENANCE = "5. Provenance"
+
+
+wildcard_constraints:
+    study=re.escape(NAME),
+    ablation="|".join(map(re.escape, [BASELINE, *STUDY.ablations, *published.published_ablations()])),
+    models="|".join(map(re.escape, [drawn.COMPARED, *PRETRAINED, *published.published_models()])),
+    model="|".join(map(re.escape, PRETRAINED)),
+    variant="[^/]+",  # the rules that train say which: a list of hundreds in every rule takes seconds
+    seed="[0-9]+",
+
+
+@cache
+def drawn_of(study):
+    """What is drawn of the study in results/<study>; a published one is read when it is asked for."""
+    return drawn.of_study(STUDY) if study == NAME else published.read_published(study)
 
 
 def folder(files):
@@ -13,43 +52,96 @@ def folder(files):
     return str(Path(files[0]).parent)
 
 
-def resolved_run(wildcards):
-    """The run as one canonical JSON text: its settings and the digest of the code that trains it."""
-    return canonical(identity(RUNS[wildcards.variant, wildcards.seed]))
+def stem(files):
+    """The path of the first of a job's outputs without its ending."""
+    return str(Path(files[0]).with_suffix(""))
 
 
-def answering_code(group, without=frozenset(), without_parts=frozenset()):
-    """Digests of the code that answers a group's questions."""
-    modules = ("spikesink.measures.__main__", *GROUPS[group].modules)
-    return canonical([code_digest(name, without, without_parts) for name in modules])
+def drawn_together(wildcards):
+    """On a cluster, the tables and figures of an ablation share one job, as do the figures of some models."""
+    return f"draw_{wildcards[-1]}" if workflow.non_local_exec else None
 
 
-def measure_code(group):
-    """For a job's wildcards, the code that answers the group's questions about a run."""
-
-    def digest(wildcards):
-        run = RUNS[wildcards.variant, wildcards.seed]
-        return answering_code(group, frozenset({"spikesink.pretrained.load"}), unused_parts(run))
-
-    return digest
+# For targets.smk.
+def measured(runs):
+    """What ablations are made of: the manifests of these runs, and what every run is measured for."""
+    names = ["manifest.json", *(f"measures/{question}.parquet" for question in drawn.ALWAYS)]
+    return [f"{run.folder}/{name}" for run in runs for name in names]
 
 
-# Settings are functions of the wildcards although they do not depend on them: braces in them are not wildcards then.
+def in_depth():
+    """The answers about the models that are analysed in depth, those too that no figure and no table shows."""
+    here = drawn_of(NAME)
+    questions = [question for question in here.questions if question not in drawn.ALWAYS]
+    return drawn.answers(here, here.in_depth.values(), questions)
+
+
+# For data.smk. Settings are functions of the wildcards although they do not depend on them: braces in
+# them are not wildcards then.
 def text_settings(wildcards):
     """Corpus and tokenizer, as one canonical JSON text."""
     return canonical({"corpus": asdict(STUDY.config.corpus), "tokenizer": asdict(STUDY.config.tokenizer)})
 
 
-def measure_settings(group):
+# For train.smk.
+def resolved_run(wildcards):
+    """The run as one canonical JSON text: its settings and the digest of the code that trains it."""
+    return canonical(identity(RUNS[wildcards.variant, wildcards.seed]))
+
+
+# For pretrained.smk.
+def local_files(wildcards):
+    """The files of a model that is a folder here, so that other weights in it are measured anew."""
+    return sorted(str(path) for path in Path(PRETRAINED[wildcards.model].source).glob("*") if path.is_file())
+
+
+# For measure.smk.
+def is_run(wildcards):
+    """Whether a run is measured, not a published model."""
+    return wildcards.subject.startswith("runs/")
+
+
+def subject_file(wildcards):
+    """The file that stands for the model: a run's manifest, or the description of a published model."""
+    name = "manifest.json" if is_run(wildcards) else "pretrained.json"
+    return f"results/{wildcards.study}/{wildcards.subject}/{name}"
+
+
+def subject_tokens(wildcards):
+    """The index of the model's tokens: the study's for a run, its own for a published model."""
+    place = "data" if is_run(wildcards) else wildcards.subject
+    return f"results/{wildcards.study}/{place}/tokens/tokens.json"
+
+
+def model_option(wildcards, input):
+    """The option of spikesink.measures that names the model."""
+    return f"--run {Path(input.model).parent}" if is_run(wildcards) else f"--pretrained {input.model}"
+
+
+def measures_settings(group):
     """For a job's wildcards, the part of the config's measures that a group reads, as one canonical JSON text."""
     text = canonical({key: getattr(STUDY.config.measures, key) for key in GROUPS[group].reads})
     return lambda wildcards: text
 
 
-def run_folders(wildcards):
-    """Folders of the runs that the parts of an ablation are made of: the baseline's, then its own."""
-    runs = dict.fromkeys((*STUDY.of(BASELINE), *STUDY.of(wildcards.ablation)))
-    return [run.folder for run in runs]
+def measures_code(group):
+    """For a job's wildcards, the digest of the code that answers the group's questions about that model."""
+    modules = ("spikesink.measures.__main__", *GROUPS[group].modules)
+
+    def code(wildcards):
+        if not is_run(wildcards):
+            return digest(modules)
+        variant, seed = wildcards.subject.removeprefix("runs/").split("/")
+        unused = unused_parts(RUNS[variant, seed.removeprefix("seed")])
+        return digest(modules, frozenset({"spikesink.pretrained.load"}), unused)
+
+    return code
+
+
+# For tables.smk.
+def ablation_runs(wildcards):
+    """The runs that the parts of an ablation are made of: the baseline's, then its own."""
+    return dict.fromkeys((*STUDY.of(BASELINE), *STUDY.of(wildcards.ablation)))
 
 
 def variant_names(wildcards):
@@ -63,127 +155,18 @@ def variant_names(wildcards):
     )
 
 
-def measured(wildcards):
-    """Every file that the parts of an ablation are made of."""
-    names = [
-        "manifest.json",
-        *(f"measures/{question}.parquet" for question in ALL_QUESTIONS),
-    ]
-    return [f"{run}/{name}" for run in run_folders(wildcards) for name in names]
+# For mechanism.smk.
+def labelled(wildcards, models):
+    """Models, given as label and folder in the study, as arguments LABEL=FOLDER."""
+    return [f"{label}=results/{wildcards.study}/{place}" for label, place in models.items()]
 
 
-def local_files(wildcards):
-    """The files of a model that is a folder here, so that other weights in it are measured anew."""
-    return sorted(str(path) for path in Path(PRETRAINED[wildcards.model].source).glob("*") if path.is_file())
+# For publish.smk.
+def whole_config(wildcards):
+    """The config of the study as JSON, its keys in the order of the config: ablations keep theirs."""
+    return json.dumps(CONFIG)
 
 
-def drawn_together(wildcards):
-    """The tables and figures of an ablation, or of models, share one job of a cluster; on one machine nothing does."""
-    return f"draw_{wildcards[-1]}" if workflow.non_local_exec else None
-
-
-def drawing_code(figure):
-    """Digests of the code that draws a figure; which other figures there are is no part of it."""
-    modules = (f"spikesink.figures.mechanism.{figure}", "spikesink.figures.mechanism.__main__")
-    return canonical([code_digest(name, frozenset({"spikesink.figures.catalogue"})) for name in modules])
-
-
-def drawing():
-    """What all figures are drawn with: the style file's digest, the width, and the path without its ending."""
-    return {
-        "style": sha256((SOURCE / "spikesink/figures/drawing/style.mplstyle").read_bytes()).hexdigest(),
-        "width": STUDY.config.figures.width,
-        "stem": lambda wildcards, output: str(Path(output.pdf).with_suffix("")),
-    }
-
-
-# The pages of the report, which sorts them by name.
-OVERVIEW, ABLATIONS, MECHANISM, CLAIMED, PROVENANCE = (
-    "1. Overview",
-    "2. Ablations",
-    "3. Mechanism",
-    "4. Claims",
-    "5. Provenance",
-)
-
-
-def tables_of(results):
-    """The tables of the study in this folder. In git some are without others that the same job makes: all are named."""
-    whole = ("runs.csv", "runs.html", "variants.html", "variants.md", "long.parquet", "statistics.csv")
-    return [f"{results}/tables/{name}" for name in whole] + expand(
-        f"{results}/tables/{{ablation}}.{{format}}",
-        ablation=DRAWN[results].ablations,
-        format=TABLE_FORMATS,
-    )
-
-
-def figures_of(results):
-    """The figures that are drawn from tables."""
-    return expand(f"{results}/figures/overview.{{format}}", format=FIGURE_FORMATS) + expand(
-        f"{results}/figures/{{ablation}}_{{family}}.{{format}}",
-        ablation=DRAWN[results].ablations,
-        family=FAMILIES,
-        format=FIGURE_FORMATS,
-    )
-
-
-def mechanism_of(results):
-    """The table and the figures that are drawn from measures in depth."""
-    return [f"{results}/tables/mechanism.csv", f"{results}/tables/mechanism.html"] + expand(
-        f"{results}/figures/mechanism/{{models}}_{{figure}}.{{format}}",
-        models=DRAWN[results].compared,
-        figure=FIGURES,
-        format=FIGURE_FORMATS,
-    )
-
-
-def drawn_files(results):
-    """All that is drawn of the study in this folder."""
-    return [
-        *tables_of(results),
-        *figures_of(results),
-        *mechanism_of(results),
-        *(f"{results}/claims.{format}" for format in ("csv", "md", "html")),
-        f"{results}/provenance.html",
-    ]
-
-
-def measures_of(results, models, questions):
-    """Files with the answers to questions about models, which are given by label and folder."""
-    return [f"{results}/{folder}/measures/{question}.parquet" for folder in models.values() for question in questions]
-
-
-def named(results, models):
-    """The models as arguments LABEL=FOLDER."""
-    return [f"{label}={results}/{folder}" for label, folder in models.items()]
-
-
-def published_files():
-    """What the study at hand is drawn from, by paths in its folder."""
-    drawing = DRAWN[RESULTS]
-    compared = {folder for models in drawing.compared.values() for folder in models.values()}
-    answers = {
-        question for figure in FIGURES for question in constant(f"spikesink.figures.mechanism.{figure}", "QUESTIONS")
-    }
-    tabulated = mechanism_questions()
-    files = [
-        f"tables/parts/{ablation}/{part}.parquet" for ablation in drawing.ablations or [BASELINE] for part in PART_NAMES
-    ]
-    for folder in drawing.in_depth.values():
-        questions = answers.union(tabulated) if folder in compared else tabulated
-        files += [f"{folder}/measures/{question}.parquet" for question in sorted(questions)]
-        if folder.startswith("runs/"):
-            files += [f"{folder}/run.json", f"{folder}/manifest.json"]
-    return [*files, "provenance.csv"]
-
-
-def publish_study(target, log):
-    """Publish the study at hand; the manifest says beside its files what is drawn of it, and by which code."""
-    digests = {
-        "training": code_digest("spikesink.training.__main__"),
-        **{f"measures of {group}": answering_code(group) for group in GROUPS},
-        "tables": code_digest("spikesink.tables.collect"),
-    }
-    facts = {"drawn": DRAWN[RESULTS]._asdict(), "code": digests}
-    said = publish(Path(RESULTS), Path(target), published_files(), WRITTEN, facts)
-    Path(log).write_text(f"{said}\n")
+def costs_digest(wildcards):
+    """A digest of what every run will cost: a change of the config that costs nothing makes no new plan."""
+    return sha256(canonical([asdict(cost) for cost in costs(STUDY)]).encode()).hexdigest()

@@ -1,50 +1,58 @@
 # Corpus, tokenizer and packed tokens: one token stream, shared by every run of the study.
-DATA = f"{RESULTS}/data"
-EMBEDDED_SHA256 = sha256((SOURCE / "spikesink/data/embedded/english.parquet").read_bytes()).hexdigest()
+EMBEDDED = Path(workflow.basedir) / "src/spikesink/data/embedded/english.parquet"
 
 
-# The only rule that may need a network; it runs where Snakemake runs, which on a cluster is the login node.
+# The only rule of a study's data that may need a network. It runs where Snakemake runs: on a cluster, the login node.
 localrules:
     corpus,
 
 
+job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.corpora"])
+
+
 rule corpus:
     output:
-        f"{DATA}/corpus.json",
+        "results/{study}/data/corpus.json",
     log:
-        f"{RESULTS}/logs/corpus.log",
+        "results/{study}/logs/corpus.log",
     conda:
-        "../../envs/spikesink.yaml"
+        job.environment
     params:
+        **job.params,
         settings=text_settings,
-        code=code_digest("spikesink.data.corpora"),
-        sample=EMBEDDED_SHA256,
+        sample=sha256(EMBEDDED.read_bytes()).hexdigest(),
     message:
         "corpus: locate and check the text"
     shell:
-        "python -m spikesink.data corpus --settings {params.settings:q} --output {output} 2>&1 | tee {log}"
+        "{params.command} corpus --settings {params.settings:q} --output {output} 2>&1 | tee {log}"
+
+
+job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.tokenizer"])
 
 
 rule tokenizer:
     input:
         rules.corpus.output,
     output:
-        f"{DATA}/tokenizer.json",
+        "results/{study}/data/tokenizer.json",
     log:
-        f"{RESULTS}/logs/tokenizer.log",
-    retries: STUDY.config.resources.data.retries
+        "results/{study}/logs/tokenizer.log",
+    retries: job.retries
     conda:
-        "../../envs/spikesink.yaml"
-    threads: STUDY.config.resources.data.threads
+        job.environment
+    threads: job.threads
     resources:
-        **job_resources(STUDY.config.resources.data),
+        **job.resources,
     params:
+        **job.params,
         settings=text_settings,
-        code=code_digest("spikesink.data.tokenizer"),
     message:
         "tokenizer"
     shell:
-        "python -m spikesink.data tokenizer --settings {params.settings:q} --corpus {input} --output {output} 2>&1 | tee {log}"
+        "{params.command} tokenizer --settings {params.settings:q} --corpus {input} --output {output} 2>&1 | tee {log}"
+
+
+job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.packing"])
 
 
 # tokens.json holds the checksums of the files beside it, so it alone stands for them as an input of later rules: it is
@@ -54,25 +62,25 @@ rule tokens:
         corpus=rules.corpus.output,
         tokenizer=rules.tokenizer.output,
     output:
-        index=f"{DATA}/tokens/tokens.json",
-        train=f"{DATA}/tokens/train.bin",
-        validation=f"{DATA}/tokens/validation.bin",
+        index="results/{study}/data/tokens/tokens.json",
+        train="results/{study}/data/tokens/train.bin",
+        validation="results/{study}/data/tokens/validation.bin",
     log:
-        f"{RESULTS}/logs/tokens.log",
+        "results/{study}/logs/tokens.log",
     benchmark:
-        f"{RESULTS}/benchmarks/tokens.tsv"
-    retries: STUDY.config.resources.data.retries
+        "results/{study}/benchmarks/tokens.tsv"
+    retries: job.retries
     conda:
-        "../../envs/spikesink.yaml"
-    threads: STUDY.config.resources.data.threads
+        job.environment
+    threads: job.threads
     resources:
-        **job_resources(STUDY.config.resources.data),
+        **job.resources,
     params:
+        **job.params,
         settings=text_settings,
-        code=code_digest("spikesink.data.packing"),
         folder=lambda wildcards, output: folder(output),
     message:
         "tokens: encode and pack the corpus"
     shell:
-        "python -m spikesink.data tokens --settings {params.settings:q} --corpus {input.corpus}"
+        "{params.command} tokens --settings {params.settings:q} --corpus {input.corpus}"
         " --tokenizer {input.tokenizer} --output {params.folder} 2>&1 | tee {log}"

@@ -1,73 +1,87 @@
-# Figures, from tables alone: `snakemake figures` needs no model and no GPU.
+# Figures that are drawn from tables alone: `snakemake figures` needs no model and no GPU.
+STYLE = Path(workflow.basedir) / "src/spikesink/figures/drawing/style.mplstyle"
+# What all figures are drawn with: the style file, the width, and the path without its ending.
+LOOK = {
+    "style": sha256(STYLE.read_bytes()).hexdigest(),
+    "width": STUDY.config.figures.width,
+    "stem": lambda wildcards, output: stem(output),
+}
+
+job = Job("spikesink.figures.ablations.overview", RESOURCES.draw)
+
+
 rule figure_overview:
     input:
-        "{results}/tables/runs.csv",
+        "results/{study}/tables/runs.csv",
     output:
-        pdf="{results}/figures/overview.pdf",
-        data="{results}/figures/overview.csv",
+        pdf="results/{study}/figures/overview.pdf",
+        data="results/{study}/figures/overview.csv",
         png=report(
-            "{results}/figures/overview.png",
+            "results/{study}/figures/overview.png",
             caption="../report/overview.rst",
             category=OVERVIEW,
             labels={"what": "figure"},
         ),
     log:
-        "{results}/logs/figures/overview.log",
-    retries: STUDY.config.resources.draw.retries
+        "results/{study}/logs/figures/overview.log",
+    wildcard_constraints:
+        study=LIVE_OR_PUBLISHED,
+    retries: job.retries
     conda:
-        "../../envs/spikesink.yaml"
-    threads: STUDY.config.resources.draw.threads
+        job.environment
+    threads: job.threads
     resources:
-        **job_resources(STUDY.config.resources.draw),
+        **job.resources,
     params:
-        **drawing(),
-        code=code_digest("spikesink.figures.ablations.overview"),
+        **job.params,
+        **LOOK,
     message:
         "figure overview of all ablations"
     shell:
-        "python -m spikesink.figures.ablations.overview --runs {input} --width {params.width} --output {params.stem}"
-        " 2>&1 | tee {log}"
+        "{params.command} --runs {input} --width {params.width} --output {params.stem} 2>&1 | tee {log}"
 
 
-for family in FAMILIES:
+# One rule per kind of figure that every ablation has: figure_ablation, figure_lifecycle, figure_sink_map, figure_training.
+for family in drawn.FAMILIES:
+    job = Job(f"spikesink.figures.ablations.{family}", RESOURCES.draw)
 
     rule:
         name:
             f"figure_{family}"
         input:
             expand(
-                "{results}/tables/parts/{ablation}/{part}.parquet",
-                part=PART_NAMES,
+                "results/{study}/tables/parts/{ablation}/{part}.parquet",
+                part=drawn.PARTS,
                 allow_missing=True,
             ),
         output:
-            pdf=f"{{results}}/figures/{{ablation}}_{family}.pdf",
-            data=f"{{results}}/figures/{{ablation}}_{family}.csv",
+            pdf=f"results/{{study}}/figures/{{ablation}}_{family}.pdf",
+            data=f"results/{{study}}/figures/{{ablation}}_{family}.csv",
             png=report(
-                f"{{results}}/figures/{{ablation}}_{family}.png",
+                f"results/{{study}}/figures/{{ablation}}_{family}.png",
                 caption=f"../report/{family}.rst",
                 category=ABLATIONS,
                 subcategory="{ablation}",
                 labels={"what": family.replace("_", " ")},
             ),
         log:
-            f"{{results}}/logs/figures/{{ablation}}_{family}.log",
-        retries: STUDY.config.resources.draw.retries
+            f"results/{{study}}/logs/figures/{{ablation}}_{family}.log",
+        wildcard_constraints:
+            study=LIVE_OR_PUBLISHED,
+        retries: job.retries
         group:
             drawn_together
         conda:
-            "../../envs/spikesink.yaml"
-        threads: STUDY.config.resources.draw.threads
+            job.environment
+        threads: job.threads
         resources:
-            **job_resources(STUDY.config.resources.draw),
+            **job.resources,
         params:
-            **drawing(),
-            family=family,
-            code=code_digest(f"spikesink.figures.ablations.{family}"),
+            **job.params,
+            **LOOK,
             parts=lambda wildcards, input: folder(input),
         message:
             f"figure {family} of {{wildcards.ablation}}"
         shell:
-            # Not an f-string: a shell command is put together when the job starts, after the loop has ended.
-            "python -m spikesink.figures.ablations.{params.family} --parts {params.parts} --ablation {wildcards.ablation}"
-            " --width {params.width} --output {params.stem} 2>&1 | tee {log}"
+            "{params.command} --parts {params.parts} --ablation {wildcards.ablation} --width {params.width}"
+            " --output {params.stem} 2>&1 | tee {log}"

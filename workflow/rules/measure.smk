@@ -1,37 +1,42 @@
-# What is measured on trained runs, one job per group of questions and run.
-for group, (questions, _, _) in GROUPS.items():
+# Measures: one rule per group of questions, measure_quality, measure_forward, ..., each made by the loop below. A rule's
+# {subject} is the folder of a run, runs/<variant>/seed<k>, or of a published model, pretrained/<model>.
+job = Job("spikesink.measures", RESOURCES.measure)
+
+for group in GROUPS:
 
     rule:
         name:
             f"measure_{group}"
         input:
-            manifest=f"{RUN}/manifest.json",
-            tokens=rules.tokens.output.index,
+            model=subject_file,
+            tokens=subject_tokens,
         output:
             expand(
-                f"{RUN}/measures/{{question}}.parquet",
-                question=questions,
+                "results/{study}/{subject}/measures/{question}.parquet",
+                question=GROUPS[group].questions,
                 allow_missing=True,
             ),
         log:
-            f"{RESULTS}/logs/measure_{group}/{{variant}}_seed{{seed}}.log",
+            f"results/{{study}}/logs/measure_{group}/{{subject}}.log",
         benchmark:
-            f"{RESULTS}/benchmarks/measure_{group}/{{variant}}_seed{{seed}}.tsv"
-        retries: STUDY.config.resources.measure.retries
+            f"results/{{study}}/benchmarks/measure_{group}/{{subject}}.tsv"
+        wildcard_constraints:
+            subject="runs/[^/]+/seed[0-9]+|pretrained/[^/]+",
+        retries: job.retries
         conda:
-            "../../envs/spikesink.yaml"
-        threads: STUDY.config.resources.measure.threads
+            job.environment
+        threads: job.threads
         resources:
-            **job_resources(STUDY.config.resources.measure),
+            **job.resources,
         params:
+            command=job.command,
+            code=measures_code(group),
             group=group,
-            settings=measure_settings(group),
-            code=measure_code(group),
-            run=lambda wildcards, input: folder(input),
+            settings=measures_settings(group),
+            model=model_option,
             tokens=lambda wildcards, input: str(Path(input.tokens).parent),
         message:
-            f"measure {group}: {{wildcards.variant}} seed {{wildcards.seed}}"
+            f"measure {group} of {{wildcards.subject}}"
         shell:
-            # Not an f-string: a shell command is put together when the job starts, after the loop has ended.
-            "python -m spikesink.measures {params.group} --run {params.run} --tokens {params.tokens}"
-            " --settings {params.settings:q} --threads {threads} --gpus {resources.gpu} 2>&1 | tee {log}"
+            "{params.command} {params.group} {params.model} --tokens {params.tokens} --settings {params.settings:q}"
+            " --threads {threads} --gpus {resources.gpu} 2>&1 | tee {log}"

@@ -1,53 +1,60 @@
 # Where every number is from: each run's settings, code, text, machine and time, in one table and one page.
+job = Job("spikesink.tables.provenance", RESOURCES.draw)
+
+
 rule provenance:
     input:
         [f"{run.folder}/{name}" for run in STUDY.runs for name in ("run.json", "manifest.json")],
     output:
-        f"{RESULTS}/provenance.csv",
+        "results/{study}/provenance.csv",
     log:
-        f"{RESULTS}/logs/provenance.log",
-    retries: STUDY.config.resources.draw.retries
+        "results/{study}/logs/provenance.log",
+    retries: job.retries
     conda:
-        "../../envs/spikesink.yaml"
-    threads: STUDY.config.resources.draw.threads
+        job.environment
+    threads: job.threads
     resources:
-        **job_resources(STUDY.config.resources.draw),
+        **job.resources,
     params:
-        code=code_digest("spikesink.tables.provenance"),
+        **job.params,
         results=lambda wildcards, output: folder(output),
         variants=list(dict.fromkeys(run.variant for run in STUDY.runs)),
         seeds=STUDY.config.seeds,
     message:
         "provenance of all runs"
     shell:
-        # Thousands of folders would be too long for a command line.
-        "python -m spikesink.tables.provenance --results {params.results} --variants {params.variants:q}"
-        " --seeds {params.seeds} --output {output} 2>&1 | tee {log}"
+        # Variants and seeds name the runs: thousands of folders would be too long for a command line.
+        "{params.command} --results {params.results} --variants {params.variants:q} --seeds {params.seeds}"
+        " --output {output} 2>&1 | tee {log}"
+
+
+job = Job("spikesink.tables.provenance_page", RESOURCES.draw)
 
 
 rule provenance_page:
     input:
-        "{results}/provenance.csv",
+        "results/{study}/provenance.csv",
     output:
         report(
-            "{results}/provenance.html",
+            "results/{study}/provenance.html",
             caption="../report/provenance.rst",
             category=PROVENANCE,
             labels={"what": "page"},
         ),
     log:
-        "{results}/logs/provenance_page.log",
-    retries: STUDY.config.resources.draw.retries
+        "results/{study}/logs/provenance_page.log",
+    wildcard_constraints:
+        study=LIVE_OR_PUBLISHED,
+    retries: job.retries
     conda:
-        "../../envs/spikesink.yaml"
-    threads: STUDY.config.resources.draw.threads
+        job.environment
+    threads: job.threads
     resources:
-        **job_resources(STUDY.config.resources.draw),
+        **job.resources,
     params:
-        code=code_digest("spikesink.tables.provenance_page"),
-        study=lambda wildcards: DRAWN[wildcards.results].study,
+        **job.params,
+        study=lambda wildcards: drawn_of(wildcards.study).study,
     message:
         "page of provenance"
     shell:
-        "python -m spikesink.tables.provenance_page --provenance {input} --study {params.study} --output {output}"
-        " 2>&1 | tee {log}"
+        "{params.command} --provenance {input} --study {params.study} --output {output} 2>&1 | tee {log}"

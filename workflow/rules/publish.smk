@@ -1,42 +1,58 @@
-# Published studies: `snakemake publish` keeps in git what a finished study is drawn from, `snakemake published` draws all
-# of them anew, on a fresh clone, without training anything.
-PUBLISHED_HERE = f"results/published/{STUDY.config.study}"
-
-
+# The whole study at once: `snakemake plan` says what it will cost; `snakemake publish` keeps in git what a finished study
+# is drawn from. A published study is drawn anew, on a fresh clone, by `snakemake published`.
 localrules:
-    publish,
-    published,
-    browsable_report,
+    estimate,
+    publish_study,
+
+
+job = Job("spikesink.workflow", RESOURCES.draw)
+
+
+rule plan:
+    input:
+        f"results/{NAME}/plan.csv",
 
 
 rule publish:
     input:
-        [f"{RESULTS}/{name}" for name in published_files()],
-        drawn_files(RESULTS),
+        f"results/published/{NAME}/manifest.json",
+
+
+rule estimate:
     output:
-        f"{PUBLISHED_HERE}/manifest.json",
+        "results/{study}/plan.csv",
     log:
-        f"{RESULTS}/logs/publish.log",
+        "results/{study}/logs/plan.log",
+    conda:
+        job.environment
+    params:
+        command=job.command,
+        costs=costs_digest,
+        config=lambda wildcards, output: whole_config(wildcards),
     message:
-        f"publish the study in {PUBLISHED_HERE}"
-    run:
-        publish_study(PUBLISHED_HERE, log[0])
-
-
-rule published:
-    input:
-        lambda wildcards: [f"{intact(Path(results))}/report.html" for results in PUBLISHED],
-
-
-rule browsable_report:
-    input:
-        lambda wildcards: drawn_files(wildcards.results),
-    output:
-        "{results}/report.html",
-    log:
-        "{results}/logs/report.log",
-    message:
-        "report of {wildcards.results}"
+        "plan: what the study will cost"
     shell:
-        # The Snakemake around it holds the lock, and has done what the report shows.
-        "snakemake --nolock --report {output} -- {input} > {log} 2>&1"
+        "{params.command} plan --config {params.config:q} --output {output} 2>&1 | tee {log}"
+
+
+rule publish_study:
+    input:
+        lambda wildcards: expand(
+            "results/{study}/{file}",
+            study=wildcards.study,
+            file=drawn.sources(drawn_of(wildcards.study)),
+        ),
+        lambda wildcards: drawn.drawn_files(drawn_of(wildcards.study)),
+    output:
+        "results/published/{study}/manifest.json",
+    log:
+        "results/{study}/logs/publish.log",
+    conda:
+        job.environment
+    params:
+        command=job.command,
+        config=whole_config,
+    message:
+        "publish the study {wildcards.study}"
+    shell:
+        "{params.command} publish --config {params.config:q} --output {output} 2>&1 | tee {log}"

@@ -4,21 +4,24 @@ localrules:
     track,
 
 
+job = Job("spikesink.tracking", RESOURCES.draw)
+
+
 rule track:
     input:
-        drawn_files(RESULTS),
+        lambda wildcards: drawn.drawn_files(drawn_of(wildcards.study)),
     output:
-        f"{RESULTS}/tracking.txt",
+        "results/{study}/tracking.txt",
     log:
-        f"{RESULTS}/logs/tracking.log",
+        "results/{study}/logs/tracking.log",
     conda:
-        "../../envs/spikesink.yaml"
+        job.environment
     params:
-        uri=TRACKING_URI,
+        command=job.command,
+        uri=tracking_uri(STUDY),
         results=lambda wildcards, output: folder(output),
-        study=STUDY.config.study,
     message:
         "complete the study in MLflow at {params.uri}"
     shell:
-        "python -m spikesink.tracking sync --study {params.study} --results {params.results} --uri {params.uri:q}"
+        "{params.command} sync --study {wildcards.study} --results {params.results} --uri {params.uri:q}"
         " 2>&1 | tee {log} && cp {log} {output}"

@@ -115,15 +115,13 @@ def cost(run: Run, plan: Plan, gpus: int) -> Cost:
     )
 
 
-def write_plan(planned: Sequence[Cost], path: Path | str, log: Path | str) -> None:
-    """One row of CSV per run, a column per field of ``Cost``, and the table on the terminal and in ``log``."""
+def write_plan(planned: Sequence[Cost], path: Path | str) -> str:
+    """Write one row of CSV per run, with a column per field of ``Cost``; returns the table for people."""
     with open(path, "w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Cost)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(asdict, planned))
-    text = table(planned)
-    Path(log).write_text(f"{text}\n")
-    print(text)
+    return table(planned)
 
 
 HEADER = ("ablation", "variant", "parameters", "runs", "tokens", "FLOPs", "GPU-hours", "memory", "disk", "checkpoints")

@@ -1,35 +1,52 @@
-"""What is drawn of a study: its ablations, and the models that are analysed in depth.
+"""What is drawn of a study: its tables and figures, the models that they show, and the files that they need.
 
-The study at hand says it in its config, a published one in its manifest (``spikesink.workflow.publish``).
+A study lies in ``results/<name>``. The name of a study that runs here is its own name; a published one is called
+``published/<study>`` (``spikesink.workflow.published``). Rules that draw do not care which of the two it is.
 """
 
-import json
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from spikesink.study.errors import ConfigError
+from spikesink.figures.catalogue import FIGURES
+from spikesink.measures.groups import GROUPS
+from spikesink.runs.code_digest import constant
 from spikesink.study.names import BASELINE
 from spikesink.study.run import Run, Study
+from spikesink.tables.collecting.questions import mechanism_questions
 
-PUBLISHED = Path("results/published")
+PARTS = ("runs", "states", "heads", "curves")
+"""The files of an ablation's parts, which its tables and figures are made from."""
+ALWAYS = tuple(question for group in ("quality", "forward") for question in GROUPS[group].questions)
+"""The questions that every run is measured for; the others only for models that are analysed in depth."""
+FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
+TABLE_FORMATS = ("html", "csv", "parquet", "md", "tex")
+FIGURE_FORMATS = ("pdf", "png", "csv")
+COMPARED = "compared"
+"""The name of the figures that show the compared variants side by side."""
 
 
-class Drawn(NamedTuple):
-    """Names and folders, these relative to the study's folder."""
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What is drawn of one study. Folders of models are relative to the study's folder."""
 
+    name: str
+    """Its folder is results/<name>."""
     study: str
-    scale: str
     ablations: tuple[str, ...]
     compared: dict[str, dict[str, str]]
-    """Models that share figures: the name of their files, then label and folder of each."""
+    """Models that share figures: the name of the figures, then label and folder of each model."""
     places: dict[str, list[int | str]]
-    """For these the place of each variant in its ablation, by which its figures give it a colour: from 1, 0 for the
+    """For these models, the place of each variant in its ablation, which gives it its colour: from 1, 0 for the
     baseline, "published" for a pretrained model."""
     in_depth: dict[str, str]
-    """Rows of the table of the mechanism: name and folder."""
+    """Rows of the table of the mechanism: name and folder of each model."""
+    figures: tuple[str, ...]
+    """Figures of the mechanism."""
+    questions: tuple[str, ...]
+    """Questions that are answered about the models in depth; of a published study, those that are drawn."""
 
 
-def drawn(study: Study) -> Drawn:
+def of_study(study: Study) -> Drawn:
     """What a study's config asks for: figures compare runs of the first seed, the table has every seed."""
     config = study.config
     compared = [run for run in study.runs if run.variant in config.mechanism.compare]
@@ -41,13 +58,15 @@ def drawn(study: Study) -> Drawn:
     pretrained = {name: f"pretrained/{name}" for name in config.pretrained}
     deep = study.runs if config.mechanism.variants == "all" else compared
     return Drawn(
-        config.study,
-        config.scale,
-        study.ablations,
-        {"compared": dict(zip(names, map(inside, first), strict=True))}
+        name=config.study,
+        study=config.study,
+        ablations=study.ablations,
+        compared={COMPARED: dict(zip(names, map(folder_of, first), strict=True))}
         | {name: {name: folder} for name, folder in pretrained.items()},
-        {"compared": [place_of(run, study) for run in first]} | {name: ["published"] for name in pretrained},
-        {f"{run.variant}/seed{run.seed}": inside(run) for run in deep} | pretrained,
+        places={COMPARED: [place_of(run, study) for run in first]} | {name: ["published"] for name in pretrained},
+        in_depth={f"{run.variant}/seed{run.seed}": folder_of(run) for run in deep} | pretrained,
+        figures=tuple(FIGURES),
+        questions=tuple(question for group in GROUPS.values() for question in group.questions),
     )
 
 
@@ -57,22 +76,99 @@ def place_of(run: Run, study: Study) -> int:
     return 0 if run.ablation == BASELINE else 1 + names.index(run.variant)
 
 
-def inside(run: Run) -> str:
-    """The run's folder in its study's."""
+def folder_of(run: Run) -> str:
+    """The run's folder, relative to its study's."""
     return run.folder.removeprefix(f"results/{run.study}/")
 
 
-def published(folder: Path = PUBLISHED) -> dict[str, Drawn]:
-    """What the studies published in a folder are drawn of, by theirs. Raises ConfigError."""
-    found = {}
-    for path in sorted(folder.glob("*/manifest.json")):
-        try:
-            found[path.parent.as_posix()] = from_plain(json.loads(path.read_text())["drawn"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path}: not the manifest of a published study ({error!r}): publish it again") from error
-    return found
+def figure_questions(figure: str) -> tuple[str, ...]:
+    """The questions whose answers a figure of the mechanism shows."""
+    return constant(f"spikesink.figures.mechanism.{figure}", "QUESTIONS")
 
 
-def from_plain(values: dict) -> Drawn:
-    """From what ``_asdict`` became in JSON."""
-    return Drawn(**values | {"ablations": tuple(values["ablations"])})
+def caption(figure: str) -> str:
+    """The caption of a figure of the mechanism, for the report: there, as reStructuredText, bars need an escape."""
+    return constant(f"spikesink.figures.mechanism.{figure}", "CAPTION").replace("|", r"\|")
+
+
+def table_questions(study: Drawn) -> list[str]:
+    """The questions whose answers the table of the mechanism takes; one that was not answered leaves columns out."""
+    return [question for question in mechanism_questions() if question in study.questions]
+
+
+def answers(study: Drawn, models: Iterable[str], questions: Iterable[str]) -> list[str]:
+    """Files with the answers to some questions about models, which are given by their folders."""
+    return [f"results/{study.name}/{folder}/measures/{question}.parquet" for folder in models for question in questions]
+
+
+def table_files(study: Drawn) -> list[str]:
+    """What the table of the mechanism is made from."""
+    return answers(study, study.in_depth.values(), table_questions(study))
+
+
+def figure_files(study: Drawn, models: str, figure: str) -> list[str]:
+    """What a figure of the mechanism of these models is made from."""
+    return answers(study, study.compared[models].values(), figure_questions(figure))
+
+
+def ablation_files(study: Drawn, ablation: str) -> list[str]:
+    """The tables and figures of one ablation."""
+    figures = [f"{ablation}_{family}" for family in FAMILIES]
+    return [
+        *(f"results/{study.name}/tables/{ablation}.{suffix}" for suffix in TABLE_FORMATS),
+        *(f"results/{study.name}/figures/{figure}.{suffix}" for figure in figures for suffix in FIGURE_FORMATS),
+    ]
+
+
+def tables(study: Drawn) -> list[str]:
+    """The tables that are made from the parts of the ablations.
+
+    One job makes several of them, of which git keeps only some. All are named, so that the others are made again.
+    """
+    whole = ("runs.csv", "runs.html", "variants.html", "variants.md", "long.parquet", "statistics.csv")
+    names = [*whole, *(f"{ablation}.{suffix}" for ablation in study.ablations for suffix in TABLE_FORMATS)]
+    return [f"results/{study.name}/tables/{name}" for name in names]
+
+
+def figures(study: Drawn) -> list[str]:
+    """The figures that are drawn from tables."""
+    names = ["overview", *(f"{ablation}_{family}" for ablation in study.ablations for family in FAMILIES)]
+    return [f"results/{study.name}/figures/{name}.{suffix}" for name in names for suffix in FIGURE_FORMATS]
+
+
+def mechanism(study: Drawn) -> list[str]:
+    """The table and the figures that are drawn from the measures of the models in depth."""
+    names = [f"{models}_{figure}" for models in study.compared for figure in study.figures]
+    return [
+        *(f"results/{study.name}/tables/mechanism.{suffix}" for suffix in ("csv", "html")),
+        *(f"results/{study.name}/figures/mechanism/{name}.{suffix}" for name in names for suffix in FIGURE_FORMATS),
+    ]
+
+
+def drawn_files(study: Drawn) -> list[str]:
+    """All that is drawn of a study."""
+    pages = ("claims.csv", "claims.md", "claims.html", "provenance.html")
+    return [
+        *tables(study),
+        *figures(study),
+        *mechanism(study),
+        *(f"results/{study.name}/{page}" for page in pages),
+    ]
+
+
+def shown_questions(study: Drawn) -> list[str]:
+    """The questions whose answers are drawn, in the table of the mechanism or in a figure."""
+    in_figures = {question for figure in study.figures for question in figure_questions(figure)}
+    return sorted(in_figures.union(table_questions(study)))
+
+
+def sources(study: Drawn) -> list[str]:
+    """The files that all of this is drawn from, relative to the study's folder."""
+    compared = {folder for models in study.compared.values() for folder in models.values()}
+    files = [f"tables/parts/{ablation}/{part}.parquet" for ablation in study.ablations or [BASELINE] for part in PARTS]
+    for folder in study.in_depth.values():
+        questions = shown_questions(study) if folder in compared else sorted(table_questions(study))
+        files += [f"{folder}/measures/{question}.parquet" for question in questions]
+        if folder.startswith("runs/"):
+            files += [f"{folder}/run.json", f"{folder}/manifest.json"]
+    return [*files, "provenance.csv"]

@@ -1,0 +1,159 @@
+"""Published studies: what a finished study is drawn from, kept in git without weights, and drawn anew from there.
+
+The folder ``results/published/<study>`` holds
+
+study.yaml      the whole config: `snakemake --configfile` of it repeats the study
+provenance.csv  every run's settings, code, text and machine
+tables/parts/   the runs of every ablation; runs/, pretrained/: measures of the models analysed in depth
+manifest.json   its figures of the mechanism, the questions that were answered, the code and software that made it, and
+                the SHA-256 of every file
+
+`snakemake publish` writes it, `snakemake published` draws everything from it. The manifest names figures and questions,
+so a figure or question that is added to the project later changes nothing here.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from spikesink.figures.catalogue import FIGURES
+from spikesink.measures.groups import GROUPS
+from spikesink.runs.atomic import whole
+from spikesink.runs.checkout import git_state
+from spikesink.runs.code_digest import code_digest
+from spikesink.study.errors import ConfigError, InputError
+from spikesink.study.names import check_name
+from spikesink.study.resolve import resolve
+from spikesink.study.strict_yaml import read_yaml
+from spikesink.workflow.drawn import Drawn, figure_questions, of_study, shown_questions, sources
+from spikesink.workflow.jobs import digest
+
+RESULTS = Path("results")
+SOFTWARE = ("spikesink", "torch", "lightning", "numpy", "scipy", "polars", "matplotlib", "seaborn", "snakemake")
+
+
+def published_names() -> list[str]:
+    """Names of the published studies, ``published/<study>`` each."""
+    return [path.parent.relative_to(RESULTS).as_posix() for path in sorted(RESULTS.glob("published/*/manifest.json"))]
+
+
+def published_ablations() -> list[str]:
+    """Names of the ablations of all published studies, by their folders: reading the studies would take time."""
+    return sorted({path.name for path in RESULTS.glob("published/*/tables/parts/*")})
+
+
+def published_models() -> list[str]:
+    """Names of the published models that published studies have measured, by their folders."""
+    return sorted({path.name for path in RESULTS.glob("published/*/pretrained/*")})
+
+
+def read_published(name: str) -> Drawn:
+    """What is drawn of a published study. Raises InputError, ConfigError."""
+    folder = RESULTS / name
+    manifest = read_manifest(folder)
+    study = of_study(resolve(read_yaml(folder / "study.yaml")))
+    found = replace(study, name=name, figures=tuple(manifest["figures"]), questions=tuple(manifest["questions"]))
+    for figure in found.figures:
+        if figure not in FIGURES:
+            raise InputError(
+                f"{folder}/manifest.json: this checkout has no figure {figure!r}: check out the commit that the "
+                "manifest names, or publish the study again"
+            )
+        if missing := set(figure_questions(figure)) - set(found.questions):
+            raise InputError(
+                f"{folder}/manifest.json: figure {figure!r} needs answers to {sorted(missing)[0]!r}, which were not "
+                "published: publish the study again"
+            )
+    return found
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a published study. Raises InputError where it is none, or names files outside its folder."""
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+        names, files = [*manifest["figures"], *manifest["questions"]], dict(manifest["sha256"])
+        for name in names:
+            check_name(str(path), name)
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        raise InputError(f"{path}: not the manifest of a published study ({error!r}): publish it again") from error
+    for file in files:
+        if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\\" in file:
+            raise InputError(f"{path}: names a file outside its folder, {file!r}: bring it back from git")
+    return manifest
+
+
+def intact(name: str) -> str:
+    """The name itself. Raises InputError where a file is missing or is not as the manifest says."""
+    folder = RESULTS / name
+    if faults := damaged(folder):
+        more = f" and {len(faults) - 1} more files" if len(faults) > 1 else ""
+        manifest = folder / "manifest.json"
+        raise InputError(f"{folder / faults[0]}{more}: not what {manifest} says: bring it back from git")
+    return name
+
+
+def damaged(folder: Path) -> list[str]:
+    """Files of a published study that are missing or not as its manifest says. Raises InputError."""
+    sums = read_manifest(folder)["sha256"]
+    return [
+        path
+        for path, known in sums.items()
+        if not (folder / path).exists() or sha256((folder / path).read_bytes()).hexdigest() != known
+    ]
+
+
+def publish(config: Mapping, target: Path) -> str:
+    """Publish the finished study of a config in ``target``; returns a line that says so. Raises InputError."""
+    study = of_study(resolve(config))
+    facts = {
+        "figures": list(study.figures),
+        "questions": shown_questions(study),
+        "code": {
+            "training": code_digest("spikesink.training.__main__"),
+            **{f"measures of {name}": digest(group.modules) for name, group in GROUPS.items()},
+            "tables": code_digest("spikesink.tables.collect"),
+        },
+    }
+    return copy_files(RESULTS / study.name, target, sources(study), config, facts)
+
+
+def copy_files(source: Path, target: Path, files: list[str], config: Mapping, facts: Mapping[str, Any]) -> str:
+    """Copy ``files`` of a study, and write study.yaml and manifest.json; returns a line that says so.
+
+    Files that were published there before are removed. Other files there, such as drawn figures, stay. Raises
+    InputError.
+    """
+    if (target / "manifest.json").exists():
+        for path in read_manifest(target)["sha256"]:
+            (target / path).unlink(missing_ok=True)
+    sums = {}
+    for path in files:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(source / path, target / path)
+        except FileNotFoundError as error:
+            raise InputError(f"{source / path}: missing: run the study to its end, then publish it") from error
+        sums[path] = sha256((target / path).read_bytes()).hexdigest()
+    text = yaml.safe_dump(dict(config), sort_keys=False)
+    with whole(target / "study.yaml") as part:
+        part.write_text(f"# The whole config of a published study.\n{text}")
+    manifest = {
+        "published": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": git_state(),
+        "versions": {name: metadata.version(name) for name in SOFTWARE},
+        **facts,
+        "sha256": sums,
+    }
+    with whole(target / "manifest.json") as part:
+        part.write_text(json.dumps(manifest, indent=1) + "\n")
+    size = sum((target / path).stat().st_size for path in sums)
+    return f"{target}: {len(sums)} files, {size / 1e6:.1f} MB"

@@ -1,0 +1,80 @@
+"""What happens before Snakemake reads the rules: the study is read, and jobs will find this checkout's package."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from spikesink.study.errors import ConfigError
+from spikesink.study.resolve import resolve
+from spikesink.study.run import Study
+from spikesink.study.strict_yaml import merge, read_yaml
+from spikesink.tracking import default_uri
+from spikesink.workflow.records import exchange_records
+
+
+def prepare(workflow: Any, config: Mapping) -> tuple[Study, dict]:
+    """The study, and the config that it was read from; Snakemake's process is made ready to run its jobs.
+
+    ``workflow`` and ``config`` are what Snakemake gives a Snakefile. A faulty config ends the program with one line.
+    """
+    checkout = Path(workflow.basedir)
+    use_this_checkout(checkout)
+    ignore_time_warning()
+    try:
+        study, written = read_study(checkout, workflow.configfiles, config)
+    except ConfigError as error:
+        raise SystemExit(f"config error: {error}") from None
+    if study.config.tracking.live:
+        # The address of MLflow has no influence on a result: jobs get it from the environment, not as a parameter.
+        os.environ["SPIKESINK_TRACKING_URI"] = tracking_uri(study)
+    if workflow.is_main_process:
+        keep_records(study)
+    return study, written
+
+
+def use_this_checkout(checkout: Path) -> None:
+    """Jobs run the package of this checkout with the interpreter that runs Snakemake.
+
+    A job with a conda environment or a container has an interpreter of its own.
+    """
+    programs = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    os.environ.update(PYTHONPATH=str(checkout / "src"), PATH=os.pathsep.join(programs))
+
+
+def ignore_time_warning() -> None:
+    """Inside a SLURM job, ignore the signal that warns of the time limit.
+
+    SLURM sends SIGUSR1 to every process of the job, and it ends a process that does not know it. Training listens to
+    it. The processes that Snakemake starts around training inherit from here that it is ignored.
+    """
+    if "SLURM_JOB_ID" in os.environ:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def read_study(checkout: Path, configfiles: list[str], config: Mapping) -> tuple[Study, dict]:
+    """The study of config.yaml, of the files of --configfile and of --config. Raises ConfigError."""
+    for path in configfiles:
+        read_yaml(path)  # refuses a key that stands twice; Snakemake would keep the last one silently
+    # Snakemake puts the keys of an overlay first. Here they keep the order of config.yaml.
+    written = merge(read_yaml(checkout / "config.yaml"), config)
+    return resolve(written), written
+
+
+def tracking_uri(study: Study) -> str:
+    """Where MLflow keeps the study."""
+    return study.config.tracking.uri or default_uri("results")
+
+
+def keep_records(study: Study) -> None:
+    """Keep Snakemake's records of the study beside its results, and bring back those that are missing here."""
+    exchange_records(f"results/{study.config.study}")
+
+
+def explain_failure() -> None:
+    """After a failed run of Snakemake: say what is not installed, if that may be the reason."""
+    if find_spec("torch") is None:
+        print("torch is not installed: jobs that train or measure here need what `make install` adds", file=sys.stderr)

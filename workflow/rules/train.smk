@@ -1,0 +1,42 @@
+# Training: one rule per ablation, and one for the baseline. With the ablations norm and ffn the loop below makes the rules
+# train_baseline, train_norm and train_ffn, which differ in the variants that they train and in nothing else.
+job = Job("spikesink.training", RESOURCES.train)
+
+
+for ablation in (BASELINE, *STUDY.ablations):
+
+    rule:
+        name:
+            f"train_{ablation}"
+        input:
+            rules.tokens.output.index,
+        output:
+            run="results/{study}/runs/{variant}/seed{seed}/run.json",
+            weights="results/{study}/runs/{variant}/seed{seed}/model.safetensors",
+            metrics="results/{study}/runs/{variant}/seed{seed}/metrics.csv",
+            snapshots=directory("results/{study}/runs/{variant}/seed{seed}/snapshots"),
+            manifest="results/{study}/runs/{variant}/seed{seed}/manifest.json",
+        log:
+            "results/{study}/logs/train/{variant}_seed{seed}.log",
+        benchmark:
+            "results/{study}/benchmarks/train/{variant}_seed{seed}.tsv"
+        wildcard_constraints:
+            variant="|".join(sorted({re.escape(run.variant) for run in STUDY.of(ablation)})),
+        retries: job.retries
+        conda:
+            job.environment
+        threads: job.threads
+        resources:
+            **job.resources,
+        params:
+            command=job.command,
+            run=resolved_run,
+            tokens=lambda wildcards, input: folder(input),
+            output=lambda wildcards, output: folder(output),
+        message:
+            f"train {ablation}/{{wildcards.variant}} seed {{wildcards.seed}}"
+        shell:
+            # The trap lets shell and tee outlive a SIGTERM until training has written its checkpoint.
+            "trap '' TERM; {resources.launcher} {params.command} --run {params.run:q} --tokens {params.tokens}"
+            " --output {params.output} --checkpoints results/{wildcards.study}/checkpoints --threads {threads}"
+            " {resources.devices} 2>&1 | tee -a -i {log}"
