@@ -1,14 +1,15 @@
-# make study: install and run the default study. make published: install what drawing needs and draw the published
-# study. make test: install and test. make ui: look at a study in MLflow.
+# make study: install, run the default study, or another scale's with STUDY=smoke, and write its report. make published:
+# install what drawing needs, and draw the published studies. make test: install and test. make docs: write the pages that
+# are generated. make ui: look at a study in MLflow.
 PYTHON ?= python3
 STUDY ?= nano
 PORT ?= 5000
 BIN := $(CURDIR)/.venv/bin
 OVERLAY := $(if $(filter nano,$(STUDY)),,--configfile workflow/scales/$(STUDY).yaml)
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt
+PIP := "$(BIN)/python" -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt
 export PATH := $(BIN):$(PATH)
 
-.PHONY: install study published test test-services lint format ui clean
+.PHONY: install study published test test-services lint format docs ui clean
 
 install: .venv/installed
 
@@ -17,8 +18,12 @@ study: .venv/installed
 	snakemake $(OVERLAY) --quiet --report results/$(STUDY)/report.html
 	spikesink summary $(OVERLAY)
 
+# Everything that the published studies in git show, and a report of each.
 published: .venv/drawing
 	snakemake published
+	for study in $(notdir $(patsubst %/,%,$(wildcard results/published/*/))); do \
+		snakemake published_$$study --quiet --report results/published/$$study/report.html || exit; \
+	done
 
 test: .venv/tested lint
 	pytest --numprocesses 2 --dist loadgroup
@@ -37,6 +42,9 @@ format: .venv/tested
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile workflow
+
+docs: .venv/installed
+	python docs/generate.py
 
 # Loopback only. The job runner and extra workers of the server are of no use to one person and slow its start.
 ui: .venv/installed

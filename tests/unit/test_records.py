@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from snakemake.persistence import RECORD_FORMAT_VERSION
 
-from spikesink.workflow.records import exchange_records
+from spikesink.workflow.records import FORMATS, exchange_records
 
 RESULTS = Path("results/tiny")
 OUTPUT = "results/tiny/runs/baseline/seed0/manifest.json"
@@ -25,11 +26,13 @@ def name(output: str) -> Path:
 def write(folder: Path, output: str, **record: object) -> None:
     path = folder / name(output)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps({"record_format_version": 6} | record))
 
 
 def read(folder: Path, output: str) -> dict:
-    return json.loads((folder / name(output)).read_text())
+    record = json.loads((folder / name(output)).read_text())
+    assert record.pop("record_format_version") == 6
+    return record
 
 
 @pytest.fixture
@@ -90,3 +93,21 @@ def test_a_copy_gets_the_times_at_which_its_files_were_made(live):
     shutil.copytree(elsewhere, RESULTS, copy_function=shutil.copyfile)
     exchange_records(RESULTS)
     assert Path(OUTPUT).stat().st_mtime == 1000
+
+
+@pytest.mark.parametrize(
+    "record, fault",
+    [({"record_format_version": 7, "endtime": 1.0}, "has format 7"), ({"record_format_version": 6}, "states no time")],
+)
+def test_another_layout_is_one_line_and_nothing_is_copied(live, capsys, record, fault):
+    """A later Snakemake may store its notes otherwise: copies that say the wrong thing would hide what must rerun."""
+    write(live, OUTPUT, **record)
+    exchange_records(RESULTS)
+    assert not RESULTS.exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{name(OUTPUT)} {fault}, unlike in Snakemake 9.27" in line
+
+
+def test_the_installed_snakemake_has_the_known_format():
+    """Its records must be those that this module was tested with."""
+    assert RECORD_FORMAT_VERSION in FORMATS

@@ -1,21 +1,29 @@
 """Snakemake's records, kept beside the results that they describe.
 
-Snakemake notes for every output what it was made from: parameters, inputs and their checksums. By these it decides
-what to run again, but keeps them in .snakemake, away from the results. Where they are missing it goes by file times
-alone: it runs what a copy has given a new time, and misses what a setting has changed. So every study has a copy of its
-notes, in results/<study>/records/, and of two that differ the newer counts.
+Snakemake notes for every output what it was made from: parameters, inputs and their checksums. By these it decides what
+to run again. It keeps its notes in .snakemake, away from the results. Where they are missing it goes by file times
+alone: it runs again what a copy has given a new time, and does not see that a setting has changed. So every study has a
+copy of its notes in results/<study>/records/. Where the two differ, the newer one counts.
+
+How Snakemake stores its notes is not documented. What is assumed here was tested with Snakemake 9.27: a JSON file per
+output in .snakemake/metadata, named by the base64 of the output's path, with the time ``endtime`` at which the output
+was made, and the format of the record, 6, in ``record_format_version``. Where it looks otherwise, one line says so, and
+Snakemake works on without the copies.
 """
 
 import base64
 import binascii
 import json
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 from spikesink.runs.atomic import whole
 
 LIVE = Path(".snakemake/metadata")
+FORMATS = (6,)
+"""The formats of records that this module was tested with."""
 TIME = "time"
 """A file beside the records that states its own time."""
 
@@ -23,8 +31,12 @@ TIME = "time"
 def exchange_records(results: str | Path, live: Path = LIVE) -> None:
     """Make the records of the outputs under ``results`` (relative to the working directory) the same in both places."""
     kept = Path(results) / "records"
+    found = record_files(live)
+    if found and (fault := unknown_layout(live / found[0])):
+        print(f"{fault}, unlike in Snakemake 9.27: {kept} stays as it is, so copies may be made anew", file=sys.stderr)
+        return
     belongs = f"{Path(results).as_posix()}/"
-    there = {path for path in record_files(live) if described(path).startswith(belongs)}
+    there = {path for path in found if described(path).startswith(belongs)}
     for path in there | set(record_files(kept)):
         one, other = content(live / path), content(kept / path)
         if one != other:
@@ -34,8 +46,20 @@ def exchange_records(results: str | Path, live: Path = LIVE) -> None:
         restore_times(kept)
 
 
+def unknown_layout(path: Path) -> str:
+    """How a record of Snakemake differs from those that are known here; empty where it does not."""
+    try:
+        record = json.loads(content(path))
+    except ValueError:
+        return ""  # being written, or cut off
+    if not isinstance(record, dict) or "endtime" not in record:
+        return f"{path} states no time"
+    version = record.get("record_format_version")
+    return "" if version in FORMATS else f"{path} has format {version}"
+
+
 def has_lost_times(kept: Path) -> bool:
-    """Whether this is a copy whose files have other times than the original: a file that states its own time tells."""
+    """Whether this is a copy whose files do not have their original times: a file that states its own time shows it."""
     note = kept / TIME
     try:
         known = note.stat().st_mtime == float(content(note))
@@ -48,7 +72,7 @@ def has_lost_times(kept: Path) -> bool:
 
 
 def restore_times(kept: Path) -> None:
-    """Give every output the time at which it was made: by these times Snakemake sees which input came later."""
+    """Give every output the time at which it was made. By these times Snakemake sees which input came later."""
     for path in record_files(kept):
         time = ended(content(kept / path))
         with suppress(OSError):  # there may be none any more
@@ -75,7 +99,7 @@ def described(record: Path) -> str:
 
 
 def content(record: Path) -> bytes:
-    """Nothing where there is no record."""
+    """The text of a record; nothing where there is none."""
     try:
         return record.read_bytes()
     except FileNotFoundError:
@@ -83,7 +107,7 @@ def content(record: Path) -> bytes:
 
 
 def ended(record: bytes) -> float:
-    """When the job ended; a record that is missing or damaged is older than any."""
+    """The time at which the job ended; -1 for a record that is missing or damaged, so that it is older than any."""
     try:
         return float(json.loads(record)["endtime"])
     except (ValueError, KeyError, TypeError):
@@ -91,6 +115,6 @@ def ended(record: bytes) -> float:
 
 
 def write(target: Path, record: bytes) -> None:
-    """Whole or not at all."""
+    """Write a record whole, or not at all."""
     with whole(target, durable=False) as part:  # a study has tens of thousands of records
         part.write_bytes(record)
