@@ -149,7 +149,7 @@ def test_a_damaged_record_is_named(root, capsys):
     with (study / "runs" / "rms" / "seed1" / "metrics.csv").open("a") as file:
         file.write("220,1,not a number,1,1\n")
     assert main(["sync", "--study", "tiny", "--results", str(study)]) == 1
-    assert "runs/rms/seed1/metrics.csv has a damaged row" in capsys.readouterr().err
+    assert "runs/rms/seed1/metrics.csv: has a damaged row" in capsys.readouterr().err
 
 
 def test_a_stored_run_that_repeats_steps_is_superseded(root):

@@ -1,7 +1,5 @@
 """``python -m spikesink.tracking sync --study NAME``: complete the MLflow store from a study's files."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The MLflow experiment of a study while a sync completes it: what is missing or differs is written, and counted."""
 
-from __future__ import annotations
-
 import filecmp
 import math
 import shutil
@@ -10,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from spikesink.tracking.store import log, open_store, sqlite_file, writing
+from spikesink.tracking.store import log, open_store, sqlite_file, store_lock
 
 REQUEST_SECONDS = 15
 SUPERSEDED = "spikesink.superseded"
@@ -32,19 +30,19 @@ class Experiment:
 
     def __init__(self, uri: str, study: str) -> None:
         self.uri = uri
-        self.client, self._id = open_store(uri, study, timeout_seconds=REQUEST_SECONDS)
-        if NOTE not in self.client.get_experiment(self._id).tags:
-            with self.writing():
-                self.client.set_experiment_tag(self._id, NOTE, DESCRIPTION)
-        self.runs = self._all_runs()
+        self.client, self.id = open_store(uri, study, timeout_seconds=REQUEST_SECONDS)
+        if NOTE not in self.client.get_experiment(self.id).tags:
+            with self.lock():
+                self.client.set_experiment_tag(self.id, NOTE, DESCRIPTION)
+        self.runs = self.all_runs()
         self.created = self.superseded = self.values = self.files = 0
 
-    def _all_runs(self) -> list[Any]:
+    def all_runs(self) -> list[Any]:
         """Every run that is not deleted, newest first."""
         runs: list[Any] = []
         page = None
         while True:
-            found = self.client.search_runs([self._id], order_by=["attributes.start_time DESC"], page_token=page)
+            found = self.client.search_runs([self.id], order_by=["attributes.start_time DESC"], page_token=page)
             runs += found
             page = found.token
             if not page:
@@ -55,15 +53,15 @@ class Experiment:
         wanted = {f"spikesink.{name}": text for name, text in tags.items()}.items()
         return [run for run in self.runs if wanted <= run.data.tags.items()]
 
-    def writing(self) -> Any:
-        """The lock of ``store.writing``."""
-        return writing(self.uri)
+    def lock(self) -> Any:
+        """The lock on the store, see ``store.store_lock``."""
+        return store_lock(self.uri)
 
     def create(self, name: str, tags: Mapping[str, str], start: int | None = None) -> Any:
         """A new run with the tags by which it is found again, which it has from the moment that it exists."""
         self.created += 1
         identity = {tag: text for tag, text in tags.items() if tag.startswith("spikesink.")}
-        return self.client.create_run(self._id, start_time=start, tags=identity, run_name=name)
+        return self.client.create_run(self.id, start_time=start, tags=identity, run_name=name)
 
     def supersede(self, runs: Iterable[Any]) -> None:
         """Say of runs that they hold no longer, in their name too, and take them out of their variant."""
@@ -100,14 +98,14 @@ class Experiment:
         """Add points of curves, and the values of ``summary`` that differ from the stored ones."""
         stored, now = run.data.metrics, time.time_ns() // 1_000_000
         values = [*points] + [
-            (name, value, now, self._step(run, name))
+            (name, value, now, self.step_of(run, name))
             for name, value in summary.items()
             if name not in stored or not math.isclose(stored[name], value, rel_tol=1e-9)
         ]
         log(self.client, run.info.run_id, metrics=values)
         self.values += len(values)
 
-    def _step(self, run: Any, name: str) -> int:
+    def step_of(self, run: Any, name: str) -> int:
         """Where a value belongs that describes the whole run: 0, for which MLflow draws bars that compare runs of any
         length, unless a later step holds a value already and would hide it."""
         history = self.client.get_metric_history(run.info.run_id, name) if name in run.data.metrics else []

@@ -1,21 +1,23 @@
-"""What the files of a study say of its runs and variants, as the store is to show it."""
+"""What the files of a study say of its runs and variants, by the names that the store shows.
 
-from __future__ import annotations
+A metric has the name that its quantity has in the tables, and a curve that of its column in metrics.csv.
+"""
 
 import csv
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spikesink.runs.folder import DIVERGED, FINISHED, RunFolder, run_folders
+from spikesink.study.errors import InputError
 from spikesink.tracking.store import flatten, run_name, run_params, run_tags
 
-STATUS = {"finished": "FINISHED", "diverged": "FAILED"}
-"""How a run can end for good, and what MLflow calls that."""
+STATUS = {FINISHED: "FINISHED", DIVERGED: "FAILED"}
+"""MLflow's word for how a run ended for good."""
 IDENTITY = ("study", "scale", "ablation", "variant", "label", "stands_for")
-"""Columns of the table of runs that are words about a variant."""
+"""Columns of runs.csv that are words about a variant."""
 STATISTICS = ("low", "high", "change", "change_low", "change_high", "p_holm")
 """Columns of statistics.csv that are metrics of a variant, beside its ``centre``."""
 
@@ -23,10 +25,10 @@ Row = dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class EndedRun:
     """What the folder of a run that has ended says."""
 
-    folder: Path
+    folder: RunFolder
     settings: dict[str, Any]
     manifest: dict[str, Any]
     metrics: dict[str, dict[int, float]]
@@ -66,7 +68,7 @@ class Run:
     @property
     def end(self) -> int:
         """When the run ended, in milliseconds."""
-        return int((self.folder / "manifest.json").stat().st_mtime * 1000)
+        return int(self.folder.manifest.stat().st_mtime * 1000)
 
     def time_of(self, step: int) -> int:
         """Roughly when a step was logged, in milliseconds: metrics.csv holds no times, so that it can be repeated."""
@@ -75,13 +77,13 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variant:
+class TabulatedVariant:
     """What the tables say of a variant over its seeds."""
 
     tags: dict[str, str | None]
     """The words of ``IDENTITY``, and which seeds are in no mean; None where there is nothing to say."""
     metrics: dict[str, float]
-    runs: list[Run]
+    runs: list[EndedRun]
 
     @property
     def name(self) -> str:
@@ -94,30 +96,29 @@ class Variant:
         return dict(sorted(shared))
 
 
-def ended_runs(results: Path) -> list[Run]:
-    """Read every run folder whose manifest says that it is finished or has diverged.
+def ended_runs(results: Path) -> list[EndedRun]:
+    """The runs of a study that finished or diverged, sorted by their folders.
 
-    Raises ValueError, naming the file, where one is damaged.
+    Raises InputError, which names the file, where one is damaged.
     """
-    summaries = {(row["variant"], row["seed"]): _numbers(row) for row in _rows(results / "tables" / "runs.csv")}
+    summaries = {(row["variant"], row["seed"]): numbers_of(row) for row in table_rows(results / "tables" / "runs.csv")}
     runs = []
-    for path in sorted(results.glob("runs/*/seed*/manifest.json")):
-        manifest = _json(path)
+    for folder in run_folders(results):
+        manifest = folder.facts()
         if manifest.get("status") not in STATUS:
             continue
         if "digest" not in manifest:
-            raise ValueError(f"{path} has no digest: train the run again")
-        settings = _json(path.with_name("run.json"))
-        metrics = _metrics(path.with_name("metrics.csv"))
+            raise InputError(f"{folder.manifest}: has no digest: train this run again")
+        settings, metrics = folder.settings(), curves(folder.metrics)
         numbers = {name: float(value) for name, value in manifest.items() if type(value) in (int, float)}
         summary = numbers | summaries.get((settings["variant"], str(settings["seed"])), {})
         # A name such as "tokens" is a curve already; its last point is the summary.
         summary = {name: value for name, value in summary.items() if name not in metrics and math.isfinite(value)}
-        runs.append(Run(folder=path.parent, settings=settings, manifest=manifest, metrics=metrics, summary=summary))
+        runs.append(EndedRun(folder=folder, settings=settings, manifest=manifest, metrics=metrics, summary=summary))
     return runs
 
 
-def variants(results: Path, runs: Iterable[Run]) -> list[Variant]:
+def tabulated_variants(results: Path, runs: Iterable[EndedRun]) -> list[TabulatedVariant]:
     """The variants of the table of runs, in its order; none before the tables are made.
 
     ``metrics`` are the cells of statistics.csv that are not empty. ``perplexity``, which has the name that it has in a
@@ -126,40 +127,40 @@ def variants(results: Path, runs: Iterable[Run]) -> list[Variant]:
     ``seeds_finished`` those in the means. ``runs`` are those of the table.
     """
     ended = {(run.settings["variant"], str(run.settings["seed"])): run for run in runs}
-    statistics = _by_variant(results / "tables" / "statistics.csv")
+    statistics = rows_by_variant(results / "tables" / "statistics.csv")
     return [
-        Variant(
-            tags=_words(seeds[0], statistics.get(name, [])),
-            metrics=_counts(seeds) | _statistics(statistics.get(name, [])),
+        TabulatedVariant(
+            tags=words(seeds[0], statistics.get(name, [])),
+            metrics=counts(seeds) | statistic_values(statistics.get(name, [])),
             runs=[ended[row["variant"], row["seed"]] for row in seeds if (row["variant"], row["seed"]) in ended],
         )
-        for name, seeds in _by_variant(results / "tables" / "runs.csv").items()
+        for name, seeds in rows_by_variant(results / "tables" / "runs.csv").items()
     ]
 
 
-def _words(first: Row, statistics: list[Row]) -> dict[str, str | None]:
+def words(first: Row, statistics: list[Row]) -> dict[str, str | None]:
     left_out = statistics[0]["left_out"] if statistics else ""
     return {name: first.get(name) or None for name in IDENTITY} | {"left_out": left_out or None}
 
 
-def _counts(seeds: list[Row]) -> dict[str, float]:
-    return {"seeds": len(seeds), "seeds_finished": sum(row["status"] == "finished" for row in seeds)}
+def counts(seeds: list[Row]) -> dict[str, float]:
+    return {"seeds": len(seeds), "seeds_finished": sum(row["status"] == FINISHED for row in seeds)}
 
 
-def _statistics(rows: list[Row]) -> dict[str, float]:
+def statistic_values(rows: list[Row]) -> dict[str, float]:
     cells = {row["quantity"]: row["centre"] for row in rows}
     cells |= {f"{row['quantity']}_{name}": row[name] for row in rows for name in STATISTICS}
-    return {name: value for name, text in cells.items() if (value := _number(text)) is not None}
+    return {name: value for name, text in cells.items() if (value := number(text)) is not None}
 
 
-def _numbers(row: Row) -> dict[str, float]:
+def numbers_of(row: Row) -> dict[str, float]:
     """The columns of the table of runs that are numbers, without the seed."""
-    numbers = {name: _number(text) for name, text in row.items() if name not in (*IDENTITY, "seed", "status")}
+    numbers = {name: number(text) for name, text in row.items() if name not in (*IDENTITY, "seed", "status")}
     return {name: value for name, value in numbers.items() if value is not None}
 
 
-def _number(text: str) -> float | None:
-    """None for an empty cell, a word, or what is no finite number."""
+def number(text: str) -> float | None:
+    """The number in a cell; None for an empty cell, a word, and what is no finite number."""
     try:
         value = float(text)
     except ValueError:
@@ -167,28 +168,22 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _rows(path: Path) -> list[Row]:
+def table_rows(path: Path) -> list[Row]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def _by_variant(path: Path) -> dict[str, list[Row]]:
+def rows_by_variant(path: Path) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {}
-    for row in _rows(path):
+    for row in table_rows(path):
         rows.setdefault(row["variant"], []).append(row)
     return rows
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except ValueError as damage:
-        raise ValueError(f"{path} is not valid JSON ({damage}): train the run again") from damage
-
-
-def _metrics(path: Path) -> dict[str, dict[int, float]]:
+def curves(path: Path) -> dict[str, dict[int, float]]:
+    """The columns of metrics.csv: value by step. Raises InputError."""
     metrics: dict[str, dict[int, float]] = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -198,5 +193,5 @@ def _metrics(path: Path) -> dict[str, dict[int, float]]:
                     if text:
                         metrics.setdefault(name, {})[step] = float(text)
             except (KeyError, TypeError, ValueError) as damage:
-                raise ValueError(f"{path} has a damaged row {row}: train the run again") from damage
+                raise InputError(f"{path}: has a damaged row {row}: train this run again") from damage
     return metrics

@@ -10,8 +10,6 @@ not hold on network disks: the jobs of a cluster mirror only into an MLflow serv
 store is left to the sync step, which writes it from one place.
 """
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import itertools
@@ -30,23 +28,23 @@ METRICS_PER_REQUEST = 1000
 ENTRIES_PER_REQUEST = 100
 # As long as MLflow lets SQLite wait.
 LOCK_SECONDS = 20
-# The installed MLflow stores 6000 characters of a param, but a server may be years older than its clients.
+# The installed MLflow stores 6000 characters of a param; an older server stores fewer.
 PARAM_LENGTH = 250
 TAG_LENGTH = 5000
 
 
 def default_uri(results_root: str | Path) -> str:
-    """The store used when ``tracking.uri`` is null: ``mlflow.db`` in the folder of all results."""
+    """The address of the store where ``tracking.uri`` is null: ``mlflow.db`` in the folder of all results."""
     return f"sqlite:///{(Path(results_root) / 'mlflow.db').as_posix()}"
 
 
 def without_credentials(text: str) -> str:
-    """``text`` with the user and password of any URL in it masked, fit for a log."""
+    """``text`` with the user and the password of every URL in it masked, so that a log may hold it."""
     return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
 def reason(trouble: BaseException) -> str:
-    """The kind and the first line of an exception, without credentials; of MLflow's, what caused it."""
+    """The type and the first line of an exception, without credentials; for MLflow's, those of its cause."""
     if type(trouble).__module__.startswith("mlflow"):
         # Its own first line is the request, far longer than the reason.
         while inner := trouble.__cause__ or trouble.__context__:
@@ -56,12 +54,12 @@ def reason(trouble: BaseException) -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file of a SQLite store, None for any other kind."""
+    """The file of a SQLite store; None for a server."""
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
 
 
 def live_store(uri: str | None) -> str | None:
-    """The store that a training process may write while it runs: ``uri``, or None for a SQLite file in a SLURM job."""
+    """The store that training may write to while it runs: ``uri``, but None for a SQLite file in a SLURM job."""
     several_machines = "SLURM_JOB_ID" in os.environ
     return None if uri and uri.startswith("sqlite") and several_machines else uri
 
@@ -72,7 +70,7 @@ def run_name(settings: Mapping[str, Any]) -> str:
 
 
 def run_tags(settings: Mapping[str, Any], digest: str) -> dict[str, str]:
-    """Tags by which the mirror and the sync step find the same MLflow run, and by which people filter."""
+    """The tags of a run: by them the mirror and the sync find the same MLflow run, and people filter."""
     tags = {"spikesink.kind": "run", "spikesink.run": run_name(settings), "spikesink.digest": digest}
     facts = ("study", "scale", "ablation", "variant", "seed", "stands_for", "label")
     return tags | {name: str(settings[name]) for name in facts if settings.get(name) is not None}
@@ -121,18 +119,18 @@ def open_store(uri: str, experiment: str, *, timeout_seconds: int) -> tuple[Any,
     database = sqlite_file(uri)
     if database is None:
         client = MlflowClient(tracking_uri=uri)
-        return client, _experiment(client, experiment, artifact_location=None)
+        return client, experiment_id(client, experiment, artifact_location=None)
     if not database.exists():
-        with writing(uri):
+        with store_lock(uri):
             if not database.exists():
-                _create(database)
+                create_database(database)
     client = MlflowClient(tracking_uri=uri)
-    return client, _experiment(client, experiment, artifact_location=f"mlflow-artifacts:/{experiment}")
+    return client, experiment_id(client, experiment, artifact_location=f"mlflow-artifacts:/{experiment}")
 
 
 @contextlib.contextmanager
-def writing(uri: str) -> Iterator[None]:
-    """Write a SQLite store one process after another; nothing to wait for with a server.
+def store_lock(uri: str) -> Iterator[None]:
+    """While this holds, no other process writes the SQLite store; with a server there is nothing to wait for.
 
     Left to SQLite, dozens of processes that write at once all sleep for ever longer times, and some never get their
     turn. The operating system releases this lock even if the process is killed. Raises TimeoutError.
@@ -144,14 +142,15 @@ def writing(uri: str) -> Iterator[None]:
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name(f"{database.name}.lock").open("w") as file:
         deadline = time.monotonic() + LOCK_SECONDS
-        while not _locked(file):
+        while not lock_taken(file):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{file.name} has been held by another process for {LOCK_SECONDS} s")
             time.sleep(0.02)
         yield
 
 
-def _locked(file: IO[str]) -> bool:
+def lock_taken(file: IO[str]) -> bool:
+    """Take the lock if no other process holds it; returns whether this process may write."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -162,7 +161,7 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
-def _create(database: Path) -> None:
+def create_database(database: Path) -> None:
     """Make the SQLite file with MLflow's tables in one step: neither a race nor a kill leaves half a schema behind."""
     from mlflow import MlflowClient
 
@@ -170,7 +169,8 @@ def _create(database: Path) -> None:
         MlflowClient(tracking_uri=f"sqlite:///{part.as_posix()}")
 
 
-def _experiment(client: Any, name: str, artifact_location: str | None) -> str:
+def experiment_id(client: Any, name: str, artifact_location: str | None) -> str:
+    """The id of the experiment, which is made if it is missing."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
@@ -198,15 +198,16 @@ def log(
     """Write to a run in requests of the size that MLflow accepts; a metric is (name, value, time in ms, step)."""
     from mlflow.entities import Metric, Param, RunTag
 
-    for part in _parts((Param(*item) for item in (params or {}).items()), ENTRIES_PER_REQUEST):
+    for part in in_parts((Param(*item) for item in (params or {}).items()), ENTRIES_PER_REQUEST):
         client.log_batch(run_id, params=part)
-    for part in _parts((RunTag(name, text[:TAG_LENGTH]) for name, text in (tags or {}).items()), ENTRIES_PER_REQUEST):
+    for part in in_parts((RunTag(name, text[:TAG_LENGTH]) for name, text in (tags or {}).items()), ENTRIES_PER_REQUEST):
         client.log_batch(run_id, tags=part)
-    for part in _parts((Metric(*item) for item in metrics), METRICS_PER_REQUEST):
+    for part in in_parts((Metric(*item) for item in metrics), METRICS_PER_REQUEST):
         client.log_batch(run_id, metrics=part)
 
 
-def _parts(items: Iterable[Any], length: int) -> Iterator[list[Any]]:
+def in_parts(items: Iterable[Any], length: int) -> Iterator[list[Any]]:
+    """The items in lists of at most ``length``."""
     remaining = iter(items)
     while part := list(itertools.islice(remaining, length)):
         yield part

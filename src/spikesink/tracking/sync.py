@@ -8,14 +8,12 @@ from the files, or repeat a step, keeps its values, is tagged ``spikesink.supers
 a new one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path
 
 from spikesink.tracking.experiment import NOTE, PARENT, Experiment
-from spikesink.tracking.results import Run, ended_runs, variants
+from spikesink.tracking.results import EndedRun, ended_runs, tabulated_variants
 from spikesink.tracking.store import default_uri, without_credentials
 from spikesink.tracking.variants import complete_variants
 
@@ -39,14 +37,14 @@ def sync(study: str, results: str | Path, uri: str | None = None) -> str:
     results = Path(results)
     uri = uri or default_uri(results.parent)
     runs = ended_runs(results)
-    tabulated = variants(results, runs)
+    tabulated = tabulated_variants(results, runs)
     experiment = Experiment(uri, study)
     parents = complete_variants(experiment, tabulated)
     for run in runs:
-        with experiment.writing():
-            _complete(experiment, run, parents.get(run.name))
-    with experiment.writing():
-        _complete_study(experiment, results)
+        with experiment.lock():
+            complete_run(experiment, run, parents.get(run.name))
+    with experiment.lock():
+        complete_study(experiment, results)
     return (
         f"MLflow {without_credentials(uri)}: study {study!r} complete with {len(tabulated)} variants and {len(runs)} "
         f"runs ({experiment.created} new, {experiment.superseded} superseded, {experiment.values} values added) "
@@ -54,7 +52,8 @@ def sync(study: str, results: str | Path, uri: str | None = None) -> str:
     )
 
 
-def _complete(experiment: Experiment, run: Run, parent: str | None) -> None:
+def complete_run(experiment: Experiment, run: EndedRun, parent: str | None) -> None:
+    """Make one run complete; ``parent`` is the id of its variant's run."""
     same_name = experiment.tagged(run=run.name)
     chosen, missing = None, run.metrics
     for old in same_name:
@@ -67,8 +66,8 @@ def _complete(experiment: Experiment, run: Run, parent: str | None) -> None:
             stored = {name: {metric.step: metric.value for metric in history} for name, history in histories.items()}
             # Two processes mirrored the run at once, or a request was carried out long after it was given up.
             repeats = any(len(history) > len(stored[name]) for name, history in histories.items())
-            if not repeats and not _contradicts(stored, run.metrics):
-                chosen, missing = old, _missing(stored, run.metrics)
+            if not repeats and not contradicts(stored, run.metrics):
+                chosen, missing = old, missing_points(stored, run.metrics)
                 break
     experiment.supersede(old for old in same_name if old is not chosen)
     if chosen is None:
@@ -77,13 +76,13 @@ def _complete(experiment: Experiment, run: Run, parent: str | None) -> None:
     experiment.describe(chosen, run.params, run.tags | {PARENT: parent})
     points = [(name, value, run.time_of(step), step) for name in missing for step, value in missing[name].items()]
     experiment.measure(chosen, run.summary, points)
-    for name in ("run.json", "manifest.json"):
-        experiment.upload(chosen, run.folder / name)
+    for path in (run.folder.run, run.folder.manifest):
+        experiment.upload(chosen, path)
     experiment.end(chosen, run.status, run.end)
 
 
-def _contradicts(stored: Curves, record: Curves) -> bool:
-    """Whether stored values differ from the record: the run was trained again, with other code or on other hardware."""
+def contradicts(stored: Curves, record: Curves) -> bool:
+    """Whether stored values differ from the record, because the run was trained again."""
     return any(
         math.isfinite(value) and not math.isclose(value, stored[name][step], rel_tol=1e-3, abs_tol=1e-12)
         for name in stored
@@ -92,15 +91,16 @@ def _contradicts(stored: Curves, record: Curves) -> bool:
     )
 
 
-def _missing(stored: Curves, record: Curves) -> dict[str, dict[int, float]]:
+def missing_points(stored: Curves, record: Curves) -> dict[str, dict[int, float]]:
+    """What the record has and the store has not."""
     return {
         name: {step: value for step, value in steps.items() if step not in stored.get(name, {})}
         for name, steps in record.items()
     }
 
 
-def _complete_study(experiment: Experiment, results: Path) -> None:
-    """Put what the study says as a whole into the run named study, in the folders that it has on disk."""
+def complete_study(experiment: Experiment, results: Path) -> None:
+    """Store the study's tables, figures and claims as artifacts of the run named study, in their folders."""
     files = sorted({path for pattern in STUDY_FILES for path in results.glob(pattern) if path.is_file()})
     found = experiment.tagged(kind="study")
     if not files and not found:

@@ -6,53 +6,52 @@ What MLflow cannot take back, a param or a metric that holds no longer, makes a 
 superseded, as is the parent of a variant that has left the study.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 
 from spikesink.tracking.experiment import NOTE, SUPERSEDED, Experiment
-from spikesink.tracking.results import Variant
+from spikesink.tracking.results import TabulatedVariant
 
 
-def complete_variants(experiment: Experiment, variants: Iterable[Variant]) -> dict[str, str]:
+def complete_variants(experiment: Experiment, variants: Iterable[TabulatedVariant]) -> dict[str, str]:
     """Make the parents complete; returns the parent's id by the name of a run."""
     wanted = {variant.name: variant for variant in variants}
-    with experiment.writing():
+    with experiment.lock():
         gone = [run for run in experiment.tagged(kind="variant") if run.data.tags["spikesink.variant"] not in wanted]
         experiment.supersede(gone)
     parents: dict[str, str] = {}
     for variant in wanted.values():
-        with experiment.writing():
-            parent = _complete(experiment, variant).info.run_id
+        with experiment.lock():
+            parent = complete_variant(experiment, variant).info.run_id
         parents |= {run.name: parent for run in variant.runs}
     return parents
 
 
-def _complete(experiment: Experiment, variant: Variant) -> Any:
+def complete_variant(experiment: Experiment, variant: TabulatedVariant) -> Any:
+    """Make one parent complete; returns it."""
     identity = {"spikesink.kind": "variant", "spikesink.variant": variant.name}
     stored = experiment.tagged(kind="variant", variant=variant.name)
     stored.sort(key=lambda run: SUPERSEDED in run.data.tags)
-    chosen = next((run for run in stored if _can_become(run, variant)), None)
+    chosen = next((run for run in stored if can_become(run, variant)), None)
     experiment.supersede(run for run in stored if run is not chosen)
     if chosen is None:
         start = min((run.time_of(0) for run in variant.runs), default=None)
         chosen = experiment.create(variant.name, identity, start)
     experiment.restore(chosen, variant.name)
-    experiment.describe(chosen, variant.params, identity | variant.tags | {NOTE: _note(variant)})
+    experiment.describe(chosen, variant.params, identity | variant.tags | {NOTE: description(variant)})
     experiment.measure(chosen, variant.metrics)
     end = max((run.end for run in variant.runs), default=None)
     experiment.end(chosen, "FINISHED" if variant.metrics["seeds_finished"] else "FAILED", end)
     return chosen
 
 
-def _can_become(run: Any, variant: Variant) -> bool:
-    """Whether nothing is stored that would have to be taken back."""
+def can_become(run: Any, variant: TabulatedVariant) -> bool:
+    """Whether the stored run can become the variant's: nothing is stored that no longer holds."""
     params = run.data.params.items() <= variant.params.items()
     return params and run.data.metrics.keys() <= variant.metrics.keys()
 
 
-def _note(variant: Variant) -> str:
+def description(variant: TabulatedVariant) -> str:
     """What MLflow shows as the description."""
     ablation, left_out = variant.tags["ablation"], variant.tags["left_out"]
     seeds = int(variant.metrics["seeds_finished"])
