@@ -34,10 +34,13 @@ def sink_observations(
 ) -> list[dict]:
     """One row per attention block and sequence of rows [n, T + 1], of the model after ``step`` steps.
 
-    sink is the mean attention on position 0 over all heads and queries; activation ||h_0||, the L2 norm of token 0 in
-    the residual stream after the layer; value_gradient ||dL/dv_0|| of the sequence's own mean loss, at the value
-    projection's output, all heads together. Where every sequence starts with the same token, activation is the same
-    for all sequences of a block: then only blocks and steps tell it apart (see ``averaged``).
+    step: as given; block: 1-based; layer: attention blocks counted from 0; sequence: from 0.
+    sink: mean attention on position 0 over all heads and queries.
+    activation: ||h_0||, the L2 norm of token 0 in the residual stream after the layer.
+    value_gradient: ||dL/dv_0|| of the sequence's own mean loss, at the value projection's output, all heads together.
+
+    Where every sequence starts with the same token, activation is the same for all sequences of a block. Then only
+    blocks and steps tell it apart (see ``averaged``).
     """
     table = []
     sequence = 0
@@ -76,17 +79,22 @@ def averaged(table: list[dict]) -> list[dict]:
 def independence(
     table: list[dict], *, within_blocks: bool = False, ranks: bool = False, permutations: int = 2000, seed: int = 0
 ) -> list[dict]:
-    """Correlations and partial correlations between sink, activation and value_gradient, from observation rows.
+    """Correlations and partial correlations between sink, activation and value_gradient, one row for each of PAIRS.
 
-    One row for each of PAIRS: x, y, given; correlation of x and y; partial_correlation, of what a linear fit on the
-    given quantity leaves of both; p_fisher and p_permutation of both, the latter with prefix partial_. All three
-    quantities are positive and enter as logarithms (mass and value gradient are proportional in Proposition 1), or as
-    ranks. With ``within_blocks`` every block's own mean is removed first and permutations stay within blocks, so that
-    only the course over steps and sequences counts, not what sets layers apart. Values are None where nothing varies.
+    ``table`` holds rows of ``sink_observations`` or ``averaged``. All three quantities are positive and enter as
+    logarithms (mass and value gradient are proportional in Proposition 1 of 2603.17771), or as ranks.
 
-    Assumptions. Linear dependence between logarithms: a curved one can leave a partial correlation. Independent
-    observations, which these are not: layers share one residual stream, sequences share weights and snapshots follow
-    one another, so p-values are too small and the size of the coefficients is the finding. A common cause that is not
+    x, y, given: the quantities; observations: how many rows enter; within_blocks: as given. With it every block's own
+        mean is removed first and permutations stay within blocks: then only the course over steps and sequences counts,
+        not what sets layers apart.
+    correlation: of x and y; p_fisher, p_permutation: its p-values, as in ``conditional_independence``.
+    partial_correlation: of what a linear fit on the given quantity leaves of both; partial_p_fisher,
+        partial_p_permutation.
+    Values are None where nothing varies.
+
+    Assumptions. Dependence is linear between logarithms: a curved one can leave a partial correlation. Observations are
+    independent, which these are not: layers share one residual stream, sequences share weights, and snapshots follow
+    one another. So p-values are too small, and the size of the coefficients is the finding. A common cause that is not
     in the table, such as training time acting on all three, shows as dependence: compare ``within_blocks`` both ways.
     """
     usable = [row for row in table if all(row[name] > 0 for name in ("sink", "activation", "value_gradient"))]

@@ -10,12 +10,11 @@ from spikesink.model.context import Context
 
 
 def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Iterator[tuple[int, Tensor]]:
-    """The attention map some queries at a time: (first query, weights [B, N, C, J]) in float32, over the keys before
-    J = first + C, after which there are none that these queries see.
+    """Yields (first query, weights [B, N, C, J] in float32) for C queries at a time, J = first + C.
 
-    The same numbers as ``body.probabilities`` in memory that grows with T, not with its square, for softmax and its
-    alternatives alike. Rows, not a fused kernel with indicator values: what depends on a query's own position, such as
-    the weight nearby, and the entropy cannot be read off its output.
+    The queries see no key from J on. The numbers are those of ``body.probabilities``, but memory grows with T, not with
+    its square. The rows are formed because a fused kernel does not show them: it gives the weight on a fixed set of
+    keys, but neither the weight near a query's own position nor the entropy.
     """
     q, k = (tensor.float() for tensor in body.queries_keys(x_BTD, context))
     extra = 0

@@ -12,22 +12,25 @@ from spikesink.model.decoder import Block, Decoder
 
 
 class Observation(NamedTuple):
-    """What a block did: its output before the residual sum, the stream after it, its attention map if any."""
+    """What a block did, in float32."""
 
     block: int
     """1-based as in the papers; 0 is the embedding."""
     kind: str
     """embedding, attention or feed_forward."""
     output_BTD: Tensor | None
+    """The block's own output, before the residual sum; None for the embedding."""
     stream_BTD: Tensor
+    """The residual stream after the block."""
     attention_BNTT: Tensor | None
+    """The attention map (query, key), where one was asked for and the block has one."""
 
 
 @torch.no_grad()
 def observe(model: Decoder, tokens_BT: Tensor, *, attention: bool = False) -> Iterator[Observation]:
-    """Run the blocks one by one and yield the embedding, then every block, in float32.
+    """Run the blocks one by one: yields the embedding, then every block.
 
-    Memory is that of one block. Attention maps are formed eagerly, so keep T short when asking for them.
+    Memory is that of one block. With ``attention`` the maps are formed whole, so keep T short.
     """
     h = model.embedding(tokens_BT)
     context = model.context(h)
@@ -44,7 +47,7 @@ def observe(model: Decoder, tokens_BT: Tensor, *, attention: bool = False) -> It
 
 @torch.no_grad()
 def block_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, Block, Tensor, Context]]:
-    """Run the blocks one by one and yield each (1-based) with the residual stream [B, T, D] that enters it."""
+    """Run the blocks one by one: yields (number from 1, block, residual stream [B, T, D] that enters it, context)."""
     h = model.embedding(tokens_BT)
     context = model.context(h)
     for index, block in enumerate(model.blocks, start=1):

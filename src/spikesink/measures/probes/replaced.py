@@ -1,4 +1,4 @@
-"""Change what a model computes for a while, without touching its weights."""
+"""Replace a method of some modules for a while, to change what a model computes without touching its weights."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def replaced(modules: Iterable[nn.Module], method: str, make: Callable[[nn.Module], Callable]) -> Iterator[None]:
-    """For a while ``module.method`` is what ``make(module)`` returns; the model's weights are not touched."""
+    """While it is open, ``module.method`` is what ``make(module)`` returned; the model's weights stay as they are."""
     modules = list(modules)
     try:
         for module in modules:

@@ -1,4 +1,4 @@
-"""What all queries make of one key, its weight and its score, without the T x T map."""
+"""The weight and the score that all queries give to one key, without the T x T map."""
 
 import torch
 from torch import Tensor
@@ -9,9 +9,9 @@ from spikesink.model.attention import CausalAttention
 def attention_on(body: CausalAttention, q_BNTH: Tensor, k_BKTH: Tensor, position: int) -> Tensor:
     """a_ts for the key s = ``position``: [B, N, T] over queries t, float32, zero for t < s.
 
-    The attention output where the values are 1 at that key and 0 elsewhere, so exact on every backend. Takes rotated
-    queries and keys, as body.queries_keys returns them. Weight on an extra key is not counted; softpick forms its
-    map, as the model does.
+    Takes rotated queries and keys, as ``body.queries_keys`` returns them. It is the attention output for values that
+    are 1 at that key and 0 elsewhere, so it is exact on every backend. Weight on an extra key does not count. A softmax
+    that forms its map in the model forms it here too.
     """
     q, k = q_BNTH.float(), k_BKTH.float()
     indicator = torch.zeros_like(k)

@@ -1,6 +1,6 @@
 """Which tokens and channels carry massive activations, and what does every block add to them? (2603.05498 Sec 3)
 
-Not a table itself: the measures of the spike's life, of its vocabulary and of the amplifier behind it start from here.
+The questions about the spike's life, its vocabulary and the amplifier behind it start from here.
 """
 
 from typing import NamedTuple, Self
@@ -12,7 +12,8 @@ from spikesink.measures.probes.observe import observe
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
 
-LEADING = 3  # channels followed where no spike is found; the paper draws the three largest
+LEADING = 3
+"""How many channels are followed where no spike is found; the paper draws the three largest."""
 STEPS = ("step_up", "step_down")
 
 

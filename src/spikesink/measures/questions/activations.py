@@ -27,13 +27,20 @@ def top_channels(h_BTD: Tensor) -> Tensor:
 
 
 def activations(model: Decoder, tokens: Tensor, *, batch_size: int) -> list[dict]:
-    """One row per hidden state over sequences [n, T]: the embedding and the stream after each of the 2L blocks.
+    """One row per hidden state over sequences [n, T] of token ids.
 
-    state is 0 for the embedding and i after block i; top1..top3 and output_top1..output_top3 are mean channel
-    magnitudes of the stream and of the block's own output (None for the embedding); median is the mean over sequences
-    of the median |h|; maximum is the largest |h| over all sequences with its position and channel (0-based), so the
-    spike of the model is the largest maximum (the paper leaves the reduction over sequences open); norm_token0 and
-    norm_early are mean L2 norms of token 0 and of tokens 1..15 (2603.17771).
+    The hidden states h are the embedding and the residual stream after each of the 2L blocks (2603.05498 Sec 3).
+    Magnitudes have no unit.
+
+    state: 0 for the embedding, i after block i; kind: embedding, attention or feed_forward, of that block.
+    top1, top2, top3: the three largest channel magnitudes of the stream, a channel's magnitude being its largest |h|
+        over the tokens of a sequence; means over sequences.
+    output_top1, output_top2, output_top3: the same of the block's own output; None for the embedding.
+    median: mean over sequences of the median |h|.
+    maximum: the largest |h| over all sequences, with its maximum_position and maximum_channel, 0-based. The spike of
+        the model is the largest maximum of all states; the paper leaves the reduction over sequences open.
+    norm_token0, norm_early: mean L2 norm of token 0, and of tokens 1 to 15 (2603.17771).
+    sequences: n; tokens: T.
     """
     device = model.device
     parts: dict[int, list[dict[str, Tensor]]] = {}

@@ -45,13 +45,17 @@ def silu_identity(
     others: int = 4000,
     batch_size: int = 32,
 ) -> list[dict]:
-    """One row per SwiGLU step block and token of sequences [n, T] (Fig 2): is silu(x) ~ x, as Eq 15 has it?
+    """One row per SwiGLU step block and token of sequences [n, T] (2603.05498 Fig 2): is silu(x) ~ x, as Eq 15 assumes?
 
-    cosine and norm_ratio = |silu(Wg h)| / |Wg h| compare SiLU's output with its input over the F hidden channels: both
-    are 1 where it is the identity. output_maximum is the token's largest |block output|. role is the block's in the
-    life of the spike; without spikes there is one block, with role no_spike. group is spike for spike tokens (leading
-    for each sequence's token that comes closest where there are no spikes), else other: of these only ``others``,
-    evenly spaced.
+    x = Wg h are the F hidden channels before SiLU. None of the numbers has a unit.
+
+    block: 1-based; role: the block's role in the life of the spike, or no_spike for the one block that is taken in a
+        model without spikes.
+    sequence, position: 0-based; token_id: the token there.
+    group: spike for spike tokens, other for the rest, of which only ``others`` are kept, evenly spaced. Without spikes
+        the token of each sequence that comes closest is called leading.
+    cosine: cosine of silu(x) with x; norm_ratio: |silu(x)| / |x|. Both are 1 where SiLU is the identity.
+    output_maximum: the token's largest magnitude in the block's output, after the post-norm.
     """
     seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
     marked = seen.spikes.tokens_NT.flatten()
@@ -98,16 +102,22 @@ def amplifier_alignment(
     channels: int = 3,
     batch_size: int = 32,
 ) -> list[dict]:
-    """One row per SwiGLU step block, leading channel k and group of tokens of sequences [n, T] (Eq 19-21).
+    """One row per SwiGLU step block, leading channel k and group of tokens of sequences [n, T] (2603.05498 Eq 19-21).
 
-    Blocks, channels and roles are those of amplifier_spectrum. group is spike (or leading), other or all, as in
-    silu_identity; tokens is their number. eigenvalue and second are the two eigenvalues of S_k that are largest in
-    magnitude, s* the first one's eigenvector, h the normalised input before the gain, which is folded into S_k. cosine
-    is the mean of cos(h, s*), its sign such that the first group's is positive, cosine_absolute the mean magnitude.
-    output is the mean true output of the branch in channel k; quadratic and rank_one are the means of h^T S_k h, which
-    takes silu(x) for x, and of eigenvalue (s*.h)^2. Their error_ is sum |approximation - output| / sum |output|, their
-    r2_ the coefficient of determination, None where outputs hardly vary. The paper prints Eq 21 as
-    lambda sqrt(d) cos(s*, h); since |h| = sqrt(d) it is lambda d cos^2, which is what rank_one says.
+    Blocks, channels and roles are those of ``amplifier_spectrum``. h is the normalised input before the pre-norm's
+    gain, which is folded into S_k.
+
+    block, role, channel: as there. group: spike (or leading) and other as in ``silu_identity``, or all; tokens: how
+        many tokens the group has.
+    eigenvalue, second: the two eigenvalues of S_k that are largest in magnitude; s* is the eigenvector of the first.
+    cosine: mean of cos(h, s*), with the sign of s* that makes it positive for the first group; cosine_absolute: mean of
+        |cos(h, s*)|.
+    output: mean output of the branch in channel k.
+    quadratic: mean of h^T S_k h, which takes silu(x) for x; rank_one: mean of eigenvalue (s*.h)^2.
+    error_quadratic, error_rank_one: sum of |approximation - output| over sum of |output|.
+    r2_quadratic, r2_rank_one: their coefficient of determination; None where outputs hardly vary.
+
+    The paper prints Eq 21 as lambda sqrt(d) cos(s*, h). Since |h| = sqrt(d), it is lambda d cos^2: rank_one.
     """
     seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
     marked = seen.spikes.tokens_NT.flatten()
@@ -155,6 +165,7 @@ def amplifier_alignment(
 
 
 def relative_error(approximation: Tensor, truth: Tensor) -> float:
+    """Sum of |approximation - truth| over sum of |truth|."""
     return ((approximation - truth).abs().sum() / truth.abs().sum().clamp(min=1e-30)).item()
 
 

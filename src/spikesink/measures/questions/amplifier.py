@@ -115,10 +115,12 @@ def step_up(model: Decoder, seen: Anatomy) -> Target:
 
 @torch.no_grad()
 def amplifier_norms(model: Decoder, *, chunk: int = 1024) -> list[dict]:
-    """One row per SwiGLU block and output channel k: norm = |U_k|_F (Fig 3); no rows without SwiGLU.
+    """One row per SwiGLU block and output channel k: norm = |U_k|_F (2603.05498 Fig 3); no rows without SwiGLU.
 
-    |U_k|_F^2 = w^T (G * H) w with w = Wd[k], G = Wg Wg^T and H = Wu Wu^T, an elementwise product of F x F matrices of
-    which ``chunk`` rows exist at a time; U_k itself is never formed. 6 F^2 D operations per block and, beside the
+    block: 1-based; channel: k, 0-based; norm: the Frobenius norm, without a unit.
+
+    |U_k|_F^2 = w^T (G * H) w with w = Wd[k], G = Wg Wg^T and H = Wu Wu^T: an elementwise product of F x F matrices, of
+    which ``chunk`` rows exist at a time. U_k itself is never formed. A block takes 6 F^2 D operations and, beside the
     weights, about (3 F + 4 D) chunk floats: at F = 11008 and D = 4096 3e12 operations and 200 MB.
     """
     rows = []
@@ -144,14 +146,18 @@ def amplifier_spectrum(
     between: int = 192,
     batch_size: int = 32,
 ) -> list[dict]:
-    """One row per SwiGLU step block, output channel k and eigenvalue of S_k (Fig 4); no rows without SwiGLU.
+    """One row per SwiGLU step block, output channel k and eigenvalue of S_k (2603.05498 Fig 4); no rows without SwiGLU.
 
-    Sequences [n, T] find blocks and channels; role is the block's in the life of the spike. Without spikes there is
-    one block, the one with the largest share in what comes closest, and its role says no_spike. group is spike for the
-    block's ``channels`` leading spike channels (leading for those that come closest where there are no spikes) and
-    ordinary for as many others, evenly spaced over the stream. eigenvalue has rank ``rank``, from 0 for the smallest,
-    out of ``width`` = D: all ranks, or the ``extremes`` smallest and largest and ``between`` evenly spaced ones. One
-    D x D matrix at a time, 2 F D^2 operations and a diagonalisation each.
+    Sequences [n, T] of token ids find blocks and channels.
+
+    block: 1-based; role: its role in the life of the spike (step_up or step_down). A model without spikes has one
+        block, the one with the largest share in what comes closest to a spike, with the role no_spike.
+    channel: k, 0-based; group: spike for the block's ``channels`` leading spike channels (leading without spikes), and
+        ordinary for as many other channels, evenly spaced over the stream.
+    rank: the eigenvalue's rank, 0 for the smallest; eigenvalue: its value, without a unit; width: how many there are,
+        D. All ranks have a row, or the ``extremes`` smallest and largest and ``between`` evenly spaced ones.
+
+    One D x D matrix exists at a time. Each takes 2 F D^2 operations and a diagonalisation.
     """
     seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
     ordinary = [channel for channel in range(model.settings.d_model) if channel not in seen.spikes.channels]

@@ -63,12 +63,17 @@ def delimiter_probe(
 ) -> list[dict]:
     """One row per delimiter, whether it spikes, and attention block before the step-up block, at positions >= 1.
 
-    ``delimiters`` are token ids; the row of all other tokens has token_id None. spikes says whether the occurrences of
-    this row carry a massive activation, occurrences how many they are in sequences [n, T] (no row where there are
-    none), spike_share which share of all the token's occurrences spike. self_attention is their mean attention on
-    themselves in attention block ``block``, over heads too. cosine is their mean cos(h, s*) with the direction of
-    channel ``channel`` of block ``step_up_block``, as amplifier_alignment defines it, positive on average over spike
-    tokens, position 0 included (or over the tokens that come closest); None where that block is no SwiGLU branch.
+    ``delimiters`` are token ids; all tokens are those of sequences [n, T] (2603.05498 Sec 3).
+
+    token_id: the delimiter; None: all other tokens. spikes: whether the row is about occurrences that carry a massive
+        activation; occurrences: how many they are (there is no row for none).
+    spike_share: share of all occurrences of this token that carry one.
+    step_up_block, channel: the first step-up block, 1-based, and the channel to which it adds most.
+    cosine: mean of cos(h, s*) of the occurrences, where h is the normalised input of the step-up block and s* that
+        channel's direction, as in ``amplifier_alignment``. Its sign is positive on average over spike tokens, position
+        0 included, or over the tokens that come closest. None where the step-up block is no SwiGLU branch.
+    block: the attention block, 1-based; self_attention: mean attention of the occurrences on themselves in it, over
+        heads.
     """
     seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
     target = step_up(model, seen)
@@ -112,7 +117,7 @@ def delimiter_probe(
 
 
 def is_linear(body: CausalAttention) -> bool:
-    """Whether the branch maps position 0's input linearly to its output (up to a bias)."""
+    """Whether the branch maps the input at position 0 linearly to its output, up to a bias."""
     constant = all(GATES[gate.kind].constant for gate in (body.gate, body.value_gate) if gate is not None)
     contracts = isinstance(body.value_valve, AttentionValve) and body.value_valve.facts.changes_forward
     return constant and not contracts and body.softmax.sums_to_one and body.extra_key is None
@@ -140,18 +145,25 @@ def first_token_value_output(
     batch_size: int = 32,
     vocabulary_batch: int = 1024,
 ) -> list[dict]:
-    """One row per attention block before the step-up block and group of tokens at position 0 (Eq 22).
+    """One row per attention block before the step-up block and group of tokens at position 0 (2603.05498 Eq 22).
 
-    group is all for every token id of the vocabulary, or spike (leading where there are no spikes) for the ids that
-    carry a spike at position 0 of sequences [n, T]; ids is their number. frobenius, singular1..singular3 and
-    stable_rank = frobenius^2 / singular1^2 describe W_VO = sum over heads of Wv Wo, the pre-norm's gain folded in.
-    gain is the mean of |output| / |h| over the group, h the normalised input, output what the block adds to the
-    stream; concentration is the length of the mean unit output, 1 when all point the same way. cosine_output is the
-    cosine of the mean output with s*, cosine_singular the magnitude of that of W_VO's first left singular vector,
-    cosine_stream the mean cosine of the stream after the block with s*, the direction of channel ``channel`` in block
-    ``step_up_block`` (see amplifier_alignment), its sign such that cosine_stream of the spike group is positive in the
-    last of these blocks. The cosines are None where the step-up block is no SwiGLU branch. A block whose output at
-    position 0 is not linear (gates from the input, V-scale, softmax alternatives) has no rows.
+    A token at position 0 attends to itself alone: its output is W_VO h, W_VO = sum over heads of Wv Wo with the
+    pre-norm's gain folded in, and h the normalised input before the gain. s* is the direction of ``channel`` in
+    ``step_up_block``.
+
+    block: 1-based. group: all, for every token id of the vocabulary; spike, for the ids that carry a spike at position
+        0 of sequences [n, T] (leading without spikes). ids: how many ids the group has.
+    step_up_block, channel: as in ``delimiter_probe``.
+    frobenius, singular1, singular2, singular3: Frobenius norm and largest singular values of W_VO; stable_rank:
+        frobenius^2 / singular1^2.
+    gain: mean over the group of |output| / |h|, output being what the block adds to the stream.
+    concentration: length of the mean unit output; 1 when all outputs point the same way.
+    cosine_output: cosine of the mean output with s*. cosine_singular: magnitude of the cosine of W_VO's first left
+        singular vector with s*. cosine_stream: mean cosine of the stream after the block with s*. The sign of s* makes
+        cosine_stream of the spike group positive in the last of these blocks. None where the step-up block is no SwiGLU
+        branch.
+
+    A block whose output at position 0 is not linear has no rows: with gates from the input, V-scale or another softmax.
     """
     seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
     target = step_up(model, seen)

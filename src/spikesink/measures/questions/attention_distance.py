@@ -43,18 +43,22 @@ def sums_over_keys(weights: Tensor, distance: Tensor, local: int) -> Tensor:
 def attention_distance(
     model: Decoder, tokens: Tensor, *, batch_size: int, sink: int = 0, local: int = 16, query_chunk: int = 256
 ) -> list[dict]:
-    """One row per attention block and head, over sequences [n, T] with their sink at position ``sink``.
+    """One row per attention block and query head, over sequences [n, T] whose sink is at position ``sink``.
 
-    sink_mass is the mean attention on the sink over all T queries (Eq 27). The other columns are means over the queries
-    t after the sink: mass, the summed weight on the text (1 for softmax, less with softpick or where an extra key takes
-    weight); distance, sum_j A_tj (t - j) in tokens; local_share, the weight on keys with t - j < local (the query's own
-    among them); entropy in nats. Those ending in _without_sink are the same with the sink's weight removed and the rest
-    divided by its sum. Where weights do not sum to one they are divided by their sum too, and queries that attend to
-    nothing are left out. Uniform attention has the distance T / 4 for a sink at 0.
+    block: 1-based; layer: attention blocks counted from 0; head: from 0.
+    sink_mass: mean attention on the sink over all T queries (2603.05498 Eq 27).
+    The other columns are means over the queries t after the sink.
+    mass: summed weight on the text: 1 for softmax, less with softpick or where an extra key takes weight.
+    distance: sum over keys j of A_tj (t - j), in tokens.
+    local_share: weight on keys with t - j < ``local``, the query's own among them.
+    entropy: entropy of the weights, in nats.
+    <column>_without_sink: the same with the sink's weight removed and the rest divided by its sum.
 
-    The papers state the effect and give no definition: mean over queries, per-query renormalisation and ``local`` are
-    this project's. ``query_chunk`` queries at a time bound memory to a few times batch_size * heads * query_chunk * T
-    floats.
+    Where weights do not sum to 1 they are divided by their sum, and queries that attend to nothing are left out.
+    Uniform attention has the distance T / 4 for a sink at position 0. The papers state the effect and give no
+    definition: the mean over queries, the division per query and ``local`` are this project's.
+
+    ``query_chunk`` queries at a time bound memory to a few times batch_size * heads * query_chunk * T floats.
     """
     length = tokens.shape[1]
     position = torch.arange(length, device=model.device)

@@ -135,16 +135,19 @@ def onsets(
     rise: float | None = None,
     patience: int | None = None,
 ) -> list[dict]:
-    """Onset steps of every head and quantity over the snapshots of a run, and their order.
+    """One row per head and quantity: the step at which the quantity's onset comes, over the snapshots of a run.
 
-    ``table`` holds the rows of ``snapshot_summary`` of all snapshots. One row per head and quantity: block, layer,
-    head, quantity, threshold, onset (the first step from which the quantity stays above its threshold, for the rest of
-    the run or, with ``patience``, for as many snapshots; None: never), rank (1 for the head's first onset; equal
-    onsets share a rank; None without onset) and order, the head's onsets as text, such as "sink_mass <
-    gradient_sink_ratio = token0_over_early". ``thresholds`` defaults to THRESHOLDS. As the order depends on thresholds,
-    ``rise`` sets them by each head's own course instead: at this share of the way from the quantity's first value to
-    its largest (0.5: half risen). A quantity that never rises above its first value then has no onset. Steps are known
-    to the spacing of snapshots only, so equal onsets mean "within one spacing".
+    ``table`` holds the rows of ``snapshot_summary`` of all snapshots.
+
+    block: 1-based; layer: attention blocks counted from 0; head: from 0; quantity: a key of ``thresholds``.
+    threshold: what the quantity must exceed, by default from THRESHOLDS. With ``rise`` each head's own course sets it:
+        this share of the way from the quantity's first value to its largest (0.5: half risen). A quantity that never
+        rises above its first value then has no onset.
+    onset: the first step from which the quantity stays above its threshold, for the rest of the run or, with
+        ``patience``, for so many snapshots; None: never. It is known to the spacing of snapshots: equal onsets mean
+        within one spacing.
+    rank: 1 for the head's first onset; equal onsets share a rank; None without onset.
+    order: the head's onsets as text, such as "sink_mass < gradient_sink_ratio = token0_over_early".
     """
     limits = dict(THRESHOLDS if thresholds is None else thresholds)
     heads: dict[tuple, list[dict]] = {}

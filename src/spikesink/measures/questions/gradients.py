@@ -34,16 +34,18 @@ def gradients(
     """Gradient norms of every attention block and position, over rows [n, T + 1] as one optimisation step.
 
     The loss is the mean next-token cross-entropy in nats over all rows and the positions ``window`` = [first, last).
-    input, query, key and value are ||sum_b dL/dx_bt||: gradients are first summed over the n sequences, as in an
-    optimisation step, then normed (2603.17771, Definition 1 and Figs 1, 2). input is the normalised input of the
-    branch; query, key and value are the outputs of the projections before norms, rotation and valves, all heads of a
-    position as one vector, so that grad input = W_q^T grad query + W_k^T grad key + W_v^T grad value (plus what a
-    conditional gate adds) and a valve's throttle shows. The paper's wording leaves open whether sequences are summed
-    first; the columns ..._per_sequence hold the other reading, sum_b ||dL/dx_bt||, which is the mean over sequences of
-    the gradient norm of each one's own loss and never smaller.
 
-    block is 1-based, layer counts attention blocks from 0, position from 0. Sequences pass ``batch_size`` at a time and
-    sums are kept in float32, [T, width] per block and site.
+    block: 1-based; layer: attention blocks counted from 0; position: from 0; sequences: n.
+    input, query, key, value: ||sum_b dL/dx_bt||: gradients are first summed over the n sequences, as in an optimisation
+        step, then normed (2603.17771, Definition 1 and Figs 1, 2). input is the normalised input of the branch. query,
+        key and value are the outputs of the projections before norms, rotation and valves, all heads of a position as
+        one vector. So grad input = W_q^T grad query + W_k^T grad key + W_v^T grad value, plus what a conditional gate
+        adds, and a valve's throttle shows.
+    input_per_sequence, query_per_sequence, key_per_sequence, value_per_sequence: sum_b ||dL/dx_bt||, never smaller. It
+        is the mean over sequences of the gradient norm of each one's own loss. The paper's wording leaves open which of
+        the two it means.
+
+    Sequences pass ``batch_size`` at a time. Sums are kept in float32, [T, width] per block and site.
     """
     summed: dict[tuple[str, int], Tensor] = {}
     normed: dict[tuple[str, int], Tensor] = {}
@@ -73,14 +75,16 @@ def gradients(
 
 
 def gradient_sink_ratio(table: list[dict], *, position: int = 0, early: int = 31) -> list[dict]:
-    """R_GS(s; T_e) of every attention block from the rows of ``gradients`` (2603.17771, Definition 1).
+    """R_GS(s; T_e) of every attention block, from the rows of ``gradients`` (2603.17771, Definition 1).
 
-    ratio = ||grad h~_s|| / ((1 / T_e) sum over 0 <= t <= T_e, t != s of ||grad h~_t||), s = ``position``, T_e =
-    ``early``; ratio_per_sequence is the same with norms taken before the sum over sequences. A context of fewer than
-    T_e + 1 positions lowers T_e to its last one; the column early says what was used. A ratio is None where the early
-    positions have no gradient at all. A ratio above 1 is no sink yet: where all queries send the same gradient back,
-    uniform attention, with value gradients proportional to H_T - H_s (H the harmonic numbers), gives 3.0 at T = 64 and
-    1.6 at T = 2048 for s = 0.
+    block, layer: as there; position: s; early: T_e as used: a context of fewer than T_e + 1 positions lowers it to the
+        last.
+    ratio: ||grad h~_s|| / ((1 / T_e) sum over 0 <= t <= T_e, t != s of ||grad h~_t||), from the column input.
+    ratio_per_sequence: the same from input_per_sequence. Both are None where the early positions have no gradient at
+        all.
+
+    A ratio above 1 is no sink yet. Where all queries send the same gradient back, uniform attention has value gradients
+    proportional to H_T - H_s (H: harmonic numbers), and the ratio for s = 0 is 3.0 at T = 64 and 1.6 at T = 2048.
     """
     by_block: dict[int, list[dict]] = {}
     for row in table:

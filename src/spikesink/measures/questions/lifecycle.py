@@ -21,17 +21,20 @@ def answers(subject: Subject, settings: Measures) -> Answers:
 
 
 def lifecycle(model: Decoder, tokens: Tensor, *, rule: SpikeRule = SUN_ET_AL, batch_size: int = 32) -> list[dict]:
-    """One row per block over sequences [n, T] of token ids.
+    """One row per block over sequences [n, T] of token ids (2603.05498 Table 1, Figs 1 and 7).
 
-    block counts from 1 over all 2L blocks, odd ones attention; kind is attention or feed_forward; role is before,
-    step_up, plateau, step_down or after, or no_spike for all blocks of a model without spikes. channel is the leading
-    spike channel, position where it is largest in most sequences. On that channel and token, means over the sequences
-    that carry the spike: before and after are |h| of the stream, written is the signed value that the block adds (step-
-    down blocks write with the opposite sign of step-up blocks). output_maximum is the largest magnitude of the block's
-    own output on any spike token and channel. share is the block's part in the spike (see measures/spikes.py).
-    spike_channels is how many channels carry spikes, sequences how many sequences carry the leading one.
+    block: 1-based over all 2L blocks, odd ones attention; kind: attention or feed_forward.
+    role: before, step_up, plateau, step_down or after; no_spike for all blocks of a model without spikes.
+    output_maximum: largest magnitude of the block's own output on any spike token and channel; mean over sequences.
+    channel: the leading spike channel; position: where it is largest in most sequences. On that channel and token,
+        means over the sequences that carry the spike follow.
+    before, after: |h| of the stream before and after the block.
+    written: the signed value that the block adds. Step-down blocks write with the opposite sign of step-up blocks.
+    share: the block's part in the spike, as ``anatomy`` in probes/spikes.py defines it.
+    spike_channels: how many channels carry spikes; sequences: how many sequences carry the leading one; tokens: T.
 
-    Without a spike the same is said of the channel and token that come closest, spike_channels and sequences being 0.
+    In a model without spikes the same is said of the channel and token that come closest to one, and spike_channels and
+    sequences are 0.
     """
     seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
     stream, written = seen.stream_SNC[..., 0], seen.output_BNC[..., 0].mean(dim=1).tolist()
@@ -60,9 +63,9 @@ def lifecycle(model: Decoder, tokens: Tensor, *, rule: SpikeRule = SUN_ET_AL, ba
 def spike_channels(model: Decoder, tokens: Tensor, *, rule: SpikeRule = SUN_ET_AL, batch_size: int = 32) -> list[dict]:
     """One row per spike channel over sequences [n, T], the leading one first; no rows without spikes.
 
-    rank counts from 1 by mean |h| / threshold; sequence_share is the share of the sequences in which the channel
-    carries a massive activation; magnitude is its largest |h| over tokens and hidden states, the mean over these
-    sequences.
+    channel: 0-based; rank: from 1, by mean |h| / threshold.
+    sequence_share: share of the sequences in which the channel carries a massive activation.
+    magnitude: largest |h| of the channel over tokens and hidden states; mean over these sequences. sequences: n.
     """
     spikes = find_spikes(model, tokens, rule=rule, batch_size=batch_size)
     if not spikes.found:
@@ -85,9 +88,9 @@ def spike_channels(model: Decoder, tokens: Tensor, *, rule: SpikeRule = SUN_ET_A
 def spike_tokens(model: Decoder, tokens: Tensor, *, rule: SpikeRule = SUN_ET_AL, batch_size: int = 32) -> list[dict]:
     """One row per position and token id that carries a massive activation in sequences [n, T]; no rows without spikes.
 
-    position counts from 0; spikes is the number of sequences in which this token spikes at this position, occurrences
-    in how many it stands there, sequence_share = spikes / n; magnitude is the mean over spikes of the token's largest
-    |h| over channels and hidden states.
+    position: 0-based; token_id: the token. spikes: number of sequences in which it spikes at this position;
+        occurrences: in how many it stands there; sequence_share: spikes / n; sequences: n.
+    magnitude: largest |h| of the token over channels and hidden states; mean over the spikes.
     """
     spikes = find_spikes(model, tokens, rule=rule, batch_size=batch_size)
     if not spikes.found:

@@ -30,7 +30,7 @@ TINY = torch.finfo(torch.float32).tiny
 
 @torch.no_grad()
 def norm_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, str, AnyNorm, Tensor]]:
-    """(1-based block, its kind, its norm, the stream [B, T, D] before it); the last is the final norm, kind head."""
+    """(block, kind, norm, stream [B, T, D] before it) of every block, from 1, and last of the final norm (kind head)."""
     h = model.embedding(tokens_BT)
     for index, block, h_before, context in block_inputs(model, tokens_BT):
         kind = "attention" if isinstance(block.body, CausalAttention) else "feed_forward"
@@ -61,14 +61,20 @@ def normalisation(
 ) -> list[dict]:
     """Two rows per block and start over sequences [n, T]: group ``spike``, the token at ``position``, and ``others``.
 
-    block counts from 1; 2L + 1 is the final norm, kind head. start is bos or text, as ``starts`` says: both where all
-    sequences begin with the same token. norm is rms, dyt or none, and measured is its output before the gain: with none
-    (sandwich_qk) the residual stream, with dyt tanh(alpha h). maximum is the largest magnitude of an entry, bound its
-    limit (Eq 23: sqrt(D); 1 for dyt; None without a norm) and share_of_bound their ratio. energy_top is the share of
-    the squared norm in a token's ``top_channels`` largest channels, participation the effective number of channels
-    (sum x^2)^2 / sum x^4, both means over tokens. cosine is the mean cosine similarity between all pairs of the group's
-    tokens, across sequences and positions (Fig 5); None for a single token. With rms it is the cosine of the residual
-    stream.
+    Measured is what the pre-norm makes of the stream, before its gain (2603.05498 Eq 23-25, Fig 5): x / rms(x) with
+    rms, tanh(alpha x) with dyt, the stream itself where there is no norm.
+
+    start: bos or text, as ``starts`` says; both where all sequences begin with the same token.
+    block: 1-based, 2L + 1 for the final norm; kind: attention, feed_forward, or head for the final norm; norm: the
+        norm's name (rms, dyt, none).
+    maximum: largest magnitude of an entry; bound: its limit, sqrt(D) for rms (Eq 23) and 1 for dyt, None without a
+        norm.
+    share_of_bound: their ratio.
+    energy_top: share of the squared norm in a token's ``top_channels`` largest channels; participation: effective
+        number of channels (sum x^2)^2 / sum x^4; means over tokens.
+    cosine: mean cosine similarity between all pairs of the group's tokens, across sequences and positions (Fig 5); None
+        for a single token. With rms it is also the cosine of the residual stream.
+    top_channels, position: as used; token_count: tokens in the group.
 
     The paper follows spike tokens wherever they are; here they are the tokens at ``position``.
     """
@@ -116,12 +122,15 @@ def normalisation(
 def normalised_channels(
     model: Decoder, tokens: Tensor, *, batch_size: int, position: int = 0, top_channels: int = 3
 ) -> list[dict]:
-    """How constant are spike channels after the norm? One row per block, start and channel (Eq 25).
+    """How constant are spike channels after the norm? One row per block, start and channel (2603.05498 Eq 25).
 
-    The channels are the ``top_channels`` of largest mean magnitude at the token ``position`` after the norm and before
-    its gain, block by block, rank 1 the largest; block, kind, norm and start as in ``normalisation``. mean and std are
-    over the sequences' tokens at ``position``, ratio and ratio_std the mean and standard deviation over them of the
-    channel's value divided by that of the channel of rank 1 (None if that is 0 somewhere).
+    start, block, kind, norm: as in ``normalisation``, and so is what is measured.
+    channel: one of the ``top_channels`` of largest mean magnitude at the token ``position``, chosen block by block;
+        rank: 1 for the largest.
+    mean, std: mean and standard deviation of the channel over the sequences' tokens at ``position``.
+    ratio, ratio_std: mean and standard deviation of the channel's value over that of the channel of rank 1; None where
+        the latter is 0 somewhere.
+    position: as used; sequences: how many tokens the numbers are over.
     """
     found: dict[tuple[str, int], list[Tensor]] = {}
     facts: dict[int, tuple[str, str]] = {}

@@ -20,11 +20,12 @@ def answers(subject: Subject, settings: Measures) -> Answers:
 
 @torch.no_grad()
 def perplexity(model: Decoder, rows: Tensor, batch_size: int) -> list[dict]:
-    """Negative log-likelihood by position over held-out rows [n, T + 1], chunks of the model's configured context.
+    """One row per position over held-out rows [n, T + 1], chunks of the model's context (2603.05498 App A).
 
-    One row per position: position (0-based), tokens (how many were scored there), nll_nats (their summed negative
-    log-likelihood). The perplexity is exp(sum nll_nats / sum tokens); keeping positions apart also gives it for a loss
-    window alone.
+    position: 0-based; tokens: how many tokens were scored there; nll_nats: their summed negative log-likelihood in
+        nats.
+
+    The perplexity is exp(sum of nll_nats / sum of tokens). Separate positions also give it for a loss window alone.
     """
     device = model.device
     total = torch.zeros(rows.shape[1] - 1, dtype=torch.float64)

@@ -50,7 +50,7 @@ def linears(model: Decoder) -> dict[str, nn.Linear]:
 
 
 def down_projections(model: Decoder) -> dict[str, nn.Linear]:
-    """The matrices that read the feed-forward's hidden activations; none with a linear one or a second attention."""
+    """The matrices that read the feed-forward's hidden activations; a linear or attention branch has none."""
     return {name: module for name, module in linears(model).items() if name.endswith(".body.down")}
 
 
@@ -82,8 +82,7 @@ def input_ranges(model: Decoder, tokens: Tensor, batch_size: int) -> dict[str, T
 
 @contextmanager
 def quantised(members: dict[str, nn.Linear], ranges: dict[str, Tensor] | None) -> Iterator[None]:
-    """For a while these matrices compute as in W8A8: weights per output channel, inputs with the static ``ranges`` of
-    one number per matrix or, where that is None, per token. Products are exact, biases are not quantised."""
+    """For a while these matrices compute in simulated INT8; ``ranges`` are static input ranges, None: one per token."""
     names = {module: name for name, module in members.items()}
 
     def make(module: nn.Linear) -> Callable[[Tensor], Tensor]:
@@ -97,19 +96,24 @@ def quantised(members: dict[str, nn.Linear], ranges: dict[str, Tensor] | None) -
 
 @torch.no_grad()
 def quantisation(model: Decoder, rows: Tensor, *, batch_size: int, calibration_sequences: int = 32) -> list[dict]:
-    """One row per setting over held-out rows [n, T + 1]; the first ``calibration_sequences`` calibrate, the others are
-    scored in every setting.
+    """One row per setting over held-out rows [n, T + 1] (2603.17771, rebuttal).
 
-    setting: full_precision; dynamic_per_token, every matrix inside the blocks with weights per output channel and
-    inputs per token; static_per_tensor, the same with one input range per matrix, the largest |x| of the calibration
-    rows in full precision; down_projection_static, only the matrices that read the feed-forward's hidden activations,
-    their input static per tensor, all else in full precision (no row where a model has none: a linear feed-forward, a
-    second attention). matrices is how many are quantised, nll_nats the mean negative log-likelihood per token, with
-    its perplexity. INT8 is simulated, symmetric and round-to-nearest; the output head is never quantised and neither
-    are learned gate tables, which are no matrices.
+    The first ``calibration_sequences`` rows calibrate and are not scored; the others are scored in every setting. INT8
+    is simulated, symmetric and round-to-nearest. The output head is never quantised, and neither are learned gate
+    tables, which are no matrices.
 
-    The rebuttal names the observer and the four settings; its calibration data, and whether other matrices stay in full
-    precision in the last setting, are not said. Raises ValueError when no row is left to score.
+    setting: one of
+        full_precision: nothing is quantised;
+        dynamic_per_token: every matrix inside the blocks, weights per output channel, inputs per token;
+        static_per_tensor: the same with one input range per matrix, the largest |x| of the calibration rows;
+        down_projection_static: only the matrices that read the feed-forward's hidden activations, their input static
+        per tensor. A linear feed-forward or a second attention branch has none, and the row is missing.
+    matrices: how many are quantised.
+    nll_nats: mean negative log-likelihood per token in nats; perplexity: its exponential; tokens: how many were scored.
+    calibration_sequences: as used.
+
+    The rebuttal names the observer and the four settings. It does not say what calibrates, nor whether other matrices
+    stay in full precision in the last setting. Raises ValueError when no row is left to score.
     """
     if not 0 < calibration_sequences < len(rows):
         raise ValueError(
@@ -147,11 +151,14 @@ def quantisation(model: Decoder, rows: Tensor, *, batch_size: int, calibration_s
 def activation_ranges(model: Decoder, tokens: Tensor, *, batch_size: int) -> list[dict]:
     """One row per matrix inside the blocks about its input over sequences [n, T]: why and where static ranges hurt.
 
-    block (1-based), kind (attention or feed_forward) and matrix (q, k, v, o, gate, up, down, ...; with its place for a
-    gate's projection). absmax is the largest |x| with its position (0-based, in its sequence) and absmax_elsewhere the
-    largest at any other position; token_absmax is the mean over tokens of a token's largest |x|. zeroed_per_tensor is
-    the share of non-zero entries that INT8 rounds to 0 with one range for all tokens, absmax, and zeroed_per_token that
-    with a range for each token (for each head's vector where a gate reads these one by one).
+    block: 1-based; kind: attention or feed_forward; matrix: q, k, v, o, gate, up, down and so on; a gate's projection
+        with its place.
+    absmax: largest |x|, at position (0-based, in its sequence); absmax_elsewhere: the largest at any other position.
+    token_absmax: mean over tokens of a token's largest |x|.
+    zeroed_per_tensor: share of the non-zero entries that INT8 rounds to 0 with one range for all tokens, absmax;
+        zeroed_per_token: the same with a range for each token (for each head's vector where a gate reads them one by
+        one).
+    tokens: T; sequences: n.
     """
     names = {module: name for name, module in linears(model).items()}
     ranges = input_ranges(model, tokens, batch_size)

@@ -42,19 +42,22 @@ def reshaping(
     batch_size: int = 32,
     loss_chunk: int | None = None,
 ) -> list[dict]:
-    """One row per block, sequence and position: what a branch does to the gradient of the loss.
+    """One row per block, sequence and position: what a branch does to the gradient (2603.17771, Figs 3, 10, 11).
 
-    With g1 = dL/dh_out, the gradient after the branch's residual sum, g2 = dL/dh~ behind the pre-norm and g3 =
-    J_norm^T g2 = dL/dh_in - g1: bloat = ||g2|| / ||g1||, compress = ||g3|| / ||g2||, change = ||g1 + g3|| / ||g1||.
-    input_norm is ||h_in||, the L2 norm of the stream before the block. compress_bound is ||gamma||_inf / rms(h_in), eps
-    included, which compress cannot exceed (Theorem 2); None unless the pre-norm is an RMSNorm. A post-norm counts to
-    the branch, so to bloat; without a pre-norm (norm.kind sandwich_qk) compress is 1; DynamicTanh's gain depends on
-    the channel, not on the norm. A ratio is None where its denominator is zero (positions without loss or successors).
+    g1 = dL/dh_out is the gradient after the branch's residual sum, g2 = dL/dh~ the one behind the pre-norm, and g3 =
+    J_norm^T g2 = dL/dh_in - g1 what comes back through the branch.
 
-    The paper does not say which gradients its points are made of. Here: of single sequences, the first ``sequences``
-    of rows [n, T + 1] and their first ``positions`` positions; the ratios do not depend on the loss's scale. branch is
-    attention or feed_forward (as the place in the layer is called: a second attention there is attention), block
-    1-based, position and sequence 0-based, group the position group of Fig 3.
+    block: 1-based; layer: from 0; branch: attention or feed_forward, the branch's place in the layer or, for a second
+        attention, attention. sequence, position: 0-based; group: the position group of Fig 3.
+    input_norm: ||h_in||, the L2 norm of the stream before the block.
+    bloat: ||g2|| / ||g1||; a post-norm counts to the branch. compress: ||g3|| / ||g2||; 1 without a pre-norm. change:
+        ||g1 + g3|| / ||g1||. A ratio is None where its denominator is 0: at positions without loss or successors.
+    compress_bound: ||gamma||_inf / sqrt(mean(h_in^2) + eps), which compress cannot exceed (Theorem 2); None unless the
+        pre-norm is an RMSNorm. DynamicTanh's factor depends on the channel, not on the norm of h_in.
+
+    The paper does not say which gradients its points are made of. Here they are of single sequences, the first
+    ``sequences`` of rows [n, T + 1], and of their first ``positions`` positions. The ratios do not depend on the loss's
+    scale.
     """
     table = []
     batches = rows[:sequences].split(batch_size)
@@ -99,13 +102,16 @@ def finite(value: float) -> float | None:
 def reshaping_slopes(table: list[dict]) -> list[dict]:
     """Least-squares slopes of log10 bloat, compress and change against log10 input_norm, from rows of ``reshaping``.
 
-    One row per branch, block (None: all blocks together, the line through a panel of Fig 3), position group (None: all
-    positions) and quantity: slope, intercept (log10 at input norm 1), correlation, points, and spread, the standard
-    deviation of log10 input_norm, beside which a slope should be read. slope_within is the slope with an intercept for
-    every block, as each norm has gains of its own, which mix into the slope over all blocks. The paper's claim is a
-    slope of compress near -1. Slopes, intercept and correlation are None with fewer than three points or no spread, as
-    at position 0 of a single block where every sequence starts with the same token; the correlation also where the
-    quantity is constant.
+    branch: attention or feed_forward. block: 1-based; None: all blocks together, the line through a panel of Fig 3.
+        group: the position group; None: all positions. quantity: bloat, compress or change.
+    slope, intercept (log10 at input norm 1), correlation; points: how many there are; spread: standard deviation of
+        log10 input_norm, which tells how much a slope rests on.
+    slope_within: the slope with an intercept of its own for every block. Each norm has its own gains, and these mix
+        into the slope over all blocks.
+
+    The paper claims a slope of compress near -1. Slopes, intercept and correlation are None with fewer than three
+    points or no spread, as at position 0 of a single block where every sequence starts with the same token. The
+    correlation is also None where the quantity is constant.
     """
     sets: dict[tuple, list[dict]] = {}
     for row in table:

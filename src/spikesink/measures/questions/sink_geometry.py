@@ -56,19 +56,27 @@ def sink_geometry(
 ) -> list[dict]:
     """One row per attention block, query head and start, over sequences [n, T]; the sink is position 0.
 
-    start is bos or text, both where all sequences begin with the same token (measures/normalisation.py): behind a BOS
-    all sink keys are one vector. sink_mass is the mean attention on key 0 over all T queries (Eq 27), is_sink_head
-    whether it exceeds epsilon. Means over the queries t >= 1: logit_sink, the score q.k_0 / sqrt(H); logit_others, that
-    of the other visible keys; logit_gap, their difference; cosine_sink and cosine_others, the same with cosines, all as
-    attention sees them, after the rotation. query_energy is the share of these queries' squared norm in the direction
-    of their sequence's key 0; queries in random directions have 1 / H.
+    start: bos or text, as ``starts`` says. Behind a BOS all sink keys are one vector.
+    block: 1-based; layer: attention blocks counted from 0; head: from 0.
+    sink_mass: mean attention on key 0 over all T queries (2603.05498 Eq 27); is_sink_head: whether it exceeds
+        ``epsilon``.
 
-    About keys before the rotation, so that positions do not enter (Eq 26 speaks of rows of W_K): sink_rank and
-    other_rank, the number of singular directions (not centred) for a share ``energy`` of the squared norm of the keys 0
-    of all sequences, and of all other keys; sink_energy_first and other_energy_first, the share of the first direction;
-    others_in_sink_subspace, the share of the other keys' squared norm inside the sink keys' directions;
-    sink_key_norm and other_key_norm, mean L2 norms. There are n sink keys and n (T - 1) others. Query heads that share
-    a key-value head share these. The paper says "1 to 2 dimensions" and names no criterion.
+    As attention sees them, after the rotation, means over the queries t >= 1:
+    logit_sink: the score q.k_0 / sqrt(H); logit_others: the mean score of the other visible keys; logit_gap: the
+        difference. cosine_sink, cosine_others: the same with cosines.
+    query_energy: share of these queries' squared norm in the direction of their sequence's key 0. Queries in random
+        directions have 1 / H.
+
+    Of keys before the rotation, so that positions do not enter (Eq 26 speaks of rows of W_K). There are n sink keys and
+    n (T - 1) others; query heads that share a key-value head share these columns:
+    sink_rank, other_rank: number of singular directions (not centred) that hold the share ``energy`` of the squared
+        norm.
+    sink_energy_first, other_energy_first: share of the first direction.
+    others_in_sink_subspace: share of the other keys' squared norm inside the sink keys' directions.
+    sink_key_norm, other_key_norm: mean L2 norms.
+    energy, epsilon: as used; tokens: T; sequences: n.
+
+    The paper says "1 to 2 dimensions" and names no criterion.
     """
     rows = []
     for start, sequences in starts(tokens).items():
@@ -164,15 +172,19 @@ def key_query_embedding(
     perplexity: float = 30.0,
     seed: int = 0,
 ) -> list[dict]:
-    """t-SNE of queries and keys together, for one sink head and one other head (Fig 6); needs scikit-learn.
+    """t-SNE of queries and keys together, for one sink head and one other head (2603.05498 Fig 6); one row per point.
 
-    One row per point: head_kind sink (of all heads the one with the largest mass on position 0) or other (the one with
-    the smallest, of the same block if that has one at or below epsilon), with its block, head (0-based) and sink_mass;
-    role query or key; sequence and position of its token; is_sink at position 0; x and y, without a unit. Queries and
-    keys are those after the rotation, over sequences [n, T] as they are given. Drawn are at most ``points`` keys at
-    position 0 (a single one where all sequences begin with the same token, whose keys are one vector), ``points`` other
-    keys and as many queries of t >= 1, chosen by ``seed``, which also fixes the embedding (started from principal
-    components). Empty for a model with a single head and for fewer than four tokens.
+    Needs scikit-learn. Queries and keys are those after the rotation, over sequences [n, T] as they are given.
+
+    head_kind: sink, the head with the largest sink mass of all; other, the one with the smallest in the same block if
+        that has one at or below ``epsilon``, else in the model. block: 1-based; head: from 0; sink_mass: of that head.
+    role: query or key; sequence, position: of its token, 0-based; is_sink: whether the position is 0.
+    x, y: coordinates, without a unit.
+
+    It has at most ``points`` keys at position 0 (a single one where all sequences begin with the same token, whose keys
+    are one vector), ``points`` other keys, and as many queries of t >= 1. ``seed`` chooses them and fixes the
+    embedding, which starts from principal components. There are no rows for a model with a single head or for fewer
+    than four tokens.
     """
     from sklearn.manifold import TSNE
 

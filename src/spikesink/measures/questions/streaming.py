@@ -110,18 +110,20 @@ def streaming(
     starts: Sequence[int] = (0, 4),
     query_chunk: int = 256,
 ) -> list[dict]:
-    """One row per cache size, number of first tokens kept and position, over held-out rows [n, T + 1] longer than the
-    caches.
+    """One row per cache size, number of first tokens kept and position, over held-out rows [n, T + 1] (2309.17453).
 
     A query attends to at most ``cache`` keys, its own among them: the first ``start`` tokens of the sequence, a BOS
-    among them where there is one, and the last cache - start; positions are numbered inside the cache. start = 0 is the
-    plain window. Keys and values are those computed when their token came, as in a real cache. tokens were scored at
-    position (0-based), with nll_nats their summed negative log-likelihood. The rows with cache = T and start = 0 evict
-    nothing: what the whole context gives, beyond the trained length where T is; a larger cache gives the same.
+    among them where there is one, and the last cache - start. Positions are numbered inside the cache. Keys and values
+    are those computed when their token came, as in a real cache. T must be larger than the caches.
 
-    StreamingLLM's own cache holds its keys beside the query's, one more than here. Empty for a positional gate: its
-    table knows absolute positions, which a cache renumbers. Memory: batch_size * heads * query_chunk *
-    (cache + query_chunk) floats. Raises ValueError for a start that leaves no recent token.
+    cache: keys in the cache; start: how many of them are the first tokens; 0 is the plain window. The rows with cache =
+        T and start = 0 evict nothing and show what the whole context gives, beyond the trained length where T is.
+    position: 0-based; tokens: how many tokens were scored there; nll_nats: their summed negative log-likelihood in
+        nats.
+
+    StreamingLLM's own cache holds its keys beside the query's, one more than here. There are no rows for a positional
+    gate: its table knows absolute positions, which a cache renumbers. Memory: batch_size * heads * query_chunk * (cache
+    + query_chunk) floats. Raises ValueError for a start that leaves no recent token.
     """
     if GATES[model.settings.gate.kind].per_position:
         return []

@@ -30,24 +30,27 @@ def value_gradient_bounds(
 ) -> list[dict]:
     """One row per attention block and query head: the gradient of the value at key s = ``position`` and its bounds.
 
-    By Proposition 1, a head's gradient of the value that it mixes is sum_t a_ts g_t, with g_t the gradient at its
-    attention output (before an output gate). Theorem 1: if g_t = mu + e_t with E e_t = 0, E||e_t||^2 = sigma^2 and
-    E<e_t, e_t'> <= rho, then M^2 ||mu||^2 <= E||grad v_s||^2 <= M^2 ||mu||^2 + sigma^2 S + rho (M^2 - S), with the
-    sink mass M = sum_t a_ts and the second moment S = sum_t a_ts^2.
+    By Proposition 1 of 2603.17771, a head's gradient of the value that it mixes is sum_t a_ts g_t, with g_t the
+    gradient at its attention output (before an output gate). Theorem 1: if g_t = mu + e_t with E e_t = 0, E||e_t||^2 =
+    sigma^2 and E<e_t, e_t'> <= rho, then M^2 ||mu||^2 <= E||grad v_s||^2 <= M^2 ||mu||^2 + sigma^2 S + rho (M^2 - S),
+    with the sink mass M = sum_t a_ts and the second moment S = sum_t a_ts^2.
 
-    mass and second_moment are means of M and S over sequences; mu2 is ||mu||^2; lower, actual and upper are the
-    theorem's squared norms for one sequence, batch_lower, batch_actual and batch_upper those of the gradient averaged
-    over all sequences, whose noise averages out while M mu stays (for different sequences rho is taken as 0). With
-    grouped queries a value head's gradient is the sum over its query heads; rows are per query head.
+    block: 1-based; layer: attention blocks counted from 0; head: from 0; position: s; sequences: n.
+    mass, second_moment: means of M and S over sequences. mu2: ||mu||^2; sigma2: sigma^2; rho.
+    lower, actual, upper: the theorem's squared norms for one sequence.
+    batch_lower, batch_actual, batch_upper: those of the gradient averaged over all sequences, whose noise averages out
+        while M mu stays; rho is taken as 0 for different sequences.
+    With grouped queries a value head's gradient is the sum over its query heads; rows are per query head.
 
     The paper leaves the estimators open. Here the expectation is over the n >= 2 sequences of rows [n, T + 1] and, for
-    the moments of g, also over the queries t >= s, all per head: ||mu||^2 is the mean of <g_t, g_t'> over pairs from
-    different sequences, which has no bias from the noise (and is set to 0 where that makes it negative), sigma^2 the
-    mean of ||g_t||^2 minus it, rho the mean of <g_t, g_t'> over t != t' of one sequence minus it. Gradients are of each
+    the moments of g, also over the queries t >= s, all per head. ||mu||^2 is the mean of <g_t, g_t'> over pairs from
+    different sequences, which the noise does not bias; it is set to 0 where that is negative. sigma^2 is the mean of
+    ||g_t||^2 minus it, rho the mean of <g_t, g_t'> over t != t' of one sequence minus it. Gradients are of each
     sequence's own mean loss. The attention weights are the model's and not independent of g as the theorem has them:
     where actual leaves the bounds, heads attend where gradients are large or alike.
 
-    Moments in float64; memory beyond a backward pass of ``batch_size`` sequences is 2 n N H floats a block.
+    Moments are in float64. Memory beyond a backward pass of ``batch_size`` sequences is 2 n N H floats a block. Raises
+    ValueError for a single sequence.
     """
     if len(rows) < 2:
         raise ValueError("the bounds need at least two sequences: raise the number of sequences")

@@ -18,11 +18,13 @@ def answers(subject: Subject, settings: Measures) -> Answers:
 
 
 def valve_strength(model: Decoder) -> list[dict]:
-    """One row per valve and key-value head; no rows for a model without valves. Needs no tokens.
+    """One row per valve and key-value head (2603.17771, Fig 13); no rows for a model without valves. Needs no tokens.
 
-    block is 1-based, layer and head count from 0; path is value or key, kind the valve's kind. theta is the learned log
-    factor, None where C is fixed (v_scale_backward_only included); c is the threshold in force, initial_c exp(theta):
-    vectors with a squared norm far below it are contracted, and so is their gradient. initial_c is C at theta = 0.
+    block: 1-based; layer, head: from 0; path: value or key; kind: the valve's kind.
+    theta: learned logarithm of the factor on C, one per key-value head; None where C is fixed, as it always is with
+        v_scale_backward_only.
+    initial_c: C at theta = 0; c: the threshold in force, initial_c exp(theta). Vectors whose squared norm is far below
+        c are contracted, and so is their gradient.
     """
     table = []
     for number, block in enumerate(model.blocks, start=1):

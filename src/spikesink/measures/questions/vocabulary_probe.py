@@ -32,14 +32,17 @@ def vocabulary_batches(model: Decoder, batch_size: int, description: str) -> Ite
 
 @torch.no_grad()
 def vocabulary_probe(model: Decoder, *, rule: SpikeRule = SUN_ET_AL, batch_size: int = 1024) -> list[dict]:
-    """One row per token id (Table 2): does it spike at position 0? The share of spike tokens is the mean of is_spike.
+    """One row per token id (2603.05498 Table 2): does it spike at position 0?
 
     Position 0 attends to itself alone, so the token is all there is to know and no text is needed. Where training puts
     a BOS at position 0, the probed token stands there instead of it. The threshold of a hidden state takes as median
     the median over the vocabulary of a token's median |h| over channels, so that it does not depend on the batch.
-    maximum is the token's largest |h| in the hidden state ``state`` (0 the embedding, i after block i) in which it is
-    largest against the threshold there, channel where; excess = maximum / threshold and is_spike = excess > 1. Keeps
-    10 bytes per token and hidden state.
+
+    token_id: the token. state: the hidden state in which the token is largest against the threshold, 0 the embedding, i
+        after block i. maximum: the token's largest |h| there; channel: where; threshold: of that state.
+    excess: maximum / threshold; is_spike: excess > 1. The mean of is_spike is the share of spike tokens.
+
+    Keeps 10 bytes per token and hidden state.
     """
     largest, channels, medians = [], [], []
     for batch in vocabulary_batches(model, batch_size, "vocabulary at position 0"):
