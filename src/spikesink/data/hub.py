@@ -1,7 +1,7 @@
 """Files from the Hugging Face hub, at a pinned commit.
 
-One function downloads, and only when told to: the rule that fetches runs where there is internet, every later rule
-finds the same files in the local cache (HF_HOME) and never opens a connection.
+``hub_file`` is the only function that downloads, and only with ``download``. The rule that fetches runs where there is
+internet. Every later rule finds the same files in the local cache (HF_HOME) and opens no connection.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import errors
 
+from spikesink.study.errors import first_line
+
 COMMIT = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class HubError(ValueError):
-    """A hub file that cannot be had; the message names it and says what to do."""
+    """A hub file that cannot be fetched or found; the message names it and says what to do."""
 
 
 def hub_file(repository: str, name: str, *, revision: str, kind: str, download: bool) -> Path:
@@ -42,24 +44,20 @@ def hub_file(repository: str, name: str, *, revision: str, kind: str, download: 
     except errors.RemoteEntryNotFoundError:
         raise HubError(f"{where}: no such file; check the path") from None
     except errors.HFValidationError as error:
-        raise HubError(f"{repository!r} is not a hub id: {_first_line(error)}") from None
+        raise HubError(f"{repository!r} is not a hub id: {first_line(error)}") from None
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         if download:
             raise HubError(
-                f"{where} cannot be reached ({_first_line(error)}): run this step on a machine with internet, "
+                f"{where} cannot be reached ({first_line(error)}): run this step on a machine with internet, "
                 f"without HF_HUB_OFFLINE"
             ) from None
         raise HubError(f"{where} has not been downloaded: run `python -m spikesink.data corpus` first") from None
     except OSError as error:  # every other HTTP failure, timeouts, a full disk
-        raise HubError(f"{where} cannot be downloaded: {_first_line(error)}") from None
+        raise HubError(f"{where} cannot be downloaded: {first_line(error)}") from None
     return Path(path)
 
 
 def content_digest(path: Path) -> str | None:
-    """The hub's own digest of a downloaded file, free of charge: the cache names files by it. None if it does not."""
+    """The hub's own digest of a downloaded file, from the name that the cache gives it; None if that is no digest."""
     name = path.resolve().name
     return name if DIGEST.fullmatch(name) else None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,7 +1,7 @@
-"""Documents out of local files, one at a time, whatever their size.
+"""Documents from local files, one at a time, however large the files are.
 
-The suffix decides: txt (one document per file), jsonl or json (JSON lines, or one JSON array), parquet; the first
-three also compressed, as .gz, .zst or .bz2.
+The ending of a file's name says its format: txt (one document per file), jsonl or json (JSON lines, or one JSON array),
+or parquet. The first three may be compressed: .gz, .zst or .bz2.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import datasets
 import pyarrow
 import pyarrow.parquet
 
+from spikesink.study.errors import first_line
+
 datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # load_dataset tells a server, even when it reads a local file
 
 COMPRESSIONS = (".gz", ".zst", ".bz2")
@@ -27,7 +29,7 @@ class CorpusError(ValueError):
 
 
 def file_format(path: str | Path) -> str:
-    """.txt, .jsonl, .json or .parquet, compression aside; raises CorpusError for anything else."""
+    """.txt, .jsonl, .json or .parquet, without the ending of a compression. Raises CorpusError for anything else."""
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
@@ -46,21 +48,22 @@ def read(paths: list[Path], text_field: str) -> datasets.IterableDataset:
     parts = []
     for is_parquet, group in groupby(paths, key=lambda path: file_format(path) == ".parquet"):
         files = [str(path) for path in group]
-        parts.append(_parquet(files, text_field) if is_parquet else _generated(files, text_field))
+        parts.append(parquet_stream(files, text_field) if is_parquet else generated_stream(files, text_field))
     return parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
 
 
 def count(paths: list[Path]) -> int | None:
-    """Number of documents where it costs nothing to know; None where every line would have to be read."""
+    """Number of documents in the files, or None where only reading every line would tell."""
     formats = {file_format(path) for path in paths}
     if formats <= {".txt", ".parquet"}:
-        return sum(1 if file_format(path) == ".txt" else _metadata(path).num_rows for path in paths)
+        return sum(1 if file_format(path) == ".txt" else parquet_metadata(path).num_rows for path in paths)
     return None
 
 
-def _parquet(files: list[str], text_field: str) -> datasets.IterableDataset:
+def parquet_stream(files: list[str], text_field: str) -> datasets.IterableDataset:
+    """The documents of parquet files, whose column ``text_field`` must hold text. Raises CorpusError."""
     for file in files:
-        schema = _metadata(file).schema.to_arrow_schema()
+        schema = parquet_metadata(file).schema.to_arrow_schema()
         if text_field not in schema.names:
             raise CorpusError(
                 f"{file} has no column {text_field!r}: set text_field to one of {', '.join(schema.names)}"
@@ -77,54 +80,55 @@ def _parquet(files: list[str], text_field: str) -> datasets.IterableDataset:
     return stream if text_field == "text" else stream.rename_column(text_field, "text")
 
 
-def _metadata(file: str | Path) -> pyarrow.parquet.FileMetaData:
+def parquet_metadata(file: str | Path) -> pyarrow.parquet.FileMetaData:
     try:
         return pyarrow.parquet.read_metadata(file)
     except (pyarrow.ArrowInvalid, OSError) as error:
-        raise CorpusError(f"{file} is not a readable parquet file ({_short(error)}): fetch it again") from None
+        raise CorpusError(f"{file} is not a readable parquet file ({first_line(error)}): fetch it again") from None
 
 
-def _generated(files: list[str], text_field: str) -> datasets.IterableDataset:
+def generated_stream(files: list[str], text_field: str) -> datasets.IterableDataset:
+    """The documents of txt, jsonl and json files; damage in a file shows while iterating."""
     features = datasets.Features({"text": datasets.Value("string")})
     return datasets.IterableDataset.from_generator(
-        _documents, features=features, gen_kwargs={"files": files, "text_field": text_field}
+        documents, features=features, gen_kwargs={"files": files, "text_field": text_field}
     )
 
 
-def _documents(files: list[str], text_field: str) -> Iterator[dict[str, str]]:
+def documents(files: list[str], text_field: str) -> Iterator[dict[str, str]]:
     for file in files:
         try:
-            # Arrow rather than gzip and zstandard: it alone reports a zstd file that ends early.
+            # Arrow, not gzip and zstandard: only Arrow reports a zstd file that ends early.
             with pyarrow.input_stream(file) as stream, io.BufferedReader(stream, 1 << 20) as lines:
                 if file_format(file) == ".txt":
-                    yield {"text": _decoded(lines.read(), file)}
+                    yield {"text": decoded(lines.read(), file)}
                 else:
-                    yield from _records(lines, file, text_field)
+                    yield from records(lines, file, text_field)
         except OSError as error:
-            raise CorpusError(f"{file} is damaged or ends early ({_short(error)}): fetch it again") from None
+            raise CorpusError(f"{file} is damaged or ends early ({first_line(error)}): fetch it again") from None
 
 
-def _records(lines: io.BufferedReader, file: str, text_field: str) -> Iterator[dict[str, str]]:
-    # Not datasets' own JSON reader: it infers one schema for all columns and fails when a column that nobody reads,
-    # such as crawl metadata, changes its type between shards.
+def records(lines: io.BufferedReader, file: str, text_field: str) -> Iterator[dict[str, str]]:
+    # datasets' own JSON reader is not used: it infers one schema for all columns. It fails when a column that nobody
+    # reads, such as crawl metadata, changes its type between shards.
     if file_format(file) == ".json" and lines.peek(1)[:1] == b"[":
-        for number, record in enumerate(_parsed(lines.read(), file), 1):
-            yield {"text": _text_of(record, f"record {number} of {file}", text_field)}
+        for number, record in enumerate(parsed(lines.read(), file), 1):
+            yield {"text": text_of(record, f"record {number} of {file}", text_field)}
         return
     for number, line in enumerate(lines, 1):
         if line.strip():
             place = f"line {number} of {file}"
-            yield {"text": _text_of(_parsed(line, place), place, text_field)}
+            yield {"text": text_of(parsed(line, place), place, text_field)}
 
 
-def _parsed(content: bytes, place: str) -> object:
+def parsed(content: bytes, place: str) -> object:
     try:
-        return json.loads(_decoded(content, place))
+        return json.loads(decoded(content, place))
     except json.JSONDecodeError as error:
         raise CorpusError(f"{place} is not valid JSON ({error}): repair the file or fetch it again") from None
 
 
-def _text_of(record: object, place: str, text_field: str) -> str:
+def text_of(record: object, place: str, text_field: str) -> str:
     if not isinstance(record, dict):
         raise CorpusError(f"{place} is not a JSON object with a key {text_field!r}")
     if text_field not in record:
@@ -134,12 +138,8 @@ def _text_of(record: object, place: str, text_field: str) -> str:
     return record[text_field]
 
 
-def _decoded(content: bytes, place: str) -> str:
+def decoded(content: bytes, place: str) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CorpusError(f"{place} is not UTF-8 at byte {error.start}: convert the file to UTF-8") from None
-
-
-def _short(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spikesink.pretrained.formats import CONFIG, PretrainedError, read_config
 from spikesink.pretrained.weights import INDEX, SINGLE, read_index
+from spikesink.study.errors import first_line
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -64,5 +65,6 @@ def newest_commit(repository: str) -> str:
     try:
         return Path(snapshot_download(repository, allow_patterns=CONFIG)).name
     except (errors.HFValidationError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise PretrainedError(f"the newest commit of {repository} is not known: {reason}; pin a revision") from None
+        raise PretrainedError(
+            f"the newest commit of {repository} is not known: {first_line(error)}; pin a revision"
+        ) from None

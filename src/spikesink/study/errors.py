@@ -9,3 +9,8 @@ class ConfigError(ValueError):
 
 class InputError(ValueError):
     """An input that cannot be used. The message is one line: file, fault, remedy."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its type where it says nothing: for a message of one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -30,7 +30,7 @@ TINY = torch.finfo(torch.float32).tiny
 
 @torch.no_grad()
 def norm_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, str, AnyNorm, Tensor]]:
-    """(block, kind, norm, stream [B, T, D] before it) of every block, from 1, and last of the final norm (kind head)."""
+    """(number, kind, norm, stream [B, T, D] before it) of every block, from 1; last the final norm, of kind head."""
     h = model.embedding(tokens_BT)
     for index, block, h_before, context in block_inputs(model, tokens_BT):
         kind = "attention" if isinstance(block.body, CausalAttention) else "feed_forward"
