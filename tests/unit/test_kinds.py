@@ -18,7 +18,7 @@ from spikesink.model.feed_forward import BUILDERS as FEED_FORWARD_BUILDERS
 from spikesink.model.gates import AttentionGate
 from spikesink.model.norms import BUILDERS as NORM_BUILDERS
 from spikesink.model.norms import AnyNorm, initial_norm
-from spikesink.model.softmax import WEIGHTS
+from spikesink.model.softmax import FORMED
 from spikesink.model.valves import AttentionValve
 from spikesink.pretrained.formats import PretrainedError, to_config
 from spikesink.study import kinds
@@ -116,6 +116,16 @@ def test_a_softmax_whose_keys_cannot_be_masked_is_not_measured_without_its_sink(
         model(models.tokens(length=9))
 
 
+def test_a_softmax_that_no_fused_kernel_computes_must_say_so(monkeypatch):
+    """Training would compute plain softmax while measures report the other one."""
+    monkeypatch.setitem(kinds.SOFTMAX, "toy", kinds.Softmax())
+    monkeypatch.setitem(FORMED, "toy", lambda scores: scores)
+    with pytest.raises(ValueError, match="'toy' forms its map"):
+        Decoder(UNKNOWN["softmax"], vocabulary=models.VOCABULARY, positions=8)
+    monkeypatch.setitem(kinds.SOFTMAX, "toy", kinds.Softmax(map_bytes=4))
+    Decoder(UNKNOWN["softmax"], vocabulary=models.VOCABULARY, positions=8)
+
+
 def choices(settings: type, name: str) -> set[str]:
     return set(typing.get_args(typing.get_type_hints(settings)[name]))
 
@@ -123,7 +133,8 @@ def choices(settings: type, name: str) -> set[str]:
 def test_every_table_has_every_kind_that_the_settings_allow():
     """And none that they refuse: such a kind could not be chosen."""
     assert choices(Norm, "kind") == set(kinds.NORMS)
-    assert choices(Attention, "softmax") == set(kinds.SOFTMAX) == set(WEIGHTS)
+    assert choices(Attention, "softmax") == set(kinds.SOFTMAX)
+    assert {kind for kind, facts in kinds.SOFTMAX.items() if facts.forms_map} == set(FORMED)
     assert choices(Attention, "extra_key") == set(kinds.EXTRA_KEYS)
     assert choices(FeedForward, "kind") == {*kinds.FEED_FORWARDS, "attention"}
     assert set(kinds.FEED_FORWARDS) == set(FEED_FORWARD_BUILDERS)

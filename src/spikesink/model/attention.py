@@ -9,7 +9,7 @@ from spikesink.model.extra_key import ExtraKey
 from spikesink.model.gates import AttentionGate
 from spikesink.model.norms import build_norm
 from spikesink.model.rotary import rotate
-from spikesink.model.softmax import WEIGHTS
+from spikesink.model.softmax import scores_to_weights
 from spikesink.model.valves import AttentionValve
 from spikesink.study.kinds import NORMS, SOFTMAX
 from spikesink.study.settings import Model
@@ -49,7 +49,7 @@ class CausalAttention(nn.Module):
             self.value_valve = AttentionValve(settings.value_valve, **size, std=std.linear_std)
 
         self.softmax = SOFTMAX[shape.softmax]
-        self.scores_to_weights = WEIGHTS[shape.softmax]
+        self.scores_to_weights = scores_to_weights(shape.softmax)
         self.extra_key: ExtraKey | None = None
         if self.softmax.extra_key or shape.extra_key != "none":
             self.extra_key = ExtraKey(shape)

@@ -5,22 +5,25 @@ from collections.abc import Callable
 from torch import Tensor
 
 from spikesink.model.softpick import softpick
-from spikesink.study.kinds import Kinds
+from spikesink.study.kinds import SOFTMAX
+
+FORMED: dict[str, Callable[[Tensor], Tensor]] = {"softpick": softpick}
+"""Weights from scores, both [..., T, T], of the kinds that form their attention map; -inf marks masked scores."""
 
 
 def softmax(scores: Tensor) -> Tensor:
-    """e^x_i / sum_j e^x_j over the last dimension; -inf marks masked entries."""
+    """e^x_i / sum_j e^x_j over the last dimension; -inf marks masked scores."""
     return scores.softmax(dim=-1)
 
 
-WEIGHTS: Kinds[Callable[[Tensor], Tensor]] = Kinds(
-    "attention.softmax",
-    __name__,
-    {
-        "softmax": softmax,
-        "softmax1": softmax,  # over one key more, as the next one: see extra_key.py
-        "sink_logit": softmax,
-        "softpick": softpick,
-    },
-)
-"""Weights [..., T, T] from scores [..., T, T] in which -inf marks masked entries."""
+def scores_to_weights(kind: str) -> Callable[[Tensor], Tensor]:
+    """The function of this kind: softmax for all that a fused kernel computes, an extra key among the scores or not.
+
+    Raises ValueError for an unknown kind, and for one whose facts and function contradict each other.
+    """
+    if SOFTMAX[kind].forms_map != (kind in FORMED):
+        raise ValueError(
+            f"attention.softmax = {kind!r} forms its map (map_bytes above 0 in spikesink.study.kinds) if and only if "
+            f"{__name__}.FORMED has a function for it: change one of the two"
+        )
+    return FORMED.get(kind, softmax)
