@@ -1,12 +1,47 @@
-"""What every figure for print must be: as wide as asked, its text inside and apart, its fonts in the PDF."""
+"""Drawing in tests, and what every figure must be: its data's picture, as wide as asked, its text inside and apart."""
 
 import itertools
 import re
 import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 
+import polars as pl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from polars.testing import assert_frame_equal
+
+from spikesink.figures.drawing.files import read_data, save
+from spikesink.figures.drawing.style import Style, style_of_variants
+from spikesink.tables.parts import read_runs, variant_names
+
+
+def draw_ablation(module: ModuleType, parts: Path, ablation: str, width: str = "auto") -> Figure:
+    """A figure of an ablation from its collected tables."""
+    return module.draw(module.data(parts, ablation), ablation_style(parts, ablation), width)
+
+
+def ablation_style(parts: Path, ablation: str) -> Style:
+    return style_of_variants(variant_names(read_runs(parts, ablation)))
+
+
+def draw_models(module: ModuleType, models: dict, width: str = "auto", style: Style | None = None) -> Figure:
+    """A figure of models from their tables by label and question."""
+    return module.draw(module.data(models), style or style_of_variants(models), width)
+
+
+def check_drawn_from_its_csv(
+    draw: Callable[[pl.DataFrame], Figure], data: pl.DataFrame, columns: dict, folder: Path
+) -> None:
+    """The CSV beside a figure is the data that it was drawn from, and draws the same picture again, to the byte."""
+    for name, table in (("first", data), ("again", None)):
+        table = read_data(folder / "first.csv", columns) if table is None else table
+        save(draw(table), table, str(folder / name))
+    assert_frame_equal(read_data(folder / "first.csv", columns), data, check_exact=True)
+    for kind in ("png", "pdf", "csv"):
+        assert (folder / f"first.{kind}").read_bytes() == (folder / f"again.{kind}").read_bytes(), kind
 
 
 def check_layout(figure: Figure, width: float | None = None) -> None:

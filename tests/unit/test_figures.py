@@ -7,9 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 from fake_study import fake_study
+from figure_checks import draw_ablation
 
-from spikesink.figures.ablations import ablation, lifecycle, sink_map, sweeps, training
-from spikesink.figures.drawing import style
+from spikesink.figures.ablations import ablation, lifecycle, sink_map, training
+from spikesink.figures.drawing import style, sweeps
+from spikesink.figures.drawing.files import save
 from spikesink.figures.drawing.grid import columns_for
 from spikesink.tables.collecting.parts import collect
 
@@ -56,13 +58,13 @@ def one_seed(tmp_path_factory):
 def test_all_files_are_the_same_bytes_twice(family, small, tmp_path):
     module = FAMILIES[family]
     for name in ("first", "second"):
-        style.save(module.draw(small, "norm"), module.data(small, "norm"), str(tmp_path / name))
+        save(draw_ablation(module, small, "norm"), module.data(small, "norm"), str(tmp_path / name))
     for kind in ("pdf", "png", "csv"):
         assert (tmp_path / f"first.{kind}").read_bytes() == (tmp_path / f"second.{kind}").read_bytes()
 
 
 def test_the_ablation_panels_carry_every_run_and_the_baselines_mean(parts):
-    figure = ablation.draw(parts, "norm")
+    figure = draw_ablation(ablation, parts, "norm")
     runs = pl.read_parquet(parts / "runs.parquet").filter(pl.col("status") == "finished")
     assert [axis.get_xlabel() for axis in figure.axes] == ["Perplexity", "Sink ratio (% of heads)", "Spike (magnitude)"]
     for axis, quantity in zip(figure.axes, ("perplexity", "sink_ratio", "spike"), strict=True):
@@ -77,7 +79,7 @@ def test_the_ablation_panels_carry_every_run_and_the_baselines_mean(parts):
 
 def test_the_mean_of_spikes_is_the_tables_geometric_mean(tmp_path):
     spikes = {"norm": {"dyt": {"seed0": {"spike": 20.0}, "seed1": {"spike": 2000.0}}}}
-    figure = ablation.draw(collected(tmp_path / "study", spikes, "norm", seeds=(0, 1)), "norm")
+    figure = draw_ablation(ablation, collected(tmp_path / "study", spikes, "norm", seeds=(0, 1)), "norm")
     means = {float(x) for marks in figure.axes[2].collections for x, _ in marks.get_offsets()}
     assert any(mean == pytest.approx(200.0) for mean in means)
     assert not any(mean == pytest.approx(1010.0) for mean in means), "the arithmetic mean"
@@ -94,7 +96,7 @@ HEADS = {
 
 
 def test_head_dimensions_are_an_axis_with_a_line_per_sweep(tmp_path):
-    figure = ablation.draw(collected(tmp_path / "study", HEADS, "head_dim"), "head_dim")
+    figure = draw_ablation(ablation, collected(tmp_path / "study", HEADS, "head_dim"), "head_dim")
     axis = figure.axes[0]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["8", "16", "32"]
     lines = [list(zip(line.get_xdata(), np.round(line.get_ydata(), 6), strict=True)) for line in axis.lines]
@@ -107,7 +109,7 @@ def test_a_shape_belongs_to_the_sweep_of_what_it_keeps():
 
 
 def test_the_lifecycle_carries_the_three_channels_of_stream_and_output(one_seed):
-    figure = lifecycle.draw(one_seed, "norm")
+    figure = draw_ablation(lifecycle, one_seed, "norm")
     stream, output = (axis for axis in figure.axes if axis.get_subplotspec().is_first_col())
     states = pl.read_parquet(one_seed / "states.parquet").filter(pl.col("variant") == "baseline")
     for line, name in zip(stream.lines, ("top1", "top2", "top3", "median"), strict=True):
@@ -118,7 +120,7 @@ def test_the_lifecycle_carries_the_three_channels_of_stream_and_output(one_seed)
 
 
 def test_the_sink_map_is_layers_by_heads_with_a_dot_per_sink(one_seed):
-    figure = sink_map.draw(one_seed, "norm")
+    figure = draw_ablation(sink_map, one_seed, "norm")
     heads = pl.read_parquet(one_seed / "heads.parquet")
     baseline = heads.filter(pl.col("variant") == "baseline").sort("layer", "head")
     axis = figure.axes[0]
@@ -142,20 +144,21 @@ def test_the_difference_to_the_baseline_is_paired_by_seed(parts):
 
 
 def test_a_run_that_did_not_finish_is_drawn_apart_from_the_means(parts):
-    figure = training.draw(parts, "norm")
+    figure = draw_ablation(training, parts, "norm")
     crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
     assert len(crosses) == 2
     assert all(
-        line.get_color() == style.looks(["baseline", "sandwich", "dyt", "failed"])["failed"].colour for line in crosses
+        line.get_color() == style.style_of_variants(["baseline", "sandwich", "dyt", "failed"])["failed"].colour
+        for line in crosses
     )
 
 
 def test_looks_are_fixed_by_order_and_never_repeat():
     names = ["baseline", *(f"variant{index}" for index in range(11))]
-    looks = style.looks(names)
+    looks = style.style_of_variants(names)
     assert looks["baseline"].colour == style.BASELINE_COLOUR
     assert len(set(looks.values())) == len(names)
-    assert style.looks(names[:4]) == {name: looks[name] for name in names[:4]}
+    assert style.style_of_variants(names[:4]) == {name: looks[name] for name in names[:4]}
 
 
 @pytest.mark.parametrize(("panels", "columns"), [(2, 2), (4, 4), (5, 3), (6, 3), (7, 4), (8, 4), (9, 3)])
@@ -164,13 +167,22 @@ def test_grids_leave_few_holes(panels, columns):
 
 
 def test_the_wrong_folder_is_one_line_and_status_1(parts, tmp_path):
-    command = [sys.executable, "-m", "spikesink.figures.ablations.sink_map", "--parts", str(parts), "--ablation", "ffn"]
+    command = [
+        sys.executable,
+        "-m",
+        "spikesink.figures.ablations",
+        "sink_map",
+        "--parts",
+        str(parts),
+        "--ablation",
+        "ffn",
+    ]
     result = subprocess.run([*command, "--output", str(tmp_path / "figure")], capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1 and "not ffn" in result.stderr
 
 
 def test_families_that_need_no_seaborn_import_no_pandas():
-    code = "import sys, spikesink.figures.ablations.lifecycle, spikesink.figures.ablations.sink_map, spikesink.figures.ablations.training;"
+    code = "import sys; from spikesink.figures.ablations import lifecycle, sink_map, training;"
     code += "sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

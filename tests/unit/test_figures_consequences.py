@@ -4,10 +4,11 @@ import models
 import numpy as np
 import polars as pl
 import pytest
+from figure_checks import draw_models
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import PAGE
 from spikesink.figures.mechanism import (
     attention_distance,
     interventions,
@@ -17,6 +18,7 @@ from spikesink.figures.mechanism import (
     streaming,
 )
 from spikesink.measures.questions.attention_distance import attention_distance as measure_distance
+from spikesink.measures.questions.interventions import Scoring
 from spikesink.measures.questions.interventions import interventions as measure_interventions
 from spikesink.measures.questions.normalisation import normalisation as measure_normalisation
 from spikesink.measures.questions.quantisation import activation_ranges
@@ -36,7 +38,7 @@ def tables(**overrides) -> dict[str, pl.DataFrame]:
     rows[:, 0] = 7
     found = {
         "attention_distance": measure_distance(model, rows[:, :-1], batch_size=6),
-        "interventions": measure_interventions(model, rows, batch_size=6, calibration_sequences=2, controls=2),
+        "interventions": measure_interventions(model, rows, scoring=Scoring(6), calibration_sequences=2, controls=2),
         "normalisation": measure_normalisation(model, rows[:, :-1], batch_size=6),
         "quantisation": measure_quantisation(model, rows, batch_size=6, calibration_sequences=2),
         "activation_ranges": activation_ranges(model, rows[:, :-1], batch_size=6),
@@ -49,7 +51,7 @@ def tables(**overrides) -> dict[str, pl.DataFrame]:
 
 @pytest.fixture(scope="module")
 def two() -> dict[str, dict[str, pl.DataFrame]]:
-    return {"baseline": tables(), "V-scale": tables(value={"kind": "v_scale"})}
+    return {"baseline": tables(), "V-scale": tables(value_valve={"kind": "v_scale"})}
 
 
 def offsets(marks) -> np.ndarray:
@@ -61,7 +63,7 @@ def check(figure: Figure) -> None:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    assert figure.get_tightbbox(renderer).width <= style.PAGE * 1.02
+    assert figure.get_tightbbox(renderer).width <= PAGE * 1.02
     boxes = [axis.get_tightbbox(renderer) for axis in figure.axes]
     for index, box in enumerate(boxes):
         for other in boxes[:index]:
@@ -75,7 +77,7 @@ def check(figure: Figure) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_every_family_draws_one_model_and_two(family, count, two):
     chosen = {name: {question: two[name][question] for question in family.QUESTIONS} for name in list(two)[:count]}
-    check(family.draw(chosen))
+    check(draw_models(family, chosen))
     assert 2 <= family.CAPTION.count(". ") + 1 <= 8 and "arXiv" in family.CAPTION
 
 
@@ -91,11 +93,11 @@ def test_every_family_draws_one_model_and_two(family, count, two):
 )
 def test_variants_that_lack_what_is_drawn_still_have_a_figure(family, overrides):
     """No down projection, no bound, no streaming, a single head: an empty place, not an error."""
-    check(family.draw({"baseline": tables(**overrides)}))
+    check(draw_models(family, {"baseline": tables(**overrides)}))
 
 
 def test_the_normalisation_has_a_line_per_start_and_group(two):
-    figure = normalisation.draw(two)
+    figure = draw_models(normalisation, two)
     assert len(figure.axes) == 6
     table = two["V-scale"]["normalisation"]
     for axis, (column, _) in zip(figure.axes[1::2], normalisation.ROWS, strict=True):
@@ -107,7 +109,7 @@ def test_the_normalisation_has_a_line_per_start_and_group(two):
 
 
 def test_the_distances_have_two_marks_per_head_inside_the_panel(two):
-    figure = attention_distance.draw(two)
+    figure = draw_models(attention_distance, two)
     for axis, model in zip(figure.axes, two.values(), strict=True):
         heads = model["attention_distance"]
         _, every, rest = axis.collections
@@ -121,7 +123,7 @@ def test_the_distances_have_two_marks_per_head_inside_the_panel(two):
 
 
 def test_the_geometry_has_every_point_and_every_head_inside_the_panel(two):
-    figure = sink_geometry.draw(two)
+    figure = draw_models(sink_geometry, two)
     for column, model in enumerate(two.values()):
         above, middle, below = figure.axes[column::2]
         for axis, kind in ((above, "sink"), (middle, "other")):
@@ -137,7 +139,7 @@ def test_the_geometry_has_every_point_and_every_head_inside_the_panel(two):
 
 
 def test_the_quantisation_has_a_mark_per_model_and_setting_and_its_ranges(two):
-    figure = quantisation.draw(two)
+    figure = draw_models(quantisation, two)
     costs, ranges = figure.axes
     assert costs.get_ylabel() == "Perplexity"
     drawn = sorted(y for marks in costs.collections[1::2] for y in offsets(marks)[:, 1])
@@ -149,7 +151,7 @@ def test_the_quantisation_has_a_mark_per_model_and_setting_and_its_ranges(two):
 
 
 def test_streaming_has_the_perplexity_by_position_and_by_cache(two):
-    figure = streaming.draw(two)
+    figure = draw_models(streaming, two)
     above, below = figure.axes[0], figure.axes[2]
     table = two["baseline"]["streaming"]
     full, *evicted = above.lines[:3]
@@ -169,7 +171,7 @@ def test_streaming_has_the_perplexity_by_position_and_by_cache(two):
 
 
 def test_interventions_have_a_mark_each_and_one_for_every_control_key(two):
-    figure = interventions.draw(two)
+    figure = draw_models(interventions, two)
     for axis, (column, label) in zip(figure.axes, interventions.PANELS, strict=True):
         assert axis.get_xlabel() == label
         drawn = np.concatenate([offsets(marks) for marks in axis.collections])

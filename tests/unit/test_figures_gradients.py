@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from figure_checks import draw_models
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection, PolyCollection, QuadMesh
 
@@ -56,7 +57,7 @@ def tables_of(**overrides) -> dict[str, pl.DataFrame]:
 
 @pytest.fixture(scope="module")
 def pair() -> dict[str, dict[str, pl.DataFrame]]:
-    v_scale = tables_of(value={"kind": "v_scale"})
+    v_scale = tables_of(value_valve={"kind": "v_scale"})
     theta = pl.Series([0.1 * (-1) ** row * row for row in range(len(v_scale["valve_strength"]))])
     v_scale["valve_strength"] = v_scale["valve_strength"].with_columns(theta=theta)
     return {"baseline": tables_of(), "V-scale": v_scale}
@@ -85,7 +86,7 @@ def test_every_figure_draws_one_to_three_models_with_its_tables_alone(family, co
         list({"V-scale": pair["V-scale"], **pair, "a third model with a long name": pair["baseline"]}.items())[:count]
     )
     only = {label: {question: tables[question] for question in family.QUESTIONS} for label, tables in chosen.items()}
-    figure = family.draw(only)
+    figure = draw_models(family, only)
     inside(figure)
     assert "2603.17771" in family.CAPTION
 
@@ -96,7 +97,7 @@ def panel(figure, word: str):
 
 
 def test_gradient_sinks_mark_token_0_and_spread_the_rest(pair):
-    figure = gradient_sinks.draw(pair)
+    figure = draw_models(gradient_sinks, pair)
     for axis, tables in zip(figure.axes, pair.values(), strict=True):
         (marks,) = (child for child in axis.collections if isinstance(child, PathCollection))
         first = tables["gradients"].filter(pl.col("position") == 0).sort("layer")
@@ -118,12 +119,12 @@ def test_gradient_sinks_survive_positions_without_gradient(pair):
     """Outside of a loss window norms are zero and have no logarithm."""
     zeros = pl.when(pl.col("position") > 9).then(0.0).otherwise("input").alias("input")
     tables = pair["baseline"] | {"gradients": pair["baseline"]["gradients"].with_columns(zeros)}
-    figure = gradient_sinks.draw({"baseline": tables})
+    figure = draw_models(gradient_sinks, {"baseline": tables})
     assert np.isfinite(figure.axes[0].dataLim.get_points()).all()
 
 
 def test_gradient_paths_are_means_over_layers(pair):
-    figure = gradient_paths.draw(pair)
+    figure = draw_models(gradient_paths, pair)
     assert [axis.get_title().split(",")[0] for axis in figure.axes] == ["Queries", "Keys", "Values"]
     for path, axis in zip(("query", "key", "value"), figure.axes, strict=True):
         assert axis.get_yscale() == "log"
@@ -138,7 +139,7 @@ def test_gradient_paths_are_means_over_layers(pair):
 
 
 def test_reshaping_draws_every_point_and_prints_the_slopes(pair):
-    figure = reshaping.draw(pair)
+    figure = draw_models(reshaping, pair)
     assert len(figure.axes) == 2 * 2 * 3
     rows = [axis.get_ylabel().split()[-1] for axis in figure.axes if axis.get_ylabel()]
     assert rows == ["Bloat", "Change", "Compress"]
@@ -162,7 +163,7 @@ def test_reshaping_draws_every_point_and_prints_the_slopes(pair):
 
 
 def test_layer_phenomena_hold_token_0_early_tokens_and_the_sink_rate(pair):
-    figure = layer_phenomena.draw(pair)
+    figure = draw_models(layer_phenomena, pair)
     rate = panel(figure, "Sink rate")
     for line, tables in zip(rate.lines, pair.values(), strict=True):
         assert list(line.get_ydata()) == tables["layers"]["sink_rate"].to_list()
@@ -174,11 +175,11 @@ def test_layer_phenomena_hold_token_0_early_tokens_and_the_sink_rate(pair):
         assert drawn == expected
     # A valve adds the values before it.
     assert len(panel(figure, "Values").lines) == 2 + 3
-    assert len(panel(layer_phenomena.draw({"baseline": pair["baseline"]}), "Values").lines) == 2
+    assert len(panel(draw_models(layer_phenomena, {"baseline": pair["baseline"]}), "Values").lines) == 2
 
 
 def test_valve_maps_are_theta_around_zero(pair):
-    figure = valve_strength.draw(pair)
+    figure = draw_models(valve_strength, pair)
     maps = [child for axis in figure.axes for child in axis.collections if isinstance(child, QuadMesh)]
     maps = [mesh for mesh in maps if mesh.get_array().shape == (2, 4)]
     assert len(maps) == 1  # the baseline has no valve
@@ -189,17 +190,17 @@ def test_valve_maps_are_theta_around_zero(pair):
 
 
 def test_valve_maps_tell_keys_from_values_and_say_when_there_is_none(pair):
-    keys = tables_of(key={"kind": "v_scale"}, value={"kind": "v_scale"})
-    figure = valve_strength.draw({"both": keys})
+    keys = tables_of(key_valve={"kind": "v_scale"}, value_valve={"kind": "v_scale"})
+    figure = draw_models(valve_strength, {"both": keys})
     assert [axis.get_xlabel() for axis in figure.axes[:2]] == ["Value head", "Key head"]
-    empty = valve_strength.draw({"baseline": pair["baseline"]})
+    empty = draw_models(valve_strength, {"baseline": pair["baseline"]})
     assert [text.get_text() for text in empty.texts] == ["No learned valve"]
-    fixed = tables_of(value={"kind": "v_scale_backward_only"})
-    assert [text.get_text() for text in valve_strength.draw({"fixed": fixed}).texts] == ["No learned valve"]
+    fixed = tables_of(value_valve={"kind": "v_scale_backward_only"})
+    assert [text.get_text() for text in draw_models(valve_strength, {"fixed": fixed}).texts] == ["No learned valve"]
 
 
 def test_dynamics_draw_a_course_per_layer_and_mark_its_onset(pair):
-    figure = dynamics.draw(pair)
+    figure = draw_models(dynamics, pair)
     assert len(figure.axes) == 3 * 2
     tables = pair["baseline"]
     axis = figure.axes[0]

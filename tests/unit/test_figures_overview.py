@@ -11,9 +11,13 @@ import polars as pl
 import pytest
 from figure_checks import check_fonts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from spikesink.figures.ablations import overview
-from spikesink.figures.drawing import labels, style
+from spikesink.figures import overview
+from spikesink.figures.drawing import labels
+from spikesink.figures.drawing.canvas import WIDTHS
+from spikesink.figures.drawing.files import save
+from spikesink.figures.drawing.style import Style, style_of_study, style_of_variants
 from spikesink.tables.inputs import read_table
 from spikesink.tables.statistics.intervals import mean_interval
 
@@ -48,6 +52,14 @@ def one_seed(values: Pairs = SEEDS) -> pl.DataFrame:
     return planted({name: members[:1] for name, members in values.items()})
 
 
+def draw(runs: pl.DataFrame, width: str = "auto") -> Figure:
+    return overview.draw(overview.data(runs), style_of_runs(runs), width)
+
+
+def style_of_runs(runs: pl.DataFrame) -> Style:
+    return style_of_study(dict(runs.select("variant", "ablation").iter_rows()))
+
+
 def drawn_marks(figure) -> dict[str, tuple[float, float]]:
     lines = (line for line in figure.axes[0].lines if not line.get_label().startswith("_"))
     return {line.get_label(): (float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in lines}
@@ -59,7 +71,7 @@ def segments(figure) -> list[tuple]:
 
 
 def test_marks_are_at_the_mean_sink_ratio_and_the_geometric_mean_spike():
-    marks = drawn_marks(overview.draw(planted(SEEDS)))
+    marks = drawn_marks(draw(planted(SEEDS)))
     assert marks == {
         "baseline": pytest.approx((60.0, 200.0)),
         "sandwich": pytest.approx((10.0, (10 * 11 * 12) ** (1 / 3))),
@@ -69,7 +81,7 @@ def test_marks_are_at_the_mean_sink_ratio_and_the_geometric_mean_spike():
 
 
 def test_intervals_are_those_of_the_seeds():
-    drawn = segments(overview.draw(planted(SEEDS)))
+    drawn = segments(draw(planted(SEEDS)))
     sinks, spikes = mean_interval([50.0, 60.0, 70.0]), mean_interval([100.0, 400.0, 200.0], log=True)
     across = ((sinks.low, spikes.value), (sinks.high, spikes.value))
     along = ((sinks.value, spikes.low), (sinks.value, spikes.high))
@@ -79,48 +91,48 @@ def test_intervals_are_those_of_the_seeds():
 
 
 def test_one_seed_has_no_interval():
-    figure = overview.draw(one_seed())
+    figure = draw(one_seed())
     assert segments(figure) == []
     assert drawn_marks(figure)["baseline"] == (50.0, 100.0)
 
 
 def test_a_wide_interval_is_cut_and_leaves_the_marks_apart():
     wide = planted({"a/baseline": [(50.0, 1.0), (60.0, 1000.0)], "norm/dyt": [(40.0, 3.0), (30.0, 4.0)]})
-    low, high = overview.draw(wide).axes[0].get_ylim()
+    low, high = draw(wide).axes[0].get_ylim()
     assert low > 0.5 and high < 1000, "over two seeds the t interval spans 38 decades"
 
 
 def test_what_did_not_finish_is_named_and_not_drawn():
-    figure = overview.draw(planted(SEEDS))
+    figure = draw(planted(SEEDS))
     note = " ".join(figure.axes[0].get_title(loc="left").split())
     assert "the linear (seed 0: diverged, seed 1: failed, seed 2: diverged)" in note
     assert "the dyt (seed 1: diverged)" in note
     assert "gelu" not in note and "baseline" not in note
     written = {text.get_text() for text in figure.axes[0].texts}
     assert "the gelu" in written and "the linear" not in written
-    assert overview.draw(one_seed({"a/baseline": SEEDS["a/baseline"]})).axes[0].get_title(loc="left") == ""
+    assert draw(one_seed({"a/baseline": SEEDS["a/baseline"]})).axes[0].get_title(loc="left") == ""
 
 
 def test_a_study_in_which_nothing_finished_still_has_its_note():
-    figure = overview.draw(planted({"a/baseline": ["diverged"]}))
+    figure = draw(planted({"a/baseline": ["diverged"]}))
     assert "the baseline (seed 0: diverged)" in figure.axes[0].get_title(loc="left")
     assert drawn_marks(figure) == {}
 
 
 def test_an_arrow_leads_from_the_baseline_to_every_other_variant():
     def arrows(runs):
-        texts = overview.draw(runs).axes[0].texts
+        texts = draw(runs).axes[0].texts
         return [(text.xy, text.xyann) for text in texts if getattr(text, "arrow_patch", None)]
 
-    marks = drawn_marks(overview.draw(planted(SEEDS)))
+    marks = drawn_marks(draw(planted(SEEDS)))
     expected = [(marks[name], marks["baseline"]) for name in ("sandwich", "dyt", "gelu")]
     assert arrows(planted(SEEDS)) == [(pytest.approx(end), pytest.approx(start)) for end, start in expected]
     assert arrows(one_seed({name: SEEDS[name] for name in ("norm/sandwich", "norm/dyt")})) == [], "no baseline"
 
 
 def test_colours_are_those_of_the_ablations_figures_and_shapes_name_the_ablation():
-    looks = overview.looks_of(planted(SEEDS))
-    norm, ffn = style.looks(["baseline", "sandwich", "dyt"]), style.looks(["baseline", "gelu", "linear"])
+    looks = style_of_runs(planted(SEEDS))
+    norm, ffn = style_of_variants(["baseline", "sandwich", "dyt"]), style_of_variants(["baseline", "gelu", "linear"])
     for variant, look in (norm | ffn).items():
         assert looks[variant].colour == look.colour
     assert looks["sandwich"].marker == looks["dyt"].marker != looks["gelu"].marker
@@ -128,15 +140,15 @@ def test_colours_are_those_of_the_ablations_figures_and_shapes_name_the_ablation
 
 
 def test_spikes_are_on_a_logarithmic_axis_where_they_span_a_decade():
-    assert overview.draw(planted(SEEDS)).axes[0].get_yscale() == "log"
+    assert draw(planted(SEEDS)).axes[0].get_yscale() == "log"
     near = one_seed({"a/baseline": [(50.0, 5.0)], "norm/dyt": [(40.0, 3.0)]})
-    assert overview.draw(near).axes[0].get_yscale() == "linear"
+    assert draw(near).axes[0].get_yscale() == "linear"
 
 
 @pytest.mark.parametrize("width", ("column", "page"))
 def test_labels_of_the_published_study_touch_neither_each_other_nor_a_mark_nor_the_edge(width):
     runs = read_table(PUBLISHED, overview.NEEDED, "")
-    figure = overview.draw(runs, width)
+    figure = draw(runs, width)
     figure.set_layout_engine(None)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -150,7 +162,7 @@ def test_labels_of_the_published_study_touch_neither_each_other_nor_a_mark_nor_t
     for name, box in boxes.items():
         assert not any(box.contains(*mark) for mark in marks), name
         assert room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1, name
-    assert figure.get_tightbbox().width <= style.WIDTHS[width] * 1.02
+    assert figure.get_tightbbox().width <= WIDTHS[width] * 1.02
 
 
 def test_a_line_passes_through_a_box_or_beside_it():
@@ -164,7 +176,7 @@ def test_the_command_writes_both_files_and_refuses_another_table(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "spikesink.figures.ablations.overview",
+        "spikesink.figures",
         "--output",
         str(tmp_path / "out/overview"),
         "--runs",
@@ -181,7 +193,7 @@ def test_the_command_writes_both_files_and_refuses_another_table(tmp_path):
 
 def test_the_same_runs_give_the_same_bytes_and_fonts_are_embedded(tmp_path):
     for name in ("first", "second"):
-        style.save(overview.draw(planted(SEEDS)), overview.data(planted(SEEDS)), str(tmp_path / name))
+        save(draw(planted(SEEDS)), overview.data(planted(SEEDS)), str(tmp_path / name))
     for kind in ("pdf", "png", "csv"):
         assert (tmp_path / f"first.{kind}").read_bytes() == (tmp_path / f"second.{kind}").read_bytes()
     check_fonts((tmp_path / "first.pdf").read_bytes())

@@ -11,21 +11,32 @@ import test_figures_consequences as consequences
 import test_figures_gradients as gradients
 import test_figures_spike as spike
 from fake_study import fake_study
-from figure_checks import check_fonts, check_layout, width_of
+from figure_checks import (
+    ablation_style,
+    check_drawn_from_its_csv,
+    check_fonts,
+    check_layout,
+    draw_ablation,
+    draw_models,
+    width_of,
+)
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
-from spikesink.figures.ablations import ablation, lifecycle, overview, sink_map, training
-from spikesink.figures.catalogue import FIGURES, SHARED
-from spikesink.figures.drawing import ends, style
-from spikesink.figures.mechanism import __main__ as command
+from spikesink.figures import compared, overview
+from spikesink.figures.ablations import ablation, lifecycle, sink_map, training
+from spikesink.figures.catalogue import FAMILIES as LISTED
+from spikesink.figures.catalogue import FIGURES
+from spikesink.figures.drawing import canvas, ends, style
+from spikesink.figures.drawing.files import save
+from spikesink.study.errors import InputError
 from spikesink.tables.collecting.parts import collect
 from spikesink.tables.inputs import read_table
 from spikesink.tables.statistics.intervals import mean_interval
 from spikesink.tables.statistics.statistics import statistics
 
 FAMILIES = {"ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map, "training": training}
-WIDTHS = {"column": style.COLUMN, "page": style.PAGE}
+WIDTHS = {"column": canvas.COLUMN, "page": canvas.PAGE}
 SEEDS = {f"seed{seed}": {"perplexity": 20.0 + seed, "spike": 50.0 * 3**seed} for seed in range(5)}
 NORM = {
     "sandwich": SEEDS | {"label": "a sandwich with a long label"},
@@ -77,12 +88,14 @@ def measured():
     tables = {
         "none": spike.tables(models.decoder()) | gradients.tables_of() | consequences.tables(),
         "a valve or a spike, with a long label": spike.tables(planted_spikes.amplified([0, 9], down=-49.0))
-        | gradients.tables_of(value={"kind": "v_scale"})
-        | consequences.tables(value={"kind": "v_scale"}),
+        | gradients.tables_of(value_valve={"kind": "v_scale"})
+        | consequences.tables(value_valve={"kind": "v_scale"}),
     }
     return {
         name: {
-            label: {question: own[question] for question in import_module(f"spikesink.figures.{name}").QUESTIONS}
+            label: {
+                question: own[question] for question in import_module(f"spikesink.figures.mechanism.{name}").QUESTIONS
+            }
             for label, own in tables.items()
         }
         for name in FIGURES
@@ -91,7 +104,7 @@ def measured():
 
 def saved(figure, data, folder) -> tuple[bytes, pl.DataFrame]:
     """The PDF and the table that were written, after checking that all files are there and the table is the data."""
-    style.save(figure, data, str(folder / "figure"))
+    save(figure, data, str(folder / "figure"))
     assert (folder / "figure.png").read_bytes().startswith(b"\x89PNG")
     table = pl.read_csv(folder / "figure.csv", infer_schema_length=None)
     assert table.columns == data.columns and table.height == data.height > 0
@@ -105,8 +118,8 @@ def saved(figure, data, folder) -> tuple[bytes, pl.DataFrame]:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_of_the_mechanism_is_fit_for_print(name, width, measured, tmp_path):
-    module = import_module(f"spikesink.figures.{name}")
-    figure, data = module.draw(measured[name], width), module.data(measured[name])
+    module = import_module(f"spikesink.figures.mechanism.{name}")
+    figure, data = draw_models(module, measured[name], width), module.data(measured[name])
     check_layout(figure, WIDTHS[width])
     pdf, table = saved(figure, data, tmp_path)
     check_fonts(pdf)
@@ -121,7 +134,7 @@ def test_every_figure_of_the_mechanism_is_fit_for_print(name, width, measured, t
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_is_fit_for_print(family, study, width, parts, tmp_path):
     module, where = FAMILIES[family], (parts(study), "norm")
-    figure, data = module.draw(*where, width), module.data(*where)
+    figure, data = draw_ablation(module, *where, width), module.data(*where)
     check_layout(figure, WIDTHS[width])
     pdf, table = saved(figure, data, tmp_path)
     check_fonts(pdf)
@@ -131,13 +144,73 @@ def test_every_family_is_fit_for_print(family, study, width, parts, tmp_path):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_overview_is_fit_for_print(width, parts, tmp_path):
-    runs = read_table(parts("norm") / "runs.parquet", overview.NEEDED, "")
-    figure = overview.draw(runs, width)
+    data, looks = overview_of(parts("norm"))
+    figure = overview.draw(data, looks, width)
     assert figure.get_figwidth() == WIDTHS[width]
-    pdf, table = saved(figure, overview.data(runs), tmp_path)
+    pdf, table = saved(figure, data, tmp_path)
     check_fonts(pdf)
     failed = table.filter(pl.col("variant") == "failed").row(0, named=True)
     assert failed["spike"] is None and failed["left_out"].startswith("seed 0: diverged")
+
+
+def overview_of(folder):
+    data = overview.data(read_table(folder / "runs.parquet", overview.NEEDED, ""))
+    return data, style.style_of_study(dict(data.select("variant", "ablation").iter_rows()))
+
+
+def test_every_family_is_a_picture_of_its_csv(parts, tmp_path):
+    """Whoever has only the file can redraw the figure, and no number in the picture is missing from the file."""
+    assert set(FAMILIES) == set(LISTED), "another figure: test it here too"
+    for study in ("norm", "heads"):
+        for family, module in FAMILIES.items():
+            folder, looks = tmp_path / study / family, ablation_style(parts(study), "norm")
+            data = module.data(parts(study), "norm")
+            assert data.schema == module.COLUMNS
+            check_drawn_from_its_csv(lambda table: module.draw(table, looks), data, module.COLUMNS, folder)  # noqa: B023
+
+
+def test_the_overview_is_a_picture_of_its_csv(parts, tmp_path):
+    data, looks = overview_of(parts("norm"))
+    assert data.schema == overview.COLUMNS
+    check_drawn_from_its_csv(lambda table: overview.draw(table, looks), data, overview.COLUMNS, tmp_path)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_of_the_mechanism_is_a_picture_of_its_csv(name, measured, tmp_path):
+    """Also where a model diverged, which the picture names."""
+    folders = {"lost": tmp_path / "lost", **written(measured[name], tmp_path)}
+    (tmp_path / "lost").mkdir()
+    (tmp_path / "lost/manifest.json").write_text('{"status": "diverged"}')
+    data, looks = compared.data_of(name, folders), style.style_of_variants(folders)
+    assert data.schema == compared.columns_of(name)
+    picture = compared.draw(name, data, looks)
+    assert picture.get_suptitle() == "lost diverged"
+    check_drawn_from_its_csv(lambda table: compared.draw(name, table, looks), data, data.schema, tmp_path)
+
+
+def test_a_question_that_was_not_asked_is_one_line_that_names_its_file(measured, tmp_path):
+    """A study published before a measure existed lacks its file; one published before a column existed lacks that."""
+    folders = written(measured["streaming"], tmp_path)
+    with pytest.raises(InputError, match=r"none/measures/layers\.parquet.*measure this model again") as missing:
+        compared.data_of("layer_phenomena", folders)
+    assert "\n" not in str(missing.value)
+    for folder in folders.values():
+        path = folder / "measures/streaming.parquet"
+        pl.read_parquet(path).drop("cache").write_parquet(path)
+    with pytest.raises(
+        InputError, match=r"streaming\.parquet: no column 'cache'.*measure these models again"
+    ) as lacking:
+        compared.data_of("streaming", folders)
+    assert "\n" not in str(lacking.value)
+
+
+def written(models: dict, folder) -> dict:
+    """The tables of models as files; the folders by label."""
+    for label, tables in models.items():
+        (folder / label / "measures").mkdir(parents=True)
+        for question, table in tables.items():
+            table.write_parquet(folder / label / f"measures/{question}.parquet")
+    return {label: folder / label for label in models}
 
 
 def test_the_ablations_data_are_every_seed_and_the_tables_means_and_intervals(parts):
@@ -156,7 +229,7 @@ def test_the_ablations_data_are_every_seed_and_the_tables_means_and_intervals(pa
 def test_the_ablations_marks_are_its_data(parts):
     for study in ("norm", "heads"):
         data = ablation.data(parts(study), "norm").filter(pl.col("mark") == "mean")
-        figure = ablation.draw(parts(study), "norm")
+        figure = draw_ablation(ablation, parts(study), "norm")
         along = 0 if study == "norm" else 1
         for axis, quantity in zip(figure.axes, ("perplexity", "sink_ratio", "spike"), strict=True):
             lines = [
@@ -193,18 +266,18 @@ def test_bands_are_the_interval_of_the_mean_or_the_range_of_two_seeds(parts):
             found = mean_interval(values, log=log)
             ends = (found.low, found.high) if study == "norm" else (min(values), max(values))
             assert (row["value"], row["low"], row["high"]) == pytest.approx((found.value, *ends))
-    names = [text.get_text() for text in training.draw(parts("two_seeds"), "norm").legends[0].get_texts()]
+    names = [text.get_text() for text in draw_ablation(training, parts("two_seeds"), "norm").legends[0].get_texts()]
     assert "band: range of two seeds" in names
 
 
 def test_a_variant_has_one_colour_in_all_figures(parts):
     """Its ablation's rows, sweeps and curves, and the figures of the mechanism by its place there."""
-    looks = style.looks(["baseline", "sandwich", "dyt", "failed"])
-    found = style.looks_at({"a": 0, "b": 1, "c": 3})
+    looks = style.style_of_variants(["baseline", "sandwich", "dyt", "failed"])
+    found = style.style_of_models({"a": 0, "b": 1, "c": 3})
     assert found == {"a": looks["baseline"], "b": looks["sandwich"], "c": looks["failed"]}
     variants = list(dict.fromkeys(ablation.data(parts("heads"), "norm")["variant"]))
-    sweep = style.looks(variants)
-    axis = ablation.draw(parts("heads"), "norm").axes[0]
+    sweep = style.style_of_variants(variants)
+    axis = draw_ablation(ablation, parts("heads"), "norm").axes[0]
     data = ablation.data(parts("heads"), "norm").filter(
         (pl.col("quantity") == "perplexity") & (pl.col("mark") == "mean")
     )
@@ -219,33 +292,31 @@ def test_a_variant_has_one_colour_in_all_figures(parts):
 
 
 def test_models_of_one_colour_are_told_apart_and_published_ones_have_their_own():
-    looks = style.looks_at({"base": 0, "one": 1, "other": 1, "seventh": 7, "hub": None, "another": None})
+    looks = style.style_of_models({"base": 0, "one": 1, "other": 1, "seventh": 7, "hub": None, "another": None})
     assert len({look.colour for look in looks.values()}) == len(looks)
     assert looks["one"] == style.look(1) and looks["other"].dashes and looks["other"].marker != looks["one"].marker
     assert not {looks["hub"].colour, looks["another"].colour} & {style.BASELINE_COLOUR, *style.COLOURS}
 
 
-@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("name", ("gradient_paths", "layer_phenomena", "quantisation", "interventions"))
 def test_figures_that_share_panels_draw_models_in_the_looks_given(name, measured):
-    looks = style.looks_at(dict(zip(measured[name], (0, 3), strict=True)))
-    figure = import_module(f"spikesink.figures.{name}").draw(measured[name], "auto", looks)
+    looks = style.style_of_models(dict(zip(measured[name], (0, 3), strict=True)))
+    module = import_module(f"spikesink.figures.mechanism.{name}")
+    figure = draw_models(module, measured[name], "auto", looks)
     colours = {to_hex(line.get_color()).lower() for axis in figure.axes for line in axis.lines}
     assert looks["a valve or a spike, with a long label"].colour.lower() in colours
     assert style.COLOURS[0].lower() not in colours
 
 
 def test_a_figures_data_name_the_run_that_each_value_is_of(measured, tmp_path):
-    for label, tables in measured["gradient_paths"].items():
-        folder = tmp_path / label
-        (folder / "measures").mkdir(parents=True)
-        for question, table in tables.items():
-            table.write_parquet(folder / f"measures/{question}.parquet")
-    (tmp_path / "plain/run.json").write_text('{"variant": "baseline", "seed": 3, "ablation": "baseline"}')
-    _, data = command.draw("gradient_paths", {label: tmp_path / label for label in measured["gradient_paths"]})
-    assert data.columns[:3] == ["model", "variant", "seed"]
-    assert data.select("model", "variant", "seed").unique(maintain_order=True).rows() == [
-        ("none", "baseline", 3),
-        ("a valve or a spike, with a long label", None, None),
+    folders = written(measured["gradient_paths"], tmp_path)
+    (tmp_path / "none/run.json").write_text('{"variant": "baseline", "seed": 3, "ablation": "baseline"}')
+    (tmp_path / "none/manifest.json").write_text('{"status": "finished"}')
+    data = compared.data_of("gradient_paths", folders)
+    assert data.columns[:4] == ["model", "variant", "seed", "status"]
+    assert data.select("model", "variant", "seed", "status").unique(maintain_order=True).rows() == [
+        ("none", "baseline", 3, "finished"),
+        ("a valve or a spike, with a long label", None, None, None),
     ]
     norms = measured["gradient_paths"]["none"]["gradients"].filter(pl.col("position") == 5)["value"]
     drawn = data.filter((pl.col("model") == "none") & (pl.col("path") == "value") & (pl.col("position") == 5))
@@ -254,11 +325,11 @@ def test_a_figures_data_name_the_run_that_each_value_is_of(measured, tmp_path):
 
 def test_names_at_the_ends_of_lines_move_apart_or_give_way_to_a_legend():
     assert ends.spread(np.array([0.0, 1.0, 10.0]), np.array([4.0, 4.0, 4.0])).tolist() == [-1.5, 2.5, 10.0]
-    figure = style.new_figure(style.COLUMN, 2.0)
+    figure = canvas.new_figure(canvas.COLUMN, 2.0)
     axis = figure.subplots()
     axis.set(xlim=(0, 1), ylim=(0, 1))
     assert not ends.label_ends(axis, {f"line {index}": (0.5, "black") for index in range(5)})
     assert not axis.texts
     assert ends.label_ends(axis, {"low": (0.1, "black"), "high": (0.9, "black")})
     assert [text.get_text() for text in axis.texts] == ["low", "high"]
-    check_layout(figure, style.COLUMN)
+    check_layout(figure, canvas.COLUMN)

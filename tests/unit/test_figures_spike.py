@@ -7,9 +7,10 @@ import numpy as np
 import planted_spikes
 import polars as pl
 import pytest
+from figure_checks import draw_models
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import PAGE
 from spikesink.figures.mechanism import (
     amplifier_norms,
     amplifier_spectrum,
@@ -62,7 +63,7 @@ def three(spiking):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_reads_only_the_tables_that_it_names(family, three):
     only = {name: {question: tables[question] for question in family.QUESTIONS} for name, tables in three.items()}
-    figure = family.draw(only)
+    figure = draw_models(family, only)
     assert family.CAPTION.endswith(".") and "2603.05498" in family.CAPTION
     titles = " ".join(axis.get_title() for axis in figure.axes).split()
     assert {"spiking", "GELU", "panel"} <= set(titles)
@@ -71,11 +72,11 @@ def test_a_family_reads_only_the_tables_that_it_names(family, three):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_text_is_cut_and_no_tick_labels_touch(family, three, spiking):
     for shown in (three, {"spiking": spiking}):
-        figure = family.draw(shown)
+        figure = draw_models(family, shown)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         renderer = canvas.get_renderer()
-        assert figure.get_tightbbox(renderer).width <= style.PAGE * 1.02
+        assert figure.get_tightbbox(renderer).width <= PAGE * 1.02
         for axis in figure.axes:
             low, high = sorted(axis.get_xlim())
             boxes = [
@@ -87,7 +88,7 @@ def test_no_text_is_cut_and_no_tick_labels_touch(family, three, spiking):
 
 
 def test_the_lifecycle_draws_three_channels_and_shades_the_steps(spiking):
-    figure = spike_lifecycle.draw({"spiking": spiking})
+    figure = draw_models(spike_lifecycle, {"spiking": spiking})
     stream, output = figure.axes
     states = spiking["activations"]
     for axis, prefix, first in ((stream, "top", 0), (output, "output_top", 1)):
@@ -103,13 +104,13 @@ def test_the_lifecycle_draws_three_channels_and_shades_the_steps(spiking):
 
 
 def test_a_model_without_spikes_has_no_regions(three):
-    figure = spike_lifecycle.draw(three)
+    figure = draw_models(spike_lifecycle, three)
     without = [axis for axis in figure.axes if "no massive activation" in axis.get_title()]
     assert len(without) == 2 and not any(axis.patches for axis in without)
 
 
 def test_the_probe_draws_every_id_and_the_share(spiking):
-    (axis,) = vocabulary_probe.draw({"spiking": spiking}).axes
+    (axis,) = draw_models(vocabulary_probe, {"spiking": spiking}).axes
     spikes, others, threshold = axis.lines
     excess = spiking["vocabulary_probe"]["excess"].sort(descending=True).to_list()
     assert len(spikes.get_ydata()) == 2
@@ -119,7 +120,7 @@ def test_the_probe_draws_every_id_and_the_share(spiking):
 
 
 def test_the_silu_panels_are_blocks_and_the_points_tokens(spiking):
-    figure = silu_identity.draw({"spiking": spiking})
+    figure = draw_models(silu_identity, {"spiking": spiking})
     up, down, bar = figure.axes
     assert [axis.get_title() for axis in (up, down)] == ["spiking\nblock 2 (step-up)", "spiking\nblock 6 (step-down)"]
     for axis, block in ((up, 2), (down, 6)):
@@ -134,7 +135,7 @@ def test_the_silu_panels_are_blocks_and_the_points_tokens(spiking):
 
 
 def test_norms_are_drawn_for_all_channels_and_blocks_with_the_spikes_ringed(spiking):
-    axis, bar = amplifier_norms.draw({"spiking": spiking}).axes
+    axis, bar = draw_models(amplifier_norms, {"spiking": spiking}).axes
     points, rings = (np.asarray(marks.get_offsets()) for marks in axis.collections)
     norms = spiking["amplifier_norms"].sort("norm")
     assert points == pytest.approx(norms.select("channel", "norm").to_numpy())
@@ -144,7 +145,7 @@ def test_norms_are_drawn_for_all_channels_and_blocks_with_the_spikes_ringed(spik
 
 
 def test_spectra_have_a_row_per_channel_and_a_dot_at_the_leading_eigenvalue(spiking):
-    up, down = amplifier_spectrum.draw({"spiking": spiking}).axes
+    up, down = draw_models(amplifier_spectrum, {"spiking": spiking}).axes
     assert up.get_title() == "spiking\nblock 2 (step-up)" and down.get_title() == "spiking\nblock 6 (step-down)"
     for axis, leading in ((up, 50), (down, -49)):
         assert [label.get_text() for label in axis.get_yticklabels()] == ["7", "8"]
@@ -155,5 +156,5 @@ def test_spectra_have_a_row_per_channel_and_a_dot_at_the_leading_eigenvalue(spik
 
 def test_a_model_without_swiglu_says_so(three):
     for family in (silu_identity, amplifier_norms, amplifier_spectrum):
-        texts = [text.get_text() for axis in family.draw(three).axes for text in axis.texts]
+        texts = [text.get_text() for axis in draw_models(family, three).axes for text in axis.texts]
         assert texts == ["no SwiGLU block"]

@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 
 from spikesink.data.batches import TokenStream
 from spikesink.figures.catalogue import FIGURES
-from spikesink.figures.mechanism.__main__ import draw
+from spikesink.figures.compared import data_of, draw
+from spikesink.figures.drawing.style import style_of_variants
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.subject import Subject
 from spikesink.measures.table import write_table
@@ -177,7 +178,7 @@ def test_every_figure_draws_every_variant(measured, variant):
     """A table that a variant leaves empty, or a column that holds nulls, would stop the study at its last step."""
     folder, _ = measured(variant)
     for name in FIGURES:
-        picture, _ = draw(name, {variant: folder})
+        picture = draw(name, data_of(name, {variant: folder}), style_of_variants([variant]))
         if variant == "v_scale":  # what could go wrong only where text and ticks find their places
             picture.draw_without_rendering()
 
@@ -190,9 +191,12 @@ def test_a_run_that_diverged_is_named_and_hides_no_other(measured, tmp_path, nam
     for question in import_module(f"spikesink.figures.mechanism.{name}").QUESTIONS:
         write_table(tmp_path / "measures" / f"{question}.parquet", [])
     for models_drawn in ({"wd = 0": tmp_path, "baseline": folder}, {"wd = 0": tmp_path}):
-        picture, data = draw(name, models_drawn)
-        assert picture.get_suptitle() == "wd = 0 diverged" and "wd = 0" not in data["model"]
-    assert draw(name, {"baseline": folder})[0].get_suptitle() == ""
+        data = data_of(name, models_drawn)
+        assert draw(name, data, style_of_variants(models_drawn)).get_suptitle() == "wd = 0 diverged"
+        (lost,) = data.filter(polars.col("model") == "wd = 0").to_dicts()
+        assert {key for key, value in lost.items() if value is not None} == {"model", "status"}, "no value"
+    finished = data_of(name, {"baseline": folder})
+    assert draw(name, finished, style_of_variants(["baseline"])).get_suptitle() == ""
 
 
 def test_a_label_may_hold_an_equals_sign(measured, tmp_path):
@@ -201,7 +205,7 @@ def test_a_label_may_hold_an_equals_sign(measured, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "spikesink.figures.mechanism.__main__",
+        "spikesink.figures.mechanism",
         "attention_distance",
         "--models",
         f"c = 4={folder}",

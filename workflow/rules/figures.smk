@@ -7,7 +7,7 @@ LOOK = {
     "stem": lambda wildcards, output: stem(output),
 }
 
-job = Job("spikesink.figures.ablations.overview", RESOURCES.draw)
+job = Job("spikesink.figures", RESOURCES.draw)
 
 
 rule figure_overview:
@@ -43,7 +43,11 @@ rule figure_overview:
 
 # One rule per kind of figure that every ablation has: figure_ablation, figure_lifecycle, figure_sink_map, figure_training.
 for family in drawn.FAMILIES:
-    job = Job(f"spikesink.figures.ablations.{family}", RESOURCES.draw)
+    job = Job(
+        "spikesink.figures.ablations",
+        RESOURCES.draw,
+        code=[f"spikesink.figures.ablations.{family}", "spikesink.figures.ablations.__main__"],
+    )
 
     rule:
         name:
@@ -59,7 +63,7 @@ for family in drawn.FAMILIES:
             data=f"results/{{study}}/figures/{{ablation}}_{family}.csv",
             png=report(
                 f"results/{{study}}/figures/{{ablation}}_{family}.png",
-                caption=f"../report/{family}.rst",
+                caption="../report/ablation_figure.rst",
                 category=ABLATIONS,
                 subcategory="{ablation}",
                 labels={"what": family.replace("_", " ")},
@@ -79,9 +83,11 @@ for family in drawn.FAMILIES:
         params:
             **job.params,
             **LOOK,
+            family=family,
+            caption=drawn.caption(family),
             parts=lambda wildcards, input: folder(input),
         message:
             f"figure {family} of {{wildcards.ablation}}"
         shell:
-            "{params.command} --parts {params.parts} --ablation {wildcards.ablation} --width {params.width}"
+            "{params.command} {params.family} --parts {params.parts} --ablation {wildcards.ablation} --width {params.width}"
             " --output {params.stem} 2>&1 | tee {log}"

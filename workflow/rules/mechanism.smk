@@ -39,7 +39,6 @@ for figure in drawn.FIGURES:
         "spikesink.figures.mechanism",
         RESOURCES.draw,
         code=[f"spikesink.figures.mechanism.{figure}", "spikesink.figures.mechanism.__main__"],
-        without=frozenset({"spikesink.figures.catalogue"}),
     )
 
     rule:

@@ -1,1 +1,4 @@
-"""Collected tables in, figures out: one module per figure family, one style for all."""
+"""From collected tables to figures. A figure is data, one tidy table, and draw, the picture of that table.
+
+The table is written as CSV beside the picture: what is drawn is what is saved.
+"""

@@ -1,32 +1,40 @@
-"""The figures of a model's mechanism, in the order of the report. Imports nothing, so that planning is quick.
+"""Which figures there are: the modules in the folders ablations and mechanism, with what each reads and its caption.
 
-Each is a module of this name with QUESTIONS, the measures it reads, CAPTION, ``data(models)``, the values drawn as one
-table whose first column is the model, and ``draw(models, width)``, with models {label: {question: table}} in drawing
-order and a width of ``style.WIDTHS``.
+Both are read from the source as literals. Importing the modules would import matplotlib and seaborn, which takes 1.9 s
+of processor time at every start of Snakemake; reading takes 0.1 s, most of which the digests of the code need anyway.
 """
 
-FIGURES = (
-    # 2603.05498
-    "spike_lifecycle",
-    "vocabulary_probe",
-    "silu_identity",
-    "amplifier_norms",
-    "amplifier_spectrum",
-    "normalisation",
-    "sink_geometry",
-    "attention_distance",
-    # 2603.17771
-    "gradient_sinks",
-    "gradient_paths",
-    "reshaping",
-    "layer_phenomena",
-    "valve_strength",
-    "dynamics",
-    # what follows for those who use a model
-    "quantisation",
-    "streaming",
-    "interventions",
-)
+from pathlib import Path
+from typing import NamedTuple
 
-# Models share panels and are told apart by their looks, a third argument of ``draw``.
-SHARED = ("gradient_paths", "layer_phenomena", "quantisation", "interventions")
+from spikesink.runs.code_digest import constant
+
+AFFECTS_RESULTS = False
+"""Which other figures there are changes no figure."""
+
+
+class Listed(NamedTuple):
+    """What planning needs to know of a figure."""
+
+    reads: tuple[str, ...]
+    """Of an ablation's figure the collected tables, of the mechanism's the questions of measures."""
+    caption: str
+
+
+def listed(folder: str, reads: str) -> dict[str, Listed]:
+    """The figures of a folder by name; ``reads`` is the constant that says what a module reads.
+
+    Raises KeyError, which names module and constant, where a module lacks one of the two.
+    """
+    names = sorted(path.stem for path in Path(__file__).with_name(folder).glob("[!_]*.py"))
+    modules = {name: f"spikesink.figures.{folder}.{name}" for name in names}
+    return {
+        name: Listed(constant(module, reads), constant(module, "CAPTION"))  # type: ignore[arg-type]
+        for name, module in modules.items()
+    }
+
+
+FAMILIES = listed("ablations", "PARTS")
+"""The figures of every ablation."""
+FIGURES = listed("mechanism", "QUESTIONS")
+"""The figures of models that are analysed in depth."""

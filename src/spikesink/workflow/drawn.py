@@ -7,9 +7,8 @@ A study lies in ``results/<name>``. The name of a study that runs here is its ow
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spikesink.figures.catalogue import FIGURES
+from spikesink.figures.catalogue import FAMILIES, FIGURES
 from spikesink.measures.groups import GROUPS
-from spikesink.runs.code_digest import constant
 from spikesink.study.names import BASELINE
 from spikesink.study.run import Run, Study
 from spikesink.tables.collecting.questions import mechanism_questions
@@ -18,7 +17,6 @@ PARTS = ("runs", "states", "heads", "curves")
 """The files of an ablation's parts, which its tables and figures are made from."""
 ALWAYS = tuple(question for group in ("quality", "forward") for question in GROUPS[group].questions)
 """The questions that every run is measured for; the others only for models that are analysed in depth."""
-FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
 TABLE_FORMATS = ("html", "csv", "parquet", "md", "tex")
 FIGURE_FORMATS = ("pdf", "png", "csv")
 COMPARED = "compared"
@@ -83,12 +81,14 @@ def folder_of(run: Run) -> str:
 
 def figure_questions(figure: str) -> tuple[str, ...]:
     """The questions whose answers a figure of the mechanism shows."""
-    return constant(f"spikesink.figures.mechanism.{figure}", "QUESTIONS")
+    return FIGURES[figure].reads
 
 
 def caption(figure: str) -> str:
-    """The caption of a figure of the mechanism, for the report: there, as reStructuredText, bars need an escape."""
-    return constant(f"spikesink.figures.mechanism.{figure}", "CAPTION").replace("|", r"\|")
+    """The caption of an ablation's or the mechanism's figure for the report: there, in reStructuredText, bars need an
+    escape.
+    """
+    return (FAMILIES | FIGURES)[figure].caption.replace("|", r"\|")
 
 
 def table_questions(study: Drawn) -> list[str]:

@@ -1,6 +1,8 @@
-"""What an ablation does to perplexity, sink ratio and spike: one panel each, one row per variant, one mark per seed."""
+"""What an ablation does to perplexity, sink ratio and spike: a panel each, a mark per seed, their mean per variant.
 
-import sys
+Means and intervals are those of the tables (``spikesink.tables.statistics.statistics``): of spikes geometric means.
+"""
+
 from pathlib import Path
 
 import polars as pl
@@ -8,61 +10,114 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spikesink.figures.ablations.quantities import (
+from spikesink.figures.drawing.canvas import legend, title, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
+from spikesink.figures.drawing.grid import strip
+from spikesink.figures.drawing.metrics import (
     INTERVAL,
     PANELS,
+    SECONDS,
     Panel,
-    data,
-    has_several,
-    legend,
+    has_several_seeds,
     marks_of,
-    set_scale,
+    metrics_legend,
+    panels_of,
+    set_limits,
 )
-from spikesink.figures.ablations.sweeps import changes_heads_only, draw_sweeps
-from spikesink.figures.command import command
-from spikesink.figures.drawing import style
-from spikesink.figures.drawing.grid import strip
+from spikesink.figures.drawing.seeds import named_variants
+from spikesink.figures.drawing.style import REFERENCE, Style, lighter
+from spikesink.figures.drawing.sweeps import changes_heads_only, draw_sweeps
 from spikesink.runs.folder import FINISHED
 from spikesink.study.names import BASELINE
-from spikesink.tables.parts import read_runs, variant_names
-from spikesink.tables.statistics.average import means_over_seeds
+from spikesink.tables.parts import read_runs
+from spikesink.tables.statistics.statistics import statistics
+
+CAPTION = (
+    "Perplexity, sink ratio and spike of every variant: one mark per seed, their mean with its 95 % t interval over "
+    "seeds, as in the table, and the baseline's mean as a dashed line. Of spikes, means are geometric and intervals "
+    "are on the logarithmic scale. An interval that would widen an axis by more than the values span (on a "
+    "logarithmic axis by more than a factor of 3) is cut at its edge. With one seed the mark is that run. Perplexity "
+    "is exp(total negative log-likelihood / scored tokens) on held-out text in chunks of the run's own context (arXiv "
+    "2603.05498, App. A). The sink ratio is the percentage of heads in which a key of the first half receives more "
+    "mean attention than the threshold (0.3 at T = 64; Eq. 27-28). It moves in jumps of one head, so open diamonds "
+    "show the largest head's mean attention on position 0, averaged over seeds. The spike is the largest magnitude in "
+    "the residual stream over all hidden states. Look for variants that move the spike without the sinks, or the "
+    "sinks without the spike."
+)
+PARTS = ("runs",)
+COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "heads": WHOLE, "head_dim": WHOLE} | {
+    "quantity": TEXT,
+    "mark": TEXT,
+    "seed": WHOLE,
+    "status": TEXT,
+    "seeds": WHOLE,
+    "value": REAL,
+    "low": REAL,
+    "high": REAL,
+}
 
 
-def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
+def data(parts: Path, ablation: str) -> pl.DataFrame:
+    """Per quantity and variant every run's value (mark "seed") and their mean with its 95 % interval (mark "mean").
+
+    A run that did not finish has a status and no value. A panel's second quantity has a mean only.
+    """
+    runs = read_runs(parts, ablation).with_columns(
+        sink_mass_max_pct=100 * pl.col("sink_mass_max"),
+        perplexity_loss_window=pl.when(pl.col("loss_window_first").is_not_null()).then("perplexity_loss_window"),
+    )
+    facts = ("variant", "label", "heads", "head_dim")
+    seeds = pl.concat(
+        runs.select(
+            *facts, "seed", "status", quantity=pl.lit(panel.quantity), mark=pl.lit("seed"), value=panel.quantity
+        )
+        for panel in PANELS
+    )
+    found = statistics(runs, [*(panel.quantity for panel in PANELS), *SECONDS])
+    interval = (pl.when(~pl.col("quantity").is_in(SECONDS)).then(end).alias(end) for end in ("low", "high"))
+    shape = runs.group_by("variant").agg(pl.col("label", "heads", "head_dim").drop_nulls().first())
+    means = found.filter(pl.col("centre").is_not_null()).join(shape, on="variant", maintain_order="left")
+    means = means.select(*facts, "seeds", "quantity", mark=pl.lit("mean"), value="centre").hstack(
+        means.select(*interval)
+    )
+    named = named_variants(runs, ablation).drop("label")
+    table = pl.concat([means, seeds], how="diagonal").join(named, on="variant", how="left", maintain_order="left")
+    return table.select(*COLUMNS)
+
+
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """Panels with a row per variant or, where only heads change, with the head dimension as their axis."""
-    runs, shown = read_runs(parts, ablation), data(parts, ablation)
-    # A second quantity that no run has, such as a loss window's perplexity, needs no mark and no legend.
-    found = set(shown["quantity"])
-    panels = [panel if panel.second in found else panel._replace(second=None) for panel in PANELS]
-    return (draw_sweeps if changes_heads_only(runs) else draw_rows)(runs, shown, panels, ablation, width)
+    return draw_sweeps(data, style, width) if changes_heads_only(data) else draw_rows(data, style, width)
 
 
-def draw_rows(runs: pl.DataFrame, shown: pl.DataFrame, panels: list[Panel], ablation: str, width: str) -> Figure:
+def draw_rows(data: pl.DataFrame, style: Style, width: str) -> Figure:
     """One row per variant, the baseline on top and as a reference line."""
-    names = variant_names(runs)
-    several = has_several(shown)
-    height = 0.27 if len(names) <= 8 else 0.2
-    figure, axes = strip(len(panels), 0.4 + height * len(names), 0.1, width, sharey=True)
+    variants = data.filter(pl.col("mark") == "seed").unique("variant", maintain_order=True)
+    rows = {name: row for row, name in enumerate(variants["variant"])}
+    panels, several = panels_of(data), has_several_seeds(data)
+    height = 0.27 if len(rows) <= 8 else 0.2
+    figure, axes = strip(len(panels), 0.4 + height * len(rows), 0.1, width, sharey=True)
     for panel, axis in zip(panels, axes, strict=True):
-        draw_panel(axis, panel, shown, names, several)
-    ticks = {row["variant"]: tick_label(row) for row in means_over_seeds(runs).iter_rows(named=True)}
-    axes[0].set_yticks(range(len(names)), [ticks[name] for name in names])
-    axes[0].set_ylim(len(names) - 0.5, -0.5)
-    style.title(figure, f"Ablation: {ablation.replace('_', ' ')}")
-    style.legend(figure, legend(panels, several))
+        draw_panel(axis, panel, data, rows, style)
+    axes[0].set_yticks(
+        list(rows.values()), [tick_label(*row) for row in variants.select("label", "outcome").iter_rows()]
+    )
+    axes[0].set_ylim(len(rows) - 0.5, -0.5)
+    title(figure, f"Ablation: {data['ablation'][0].replace('_', ' ')}")
+    legend(figure, metrics_legend(panels, several))
     return figure
 
 
-def draw_panel(axis: Axes, panel: Panel, shown: pl.DataFrame, names: list[str], several: bool) -> None:
-    looks = style.looks(names)
-    palette = {name: looks[name].colour for name in names}
-    seeds, means, second = marks_of(shown, panel)
+def draw_panel(axis: Axes, panel: Panel, data: pl.DataFrame, rows: dict[str, int], style: Style) -> None:
+    """A mark per seed, the mean with its interval, and an open diamond for the second quantity."""
+    names, several = list(rows), has_several_seeds(data)
+    palette = {name: style[name].colour for name in names}
+    seeds, means, second = marks_of(data, panel)
     reference = means.filter(pl.col("variant") == BASELINE)["value"]
     if len(reference):
-        axis.axvline(reference[0], **style.REFERENCE)
-    rows = {name: row for row, name in enumerate(names)}
+        axis.axvline(reference[0], **REFERENCE)
     for variant, value in second.select("variant", "value").iter_rows():
-        colour = style.lighter(palette[variant])
+        colour = lighter(palette[variant])
         axis.scatter(value, rows[variant], s=16, marker="D", facecolors="none", edgecolors=[colour], zorder=2)
     if several:
         marks = seeds.select("variant", "value").to_dict(as_series=False)
@@ -75,16 +130,11 @@ def draw_panel(axis: Axes, panel: Panel, shown: pl.DataFrame, names: list[str], 
         axis.scatter(value, rows[variant], color=palette[variant], **mark, zorder=4)
         if low is not None:
             axis.hlines(rows[variant], low, high, color=palette[variant], **INTERVAL)
-    set_scale(axis.xaxis, panel, means, [*seeds["value"], *second["value"]])
-    axis.set_xlabel(panel.axis)
+    set_limits(axis.xaxis, panel, means, [*seeds["value"], *second["value"]])
+    axis.set_xlabel(panel.label)
     axis.set_ylabel("")
 
 
-def tick_label(row: dict) -> str:
-    """A variant's label, with its status where not every seed finished."""
-    label = style.wrapped(row["label"], 28)
-    return label if row["status"] == FINISHED else f"{label}\n{row['status']}"
-
-
-if __name__ == "__main__":
-    sys.exit(command("ablation", __doc__, draw, data))
+def tick_label(label: str, outcome: str) -> str:
+    """A variant's label, with the outcome of its seeds where not every one finished."""
+    return wrapped(label, 28) if outcome == FINISHED else f"{wrapped(label, 28)}\n{outcome}"

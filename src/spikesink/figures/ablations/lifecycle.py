@@ -1,9 +1,5 @@
-"""Rise, plateau and fall of massive activations: the three largest channel magnitudes over the blocks, per variant.
+"""Rise, plateau and fall of massive activations: the three largest channel magnitudes over the blocks, per variant."""
 
-As Fig 1 of 2603.05498: the residual stream above, the block's own output below.
-"""
-
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -12,111 +8,98 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.command import command
-from spikesink.figures.drawing import style
-from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.drawing.seeds import meaning, over_seeds
+from spikesink.figures.drawing.canvas import legend, note, title, wrapped
+from spikesink.figures.drawing.channels import ROWS, channel_legend, draw_channels, finish_rows
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
+from spikesink.figures.drawing.grid import grid
+from spikesink.figures.drawing.seeds import meaning_of_band, named_variants, with_band
+from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Style
 from spikesink.study.names import BASELINE
-from spikesink.tables.parts import labels, read_part, read_runs, variant_names
+from spikesink.tables.parts import read_part, read_runs
 
-ROWS = (
-    ("Residual stream", ("top1", "top2", "top3"), "median"),
-    ("Block output", ("output_top1", "output_top2", "output_top3"), None),
+CAPTION = (
+    "The three largest channel magnitudes after every block (top) and in the block's own output (bottom), one column "
+    "per variant, as in Fig. 1 of arXiv 2603.05498. A channel's magnitude is its largest absolute value over the "
+    "tokens of a sequence, averaged over sequences. Lines are geometric means over seeds. The band of the largest "
+    "channel is their 95 % t interval on the logarithmic scale; with two seeds it is their range. Attention branches "
+    "and feed-forward branches are counted as blocks from 1 (odd: attention); 0 is the embedding. Look for the rise "
+    "after a step-up block, the plateau that the residual stream carries, and the fall at a step-down block. The "
+    "dashed line is the baseline's largest channel."
 )
-SHADES = (0.0, 0.4, 0.7)
-"""Share of white in the colours of the largest, second and third channel."""
+PARTS = ("runs", "states")
+COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "quantity": TEXT, "state": WHOLE} | {
+    "seeds": WHOLE,
+    "value": REAL,
+    "low": REAL,
+    "high": REAL,
+}
+MEDIAN = "median"
+QUANTITIES = ((*ROWS[0][1], MEDIAN), ROWS[1][1])
+"""What each row shows."""
+DOTTED = {"color": "0.6", "linestyle": (0, (1, 1))}
 
 
 def data(parts: Path, ablation: str) -> pl.DataFrame:
-    """Geometric means over seeds by variant, hidden state and quantity, with the band of the largest channels."""
+    """Geometric means over seeds by variant, quantity and hidden state; the largest channels have a band.
+
+    A variant without a finished run has one row without a value.
+    """
     runs, states = read_runs(parts, ablation), read_part(parts, "states")
     found = []
-    for _, quantities, median in ROWS:
-        for quantity in (*quantities, *([median] if median else [])):
-            means = over_seeds(states, ("variant", "state"), quantity, log=True)
-            band = [pl.when(quantity == quantities[0]).then(end).alias(end) for end in ("low", "high")]
+    for (_, channels), quantities in zip(ROWS, QUANTITIES, strict=True):
+        for quantity in quantities:
+            means = with_band(states, ("variant", "state"), quantity, log=True)
+            band = [pl.when(quantity == channels[0]).then(end).alias(end) for end in ("low", "high")]
             found.append(means.with_columns(*band, quantity=pl.lit(quantity)))
-    table = pl.concat(found)
-    order = pl.DataFrame({"variant": variant_names(runs)}).with_columns(label=pl.col("variant").replace(labels(runs)))
-    return order.join(table, on="variant", maintain_order="left_right").select(
-        "variant", "label", "quantity", "state", "seeds", "value", "low", "high"
-    )
+    variants = named_variants(runs, ablation)
+    return variants.join(pl.concat(found), on="variant", how="left", maintain_order="left_right").select(*COLUMNS)
 
 
-def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """Two panels per variant; the baseline's largest channel is a dashed line in every other panel."""
-    runs, shown = read_runs(parts, ablation), data(parts, ablation)
-    names, label = variant_names(runs), labels(runs)
-    looks = style.looks(names)
-    figure, axes = grid(names, rows=2, row_height=1.1, extra_height=0.4, width=width)
-    for name in names:
-        axes[name][0].set_title(style.wrapped(label[name], 24))
-        members = shown.filter(pl.col("variant") == name)
-        for axis, (row, quantities, median) in zip(axes[name], ROWS, strict=True):
-            draw_channels(axis, members, quantities, looks[name].colour)
-            if median:
-                draw_mean(axis, members, median, color="0.6", linestyle=(0, (1, 1)))
+    variants = data.unique("variant", maintain_order=True).rows_by_key("variant", named=True, unique=True)
+    figure, axes = grid(list(variants), rows=2, row_height=1.1, extra_height=0.4, width=width)
+    values = data.drop_nulls("value")
+    last = values["state"].max() or 1
+    for name, facts in variants.items():
+        members = values.filter(pl.col("variant") == name)
+        for axis, (_, channels) in zip(axes[name], ROWS, strict=True):
+            draw_band(axis, members.filter(pl.col("quantity") == channels[0]), style[name].colour)
+            draw_channels(axis, [line_of(members, quantity) for quantity in channels], style[name].colour)
             if name != BASELINE:
-                draw_mean(axis, shown.filter(pl.col("variant") == BASELINE), quantities[0], **style.REFERENCE)
-            if is_left(axis):
-                axis.set_ylabel(f"{row}\n(magnitude)")
+                axis.plot(*line_of(values.filter(pl.col("variant") == BASELINE), channels[0]), **REFERENCE)
+            axis.set_xlim(-0.3, last + 0.3)
+        axes[name][0].plot(*line_of(members, MEDIAN), **DOTTED)
+        axes[name][0].set_title(wrapped(facts["label"], 24))
         if members.is_empty():
-            status = runs.filter(pl.col("variant") == name)["status"][0]
-            note = axes[name][0].text(0.5, 0.5, status, transform=axes[name][0].transAxes, ha="center", zorder=4)
-            note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
-        axes[name][1].set_xlabel("Block")
-    share_axes(list(axes.values()), shown)
-    style.title(figure, f"Channel magnitudes over the blocks: {ablation.replace('_', ' ')}")
-    style.legend(figure, legend(shown["seeds"].max() or 0))
+            note(axes[name][0], wrapped(facts["outcome"], 14))
+    shown = [values.filter(pl.col("quantity").is_in(quantities))["value"] for quantities in QUANTITIES]
+    finish_rows(list(axes.values()), shown)
+    title(figure, f"Channel magnitudes over the blocks: {data['ablation'][0].replace('_', ' ')}")
+    legend(figure, handles(data["seeds"].max() or 0))
     return figure
 
 
-def draw_channels(axis: Axes, shown: pl.DataFrame, quantities: tuple[str, ...], colour: str) -> None:
-    """Means over seeds of the largest channels, and a band for the largest one."""
-    band = shown.filter(pl.col("quantity") == quantities[0]).drop_nulls("low")
-    ends = (band[name].to_list() for name in ("state", "low", "high"))
+def line_of(members: pl.DataFrame, quantity: str) -> tuple[list[int], list[float]]:
+    """Hidden states and the mean of a quantity there."""
+    mean = members.filter(pl.col("quantity") == quantity)
+    return mean["state"].to_list(), mean["value"].to_list()
+
+
+def draw_band(axis: Axes, means: pl.DataFrame, colour: str) -> None:
+    ends = (means.drop_nulls("low")[name].to_list() for name in ("state", "low", "high"))
     axis.fill_between(*ends, color=colour, alpha=0.2, linewidth=0)
-    for quantity, shade in zip(quantities, SHADES, strict=True):
-        draw_mean(axis, shown, quantity, color=style.lighter(colour, shade), zorder=3 - shade)
 
 
-def draw_mean(axis: Axes, shown: pl.DataFrame, quantity: str, **look) -> None:
-    """The mean over seeds of a quantity, over hidden states."""
-    mean = shown.filter(pl.col("quantity") == quantity)
-    axis.plot(mean["state"].to_list(), mean["value"].to_list(), **look)
-
-
-def share_axes(columns: list[list[Axes]], shown: pl.DataFrame) -> None:
-    """One scale per row for all variants, logarithmic where magnitudes span more than a decade."""
-    last = shown["state"].max() or 1
-    for row, (_, quantities, median) in enumerate(ROWS):
-        members = [column[row] for column in columns]
-        for axis in members[1:]:
-            axis.sharey(members[0])
-        members[0].autoscale_view()
-        if style.spans_a_decade(shown.filter(pl.col("quantity").is_in([*quantities, median]))["value"]):
-            style.log_scale(members[0].yaxis)
-        for axis in members:
-            axis.minorticks_off()
-            axis.set_xlim(-0.3, last + 0.3)
-            axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-            axis.tick_params(labelleft=is_left(axis), labelbottom=row == len(ROWS) - 1)
-
-
-def legend(seeds: int) -> list[Artist]:
-    grey = style.BASELINE_COLOUR
-    names = ("largest channel", "second", "third")
-    handles = [
-        Line2D([], [], color=style.lighter(grey, shade), label=name) for name, shade in zip(names, SHADES, strict=True)
+def handles(seeds: int) -> list[Artist]:
+    """The legend, whatever the colours of the variants."""
+    largest, *others = channel_legend()
+    band = Patch(color=BASELINE_COLOUR, alpha=0.2, linewidth=0, label=f"its {meaning_of_band(seeds)}")
+    return [
+        largest,
+        *([band] if seeds > 1 else []),
+        *others,
+        Line2D([], [], **DOTTED, label="median"),
+        Line2D([], [], **REFERENCE, label="baseline's largest channel"),
     ]
-    if seeds > 1:
-        handles.insert(1, Patch(color=grey, alpha=0.2, linewidth=0, label=f"its {meaning(seeds)}"))
-    handles.append(Line2D([], [], color="0.6", linestyle=(0, (1, 1)), label="median"))
-    handles.append(Line2D([], [], **style.REFERENCE, label="baseline's largest channel"))
-    return handles
-
-
-if __name__ == "__main__":
-    sys.exit(command("lifecycle", __doc__, draw, data))

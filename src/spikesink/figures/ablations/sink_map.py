@@ -1,47 +1,67 @@
 """Where the sinks are: mean attention on position 0 by layer and head, one map per variant."""
 
-import sys
 from pathlib import Path
 
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.command import command
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import legend, note, title, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.tables.parts import labels, read_part, read_runs, variant_names
+from spikesink.figures.drawing.scales import ticks_of_cells
+from spikesink.figures.drawing.seeds import named_variants
+from spikesink.figures.drawing.style import Style
+from spikesink.tables.parts import read_part, read_runs
+
+CAPTION = (
+    "Mean attention on position 0 of every head, one map per variant, averaged over queries, sequences and seeds "
+    "(alpha in Eq. 27 of arXiv 2603.05498, with zeros for queries before the key). A filled dot marks a head whose "
+    "mean attention on position 0 exceeds the sink threshold. An open dot marks a head that exceeds it on another key "
+    "of the first half. Look for the layers in which sinks begin, and whether a variant removes them, thins them out "
+    "or moves them."
+)
+PARTS = ("runs", "heads")
+COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "layer": WHOLE, "head": WHOLE} | {
+    "seeds": WHOLE,
+    "sink_mass": REAL,
+    "largest_key_mass": REAL,
+    "epsilon": REAL,
+}
 
 
 def data(parts: Path, ablation: str) -> pl.DataFrame:
-    """Means over seeds by variant, layer and head: attention on position 0, on the key with most, and the threshold."""
+    """Means over seeds by variant, layer and head: attention on position 0, on the key with most, and the threshold.
+
+    A variant without a finished run has one row without values.
+    """
     runs, heads = read_runs(parts, ablation), read_part(parts, "heads")
     means = heads.group_by("variant", "layer", "head", maintain_order=True).agg(
         pl.len().alias("seeds"), pl.col("sink_mass", "largest_key_mass", "epsilon").mean()
     )
-    order = pl.DataFrame({"variant": variant_names(runs)}).with_columns(label=pl.col("variant").replace(labels(runs)))
-    return order.join(means.sort("layer", "head"), on="variant", maintain_order="left_right")
+    variants = named_variants(runs, ablation)
+    joined = variants.join(means.sort("layer", "head"), on="variant", how="left", maintain_order="left_right")
+    return joined.select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
 
 
-def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """One map per variant, one colour bar for all; dots mark heads above the threshold."""
-    runs, means = read_runs(parts, ablation), data(parts, ablation)
-    names, label = variant_names(runs), labels(runs)
-    epsilon = means["epsilon"].max() if len(means) else 0.3
+    variants = data.unique("variant", maintain_order=True).rows_by_key("variant", named=True, unique=True)
+    heads = data.drop_nulls("sink_mass")
+    epsilon = heads["epsilon"].max() if len(heads) else 0.3
     # The threshold always lies on the colour bar.
-    top = max([epsilon, *means["sink_mass"]])
-    figure, axes = grid(names, rows=1, row_height=1.45, extra_height=0.3, width=width)
+    top = max([epsilon, *heads["sink_mass"]])
+    figure, axes = grid(list(variants), rows=1, row_height=1.45, extra_height=0.3, width=width)
     image = None
-    for name in names:
+    for name, facts in variants.items():
         (axis,) = axes[name]
-        axis.set_title(style.wrapped(label[name], 24))
+        axis.set_title(wrapped(facts["label"], 24))
         axis.grid(False)
-        members = means.filter(pl.col("variant") == name)
+        members = heads.filter(pl.col("variant") == name)
         if members.is_empty():
-            status = runs.filter(pl.col("variant") == name)["status"][0]
-            axis.text(0.5, 0.5, status, transform=axis.transAxes, ha="center")
+            note(axis, wrapped(facts["outcome"], 14))
             axis.set(xticks=[], yticks=[])
             continue
         image = draw_map(axis, members, top)
@@ -52,12 +72,12 @@ def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
         bar = figure.colorbar(image, ax=[axis for (axis,) in axes.values()], aspect=30, pad=0.01)
         bar.set_label("Attention on position 0")
         bar.ax.axhline(epsilon, color="white", linewidth=1)
-    style.title(figure, f"Attention sinks by head: {ablation.replace('_', ' ')}")
-    style.legend(figure, legend(epsilon))
+    title(figure, f"Attention sinks by head: {data['ablation'][0].replace('_', ' ')}")
+    legend(figure, handles(epsilon))
     return figure
 
 
-def draw_map(axis: Axes, heads: pl.DataFrame, top: float):
+def draw_map(axis: Axes, heads: pl.DataFrame, top: float) -> QuadMesh:
     """Layers upwards, heads to the right; both counted from 0. Returns the mesh for the colour bar."""
     table = heads.sort("head").pivot("head", index="layer", values="sink_mass").sort("layer").drop("layer")
     mesh = axis.pcolormesh(table.to_numpy(), vmin=0, vmax=top)
@@ -70,30 +90,21 @@ def draw_map(axis: Axes, heads: pl.DataFrame, top: float):
     for members, colour, width in ((above, "black", rim), (elsewhere, "none", 0.6)):
         x, y = ((members[name] + 0.5).to_list() for name in ("head", "layer"))
         axis.scatter(x, y, s=size, marker="o", facecolors=colour, edgecolors="white", linewidths=width)
-    for one_axis, count in ((axis.xaxis, table.width), (axis.yaxis, table.height)):
-        # Ticks in the middle of the cells, on at most six whole numbers.
-        ticks = MaxNLocator(nbins=5, integer=True).tick_values(0, count - 1)
-        shown = sorted({int(tick) for tick in ticks if 0 <= tick < count})
-        one_axis.set_ticks([tick + 0.5 for tick in shown], [str(tick) for tick in shown])
+    ticks_of_cells(axis.xaxis, table.width)
+    ticks_of_cells(axis.yaxis, table.height)
     return mesh
 
 
 def dot_size(axis: Axes, layers: int, heads: int) -> float:
-    """Area of a dot in square points: a third of the smaller side of a cell, within what a reader sees."""
+    """Area of a dot in square points: its width is a third of a cell's smaller side, within what a reader can see."""
     box = axis.get_position().transformed(axis.figure.transFigure)
     cell = min(box.width / heads, box.height / layers) * 72 / axis.figure.dpi
     return min(12.0, max(0.8, (cell / 3) ** 2))
 
 
-def legend(epsilon: float) -> list[Line2D]:
-    mark = {"color": "none", "marker": "o", "markersize": 4}
+def handles(epsilon: float) -> list[Line2D]:
+    mark = {"color": "none", "marker": "o", "markersize": 4, "markeredgecolor": "0.4"}
     return [
-        Line2D(
-            [], [], **mark, markerfacecolor="black", markeredgecolor="0.4", label=f"above {epsilon:g} on position 0"
-        ),
-        Line2D([], [], **mark, markerfacecolor="none", markeredgecolor="0.4", label=f"above {epsilon:g} elsewhere"),
+        Line2D([], [], **mark, markerfacecolor="black", label=f"above {epsilon:g} on position 0"),
+        Line2D([], [], **mark, markerfacecolor="none", label=f"above {epsilon:g} elsewhere"),
     ]
-
-
-if __name__ == "__main__":
-    sys.exit(command("sink_map", __doc__, draw, data))

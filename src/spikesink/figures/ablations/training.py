@@ -1,6 +1,5 @@
 """Training curves: loss, gradient norm and the loss's difference to the baseline over tokens, one line per variant."""
 
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -11,77 +10,65 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.command import command
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import legend, title, wrapped
 from spikesink.figures.drawing.ends import label_ends
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import strip
-from spikesink.figures.drawing.seeds import meaning, over_seeds
+from spikesink.figures.drawing.scales import log_scale, spans_a_decade
+from spikesink.figures.drawing.seeds import meaning_of_band, named_variants, with_band
+from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Style, lighter, line
 from spikesink.runs.folder import FINISHED
 from spikesink.study.names import BASELINE
-from spikesink.tables.parts import labels, read_part, read_runs, variant_names
+from spikesink.tables.parts import read_part, read_runs
 
+CAPTION = (
+    "Training loss, gradient norm before clipping, and the loss's difference to the baseline over tokens. Lines are "
+    "means over seeds, smoothed by a centred mean over a fortieth of the curve. The band is their 95 % t interval; "
+    "with two seeds it is their range. The curves as logged lie behind. Variants of a seed see the same tokens in the "
+    "same order, so the difference is taken at equal seed and tokens, and its interval is that of the paired "
+    "differences. With a loss window the loss covers that window alone. Look for variants that learn more slowly or "
+    "spike in gradient norm. A cross ends a run that did not finish."
+)
+PARTS = ("runs", "curves")
+COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "quantity": TEXT, "mark": TEXT} | {
+    "seed": WHOLE,
+    "status": TEXT,
+    "tokens": WHOLE,
+    "seeds": WHOLE,
+    "value": REAL,
+    "low": REAL,
+    "high": REAL,
+}
 WINDOWS = 40
 """A curve is smoothed by a centred mean over its length divided by this."""
 SETTLED = 0.1
-"""The difference to the baseline is scaled to what follows this share of the training: before, it is transient."""
+"""The scale of the difference to the baseline ignores this first share of the training, which is transient."""
 
 
 def data(parts: Path, ablation: str) -> pl.DataFrame:
-    """By quantity and variant over tokens: every run as logged and smoothed, and the mean over seeds with its band."""
+    """By variant and quantity over tokens: every run as logged and smoothed, and the mean over seeds with its band.
+
+    A variant without a curve has one row without a value.
+    """
     runs, curves = read_runs(parts, ablation), with_smoothed(read_part(parts, "curves"))
     paired = against_baseline(curves)
     finished = curves.filter(pl.col("status") == FINISHED)
     found = []
     for quantity in ("loss", "gradient_norm", "difference"):
         table, smoothed = (paired, quantity) if quantity == "difference" else (finished, f"{quantity}_smooth")
-        means = over_seeds(table, ("variant", "tokens"), smoothed).with_columns(mark=pl.lit("mean"))
-        marks = [means]
+        marks = [with_band(table, ("variant", "tokens"), smoothed).with_columns(mark=pl.lit("mean"))]
         if quantity != "difference":
             for mark, column in (("run", quantity), ("run_smoothed", smoothed)):
                 marks.append(curves.select("variant", "seed", "tokens", mark=pl.lit(mark), value=column))
         found += [one.with_columns(quantity=pl.lit(quantity)) for one in marks]
-    order = (
-        runs.select("variant").unique(maintain_order=True).with_columns(label=pl.col("variant").replace(labels(runs)))
-    )
+    curved = pl.concat(found, how="diagonal")
+    table = named_variants(runs, ablation).join(curved, on="variant", how="left", maintain_order="left_right")
     status = runs.select("variant", "seed", "status")
-    table = order.join(pl.concat(found, how="diagonal"), on="variant", maintain_order="left_right")
-    return table.join(status, on=["variant", "seed"], how="left", maintain_order="left").select(
-        "variant", "label", "quantity", "mark", "seed", "status", "tokens", "seeds", "value", "low", "high"
-    )
-
-
-def draw(parts: Path, ablation: str, width: str = "auto") -> Figure:
-    """Smoothed means over seeds with a band, the curves as logged behind them; variants are named at their ends."""
-    runs, shown = read_runs(parts, ablation), data(parts, ablation)
-    names, label = variant_names(runs), labels(runs)
-    looks = style.looks(names)
-    shown = shown.with_columns(mega_tokens=pl.col("tokens") / 1e6)
-    figure, (loss, gradient, difference) = strip(3, 1.9, 0.1, width)
-    for axis, quantity in ((loss, "loss"), (gradient, "gradient_norm")):
-        members = shown.filter(pl.col("quantity") == quantity)
-        draw_raw(axis, members, looks)
-        draw_means(axis, members.filter(pl.col("mark") == "mean"), looks)
-        if style.spans_a_decade(members["value"].drop_nulls()) and axis is gradient:
-            style.log_scale(axis.yaxis)
-    draw_failed(loss, shown, looks)
-    ends = draw_difference(difference, shown.filter(pl.col("quantity") == "difference"), looks)
-    loss.set_ylabel("Training loss (nats)")
-    gradient.set_ylabel("Gradient norm")
-    difference.set_ylabel("Loss − baseline (nats)")
-    for axis in (loss, gradient, difference):
-        axis.set_xlabel("Tokens (millions)")
-        axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    style.title(figure, f"Training: {ablation.replace('_', ' ')}")
-    named = label_ends(difference, {label[name]: (y, looks[name].colour) for name, y in ends.items()})
-    unnamed = [name for name in names if not named or name not in ends]
-    failed = (runs["status"] != FINISHED).any()
-    seeds = shown["seeds"].max() or 0
-    style.legend(figure, legend(unnamed, label, looks, failed, seeds))
-    return figure
+    return table.join(status, on=["variant", "seed"], how="left", maintain_order="left").select(*COLUMNS)
 
 
 def with_smoothed(curves: pl.DataFrame) -> pl.DataFrame:
-    """Adds loss_smooth and gradient_norm_smooth, centred means over a fortieth of each run's rows."""
+    """The curves with loss_smooth and gradient_norm_smooth, centred means over a fortieth of each run's rows."""
 
     def smooth(run: pl.DataFrame) -> pl.DataFrame:
         window = max(1, len(run) // WINDOWS)
@@ -97,7 +84,7 @@ def with_smoothed(curves: pl.DataFrame) -> pl.DataFrame:
 def against_baseline(curves: pl.DataFrame) -> pl.DataFrame:
     """Rows of finished runs with ``difference``: smoothed loss minus the baseline's at the same seed and tokens.
 
-    Variants of a seed see the same tokens in the same order, so the difference is paired and loses the data's noise.
+    Variants of a seed see the same tokens in the same order, so the difference is free of the data's noise.
     """
     done = curves.filter(pl.col("status") == FINISHED)
     baseline = done.filter(pl.col("variant") == BASELINE).select("seed", "tokens", baseline_loss="loss_smooth")
@@ -106,46 +93,72 @@ def against_baseline(curves: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def draw_means(axis: Axes, means: pl.DataFrame, looks: dict[str, style.Look]) -> None:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
+    """Smoothed means over seeds with a band, the curves as logged behind them; variants are named at their ends."""
+    labels = dict(data.select("variant", "label").unique(maintain_order=True).iter_rows())
+    shown = data.drop_nulls("mark").with_columns(mega_tokens=pl.col("tokens") / 1e6)
+    figure, (loss, gradient, difference) = strip(3, 1.9, 0.1, width)
+    for axis, quantity in ((loss, "loss"), (gradient, "gradient_norm")):
+        members = shown.filter(pl.col("quantity") == quantity)
+        draw_raw(axis, members, style)
+        draw_means(axis, members.filter(pl.col("mark") == "mean"), style)
+        if spans_a_decade(members["value"]) and axis is gradient:
+            log_scale(axis.yaxis)
+    draw_failed(loss, shown, style)
+    ends = draw_difference(difference, shown.filter(pl.col("quantity") == "difference"), style)
+    loss.set_ylabel("Training loss (nats)")
+    gradient.set_ylabel("Gradient norm")
+    difference.set_ylabel("Loss − baseline (nats)")
+    for axis in (loss, gradient, difference):
+        axis.set_xlabel("Tokens (millions)")
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    title(figure, f"Training: {data['ablation'][0].replace('_', ' ')}")
+    named = label_ends(difference, {labels[name]: (y, style[name].colour) for name, y in ends.items()})
+    unnamed = {name: label for name, label in labels.items() if not named or name not in ends}
+    failed = (data["outcome"] != FINISHED).any()
+    legend(figure, handles(unnamed, style, failed, data["seeds"].max() or 0))
+    return figure
+
+
+def draw_means(axis: Axes, means: pl.DataFrame, style: Style) -> None:
     """A line per variant through the means over seeds, and with several seeds a band, which widens no axis."""
     for (variant,), rows in means.group_by("variant", maintain_order=True):
         x, y = rows["mega_tokens"].to_list(), rows["value"].to_list()
-        look = looks[variant]
-        axis.plot(x, y, color=look.colour, linestyle=style.line(look), zorder=3)
+        axis.plot(x, y, color=style[variant].colour, linestyle=line(style[variant]), zorder=3)
     limits = axis.get_ylim()
     for (variant,), rows in means.drop_nulls("low").group_by("variant", maintain_order=True):
         band = (rows[name].to_list() for name in ("mega_tokens", "low", "high"))
-        axis.fill_between(*band, color=looks[variant].colour, alpha=0.2, linewidth=0, zorder=2)
+        axis.fill_between(*band, color=style[variant].colour, alpha=0.2, linewidth=0, zorder=2)
     axis.set_ylim(limits)
 
 
-def draw_raw(axis: Axes, shown: pl.DataFrame, looks: dict[str, style.Look]) -> None:
-    """Every run as it was logged, thin and light, where the smoothed curve is another one."""
+def draw_raw(axis: Axes, shown: pl.DataFrame, style: Style) -> None:
+    """Every run as it was logged, thin and light, unless the smoothed curve is the same."""
     raw, smoothed = (shown.filter(pl.col("mark") == mark) for mark in ("run", "run_smoothed"))
     if raw["value"].equals(smoothed["value"]):
         return
     for (variant, _), run in raw.group_by("variant", "seed", maintain_order=True):
-        colour = style.lighter(looks[variant].colour, 0.7)
+        colour = lighter(style[variant].colour, 0.7)
         axis.plot(run["mega_tokens"].to_list(), run["value"].to_list(), color=colour, linewidth=0.4, zorder=1)
 
 
-def draw_failed(axis: Axes, shown: pl.DataFrame, looks: dict[str, style.Look]) -> None:
+def draw_failed(axis: Axes, shown: pl.DataFrame, style: Style) -> None:
     """Runs that did not finish: thin lines that end in a cross."""
     failed = shown.filter(
         (pl.col("quantity") == "loss") & (pl.col("mark") == "run_smoothed") & (pl.col("status") != FINISHED)
     )
     for (variant, _), run in failed.group_by("variant", "seed", maintain_order=True):
         x, y = run["mega_tokens"].to_list(), run["value"].to_list()
-        axis.plot(x, y, color=looks[variant].colour, linewidth=0.7, marker="x", markevery=[len(x) - 1], zorder=4)
+        axis.plot(x, y, color=style[variant].colour, linewidth=0.7, marker="x", markevery=[len(x) - 1], zorder=4)
 
 
-def draw_difference(axis: Axes, means: pl.DataFrame, looks: dict[str, style.Look]) -> dict[str, float]:
-    """Lines against the baseline's at 0; returns where every variant's line ends."""
-    axis.axhline(0, **style.REFERENCE)
+def draw_difference(axis: Axes, means: pl.DataFrame, style: Style) -> dict[str, float]:
+    """Lines against the baseline's at 0. Returns where every variant's line ends."""
+    axis.axhline(0, **REFERENCE)
     others = means.filter(pl.col("variant") != BASELINE)
     if others.is_empty():
         return {}
-    draw_means(axis, others, looks)
+    draw_means(axis, others, style)
     settled = others.filter(pl.col("tokens") >= SETTLED * pl.col("tokens").max())["value"]
     low, high = min(0, settled.min()), max(0, settled.max())
     margin = 0.08 * (high - low) or 0.01
@@ -154,19 +167,14 @@ def draw_difference(axis: Axes, means: pl.DataFrame, looks: dict[str, style.Look
     return {BASELINE: 0.0, **dict(ends.iter_rows())}
 
 
-def legend(
-    names: list[str], label: dict[str, str], looks: dict[str, style.Look], failed: bool, seeds: int
-) -> list[Artist]:
-    handles = []
-    for name in names:
-        text = style.wrapped(label[name], 28)
-        handles.append(Line2D([], [], color=looks[name].colour, linestyle=style.line(looks[name]), label=text))
+def handles(labels: dict[str, str], style: Style, failed: bool, seeds: int) -> list[Artist]:
+    """The legend: the named variants, and what crosses and bands mean where there are any."""
+    found: list[Artist] = []
+    for name, label in labels.items():
+        look = style[name]
+        found.append(Line2D([], [], color=look.colour, linestyle=line(look), label=wrapped(label, 28)))
     if failed:
-        handles.append(Line2D([], [], color=style.BASELINE_COLOUR, linewidth=0.7, marker="x", label="did not finish"))
+        found.append(Line2D([], [], color=BASELINE_COLOUR, linewidth=0.7, marker="x", label="did not finish"))
     if seeds > 1:
-        handles.append(Patch(color=style.BASELINE_COLOUR, alpha=0.2, linewidth=0, label=f"band: {meaning(seeds)}"))
-    return handles
-
-
-if __name__ == "__main__":
-    sys.exit(command("training", __doc__, draw, data))
+        found.append(Patch(color=BASELINE_COLOUR, alpha=0.2, linewidth=0, label=f"band: {meaning_of_band(seeds)}"))
+    return found

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import wrapped
 
 WIDEST = 16
 """Characters of a line of text."""
@@ -23,7 +23,7 @@ def label_ends(axis: Axes, ends: Mapping[str, tuple[float, str]]) -> bool:
         return False
     axis.figure.draw_without_rendering()
     pixels = axis.figure.dpi / 72
-    texts = {name: style.wrapped(name, WIDEST) for name in ends}
+    texts = {name: wrapped(name, WIDEST) for name in ends}
     order = sorted(ends, key=lambda name: ends[name][0])
     at = axis.transData.transform([(axis.get_xlim()[1], ends[name][0]) for name in order])[:, 1]
     heights = np.array([LINE * pixels * (1 + texts[name].count("\n")) for name in order])

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing import canvas
 
 NARROWEST = 1.6
 """A panel with its labels takes at least so many inches."""
 STRIP_NARROWEST = 2.0
 """The same for a panel of a strip, whose labels are longer."""
-COLUMNS = int(style.PAGE / NARROWEST)
+COLUMNS = int(canvas.PAGE / NARROWEST)
 """At most so many panels side by side on a page; with few variants the figure is narrower, down to a text column."""
 
 
@@ -28,17 +28,17 @@ def grid(
     row_height: float,
     extra_height: float,
     width: str = "auto",
-    widest: float = style.PAGE / COLUMNS,
+    widest: float = canvas.PAGE / COLUMNS,
 ) -> tuple[Figure, dict[str, list[Axes]]]:
-    """A figure, and for every name its ``rows`` axes from top to bottom; heights in inches, width of style.WIDTHS.
+    """A figure, and for every name its ``rows`` axes from top to bottom; heights in inches, width of canvas.WIDTHS.
 
     By itself the figure is so wide that a panel takes ``widest`` inches, within a text column and a page.
     """
-    natural = min(style.PAGE, max(style.COLUMN, widest * len(names)))
-    inches = style.inches(width, natural)
+    natural = min(canvas.PAGE, max(canvas.COLUMN, widest * len(names)))
+    inches = canvas.inches(width, natural)
     columns = columns_for(len(names), int(inches / NARROWEST))
     bands = -(-len(names) // columns)
-    figure = style.new_figure(inches, extra_height + row_height * rows * bands)
+    figure = canvas.new_figure(inches, extra_height + row_height * rows * bands)
     axes = figure.subplots(rows * bands, columns, squeeze=False)
     found = {}
     for index in range(bands * columns):
@@ -54,9 +54,9 @@ def grid(
 
 def strip(count: int, height: float, extra: float, width: str = "auto", **shared) -> tuple[Figure, list[Axes]]:
     """Panels of this height in inches, side by side on a page and below each other in a column."""
-    inches = style.inches(width, style.PAGE)
+    inches = canvas.inches(width, canvas.PAGE)
     rows = 1 if inches / count >= STRIP_NARROWEST else count
-    figure = style.new_figure(inches, extra + height * rows)
+    figure = canvas.new_figure(inches, extra + height * rows)
     return figure, list(figure.subplots(rows, count // rows, squeeze=False, **shared).flatten())
 
 

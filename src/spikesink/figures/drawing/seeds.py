@@ -1,20 +1,31 @@
-"""Means over seeds with what is known of them, for every point of a curve or every mark."""
+"""Variants and their seeds: names and outcomes for the first columns of a figure's data, and means with their bands."""
 
 from collections.abc import Sequence
 
 import polars as pl
 
+from spikesink.tables.statistics.average import means_over_seeds
 from spikesink.tables.statistics.intervals import mean_interval
 
 ENOUGH = 3
-"""From so many seeds a band is the 95 % interval of the mean; that of two seeds says too little to be drawn as one."""
+"""From this many seeds on, a band is the 95 % interval of the mean; that of two seeds would say too little."""
 
 
-def over_seeds(table: pl.DataFrame, by: Sequence[str], quantity: str, log: bool = False) -> pl.DataFrame:
-    """One row per combination of ``by``, sorted: seeds, value, low, high of a column with one row per seed.
+def named_variants(runs: pl.DataFrame, ablation: str) -> pl.DataFrame:
+    """One row per variant in the study's order: ablation, variant, label, and the outcome of its seeds.
 
-    The value is the mean, with ``log`` the geometric mean of positive values; low and high are its 95 % t interval, as
-    in the tables, or the range of two seeds. With one seed they are null. Nulls of the quantity are left out.
+    The outcome is "finished", or says how many seeds did not finish and why.
+    """
+    return means_over_seeds(runs).select(
+        pl.lit(ablation).alias("ablation"), "variant", "label", pl.col("status").alias("outcome")
+    )
+
+
+def with_band(table: pl.DataFrame, by: Sequence[str], quantity: str, log: bool = False) -> pl.DataFrame:
+    """One row per combination of ``by``, sorted: seeds, value, low and high of a column with one row per seed.
+
+    The value is the mean, with ``log`` the geometric mean of positive values. Low and high are its 95 % t interval, as
+    in the tables, or the range of two seeds; with one seed they are null. Values that are not finite are left out.
     """
     kept = table.filter(pl.col(quantity).is_finite() & ((pl.col(quantity) > 0) | (not log)))
     groups = kept.group_by(*by, maintain_order=True).agg(pl.col(quantity)).sort(*by, maintain_order=True)
@@ -32,6 +43,6 @@ def over_seeds(table: pl.DataFrame, by: Sequence[str], quantity: str, log: bool 
     return groups.drop(quantity).with_columns(**columns)
 
 
-def meaning(seeds: int) -> str:
-    """What a band over so many seeds is, for legends."""
+def meaning_of_band(seeds: int) -> str:
+    """What a band over this many seeds shows, for legends."""
     return "95 % interval over seeds" if seeds >= ENOUGH else "range of two seeds"

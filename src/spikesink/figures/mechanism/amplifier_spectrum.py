@@ -6,9 +6,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import legend
+from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
 from spikesink.figures.drawing.panels import panels
-from spikesink.figures.mechanism.stacked import chosen, stacked
+from spikesink.figures.drawing.stacked import Models, stacked
+from spikesink.figures.drawing.style import BASELINE_COLOUR, NO_SPIKE, REFERENCE, SPIKE, Style
 
 QUESTIONS = ("amplifier_spectrum",)
 CAPTION = (
@@ -17,25 +19,29 @@ CAPTION = (
     "that the block squares one direction of its input; an ordinary channel's has none. After Fig 4 of Sun et al. "
     "(arXiv 2603.05498)."
 )
-COLOURS = {"spike": style.SPIKE, "leading": style.NO_SPIKE, "ordinary": style.BASELINE_COLOUR}
+COLUMNS = {"model": TEXT, "block": WHOLE, "role": TEXT, "channel": WHOLE, "group": TEXT} | {
+    "eigenvalue": REAL,
+    "leading": TRUTH,
+}
+COLOURS = {"spike": SPIKE, "leading": NO_SPIKE, "ordinary": BASELINE_COLOUR}
 NAMES = {"spike": "spike channel", "leading": "largest channel, no spike", "ordinary": "ordinary channel"}
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """An eigenvalue per row, channel by channel in the order drawn; ``leading`` is the one farthest from 0."""
-    table = chosen(stacked(models, "amplifier_spectrum"), "model", "block", "role", "channel", "group", "eigenvalue")
-    size, channel = pl.col("eigenvalue").cast(pl.Float64).abs(), ("model", "block", "channel")
+    read = {name: COLUMNS[name] for name in ("block", "role", "channel", "group", "eigenvalue")}
+    table = stacked(models, "amplifier_spectrum", read)
+    size, channel = pl.col("eigenvalue").abs(), ("model", "block", "channel")
     return table.with_columns(leading=size == size.max().over(channel))
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """One panel per model and block."""
-    table = data(models)
-    figure, axes = panels(list(models), table, 1.8, width)
+    figure, axes = panels(list(style), data, 1.8, width)
     for (name, block), axis in axes.items():
-        draw_block(axis, table.filter((pl.col("model") == name) & (pl.col("block") == block)))
-    shown = [group for group in NAMES if group in table["group"]]
-    style.legend(figure, [Line2D([], [], color=COLOURS[group], label=NAMES[group]) for group in shown])
+        draw_block(axis, data.filter((pl.col("model") == name) & (pl.col("block") == block)))
+    shown = [group for group in NAMES if group in data["group"]]
+    legend(figure, [Line2D([], [], color=COLOURS[group], label=NAMES[group]) for group in shown])
     return figure
 
 
@@ -46,7 +52,7 @@ def draw_block(axis: Axes, spectrum: pl.DataFrame) -> None:
         values, leading = row_of["eigenvalue"], row_of.filter("leading")["eigenvalue"][0]
         axis.plot(values, [row] * len(values), "|", color=COLOURS[group], markersize=9, markeredgewidth=0.6)
         axis.plot(leading, row, "o", color=COLOURS[group], markersize=3.5)
-    axis.axvline(0, **style.REFERENCE)
+    axis.axvline(0, **REFERENCE)
     axis.set_yticks(range(len(channels)), [str(channel) for channel in channels["channel"]])
     axis.set_ylim(len(channels) - 0.4, -0.6)
     axis.grid(False, axis="y")

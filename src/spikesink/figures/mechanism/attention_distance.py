@@ -5,9 +5,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import legend, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.mechanism.stacked import stacked
+from spikesink.figures.drawing.stacked import Models, stacked
+from spikesink.figures.drawing.style import BASELINE_COLOUR, COLOURS, REFERENCE, Style
 
 QUESTIONS = ("attention_distance",)
 CAPTION = (
@@ -17,26 +19,28 @@ CAPTION = (
     "Dashed: uniform attention. After the account of sinks as a means of local attention in Sun et al., The Spike, "
     "the Sparse and the Sink (arXiv 2603.05498)."
 )
-WITH, WITHOUT = style.BASELINE_COLOUR, style.COLOURS[0]
+COLUMNS = {"model": TEXT, "block": WHOLE, "head": WHOLE, "sink_mass": REAL, "distance": REAL} | {
+    "distance_without_sink": REAL,
+    "uniform": REAL,
+}
+WITH, WITHOUT = BASELINE_COLOUR, COLOURS[0]
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """A row per model and head: attention on the sink, distances with and without it, and that of uniform attention."""
-    return stacked(models, "attention_distance").select(
-        "model",
-        *("block", "head", "sink_mass", "distance", "distance_without_sink"),
-        uniform=(pl.col("tokens") - pl.col("sink")) / 4,
-    )
+    read = {name: COLUMNS[name] for name in ("block", "head", "sink_mass", "distance", "distance_without_sink")}
+    heads = stacked(models, "attention_distance", read | {"tokens": WHOLE, "sink": WHOLE})
+    return heads.with_columns(uniform=(pl.col("tokens") - pl.col("sink")) / 4).select(*COLUMNS)
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """A panel per model, all on one scale."""
-    names, shown = list(models), data(models)
+    names = list(style)
     figure, axes = grid(names, rows=1, row_height=1.6, extra_height=0.3, width=width)
     panels = [axes[name][0] for name in names]
     for axis, name in zip(panels, names, strict=True):
-        axis.set_title(style.wrapped(name, 24))
-        draw_heads(axis, shown.filter(pl.col("model") == name))
+        axis.set_title(wrapped(name, 24))
+        draw_heads(axis, data.filter(pl.col("model") == name))
         axis.sharex(panels[0])
         axis.sharey(panels[0])
         axis.set_xlabel("Attention on the sink")
@@ -44,9 +48,9 @@ def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Fig
         if is_left(axis):
             axis.set_ylabel("Attention distance (tokens)")
     # Room for half a mark at the far ends.
-    panels[0].set_xlim(0, 1.06 * shown["sink_mass"].max())
-    panels[0].set_ylim(0, 1.08 * max(shown["distance"].max(), shown["distance_without_sink"].max() or 0))
-    style.legend(figure, legend())
+    panels[0].set_xlim(0, 1.06 * data["sink_mass"].max())
+    panels[0].set_ylim(0, 1.08 * max(data["distance"].max(), data["distance_without_sink"].max() or 0))
+    legend(figure, handles())
     return figure
 
 
@@ -59,13 +63,13 @@ def draw_heads(axis: Axes, heads: pl.DataFrame) -> None:
         y = [float("nan") if value is None else value for value in values]
         edge = WITH if fill == "white" else WITHOUT
         axis.scatter(mass, y, s=12, facecolors=fill, edgecolors=edge, linewidths=0.8, zorder=2)
-    axis.axhline(heads["uniform"][0], **style.REFERENCE)
+    axis.axhline(heads["uniform"][0], **REFERENCE)
 
 
-def legend() -> list[Line2D]:
+def handles() -> list[Line2D]:
     mark = {"linestyle": "none", "marker": "o", "markersize": 4}
     return [
         Line2D([], [], **mark, markerfacecolor="white", markeredgecolor=WITH, label="with the sink"),
         Line2D([], [], **mark, color=WITHOUT, label="without it"),
-        Line2D([], [], **style.REFERENCE, label="uniform attention"),
+        Line2D([], [], **REFERENCE, label="uniform attention"),
     ]

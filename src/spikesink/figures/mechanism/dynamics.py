@@ -9,10 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import COLUMN, legend, note_alone, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
+from spikesink.figures.drawing.scales import log_scale, spans_a_decade, whole_ticks
+from spikesink.figures.drawing.stacked import Models
+from spikesink.figures.drawing.style import REFERENCE, Style
 
 QUESTIONS = ("snapshot_summary", "onsets")
 CAPTION = (
@@ -27,19 +30,18 @@ ROWS = (
     ("gradient_sink_ratio", "Gradient sink ratio"),
     ("token0_over_early", "Token 0 / early norm"),
 )
-WHOLE, REAL, TEXT = pl.Int64(), pl.Float64(), pl.String()
-SCHEMA = {"model": TEXT, "quantity": TEXT, "layer": WHOLE, "step": WHOLE, "value": REAL} | {
-    "is_onset": pl.Boolean(),
+COLUMNS = {"model": TEXT, "quantity": TEXT, "layer": WHOLE, "step": WHOLE, "value": REAL} | {
+    "is_onset": TRUTH,
     "threshold": REAL,
 }
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """A value per model, quantity, layer and step, whether it is the onset, and the threshold that all heads share.
 
     The value is the largest head's, which for quantities of the layer is the layer's; the onset is the earliest head's.
     """
-    found = [pl.DataFrame(schema=SCHEMA)]
+    found = [pl.DataFrame(schema=COLUMNS)]
     for label, tables in models.items():
         for quantity, _ in ROWS if len(tables["snapshot_summary"]) else ():
             onsets = tables["onsets"].filter(pl.col("quantity") == quantity)
@@ -56,41 +58,38 @@ def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
                 is_onset=(pl.col("step") == pl.col("onset")).fill_null(False),
                 threshold=pl.lit(thresholds[0] if len(thresholds) == 1 else None),
             )
-            found.append(shown.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items()))
+            found.append(shown.select(pl.col(name).cast(kind) for name, kind in COLUMNS.items()))
     return pl.concat(found)
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """A column per model that has snapshots, a row per quantity, one scale per row; a note where none has."""
-    shown = data(models)
-    names = shown["model"].unique(maintain_order=True).to_list()
+    names = data["model"].unique(maintain_order=True).to_list()
     if not names:
-        figure = style.new_figure(style.inches(width, style.COLUMN), 1.0)
-        figure.text(0.5, 0.5, "No snapshots", ha="center")
-        return figure
-    figure, axes = grid(names, len(ROWS), 1.35, 0.3, width, widest=style.COLUMN)
-    layers = sorted(shown["layer"].unique())
+        return note_alone("No snapshots", width)
+    figure, axes = grid(names, len(ROWS), 1.35, 0.3, width, widest=COLUMN)
+    layers = sorted(data["layer"].unique())
     colours = layer_colours(layers)
     for label in names:
         for axis, first, (quantity, name) in zip(axes[label], axes[names[0]], ROWS, strict=True):
-            ours = shown.filter((pl.col("model") == label) & (pl.col("quantity") == quantity))
+            ours = data.filter((pl.col("model") == label) & (pl.col("quantity") == quantity))
             if axis is not first:
                 axis.sharey(first)
             for layer in layers:
                 draw_layer(axis, ours.filter(pl.col("layer") == layer), colours[layer])
             if len(ours) and ours["threshold"][0] is not None:
-                axis.axhline(ours["threshold"][0], **style.REFERENCE)
+                axis.axhline(ours["threshold"][0], **REFERENCE)
             if is_left(axis):
                 axis.set_ylabel(name)
             axis.tick_params(labelleft=is_left(axis), labelbottom=quantity == ROWS[-1][0])
-            axis.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-        axes[label][0].set_title(style.wrapped(label, 24))
+            whole_ticks(axis.xaxis, 5)
+        axes[label][0].set_title(wrapped(label, 24))
         axes[label][-1].set_xlabel("Step")
     for axis, (quantity, _) in zip(axes[names[0]], ROWS, strict=True):
         axis.autoscale_view()
-        if quantity != "sink_mass" and style.spans_a_decade(shown.filter(pl.col("quantity") == quantity)["value"]):
-            style.log_scale(axis.yaxis)
-    style.legend(figure, legend(layers, colours))
+        if quantity != "sink_mass" and spans_a_decade(data.filter(pl.col("quantity") == quantity)["value"]):
+            log_scale(axis.yaxis)
+    legend(figure, handles(layers, colours))
     return figure
 
 
@@ -108,8 +107,8 @@ def draw_layer(axis: Axes, course: pl.DataFrame, colour: str) -> None:
     axis.plot(at["step"].to_list(), at["value"].to_list(), color=colour, marker="o", **rim, zorder=4)
 
 
-def legend(layers: list[int], colours: dict[int, str]) -> list[Line2D]:
+def handles(layers: list[int], colours: dict[int, str]) -> list[Line2D]:
     shown = layers if len(layers) <= 8 else [layers[0], layers[len(layers) // 2], layers[-1]]
-    handles = [Line2D([], [], color=colours[layer], label=f"layer {layer}") for layer in shown]
+    found = [Line2D([], [], color=colours[layer], label=f"layer {layer}") for layer in shown]
     mark = {"color": "0.7", "marker": "o", "markersize": 5, "markeredgecolor": "black", "linestyle": "none"}
-    return [*handles, Line2D([], [], **mark, label="onset"), Line2D([], [], **style.REFERENCE, label="threshold")]
+    return [*found, Line2D([], [], **mark, label="onset"), Line2D([], [], **REFERENCE, label="threshold")]

@@ -7,10 +7,13 @@ path on one scale.
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import legend
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import is_left, strip
+from spikesink.figures.drawing.scales import log_scale, whole_ticks
+from spikesink.figures.drawing.stacked import Models
+from spikesink.figures.drawing.style import Style, line
 
 QUESTIONS = ("gradients",)
 CAPTION = (
@@ -19,12 +22,13 @@ CAPTION = (
     "smaller in the keys; the query of token 0 sees one key only, so its gradient is zero and off the axis. "
     "After Figs 2, 8 and 9 of 2603.17771."
 )
+COLUMNS = {"model": TEXT, "path": TEXT, "position": WHOLE, "gradient_norm": REAL}
 PATHS = (("query", "Queries", "q"), ("key", "Keys", "k"), ("value", "Values", "v"))
 ROUNDING = 1e-5
 """A token-0 norm below this share of the median is zero up to rounding."""
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """A gradient norm, the mean over layers, per model, path and position."""
     return pl.concat(
         over_layers(tables["gradients"], path).select(
@@ -32,35 +36,27 @@ def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
         )
         for path, _, _ in PATHS
         for label, tables in models.items()
-    ).select("model", "path", "position", "gradient_norm")
+    ).select(*COLUMNS)
 
 
-def draw(
-    models: dict[str, dict[str, pl.DataFrame]], width: str = "auto", looks: dict[str, style.Look] | None = None
-) -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """A panel per path, a line per model."""
-    shown, looks = data(models), looks or style.looks(models)
     figure, axes = strip(len(PATHS), 1.9, 0.0, width, sharey=True)
     for axis, (path, name, letter) in zip(axes, PATHS, strict=True):
-        for label in models:
-            means = shown.filter((pl.col("model") == label) & (pl.col("path") == path))
-            look = looks[label]
+        for label, look in style.items():
+            means = data.filter((pl.col("model") == label) & (pl.col("path") == path))
             position, norm = means["position"].to_list(), means["gradient_norm"].to_list()
-            axis.plot(position, norm, color=look.colour, linestyle=style.line(look), linewidth=1)
+            axis.plot(position, norm, color=look.colour, linestyle=line(look), linewidth=1)
             if position and position[0] == 0:
                 axis.plot([0], norm[:1], color=look.colour, marker=look.marker, linestyle="none", zorder=4)
         axis.set_title(f"{name}, " + rf"$\|\nabla_{{{letter}_t}} L\|$")
         axis.set_xlabel("Position")
-        axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        whole_ticks(axis.xaxis)
         if is_left(axis):
             axis.set_ylabel("Gradient norm")
-    style.log_scale(axes[0].yaxis)
-    style.legend(
-        figure,
-        [
-            Line2D([], [], color=looks[label].colour, linestyle=style.line(looks[label]), label=label)
-            for label in models
-        ],
+    log_scale(axes[0].yaxis)
+    legend(
+        figure, [Line2D([], [], color=look.colour, linestyle=line(look), label=label) for label, look in style.items()]
     )
     return figure
 

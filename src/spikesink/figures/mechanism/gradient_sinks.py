@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import COLUMN, legend, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.mechanism.stacked import stacked
+from spikesink.figures.drawing.scales import whole_ticks
+from spikesink.figures.drawing.stacked import Models, stacked
+from spikesink.figures.drawing.style import BASELINE_COLOUR, SPIKE, Style, lighter
 
 QUESTIONS = ("gradients", "gradient_sink_ratio")
 CAPTION = (
@@ -23,16 +25,18 @@ CAPTION = (
     "sinks collect gradient. R is the gradient sink ratio of token 0 against positions 1 to 31, median and "
     "interquartile range over layers. After Figs 1, 6 and 14 of 2603.17771."
 )
+COLUMNS = {"model": TEXT, "quantity": TEXT, "layer": WHOLE, "position": WHOLE, "value": REAL, "low": REAL, "high": REAL}
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """By quantity: log10_norm per layer and position, its median over positions 1 and later, and the model's ratio.
 
     A position without gradient, outside of a loss window, has no logarithm and no row. Of gradient_sink_ratio low and
     high are the quartiles over layers.
     """
     order, later = ["model", "layer", "position"], pl.col("position") > 0
-    norms = stacked(models, "gradients").filter(pl.col("input") > 0).sort("layer", "position", maintain_order=True)
+    gradients = stacked(models, "gradients", {"layer": WHOLE, "position": WHOLE, "input": REAL})
+    norms = gradients.filter(pl.col("input") > 0).sort("layer", "position", maintain_order=True)
     norms = norms.select(*order, value=pl.col("input").log10(), quantity=pl.lit("log10_norm"))
     medians = norms.filter(later).group_by("model", "layer", maintain_order=True).agg(pl.col("value").median())
     ratios = [
@@ -41,42 +45,38 @@ def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
             (name, ratio_over_layers(tables["gradient_sink_ratio"])) for name, tables in models.items()
         )
     ]
+    ratio = {name: COLUMNS[name] for name in ("model", "value", "low", "high")}
     tables = [
         norms,
         medians.with_columns(quantity=pl.lit("median_log10_norm")),
-        pl.DataFrame(ratios, schema_overrides={"value": pl.Float64()}).with_columns(
-            quantity=pl.lit("gradient_sink_ratio")
-        ),
+        pl.DataFrame(ratios, schema=ratio).with_columns(quantity=pl.lit("gradient_sink_ratio")),
     ]
-    return pl.concat(tables, how="diagonal_relaxed").select(
-        "model", "quantity", "layer", "position", "value", "low", "high"
-    )
+    return pl.concat(tables, how="diagonal").select(*COLUMNS)
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """A panel per model, layers to the right, all on one scale."""
-    shown = data(models)
-    figure, axes = grid(list(models), rows=1, row_height=1.75, extra_height=0.1, width=width, widest=style.COLUMN)
+    figure, axes = grid(list(style), rows=1, row_height=1.75, extra_height=0.1, width=width, widest=COLUMN)
     first = next(iter(axes.values()))[0]
     for label, (axis,) in axes.items():
-        ours = shown.filter(pl.col("model") == label)
+        ours = data.filter(pl.col("model") == label)
         if axis is not first:
             axis.sharey(first)
         draw_layers(axis, ours)
         median, low, high = (
             ours.filter(pl.col("quantity") == "gradient_sink_ratio").select("value", "low", "high").row(0)
         )
-        axis.set_title(f"{style.wrapped(label, 22)}\nR = {median:.1f} [{low:.1f}, {high:.1f}]")
+        axis.set_title(f"{wrapped(label, 22)}\nR = {median:.1f} [{low:.1f}, {high:.1f}]")
         axis.set_xlabel("Attention layer")
         if is_left(axis):
             axis.set_ylabel(r"$\log_{10}\,\|\nabla_{\tilde{h}_t} L\|$")
-    grey = style.lighter(style.BASELINE_COLOUR)
-    handles = [
-        Line2D([], [], color=style.SPIKE, marker="D", linestyle="none", label="token 0"),
+    grey = lighter(BASELINE_COLOUR)
+    marks = [
+        Line2D([], [], color=SPIKE, marker="D", linestyle="none", label="token 0"),
         Patch(facecolor=grey, label="positions 1 and later"),
-        Line2D([], [], color=style.BASELINE_COLOUR, linewidth=1, label="their median"),
+        Line2D([], [], color=BASELINE_COLOUR, linewidth=1, label="their median"),
     ]
-    style.legend(figure, handles)
+    legend(figure, marks)
     return figure
 
 
@@ -89,13 +89,13 @@ def draw_layers(axis: Axes, shown: pl.DataFrame) -> None:
         later = norms.filter((pl.col("layer") == layer) & (pl.col("position") > 0))["value"].to_numpy()
         if len(later) > 1:
             parts = axis.violinplot(later, [layer], widths=0.8, showextrema=False)
-            parts["bodies"][0].set(facecolor=style.lighter(style.BASELINE_COLOUR), alpha=1, linewidth=0)
-            axis.hlines(medians[layer], layer - 0.2, layer + 0.2, color=style.BASELINE_COLOUR, linewidth=1)
+            parts["bodies"][0].set(facecolor=lighter(BASELINE_COLOUR), alpha=1, linewidth=0)
+            axis.hlines(medians[layer], layer - 0.2, layer + 0.2, color=BASELINE_COLOUR, linewidth=1)
     first = norms.filter(pl.col("position") == 0)
-    axis.scatter(first["layer"].to_list(), first["value"].to_list(), s=16, marker="D", color=style.SPIKE, zorder=4)
+    axis.scatter(first["layer"].to_list(), first["value"].to_list(), s=16, marker="D", color=SPIKE, zorder=4)
     if layers:
         axis.set_xlim(layers[0] - 0.6, layers[-1] + 0.6)
-    axis.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    whole_ticks(axis.xaxis, 8)
     axis.tick_params(labelleft=True)
     axis.margins(y=0.08)
 

@@ -7,9 +7,12 @@ As there: sink rate and the L2 norms of residual stream, branch outputs and valu
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import COLUMN, PAGE, inches, new_figure, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
+from spikesink.figures.drawing.scales import log_scale, spans_a_decade, whole_ticks
+from spikesink.figures.drawing.stacked import Models
+from spikesink.figures.drawing.style import Style
 
 QUESTIONS = ("layers",)
 CAPTION = (
@@ -18,6 +21,7 @@ CAPTION = (
     "branches add and of its value vectors as attention mixes them (dotted: as projected, where a valve contracts "
     "them). In the paper V-scale keeps the sinks and lowers token 0's norms. After Figs 7 and 12 of 2603.17771."
 )
+COLUMNS = {"model": TEXT, "quantity": TEXT, "layer": WHOLE, "value": REAL}
 PANELS = (
     ("stream", r"Residual stream $\|x_\mathrm{out}\|$"),
     ("feed_forward", r"Feed-forward $\|r_\mathrm{mlp}\|$"),
@@ -33,7 +37,7 @@ LINES = {
 }
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """A value per model, quantity and layer: the sink rate, and every site's norm of token 0 and of early positions."""
     found = []
     for label, tables in models.items():
@@ -42,40 +46,38 @@ def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
         names += ["value_raw_token0"] if contracts(layers) else []
         long = layers.unpivot(names, index="layer", variable_name="quantity")
         found.append(long.select(pl.lit(label).alias("model"), "quantity", "layer", "value"))
-    return pl.concat(found, how="vertical_relaxed")
+    return pl.concat(found, how="vertical_relaxed").select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
 
 
-def draw(
-    models: dict[str, dict[str, pl.DataFrame]], width: str = "auto", looks: dict[str, style.Look] | None = None
-) -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """A panel for the sink rate and one per norm, with the legend in the sixth place."""
-    shown, looks = data(models), looks or style.looks(models)
-    inches = style.inches(width, style.PAGE)
-    rows, columns = (2, 3) if inches > style.COLUMN else (3, 2)
-    figure = style.new_figure(inches, 1.75 * rows)
+
+    wide = inches(width, PAGE)
+    rows, columns = (2, 3) if wide > COLUMN else (3, 2)
+    figure = new_figure(wide, 1.75 * rows)
     axes = list(figure.subplots(rows, columns).flatten())
     for axis, (site, name) in zip(axes, (("sink_rate", "Sink rate (share of heads)"), *PANELS), strict=False):
-        ours = shown.filter(pl.col("quantity").str.starts_with(site))
-        for label in models:
+        ours = data.filter(pl.col("quantity").str.starts_with(site))
+        for label in style:
             for quantity, look in LINES.items():
                 line = ours.filter((pl.col("model") == label) & (pl.col("quantity") == quantity.format(site=site)))
                 if len(line):
-                    axis.plot(line["layer"].to_list(), line["value"].to_list(), color=looks[label].colour, **look)
+                    axis.plot(line["layer"].to_list(), line["value"].to_list(), color=style[label].colour, **look)
         if site == "sink_rate":
             axis.set_ylim(-0.04, 1.04)
-        elif style.spans_a_decade(ours["value"]):
-            style.log_scale(axis.yaxis)
+        elif spans_a_decade(ours["value"]):
+            log_scale(axis.yaxis)
         else:
             axis.set_ylim(bottom=0)
         axis.set_ylabel(name)
-    last = shown["layer"].max()
+    last = data["layer"].max()
     for axis in axes[:-1]:
         axis.set_xlim(-0.05 * last - 0.1, 1.05 * last + 0.1)
-        axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        whole_ticks(axis.xaxis)
         axis.set_xlabel("Layer")
     axes[-1].axis("off")
-    contracted = "value_raw_token0" in shown["quantity"]
-    axes[-1].legend(handles=legend(looks, list(models), contracted), loc="center")
+    contracted = "value_raw_token0" in data["quantity"]
+    axes[-1].legend(handles=handles(style, contracted), loc="center")
     return figure
 
 
@@ -84,13 +86,11 @@ def contracts(table: pl.DataFrame) -> bool:
     return bool(((table["value_token0"] - table["value_raw_token0"]).abs() > 1e-4 * table["value_raw_token0"]).any())
 
 
-def legend(looks: dict[str, style.Look], labels: list[str], contracted: bool) -> list[Line2D]:
+def handles(style: Style, contracted: bool) -> list[Line2D]:
     grey = "0.4"
-    handles = [
-        Line2D([], [], color=looks[label].colour, linewidth=2, label=style.wrapped(label, 20)) for label in labels
-    ]
-    handles.append(Line2D([], [], color=grey, marker=".", label="token 0"))
-    handles.append(Line2D([], [], color=grey, linestyle=EARLY, linewidth=1, label="mean of positions\n1 to 15"))
+    found = [Line2D([], [], color=look.colour, linewidth=2, label=wrapped(label, 20)) for label, look in style.items()]
+    found.append(Line2D([], [], color=grey, marker=".", label="token 0"))
+    found.append(Line2D([], [], color=grey, linestyle=EARLY, linewidth=1, label="mean of positions\n1 to 15"))
     if contracted:
-        handles.append(Line2D([], [], color=grey, linestyle=RAW, label="token 0 before\nthe valve"))
-    return handles
+        found.append(Line2D([], [], color=grey, linestyle=RAW, label="token 0 before\nthe valve"))
+    return found

@@ -8,11 +8,13 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import legend, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.mechanism.stacked import stacked
+from spikesink.figures.drawing.scales import whole_ticks
+from spikesink.figures.drawing.stacked import Models, stacked
+from spikesink.figures.drawing.style import STARTS, Style
 
 QUESTIONS = ("normalisation",)
 CAPTION = (
@@ -23,45 +25,48 @@ CAPTION = (
     "its cosine trivially 1: the curve for text starts the same sequences after their BOS. After Fig 5 and Eq 23-24 "
     "of Sun et al., The Spike, the Sparse and the Sink (arXiv 2603.05498)."
 )
+COLUMNS = {"model": TEXT, "start": TEXT, "group": TEXT, "block": WHOLE, "cosine": REAL, "energy_top": REAL} | {
+    "share_of_bound": REAL
+}
 ROWS = (
     ("cosine", "Cosine\nsimilarity"),
     ("energy_top", "Energy in the\nlargest channels"),
     ("share_of_bound", "Largest entry\n/ bound"),
 )
 LINES = {
-    ("bos", "spike"): ("position 0: BOS", style.STARTS["bos"], (0, (4, 1.5))),
-    ("text", "spike"): ("position 0: text", style.STARTS["text"], "solid"),
+    ("bos", "spike"): ("position 0: BOS", STARTS["bos"], (0, (4, 1.5))),
+    ("text", "spike"): ("position 0: text", STARTS["text"], "solid"),
     ("text", "others"): ("other positions", "0.6", "solid"),
 }
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """A row per model, start, group and block: the three quantities drawn."""
-    return stacked(models, "normalisation").select("model", "start", "group", "block", *(column for column, _ in ROWS))
+    return stacked(models, "normalisation", {name: kind for name, kind in COLUMNS.items() if name != "model"})
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """Three panels per model, on one scale for all models."""
-    names, shown = list(models), data(models)
+    names = list(style)
     figure, axes = grid(names, rows=len(ROWS), row_height=0.9, extra_height=0.3, width=width)
     for name in names:
-        table = shown.filter(pl.col("model") == name)
-        axes[name][0].set_title(style.wrapped(name, 24))
+        table = data.filter(pl.col("model") == name)
+        axes[name][0].set_title(wrapped(name, 24))
         for axis, (column, label) in zip(axes[name], ROWS, strict=True):
             draw_lines(axis, table, column)
-            lowest = shown["cosine"].min() if column == "cosine" else 0
+            lowest = data["cosine"].min() if column == "cosine" else 0
             axis.set_ylim(min(0, lowest) - 0.08, 1.08)
             axis.tick_params(labelbottom=column == ROWS[-1][0], labelleft=is_left(axis))
             if is_left(axis):
                 axis.set_ylabel(label)
         axes[name][-1].set_xlabel("Block")
-    drawn = set(shown.select("start", "group").iter_rows())
-    handles = [
+    drawn = set(data.select("start", "group").iter_rows())
+    lines = [
         Line2D([], [], color=colour, linestyle=dash, marker=".", label=label)
         for key, (label, colour, dash) in LINES.items()
         if key in drawn
     ]
-    style.legend(figure, handles)
+    legend(figure, lines)
     return figure
 
 
@@ -71,4 +76,4 @@ def draw_lines(axis: Axes, table: pl.DataFrame, column: str) -> None:
         members = table.filter((pl.col("start") == start) & (pl.col("group") == group)).drop_nulls(column).sort("block")
         axis.plot(members["block"].to_list(), members[column].to_list(), color=colour, linestyle=dash, marker=".")
     axis.set_xlim(0.5, table["block"].max() + 0.5)
-    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    whole_ticks(axis.xaxis)

@@ -5,9 +5,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import legend
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import strip
-from spikesink.figures.mechanism.stacked import chosen, stacked
+from spikesink.figures.drawing.scales import log_scale, spans_a_decade
+from spikesink.figures.drawing.stacked import Models, stacked
+from spikesink.figures.drawing.style import Look, Style
 
 QUESTIONS = ("quantisation", "activation_ranges")
 CAPTION = (
@@ -17,6 +20,10 @@ CAPTION = (
     "far apart, one range for all tokens leaves few levels to most. After the W8A8 table in the rebuttal of Chen et "
     "al., Attention Sinks Induce Gradient Sinks (arXiv 2603.17771)."
 )
+COLUMNS = {"model": TEXT, "panel": TEXT, "setting": TEXT, "perplexity": REAL, "block": WHOLE} | {
+    "absmax": REAL,
+    "token_absmax": REAL,
+}
 SETTINGS = {
     "full_precision": "full\nprecision",
     "dynamic_per_token": "all, per\ntoken",
@@ -25,48 +32,47 @@ SETTINGS = {
 }
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """Panel "cost": a perplexity per model and setting; panel "range": magnitudes per model and feed-forward block."""
-    costs = stacked(models, "quantisation").select("model", pl.lit("cost").alias("panel"), "setting", "perplexity")
-    ranges = chosen(stacked(models, "activation_ranges"), "model", "matrix", "block", "absmax", "token_absmax")
-    ranges = ranges.filter(pl.col("matrix") == "down").sort("block", maintain_order=True)
-    ranges = ranges.select("model", pl.lit("range").alias("panel"), "block", "absmax", "token_absmax")
-    return pl.concat([costs, ranges], how="diagonal_relaxed")
+    costs = stacked(models, "quantisation", {"setting": TEXT, "perplexity": REAL})
+    read = {"matrix": TEXT, "block": WHOLE, "absmax": REAL, "token_absmax": REAL}
+    ranges = stacked(models, "activation_ranges", read).filter(pl.col("matrix") == "down")
+    ranges = ranges.sort("block", maintain_order=True)
+    parts = [costs.with_columns(panel=pl.lit("cost")), ranges.with_columns(panel=pl.lit("range"))]
+    return pl.concat(parts, how="diagonal").select(*COLUMNS)
 
 
-def draw(
-    models: dict[str, dict[str, pl.DataFrame]], width: str = "auto", looks: dict[str, style.Look] | None = None
-) -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """Perplexity by setting and ranges by block, models by colour."""
-    shown, looks = data(models), looks or style.looks(models)
+
     figure, (costs, ranges) = strip(2, 1.9, 0.1, width)
-    for index, name in enumerate(models):
-        ours = shown.filter(pl.col("model") == name)
-        place = (index - (len(models) - 1) / 2) * min(0.22, 0.8 / len(models))
-        draw_costs(costs, ours.filter(pl.col("panel") == "cost"), looks[name], place)
-        draw_ranges(ranges, ours.filter(pl.col("panel") == "range"), looks[name])
+    for index, name in enumerate(style):
+        ours = data.filter(pl.col("model") == name)
+        place = (index - (len(style) - 1) / 2) * min(0.22, 0.8 / len(style))
+        draw_costs(costs, ours.filter(pl.col("panel") == "cost"), style[name], place)
+        draw_ranges(ranges, ours.filter(pl.col("panel") == "range"), style[name])
     costs.set_xticks(range(len(SETTINGS)), list(SETTINGS.values()))
     costs.set_xlim(-0.6, len(SETTINGS) - 0.4)
     costs.grid(False, axis="x")
     costs.set_ylabel("Perplexity")
-    if style.spans_a_decade(shown["perplexity"]):
-        style.log_scale(costs.yaxis)
+    if spans_a_decade(data["perplexity"]):
+        log_scale(costs.yaxis)
     ranges.set_xlabel("Feed-forward block")
     ranges.set_ylabel("Input of the down\nprojection (magnitude)")
-    blocks = shown["block"].drop_nulls().unique().sort().to_list()
+    blocks = data["block"].drop_nulls().unique().sort().to_list()
     if len(blocks) <= 8:
         ranges.set_xticks(blocks)
-    if style.spans_a_decade([*shown["absmax"], *shown["token_absmax"]]):
-        style.log_scale(ranges.yaxis)
-    handles = [Line2D([], [], color=looks[name].colour, marker=looks[name].marker, label=name) for name in models] + [
+    if spans_a_decade([*data["absmax"], *data["token_absmax"]]):
+        log_scale(ranges.yaxis)
+    lines = [Line2D([], [], color=look.colour, marker=look.marker, label=name) for name, look in style.items()] + [
         Line2D([], [], color="0.5", label="largest over tokens"),
         Line2D([], [], color="0.5", linestyle=(0, (1, 1)), label="a token's largest, mean"),
     ]
-    style.legend(figure, handles)
+    legend(figure, lines)
     return figure
 
 
-def draw_costs(axis: Axes, table: pl.DataFrame, look: style.Look, place: float) -> None:
+def draw_costs(axis: Axes, table: pl.DataFrame, look: Look, place: float) -> None:
     """A mark per setting, on a stem from the model's full precision: what stands above it is the cost."""
     values = dict(table.select("setting", "perplexity").iter_rows())
     known = [(index + place, values[setting]) for index, setting in enumerate(SETTINGS) if setting in values]
@@ -76,7 +82,7 @@ def draw_costs(axis: Axes, table: pl.DataFrame, look: style.Look, place: float) 
     axis.axhline(values["full_precision"], color=look.colour, linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)
 
 
-def draw_ranges(axis: Axes, down: pl.DataFrame, look: style.Look) -> None:
+def draw_ranges(axis: Axes, down: pl.DataFrame, look: Look) -> None:
     """Two lines over the blocks whose feed-forward has a hidden layer."""
     for column, dash in (("absmax", "solid"), ("token_absmax", (0, (1, 1)))):
         axis.plot(

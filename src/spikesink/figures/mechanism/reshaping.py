@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import legend, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.mechanism.stacked import stacked
+from spikesink.figures.drawing.stacked import Models, stacked
+from spikesink.figures.drawing.style import BASELINE_COLOUR, SPIKE, Style
 
 QUESTIONS = ("reshaping", "reshaping_slopes")
 CAPTION = (
@@ -21,21 +23,27 @@ CAPTION = (
     "the gradient that the sink amplifies. Slopes are least squares over all points of a panel, in brackets with an "
     "intercept for every block, as each norm has gains of its own. After Figs 3, 10 and 11 of 2603.17771."
 )
-COLUMNS = (("bloat", "Bloat"), ("change", "Change"), ("compress", "Compress"))
+RATIOS = (("bloat", "Bloat"), ("change", "Change"), ("compress", "Compress"))
 GROUPS = ("rest", "8-15", "4-7", "2-3", "1", "0")
 """Drawn in this order, token 0 on top."""
-COLOURS = dict(zip(GROUPS, ("0.85", "#56B4E9", "#009E73", "#0072B2", "#CC79A7", style.SPIKE), strict=True))
+COLOURS = dict(zip(GROUPS, ("0.85", "#56B4E9", "#009E73", "#0072B2", "#CC79A7", SPIKE), strict=True))
+FACTS = {"model": TEXT, "branch": TEXT, "block": WHOLE, "sequence": WHOLE, "position": WHOLE, "group": TEXT}
+COLUMNS = {"model": TEXT, "branch": TEXT, "quantity": TEXT, "panel": TEXT} | FACTS
+COLUMNS |= dict.fromkeys(("log10_input_norm", "log10_ratio", "slope", "slope_within", "intercept"), REAL)
 BRANCHES = (("attention", "attention"), ("feed_forward", "feed-forward"))
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """Panel "points": logarithms of a ratio and the stream's norm, where they exist, by block, sequence and position.
 
     Panel "slopes": the slopes in a panel's title, and of Compress the intercept of the line of slope -1.
     """
-    facts = ["model", "branch", "block", "sequence", "position", "group", "input_norm"]
-    points = stacked(models, "reshaping").sort("branch", maintain_order=True)
-    long = points.unpivot([name for name, _ in COLUMNS], index=facts, variable_name="quantity", value_name="ratio")
+    ratios = [name for name, _ in RATIOS]
+    read = {name: kind for name, kind in FACTS.items() if name != "model"} | dict.fromkeys(
+        ["input_norm", *ratios], REAL
+    )
+    points = stacked(models, "reshaping", read).sort("branch", maintain_order=True)
+    long = points.unpivot(ratios, index=[*FACTS, "input_norm"], variable_name="quantity", value_name="ratio")
     long = long.filter((pl.col("ratio") > 0) & (pl.col("input_norm") > 0)).with_columns(
         log10_input_norm=pl.col("input_norm").log10(), log10_ratio=pl.col("ratio").log10()
     )
@@ -46,29 +54,27 @@ def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
         for label, tables in models.items()
         for branch, _ in BRANCHES
         if branch in tables["reshaping"]["branch"]
-        for quantity, _ in COLUMNS
+        for quantity in ratios
         for slope, within in [slopes_of(tables["reshaping_slopes"], branch, quantity)]
     ]
-    lines = pl.DataFrame(slopes, schema_overrides={"slope": pl.Float64(), "slope_within": pl.Float64()}).join(
+    kinds = {name: COLUMNS[name] for name in ("model", "branch", "quantity", "slope", "slope_within")}
+    lines = pl.DataFrame(slopes, schema=kinds).join(
         inverse.agg(intercept=middle.median()), on=["model", "branch", "quantity"], how="left", maintain_order="left"
     )
     parts = [lines.with_columns(panel=pl.lit("slopes")), long.with_columns(panel=pl.lit("points"))]
-    return pl.concat(parts, how="diagonal_relaxed").select(
-        *("model", "branch", "quantity", "panel", "block", "sequence", "position", "group"),
-        *("log10_input_norm", "log10_ratio", "slope", "slope_within", "intercept"),
-    )
+    return pl.concat(parts, how="diagonal").select(*COLUMNS)
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """A column per model and branch, a row per ratio on one scale."""
-    shown, names = data(models), dict(BRANCHES)
-    drawn = shown.filter(pl.col("panel") == "slopes").select("model", "branch").unique(maintain_order=True)
+    names = dict(BRANCHES)
+    drawn = data.filter(pl.col("panel") == "slopes").select("model", "branch").unique(maintain_order=True)
     headings = {f"{label}, {names[branch]}": (label, branch) for label, branch in drawn.iter_rows()}
-    figure, axes = grid(list(headings), rows=len(COLUMNS), row_height=1.25, extra_height=0.3, width=width)
+    figure, axes = grid(list(headings), rows=len(RATIOS), row_height=1.25, extra_height=0.3, width=width)
     first = next(iter(axes.values()))
     for heading, (label, branch) in headings.items():
-        ours = shown.filter((pl.col("model") == label) & (pl.col("branch") == branch))
-        for axis, one, (quantity, title) in zip(axes[heading], first, COLUMNS, strict=True):
+        ours = data.filter((pl.col("model") == label) & (pl.col("branch") == branch))
+        for axis, one, (quantity, title) in zip(axes[heading], first, RATIOS, strict=True):
             if axis is not one:
                 axis.sharey(one)
             if axis is not first[0]:
@@ -78,7 +84,7 @@ def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Fig
             draw_points(axis, points)
             slopes = lines.select("slope", "slope_within").row(0)
             text = "" if None in slopes else "slope {} ({})".format(*map(signed, slopes))
-            axis.set_title(f"{style.wrapped(heading, 26)}\n{text}" if axis is axes[heading][0] else text)
+            axis.set_title(f"{wrapped(heading, 26)}\n{text}" if axis is axes[heading][0] else text)
             if lines["intercept"][0] is not None:
                 draw_inverse(axis, points, lines["intercept"][0])
             if is_left(axis):
@@ -89,11 +95,9 @@ def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Fig
         axis.autoscale_view()
     named = {"rest": "later positions", "0": "token 0"}
     mark = {"marker": "o", "markersize": 3.5, "linestyle": "none"}
-    handles = [
-        Line2D([], [], color=COLOURS[group], **mark, label=named.get(group, group)) for group in reversed(GROUPS)
-    ]
-    handles.append(Line2D([], [], color=style.BASELINE_COLOUR, linewidth=0.9, linestyle=(0, (1, 1)), label="slope −1"))
-    style.legend(figure, handles)
+    marks = [Line2D([], [], color=COLOURS[group], **mark, label=named.get(group, group)) for group in reversed(GROUPS)]
+    marks.append(Line2D([], [], color=BASELINE_COLOUR, linewidth=0.9, linestyle=(0, (1, 1)), label="slope −1"))
+    legend(figure, marks)
     return figure
 
 
@@ -109,7 +113,7 @@ def draw_inverse(axis: Axes, points: pl.DataFrame, intercept: float) -> None:
     """Slope -1 through the middle of the points."""
     ends = points["log10_input_norm"].min(), points["log10_input_norm"].max()
     line = [intercept - end for end in ends]
-    axis.plot(ends, line, color=style.BASELINE_COLOUR, linewidth=0.9, linestyle=(0, (1, 1)))
+    axis.plot(ends, line, color=BASELINE_COLOUR, linewidth=0.9, linestyle=(0, (1, 1)))
 
 
 def slopes_of(slopes: pl.DataFrame, branch: str, quantity: str) -> tuple[float | None, float | None]:

@@ -8,9 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import legend, note, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.mechanism.stacked import chosen, stacked
+from spikesink.figures.drawing.stacked import Models, stacked
+from spikesink.figures.drawing.style import COLOURS, REFERENCE, SPIKE, STARTS, Style
 
 QUESTIONS = ("sink_geometry", "key_query_embedding")
 CAPTION = (
@@ -21,40 +23,48 @@ CAPTION = (
     "attention that key 0 receives, per head; the line is the threshold of a sink head. After Fig 6 and Eq 26 of Sun "
     "et al., The Spike, the Sparse and the Sink (arXiv 2603.05498)."
 )
+COLUMNS = {"model": TEXT, "panel": TEXT, "block": WHOLE, "head": WHOLE, "sink_mass": REAL, "head_kind": TEXT} | {
+    "role": TEXT,
+    "is_sink": TRUTH,
+    "sequence": WHOLE,
+    "position": WHOLE,
+    "x": REAL,
+    "y": REAL,
+    "start": TEXT,
+    "logit_gap": REAL,
+    "epsilon": REAL,
+}
 POINTS = (
-    ("query", False, "queries", style.COLOURS[4], "o", 5),
+    ("query", False, "queries", COLOURS[4], "o", 5),
     ("key", False, "keys", "0.65", "o", 5),
-    ("key", True, "keys at position 0", style.SPIKE, "D", 18),
+    ("key", True, "keys at position 0", SPIKE, "D", 18),
 )
 KINDS = {"sink": "Sink head", "other": "Least attention\non position 0"}
 STARTS = {
-    "bos": ("BOS at position 0", style.STARTS["bos"], "o"),
-    "text": ("text at position 0", style.STARTS["text"], "^"),
+    "bos": ("BOS at position 0", STARTS["bos"], "o"),
+    "text": ("text at position 0", STARTS["text"], "^"),
 }
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """Panel "embedding": a row per query and key in the two heads; panel "gap": a row per model, start and head."""
-    facts = ("model", "block", "head", "sink_mass")
-    points = chosen(
-        stacked(models, "key_query_embedding"), *facts, "head_kind", "role", "is_sink", "sequence", "position", "x", "y"
-    )
-    gaps = stacked(models, "sink_geometry").select(*facts, "start", "logit_gap", "epsilon")
-    parts = [gaps.select("model", pl.lit("gap").alias("panel"), pl.exclude("model"))]
-    if len(points):
-        parts.insert(0, points.select("model", pl.lit("embedding").alias("panel"), pl.exclude("model")))
-    return pl.concat(parts, how="diagonal_relaxed")
+    of_points = ("block", "head", "sink_mass", "head_kind", "role", "is_sink", "sequence", "position", "x", "y")
+    of_gaps = ("block", "head", "sink_mass", "start", "logit_gap", "epsilon")
+    points = stacked(models, "key_query_embedding", {name: COLUMNS[name] for name in of_points})
+    gaps = stacked(models, "sink_geometry", {name: COLUMNS[name] for name in of_gaps})
+    parts = [points.with_columns(panel=pl.lit("embedding")), gaps.with_columns(panel=pl.lit("gap"))]
+    return pl.concat(parts, how="diagonal").select(*COLUMNS)
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """Three panels per model."""
-    names, shown = list(models), data(models)
+    names = list(style)
     figure, axes = grid(names, rows=3, row_height=1.35, extra_height=0.6, width=width)
     for name in names:
-        ours = shown.filter(pl.col("model") == name)
+        ours = data.filter(pl.col("model") == name)
         for axis, kind in zip(axes[name], KINDS, strict=False):
             draw_points(axis, ours.filter(pl.col("panel") == "embedding"), kind)
-        axes[name][0].set_title(f"{style.wrapped(name, 24)}\n{axes[name][0].get_title()}".strip())
+        axes[name][0].set_title(f"{wrapped(name, 24)}\n{axes[name][0].get_title()}".strip())
         draw_gaps(axes[name][2], ours.filter(pl.col("panel") == "gap"))
     gaps = [axes[name][2] for name in names]
     for axis in gaps[1:]:
@@ -62,7 +72,7 @@ def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Fig
         axis.sharey(gaps[0])
     gaps[0].autoscale_view()
     gaps[0].set_xlim(left=0)
-    style.legend(figure, legend(shown))
+    legend(figure, handles(data))
     return figure
 
 
@@ -71,7 +81,7 @@ def draw_points(axis: Axes, embedding: pl.DataFrame, kind: str) -> None:
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
     if embedding.is_empty():
-        axis.text(0.5, 0.5, "a single head", transform=axis.transAxes, ha="center")
+        note(axis, "a single head")
         return
     members = embedding.filter(pl.col("head_kind") == kind)
     block, head, mass = members.select("block", "head", "sink_mass").row(0)
@@ -88,19 +98,19 @@ def draw_gaps(axis: Axes, heads: pl.DataFrame) -> None:
     for start, (_, colour, marker) in STARTS.items():
         shown = heads.filter(pl.col("start") == start).drop_nulls("logit_gap")
         axis.scatter(shown["sink_mass"], shown["logit_gap"], s=12, color=colour, marker=marker, linewidths=0)
-    axis.axvline(heads["epsilon"][0], **style.REFERENCE)
+    axis.axvline(heads["epsilon"][0], **REFERENCE)
     axis.set_xlabel("Attention on position 0")
     axis.tick_params(labelleft=is_left(axis))
     if is_left(axis):
         axis.set_ylabel("Logit gap to\nother keys")
 
 
-def legend(shown: pl.DataFrame) -> list[Line2D]:
+def handles(data: pl.DataFrame) -> list[Line2D]:
     mark = {"linestyle": "none", "markersize": 4}
     return [
         Line2D([], [], **mark, marker=marker, color=colour, label=label) for _, _, label, colour, marker, _ in POINTS
     ] + [
         Line2D([], [], **mark, marker=marker, color=colour, label=f"head, {label}")
         for start, (label, colour, marker) in STARTS.items()
-        if start in shown["start"]
+        if start in data["start"]
     ]

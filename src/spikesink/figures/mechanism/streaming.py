@@ -7,8 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import legend, note, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
+from spikesink.figures.drawing.scales import log_scale, spans_a_decade
+from spikesink.figures.drawing.stacked import Models
+from spikesink.figures.drawing.style import COLOURS, REFERENCE, SPIKE, Style
 
 QUESTIONS = ("streaming",)
 CAPTION = (
@@ -21,25 +25,24 @@ CAPTION = (
 )
 BINS = 16
 FULL = "no eviction"
-WHOLE, REAL, TEXT = pl.Int64(), pl.Float64(), pl.String()
-SCHEMA = {"model": TEXT, "panel": TEXT, "start": WHOLE, "cache": WHOLE, "position": REAL, "perplexity": REAL}
+COLUMNS = {"model": TEXT, "panel": TEXT, "start": WHOLE, "cache": WHOLE, "position": REAL, "perplexity": REAL}
 PERPLEXITY = (pl.col("nll_nats").sum() / pl.col("tokens").sum()).exp().alias("perplexity")
 # The first is a window's, which evicts the sink's token.
-COLOURS = (style.SPIKE, style.COLOURS[0], *style.COLOURS[2:])
+COLOURS = (SPIKE, COLOURS[0], *COLOURS[2:])
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """A perplexity per model, first tokens kept (``start``) and cache: by middle of a bin of positions, and by cache.
 
     Panel "position" has the smallest cache and, without a start, no eviction; panel "cache" the positions that no cache
     holds whole.
     """
-    found = [pl.DataFrame(schema=SCHEMA)]
+    found = [pl.DataFrame(schema=COLUMNS)]
     for name, tables in models.items():
         if len(table := tables["streaming"]):
             for panel, shown in (("position", by_position(table)), ("cache", by_cache(table))):
                 shown = shown.with_columns(model=pl.lit(name), panel=pl.lit(panel))
-                found.append(shown.select(pl.col(column).cast(kind) for column, kind in SCHEMA.items()))
+                found.append(shown.select(pl.col(column).cast(kind) for column, kind in COLUMNS.items()))
     return pl.concat(found)
 
 
@@ -60,30 +63,30 @@ def by_cache(table: pl.DataFrame) -> pl.DataFrame:
     return late.group_by("start", "cache").agg(PERPLEXITY).sort("start", "cache").with_columns(position=None)
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """Two panels per model, on one scale for all models."""
-    names, shown = list(models), data(models)
+    names = list(style)
     figure, axes = grid(names, rows=2, row_height=1.3, extra_height=0.4, width=width)
-    starts = shown["start"].drop_nulls().unique().sort().to_list()
+    starts = data["start"].drop_nulls().unique().sort().to_list()
     colours = dict(zip(starts, cycle(COLOURS), strict=False))
     for name in names:
         above, below = axes[name]
-        ours = shown.filter(pl.col("model") == name)
-        above.set_title(style.wrapped(name, 24))
+        ours = data.filter(pl.col("model") == name)
+        above.set_title(wrapped(name, 24))
         if ours.is_empty():
             for axis in axes[name]:
-                axis.text(0.5, 0.5, "positional gate", transform=axis.transAxes, ha="center")
+                note(axis, "positional gate")
                 axis.set(xticks=[], yticks=[])
             continue
         draw_positions(above, ours.filter(pl.col("panel") == "position"), colours)
         draw_caches(below, ours.filter(pl.col("panel") == "cache"), colours)
     for row in (0, 1):
         label_row([axes[name][row] for name in names if axes[name][row].lines])
-    handles = [Line2D([], [], **style.REFERENCE, label=FULL)]
+    lines = [Line2D([], [], **REFERENCE, label=FULL)]
     for start, colour in colours.items():
         label = "window" if start == 0 else f"first {start} + window"
-        handles.append(Line2D([], [], color=colour, marker=".", label=label))
-    style.legend(figure, handles)
+        lines.append(Line2D([], [], color=colour, marker=".", label=label))
+    legend(figure, lines)
     return figure
 
 
@@ -95,7 +98,7 @@ def evicting(table: pl.DataFrame) -> pl.DataFrame:
 def draw_positions(axis: Axes, shown: pl.DataFrame, colours: dict[int, str]) -> None:
     """A line per number of first tokens kept, perplexity in bins of positions."""
     whole, evicted = shown.filter(pl.col("start").is_null()), shown.filter(pl.col("start").is_not_null())
-    axis.plot(whole["position"].to_list(), whole["perplexity"].to_list(), **style.REFERENCE)
+    axis.plot(whole["position"].to_list(), whole["perplexity"].to_list(), **REFERENCE)
     for start, colour in colours.items():
         line = evicted.filter(pl.col("start") == start)
         axis.plot(line["position"].to_list(), line["perplexity"].to_list(), color=colour)
@@ -126,5 +129,5 @@ def label_row(axes: list[Axes]) -> None:
         first = is_left(axis) or axis is axes[0]
         axis.set_ylabel("Perplexity" if first else "")
         axis.tick_params(labelleft=first)
-        if style.spans_a_decade(limits):
-            style.log_scale(axis.yaxis)
+        if spans_a_decade(limits):
+            log_scale(axis.yaxis)

@@ -6,11 +6,13 @@ As there: a heat map of the learned log factor of the threshold C, layers upward
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import note_alone, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.mechanism.stacked import chosen, stacked
+from spikesink.figures.drawing.scales import ticks_of_cells
+from spikesink.figures.drawing.stacked import Models, stacked
+from spikesink.figures.drawing.style import Style
 
 QUESTIONS = ("valve_strength",)
 CAPTION = (
@@ -18,28 +20,26 @@ CAPTION = (
     "contracts longer vectors too, where it is negative only shorter ones than at the start of training. In the paper "
     "early layers are positive and late layers mostly negative. After Fig 13 of 2603.17771."
 )
+COLUMNS = {"model": TEXT, "path": TEXT, "layer": WHOLE, "head": WHOLE, "theta": REAL}
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """A learned factor per model, path, layer and head; empty where no valve is learned."""
-    table = chosen(stacked(models, "valve_strength"), "model", "path", "layer", "head", "theta")
-    return table.filter(pl.col("theta").is_not_null()).with_columns(pl.col("theta").cast(pl.Float64))
+    read = {name: kind for name, kind in COLUMNS.items() if name != "model"}
+    return stacked(models, "valve_strength", read).drop_nulls("theta")
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """A map per model and path with a learned valve, on one scale around 0; a note where there is none."""
-    shown = data(models)
-    if shown.is_empty():
-        figure = style.new_figure(style.inches(width, style.COLUMN), 1.0)
-        figure.text(0.5, 0.5, "No learned valve", ha="center")
-        return figure
+    if data.is_empty():
+        return note_alone("No learned valve", width)
     maps = {
-        f"{style.wrapped(label, 24)}{', keys' if path == 'key' else ''}": table
-        for label in models
+        f"{wrapped(label, 24)}{', keys' if path == 'key' else ''}": table
+        for label in style
         for path in ("value", "key")
-        if len(table := shown.filter((pl.col("model") == label) & (pl.col("path") == path)))
+        if len(table := data.filter((pl.col("model") == label) & (pl.col("path") == path)))
     }
-    largest = shown["theta"].abs().max() or 1.0
+    largest = data["theta"].abs().max() or 1.0
     figure, axes = grid(list(maps), rows=1, row_height=2.0, extra_height=0.3, width=width, widest=1.9)
     for title, table in maps.items():
         (axis,) = axes[title]
@@ -52,10 +52,8 @@ def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Fig
         axis.set_xlabel("Value head" if table["path"][0] == "value" else "Key head")
         if is_left(axis):
             axis.set_ylabel("Layer")
-        for one, count in ((axis.xaxis, heads), (axis.yaxis, layers)):
-            ticks = MaxNLocator(nbins=6, integer=True).tick_values(0, count - 1)
-            whole = sorted({int(tick) for tick in ticks if 0 <= tick < count})
-            one.set_ticks([tick + 0.5 for tick in whole], [str(tick) for tick in whole])
+        ticks_of_cells(axis.xaxis, heads, 6)
+        ticks_of_cells(axis.yaxis, layers, 6)
     panels = [axis for (axis,) in axes.values()]
     figure.colorbar(mesh, ax=panels, aspect=25, pad=0.02, label=r"Learned $\theta$")
     return figure

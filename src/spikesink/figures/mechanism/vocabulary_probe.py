@@ -5,9 +5,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.mechanism.stacked import stacked
+from spikesink.figures.drawing.scales import log_scale, share_y
+from spikesink.figures.drawing.stacked import Models, stacked
+from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, SPIKE, Style
 
 QUESTIONS = ("vocabulary_probe",)
 CAPTION = (
@@ -16,46 +19,43 @@ CAPTION = (
     "their share of the vocabulary and the number of exceptions. Table 2 of Sun et al. (arXiv 2603.05498) finds 98 "
     "% and more in pretrained models."
 )
+COLUMNS = {"model": TEXT, "rank": WHOLE, "token_id": WHOLE, "excess": REAL, "is_spike": TRUTH}
 
 
-def data(models: dict[str, dict[str, pl.DataFrame]]) -> pl.DataFrame:
+def data(models: Models) -> pl.DataFrame:
     """A row per model and token id, by rank of its magnitude in units of the threshold."""
-    probe = stacked(models, "vocabulary_probe").sort("excess", descending=True, maintain_order=True)
+    probe = stacked(models, "vocabulary_probe", {"token_id": WHOLE, "excess": REAL, "is_spike": TRUTH})
+    probe = probe.sort("excess", descending=True, maintain_order=True)
     ranked = probe.with_columns(rank=pl.int_range(pl.len()).over("model"))
     order = pl.DataFrame({"model": list(models)})
-    return order.join(ranked, on="model", maintain_order="left_right").select(
-        "model", "rank", "token_id", "excess", "is_spike"
-    )
+    return order.join(ranked, on="model", maintain_order="left_right").select(*COLUMNS)
 
 
-def draw(models: dict[str, dict[str, pl.DataFrame]], width: str = "auto") -> Figure:
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """One panel per model, all on one scale."""
-    names, shown = list(models), data(models)
+    names = list(style)
     figure, axes = grid(names, rows=1, row_height=1.9, extra_height=0.4, width=width)
-    first = axes[names[0]][0]
     for name, (axis,) in axes.items():
-        probe = shown.filter(pl.col("model") == name)
+        probe = data.filter(pl.col("model") == name)
         draw_model(axis, probe)
-        axis.set_title(f"{style.wrapped(name, 30)}\n{share(probe)}")
-        if axis is not first:
-            axis.sharey(first)
+        axis.set_title(f"{wrapped(name, 30)}\n{share(probe)}")
         axis.set_xlabel("Token ids, by magnitude")
         axis.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 5, 10]))
         if is_left(axis):
             axis.set_ylabel("Largest |h| (× threshold)")
-        axis.tick_params(labelleft=is_left(axis))
-    first.autoscale_view()
-    style.log_scale(first.yaxis)
+    panels = [axis for (axis,) in axes.values()]
+    share_y(panels)
+    log_scale(panels[0].yaxis)
     return figure
 
 
 def draw_model(axis: Axes, ranked: pl.DataFrame) -> None:
-    for is_spike, colour in ((True, style.SPIKE), (False, style.BASELINE_COLOUR)):
+    for is_spike, colour in ((True, SPIKE), (False, BASELINE_COLOUR)):
         part = ranked.filter(pl.col("is_spike") == is_spike)
         # Few spikes are drawn larger than many.
         size = 2.5 if len(part) > 20 else 5
         axis.plot(part["rank"], part["excess"], ".", color=colour, markersize=size, rasterized=len(part) > 2000)
-    axis.axhline(1, **style.REFERENCE)
+    axis.axhline(1, **REFERENCE)
 
 
 def share(probe: pl.DataFrame) -> str:

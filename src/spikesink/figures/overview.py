@@ -1,9 +1,6 @@
 """A study at a glance: every variant's sink ratio and spike, and how far it is from the baseline's."""
 
-import argparse
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
@@ -12,21 +9,31 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from spikesink.figures.command import add_common
-from spikesink.figures.drawing import style
+from spikesink.figures.drawing.canvas import WIDTHS, legend, new_figure, wrapped
+from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.labels import Label, place
+from spikesink.figures.drawing.scales import log_scale, spans_a_decade
+from spikesink.figures.drawing.style import BASELINE_COLOUR, Look, Style, lighter
+from spikesink.quantities import QUANTITIES
 from spikesink.study.names import BASELINE
 from spikesink.tables.contracts import RUNS
-from spikesink.tables.inputs import one_line_errors, read_table
-from spikesink.tables.statistics.statistics import left_out, statistics
+from spikesink.tables.statistics.statistics import statistics
 
 SINKS, SPIKE = "sink_ratio", "spike"
 NEEDED = {name: RUNS[name] for name in ("ablation", "variant", "label", "seed", "status", SINKS, SPIKE)}
+"""The columns of runs.csv that the figure reads."""
+COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "seeds": WHOLE} | {
+    SINKS: REAL,
+    f"{SINKS}_low": REAL,
+    f"{SINKS}_high": REAL,
+    SPIKE: REAL,
+    f"{SPIKE}_low": REAL,
+    f"{SPIKE}_high": REAL,
+    "left_out": TEXT,
+}
 HEIGHTS = {"page": 3.9, "column": 3.5}
-"""In inches, by width."""
+"""Height of the figure in inches by width."""
 
-# A colour is the variant's in its ablation's own figures, so it repeats between ablations; the shape does not.
-SHAPES = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 INTERVAL = {"linewidth": 0.8, "alpha": 0.6, "zorder": 2}
 HINTS = {"spikes without sinks": (0.01, 0.99, "left", "top"), "sinks without spikes": (0.99, 0.01, "right", "bottom")}
 
@@ -46,32 +53,8 @@ class Mark(NamedTuple):
     y_interval: tuple[float, float] | None
 
 
-def marks(runs: pl.DataFrame) -> list[Mark]:
-    """The variants of which a seed finished, in the order of ``runs``."""
-    return [
-        Mark(
-            *(row[name] for name in ("variant", "label", "ablation", SINKS, SPIKE)),
-            interval(row, SINKS),
-            interval(row, SPIKE),
-        )
-        for row in data(runs).drop_nulls([SINKS, SPIKE]).iter_rows(named=True)
-    ]
-
-
-def interval(row: dict, name: str) -> tuple[float, float] | None:
-    return None if row[f"{name}_low"] is None else (row[f"{name}_low"], row[f"{name}_high"])
-
-
-def not_drawn(runs: pl.DataFrame, drawn: Sequence[Mark]) -> str:
-    """Names the seeds that are in no mark, by variant; empty where all are in one."""
-    variants, seeds = {mark.variant for mark in drawn}, sorted(set(runs["seed"]))
-    labels = dict(runs.select("variant", "label").iter_rows())
-    reasons = {name: left_out(runs, name, seeds) or ("" if name in variants else "no value") for name in labels}
-    return "; ".join(f"{labels[name]} ({why})" for name, why in reasons.items() if why)
-
-
 def data(runs: pl.DataFrame) -> pl.DataFrame:
-    """One row per variant: its mark with the ends of its intervals, and which seeds are in no mark."""
+    """One row per variant: its mark with the ends of its intervals, and which seeds are in no mark and why."""
     found = {
         name: statistics(runs, (name,)).select(
             "variant", "seeds", "left_out", **{name: "centre", f"{name}_low": "low", f"{name}_high": "high"}
@@ -81,54 +64,66 @@ def data(runs: pl.DataFrame) -> pl.DataFrame:
     names = runs.select("ablation", "variant", "label").unique("variant", maintain_order=True)
     joined = names.join(found[SINKS], on="variant", maintain_order="left")
     joined = joined.join(found[SPIKE].drop("seeds", "left_out"), on="variant", maintain_order="left")
-    return joined.select(pl.exclude("left_out"), "left_out")
+    return joined.select(*COLUMNS)
 
 
-def draw(runs: pl.DataFrame, width: str = "auto") -> Figure:
-    """The figure of all runs of a study; ``width`` is a key of style.WIDTHS, by itself a page's."""
-    drawn = marks(runs)
-    note = not_drawn(runs, drawn)
+def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
+    """The figure of all variants of a study, by itself as wide as a page."""
+    drawn, note = marks(data), not_drawn(data)
     width = "page" if width == "auto" else width
-    figure = style.new_figure(style.WIDTHS[width], HEIGHTS[width])
+    figure = new_figure(WIDTHS[width], HEIGHTS[width])
     axis = figure.subplots()
-    axis.set_xlabel("Sink ratio (% of heads)")
-    axis.set_ylabel("Spike (magnitude)")
+    axis.set_xlabel(QUANTITIES[SINKS].label)
+    axis.set_ylabel(QUANTITIES[SPIKE].label)
     if note:
-        axis.set_title(style.wrapped(f"Left out: {note}", 105 if width == "page" else 52), loc="left", fontsize=6.5)
+        axis.set_title(wrapped(f"Left out: {note}", 105 if width == "page" else 52), loc="left", fontsize=6.5)
     if not drawn:
         return figure
-    looks = looks_of(runs)
     axis.plot([mark.x for mark in drawn], [mark.y for mark in drawn], linestyle="none")  # the limits are of all marks
     set_scales(axis, drawn)
-    arrows = draw_arrows(axis, drawn, looks)
+    arrows = draw_arrows(axis, drawn, style)
     for mark in drawn:
-        draw_mark(axis, mark, looks[mark.variant])
-    ablations = {mark.ablation: looks[mark.variant].marker for mark in drawn}
-    style.legend(figure, legend(ablations))
+        draw_mark(axis, mark, style[mark.variant])
+    legend(figure, handles({mark.ablation: style[mark.variant].marker for mark in drawn}))
     figure.draw_without_rendering()
     hints = draw_hints(axis, drawn)
-    names = [Label(mark.x, mark.y, mark.label, looks[mark.variant].colour) for mark in drawn]
+    names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in drawn]
     place(axis, names, [*hints, *interval_boxes(axis, drawn)], arrows)
     return figure
 
 
-def looks_of(runs: pl.DataFrame) -> dict[str, style.Look]:
-    """The colour of every variant in its ablation's figures, and a marker for every ablation."""
-    looks = style.looks([BASELINE])
-    ablations = runs.filter(pl.col("ablation") != BASELINE)["ablation"].unique(maintain_order=True)
-    for index, ablation in enumerate(ablations):
-        variants = runs.filter(pl.col("ablation") == ablation)["variant"].unique(maintain_order=True)
-        for variant, look in style.looks(variants).items():
-            if variant != BASELINE:
-                looks[variant] = look._replace(marker=SHAPES[index % len(SHAPES)])
-    return looks
+def marks(data: pl.DataFrame) -> list[Mark]:
+    """The variants of which a seed finished, in the order of the data."""
+    return [
+        Mark(
+            *(row[name] for name in ("variant", "label", "ablation", SINKS, SPIKE)),
+            interval(row, SINKS),
+            interval(row, SPIKE),
+        )
+        for row in data.drop_nulls([SINKS, SPIKE]).iter_rows(named=True)
+    ]
+
+
+def interval(row: dict, name: str) -> tuple[float, float] | None:
+    return None if row[f"{name}_low"] is None else (row[f"{name}_low"], row[f"{name}_high"])
+
+
+def not_drawn(data: pl.DataFrame) -> str:
+    """The seeds that are in no mark, by variant, and why; empty where every seed is in one."""
+    found = []
+    for row in data.iter_rows(named=True):
+        if row["left_out"]:
+            found.append(f"{row['label']} ({row['left_out']})")
+        elif row[SINKS] is None or row[SPIKE] is None:
+            found.append(f"{row['label']} (no value)")
+    return "; ".join(found)
 
 
 def set_scales(axis: Axes, drawn: Iterable[Mark]) -> None:
-    """Sink ratios from 0 to 100 %, spikes on a logarithmic axis where they span a decade.
+    """Show sink ratios from 0 to 100 %, and spikes on a logarithmic axis where they span a decade.
 
-    An interval widens the axis by no more than a factor of 3 on either side and is cut there: one over two seeds may
-    span many decades.
+    An interval widens the axis by no more than a factor of 3 on either side and is cut there: an interval over two
+    seeds may span many decades.
     """
     spikes = [mark.y for mark in drawn]
     ends = [end for mark in drawn if mark.y_interval for end in mark.y_interval]
@@ -136,28 +131,28 @@ def set_scales(axis: Axes, drawn: Iterable[Mark]) -> None:
     lowest = min(low, *(max(end, low / 3) for end in ends)) if ends else low
     highest = max(high, *(min(end, high * 3) for end in ends)) if ends else high
     axis.set_xlim(-4, 104)
-    if style.spans_a_decade([lowest, highest]):
+    if spans_a_decade([lowest, highest]):
         axis.set_ylim(lowest / 1.5, highest * 1.5)
-        style.log_scale(axis.yaxis)
+        log_scale(axis.yaxis)
     else:
         edge = 0.12 * (highest - lowest) or 0.2 * highest
         axis.set_ylim(max(0.0, lowest - edge), highest + edge)
 
 
-def draw_arrows(axis: Axes, drawn: list[Mark], looks: dict[str, style.Look]) -> list[tuple]:
-    """A thin arrow from the baseline to every other variant; returns their ends in data coordinates."""
+def draw_arrows(axis: Axes, drawn: list[Mark], style: Style) -> list[tuple]:
+    """Draw a thin arrow from the baseline to every other variant. Returns the arrows' ends in data coordinates."""
     start = next(((mark.x, mark.y) for mark in drawn if mark.variant == BASELINE), None)
     if start is None:
         return []
     others = [mark for mark in drawn if mark.variant != BASELINE]
     for mark in others:
         way = {"arrowstyle": "-|>,head_width=0.12,head_length=0.25", "linewidth": 0.5, "shrinkA": 3, "shrinkB": 3}
-        colour = style.lighter(looks[mark.variant].colour)
+        colour = lighter(style[mark.variant].colour)
         axis.annotate("", (mark.x, mark.y), start, arrowprops=way | {"color": colour, "zorder": 1}, zorder=1)
     return [(start, (mark.x, mark.y)) for mark in others]
 
 
-def draw_mark(axis: Axes, mark: Mark, look: style.Look) -> None:
+def draw_mark(axis: Axes, mark: Mark, look: Look) -> None:
     if mark.x_interval:
         axis.hlines(mark.y, *mark.x_interval, color=look.colour, **INTERVAL)
     if mark.y_interval:
@@ -166,7 +161,7 @@ def draw_mark(axis: Axes, mark: Mark, look: style.Look) -> None:
 
 
 def draw_hints(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
-    """What corners without marks mean; returns the boxes of the words in pixels."""
+    """Write into corners without marks what a mark there would mean. Returns the boxes of the words in pixels."""
     found, at = [], axis.transData.transform([(mark.x, mark.y) for mark in drawn])
     for text, (x, y, horizontal, vertical) in HINTS.items():
         hint = axis.text(x, y, text, transform=axis.transAxes, ha=horizontal, va=vertical)
@@ -186,26 +181,9 @@ def interval_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
     return [Bbox(axis.transData.transform(line)).padded(1).extents for line in lines]
 
 
-def legend(ablations: dict[str, str]) -> list[Line2D]:
-    grey = style.BASELINE_COLOUR
+def handles(ablations: dict[str, str]) -> list[Line2D]:
+    """The legend: the marker of every ablation."""
     return [
-        Line2D([], [], color=grey, marker=marker, linestyle="none", label=ablation.replace("_", " "))
+        Line2D([], [], color=BASELINE_COLOUR, marker=marker, linestyle="none", label=ablation.replace("_", " "))
         for ablation, marker in ablations.items()
     ]
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m spikesink.figures.ablations.overview", description=__doc__)
-    parser.add_argument("--runs", type=Path, required=True, help="runs.csv of a study")
-    add_common(parser)
-    options = parser.parse_args()
-
-    def work() -> None:
-        runs = read_table(options.runs, NEEDED, "tabulate the runs again")
-        style.save(draw(runs, options.width), data(runs), options.output)
-
-    return one_line_errors(work)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

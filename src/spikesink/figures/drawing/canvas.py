@@ -1,0 +1,73 @@
+"""The paper that all figures share: widths, an empty figure, a title above all panels, a legend below them."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLUMN, PAGE = 3.35, 6.9
+"""Widths of a text column and of a page's text in inches."""
+WIDTHS = {"auto": None, "column": COLUMN, "page": PAGE}
+"""The widths that a figure can be asked for; "auto" is the figure's natural width."""
+
+
+def inches(width: str, natural: float) -> float:
+    """The width in inches for a key of WIDTHS; ``natural`` is what "auto" means for this figure."""
+    return WIDTHS[width] or natural
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches in the project's style; its parts make room for each other."""
+    use_style_sheet()
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def use_style_sheet() -> None:
+    """Load style.mplstyle, so that a user's own matplotlibrc changes nothing."""
+    matplotlib.rc_file(Path(__file__).with_name("style.mplstyle"))
+
+
+def note_alone(text: str, width: str) -> Figure:
+    """A figure that holds one sentence: why there is nothing to draw."""
+    figure = new_figure(inches(width, COLUMN), 1.0)
+    figure.text(0.5, 0.5, text, ha="center")
+    return figure
+
+
+def note(axis: Axes, text: str) -> None:
+    """Write into a panel why it is empty."""
+    written = axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", zorder=4)
+    written.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
+
+
+def wrapped(text: str, width: int) -> str:
+    """The text in lines of at most this many characters; a longer word stays whole."""
+    return "\n".join(textwrap.wrap(text, width, break_on_hyphens=False)) or text
+
+
+def title(figure: Figure, text: str) -> None:
+    """Write a title above all panels, in as many lines as it needs, and make the figure higher by them."""
+    lines = wrapped(text, int(14 * figure.get_figwidth()))
+    figure.suptitle(lines)
+    figure.set_figheight(figure.get_figheight() + 0.18 * (1 + lines.count("\n")))
+
+
+def legend(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Write a legend below all panels, in as few rows as the width allows, and make the figure higher by them."""
+    for rows in range(1, len(handles) + 1):
+        columns = -(-len(handles) // rows)
+        drawn = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+        if columns == 1 and len(handles) > 3 and all("\n" not in handle.get_label() for handle in handles):
+            for handle in handles:
+                handle.set_label(wrapped(handle.get_label(), 24))
+            drawn.remove()
+            return legend(figure, handles)
+        if columns == 1 or drawn.get_window_extent().width <= figure.bbox.width:
+            figure.set_figheight(figure.get_figheight() + drawn.get_window_extent().height / figure.dpi)
+            return None
+        drawn.remove()
+    return None

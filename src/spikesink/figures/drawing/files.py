@@ -1,0 +1,42 @@
+"""A figure and its data as files, and the data as a table again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from spikesink.study.errors import InputError
+
+Columns = Mapping[str, pl.DataType]
+"""The columns of a figure's data: names and types, in order."""
+WHOLE, REAL, TEXT, TRUTH = pl.Int64(), pl.Float64(), pl.String(), pl.Boolean()
+
+
+def save(figure: Figure, data: pl.DataFrame, stem: str) -> None:
+    """Write STEM.pdf (TrueType fonts), STEM.png (200 dpi), and STEM.csv, the data that the figure was drawn from.
+
+    The files are as wide as the figure, so that a paper shows the text at the style's size. The same figure gives the
+    same bytes.
+    """
+    Path(stem).parent.mkdir(parents=True, exist_ok=True)
+    # The layout and the box around all text are found once, not for every file.
+    figure.align_ylabels()
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
+    drawn, width = figure.get_tightbbox(), figure.get_figwidth()
+    box = Bbox.from_extents(min(0, drawn.x0), drawn.y0 - 0.03, max(width, drawn.x1), drawn.y1 + 0.03)
+    # The resolution of a PDF is that of clouds of many points; all else has none.
+    figure.savefig(f"{stem}.pdf", bbox_inches=box, dpi=400, metadata={"CreationDate": None})
+    figure.savefig(f"{stem}.png", bbox_inches=box)
+    data.write_csv(f"{stem}.csv")
+
+
+def read_data(path: Path, columns: Columns) -> pl.DataFrame:
+    """The data of a figure from its CSV file, with these columns in these types. Raises InputError."""
+    try:
+        return pl.read_csv(path, columns=list(columns), schema_overrides=dict(columns))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        fault = str(error).partition("\n")[0]
+        raise InputError(f"{path}: does not hold the data of this figure ({fault}): draw the figure again") from error

@@ -1,0 +1,103 @@
+"""Panels of perplexity, sink ratio and spike by variant: which quantities they show, their marks, scales and legend."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import polars as pl
+from matplotlib.axis import XAxis, YAxis
+from matplotlib.lines import Line2D
+
+from spikesink.figures.drawing.scales import log_scale, spans_a_decade
+from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, lighter
+from spikesink.quantities import QUANTITIES
+from spikesink.runs.folder import FINISHED
+
+
+class Panel(NamedTuple):
+    """A quantity on an axis, and the mean of a second quantity beside it."""
+
+    quantity: str
+    second: str | None = None
+    second_name: str = ""
+
+    @property
+    def label(self) -> str:
+        return QUANTITIES[self.quantity].label
+
+    @property
+    def in_percent(self) -> bool:
+        return QUANTITIES[self.quantity].bounds == (0.0, 100.0)
+
+
+PANELS = (
+    Panel("perplexity", "perplexity_loss_window", "perplexity in the loss window"),
+    Panel("sink_ratio", "sink_mass_max_pct", "largest head's attention on position 0 (%)"),
+    Panel("spike"),
+)
+SECONDS = tuple(panel.second for panel in PANELS if panel.second)
+PERCENT = (-4, 104)
+"""Limits of an axis in percent, with room for marks at both ends."""
+INTERVAL = {"linewidth": 1.0, "zorder": 3}
+
+
+def panels_of(data: pl.DataFrame) -> list[Panel]:
+    """The panels of this data; a second quantity that no run has, such as a loss window's, needs no mark."""
+    found = set(data["quantity"])
+    return [panel if panel.second in found else panel._replace(second=None) for panel in PANELS]
+
+
+def marks_of(data: pl.DataFrame, panel: Panel) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """A panel's finished runs, their means, and the means of its second quantity."""
+    own, mean = pl.col("quantity") == panel.quantity, pl.col("mark") == "mean"
+    return (
+        data.filter(own & ~mean & (pl.col("status") == FINISHED)),
+        data.filter(own & mean),
+        data.filter(mean & (pl.col("quantity") == (panel.second or ""))),
+    )
+
+
+def set_limits(axis: XAxis | YAxis, panel: Panel, means: pl.DataFrame, values: Iterable[float | None]) -> None:
+    """Set limits that show all values; the axis is logarithmic where they span a decade.
+
+    An interval widens the axis by no more than the values span, on a logarithmic axis by no more than a factor of 3 on
+    either side, and is cut there: an interval over two seeds may span many decades.
+    """
+    limits = axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim
+    if panel.in_percent:
+        limits(*PERCENT)
+        return
+    values = [*means["value"], *(value for value in values if value is not None)]
+    if not values:
+        return
+    low, high = min(values), max(values)
+    log = spans_a_decade(values)
+    span = high - low or 0.1 * abs(high) or 1.0
+    floor, ceiling = (low / 3, high * 3) if log else (low - span, high + span)
+    low = min([low, *(max(end, floor) for end in means["low"].drop_nulls())])
+    high = max([high, *(min(end, ceiling) for end in means["high"].drop_nulls())])
+    if log:
+        limits(low / 1.2, high * 1.2)
+        log_scale(axis)
+    else:
+        edge = 0.06 * (high - low) or 0.06 * span
+        limits(low - edge, high + edge)
+
+
+def has_several_seeds(data: pl.DataFrame) -> bool:
+    """Whether any variant has several finished seeds."""
+    return (data["seeds"].max() or 0) > 1
+
+
+def metrics_legend(panels: list[Panel], several: bool) -> list[Line2D]:
+    """What the marks mean, whatever their colour."""
+    handles = [Line2D([], [], **REFERENCE, label="baseline")]
+    if several:
+        one = {"color": BASELINE_COLOUR, "marker": "o", "markersize": 3, "linestyle": "none"}
+        mean = {"color": BASELINE_COLOUR, "marker": "|", "markersize": 8, "linewidth": 1}
+        handles.append(Line2D([], [], **one, label="one seed"))
+        handles.append(Line2D([], [], **mean, label="mean, 95 % interval"))
+    for panel in panels:
+        if panel.second:
+            diamond = {"marker": "D", "markersize": 4, "markerfacecolor": "none", "linestyle": "none"}
+            handles.append(Line2D([], [], color=lighter(BASELINE_COLOUR), label=panel.second_name, **diamond))
+    return handles
