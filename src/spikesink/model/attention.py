@@ -73,7 +73,7 @@ class CausalAttention(nn.Module):
         return norm(x).unflatten(-1, split) if self.norm_whole_width else norm(x.unflatten(-1, split))
 
     def values(self, x_BTD: Tensor, context: Context) -> Tensor:
-        """Value vectors [B, K, T, H] as attention mixes them: contracted, then gated."""
+        """Value vectors [B, K, T, H] as attention mixes them, after valve and value gate."""
         v_BTKH = self.v(x_BTD).unflatten(-1, (self.kv_heads, self.head_dim))
         v_BTKH = self.value_valve(v_BTKH.transpose(1, 2)).transpose(1, 2)
         if self.value_gate is not None:
@@ -95,6 +95,7 @@ class CausalAttention(nn.Module):
         return self.o(y_BTNH.flatten(2))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """softmax(q k^T / sqrt(H)) v [B, N, T, H] by a fused kernel, from rotated queries and keys."""
         return F.scaled_dot_product_attention(
             q, k, v, is_causal=True, scale=self.head_dim**-0.5, enable_gqa=self.heads != self.kv_heads
         )
@@ -107,12 +108,13 @@ class CausalAttention(nn.Module):
         return self.scores_to_weights(scores)
 
     def per_query_head(self, k_BKTH: Tensor) -> Tensor:
+        """Keys, or values, [B, N, T, H]: each query head's own."""
         return k_BKTH if self.heads == self.kv_heads else k_BKTH.repeat_interleave(self.heads // self.kv_heads, dim=1)
 
     def probabilities(self, x_BTD: Tensor, context: Context) -> Tensor:
         """The attention map [B, N, T, T] (query, key) in float32, as a measure sees it.
 
-        Rows sum to less than 1 where weight rests on an extra key, which is not part of the map.
+        An extra key is not part of the map: where weight rests on it, rows sum to less than 1.
         """
         q, k = (tensor.float() for tensor in self.queries_keys(x_BTD, context))
         if self.extra_key is None:

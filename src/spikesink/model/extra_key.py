@@ -17,10 +17,11 @@ class ExtraKey(nn.Module):
     * key_bias (Gu et al., 2410.10781): a learned key per key-value head, value 0.
     * key_value_bias (Sun et al., 2402.17762): a learned key and a learned value per key-value head.
 
-    The key carries no position. All start at 0, that is as softmax1. Written as a longer causal attention so that the
-    fused kernels compute it: the extra key stands before the sequence, and a query that nobody reads beside it keeps
-    the causal mask square. A logit per query head needs one more channel: it stands in the queries, and the extra key
-    alone holds 1 there.
+    The key carries no position. All start at 0, so each starts as softmax1.
+
+    It is written as a longer causal attention, which fused kernels compute. The extra key stands before the sequence,
+    and an extra query, whose output is dropped, keeps the causal mask square. A logit per query head needs one more
+    channel: the queries hold the logit there, the extra key holds 1, and all other keys hold 0.
     """
 
     def __init__(self, settings: Attention) -> None:
@@ -54,6 +55,7 @@ class ExtraKey(nn.Module):
         return q, k, v
 
     def column(self, parameter: Tensor | None, like_BKTH: Tensor) -> Tensor:
+        """The extra key or value [B, K, 1, H]; 0 without a parameter."""
         if parameter is None:
             return torch.zeros_like(like_BKTH[:, :, :1])
         return parameter.view(self.shape).to(like_BKTH.dtype).expand(like_BKTH.shape[0], -1, -1, -1)

@@ -9,11 +9,15 @@ PART = "gates"
 
 
 class AttentionGate(nn.Module):
-    """y -> y * sigmoid(g), without bias, so that a gate starts near one half; y is the attention output or the values.
+    """y * sigmoid(g), where y is the attention output or the values. g has no bias, so a gate starts near one half.
 
-    g is a projection of the layer's normalised input (conditional), of the raw input embedding (token_embedding) or of
-    y itself (value_state, one projection for all heads), a learned constant (unconditional) or a learned table over
-    positions (positional); one value per channel of every head, per head, or a single one.
+    g is one of
+    * conditional: a projection of the layer's normalised input;
+    * token_embedding: a projection of the raw input embedding;
+    * value_state: a projection of y itself, the same for all heads;
+    * unconditional: a learned constant;
+    * positional: a learned table over positions.
+    It has one value per channel of every head, per head, or a single one (``per``).
     """
 
     def __init__(self, settings: Gate, *, d_model: int, heads: int, head_dim: int, positions: int) -> None:

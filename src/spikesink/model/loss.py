@@ -7,14 +7,15 @@ from torch.utils.checkpoint import checkpoint
 
 
 def summed(h_PD: Tensor, head_VD: Tensor, targets_P: Tensor) -> Tensor:
+    """Sum over positions of the cross-entropy in nats, float32."""
     return F.cross_entropy(F.linear(h_PD, head_VD).float(), targets_P, reduction="sum")
 
 
 def next_token_loss(h_BTD: Tensor, head_VD: Tensor, targets_BT: Tensor, chunk: int | None = None) -> Tensor:
     """Mean cross-entropy in nats, float32, of the head's logits against the targets.
 
-    With ``chunk`` the logits of only so many positions exist at a time, forward and backward: each chunk keeps its
-    hidden states and computes its logits again for the gradient. The gradient is the same up to rounding.
+    With ``chunk``, the logits of only this many positions exist at a time, forward and backward: a chunk keeps its
+    hidden states, and computes its logits again for the gradient. The gradient is the same up to rounding.
     """
     h, targets = h_BTD.flatten(0, 1), targets_BT.flatten()
     if chunk is None:

@@ -11,8 +11,8 @@ EPSILON = 1e-8
 def softpick(scores: Tensor) -> Tensor:
     """relu(e^x_i - 1) / (sum_j |e^x_j - 1| + 1e-8) over the last dimension, in float32; -inf marks masked entries.
 
-    Computed as e^(x - m) - e^-m with m the largest score; masked entries are left out of the sum, to which each would
-    otherwise add e^-m.
+    It is computed as e^(x - m) - e^-m with m the largest score. Masked entries are left out of the sum, because each
+    would add e^-m to it.
     """
     x = scores.float()
     masked = x == float("-inf")

@@ -12,11 +12,14 @@ PART = "valves"
 class AttentionValve(nn.Module):
     """v -> v r / (r + C) with r = |v|^2, per key-value head; C = c_factor d_model head_dim std^2 exp(theta).
 
-    Its Jacobian has the eigenvalues r / (r + C) across v and (r^2 + 3 C r) / (r + C)^2 along v, so it throttles the
-    gradient of vectors that are short against C, which the values of sink tokens are. theta is learned from 0, one per
-    key-value head, unless C is fixed. The kind v_scale_backward_only returns v itself, bit for bit, with the gradient
-    of the map at theta = 0, which is fixed because the surrogate would give it a gradient that the forward pass does
-    not have; v_scale_forward_only returns the contracted vector and passes its gradient to v unchanged.
+    Its Jacobian has the eigenvalues r / (r + C) across v and (r^2 + 3 C r) / (r + C)^2 along v. So it throttles the
+    gradient of vectors that are short compared with C, and the values of sink tokens are short. theta is learned from
+    0, one per key-value head, unless C is fixed.
+
+    * v_scale: the map and its gradient.
+    * v_scale_backward_only: returns v itself, bit for bit; its gradient is that of the map at theta = 0. C is fixed,
+      because theta would get a gradient although the forward pass does not depend on it.
+    * v_scale_forward_only: returns the contracted vector; its gradient reaches v unchanged.
     """
 
     def __init__(self, settings: Valve, *, d_model: int, head_dim: int, heads: int, std: float) -> None:
@@ -29,6 +32,7 @@ class AttentionValve(nn.Module):
             self.theta = nn.Parameter(torch.zeros(heads))
 
     def contracted(self, v_BKTH: Tensor) -> Tensor:
+        """v r / (r + C), computed in float32."""
         v = v_BKTH.float()
         c = self.initial_c if self.theta is None else (self.initial_c * self.theta.float().exp())[:, None, None]
         r = v.square().sum(dim=-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The architecture of a model, part by part."""
+"""The architecture of a model, part by part. What each kind of a part is: spikesink.study.kinds and spikesink.model."""
 
 from __future__ import annotations
 
