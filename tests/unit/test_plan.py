@@ -131,26 +131,18 @@ def test_disk_has_its_known_value():
     assert checkpoint_bytes(model(), VOCABULARY, training(optimiser={"kind": "sgd", "lr": 1.0})) == 3 * 8 * PARAMETERS
 
 
-def test_micro_batches_are_those_of_training():
-    from spikesink.training import devices
+@pytest.mark.parametrize(
+    "batch, devices, limit, expected",
+    [(32, 1, None, 32), (32, 4, 3, 2), (12, 2, 4, 3), (7, 1, 4, 1), (512, 64, 100, 8), (6, 2, None, 3)],
+)
+def test_a_micro_batch_is_the_largest_equal_part_of_a_share(batch, devices, limit, expected):
+    assert micro_batch(training(batch_size=batch, micro_batch_size=limit), devices) == expected
 
-    for batch, number, limit in [
-        (32, 1, None),
-        (32, 4, 3),
-        (12, 2, 4),
-        (7, 1, 4),
-        (512, 64, 100),
-        (6, 4, None),
-        (1, 2, 1),
-    ]:
-        settings = training(batch_size=batch, micro_batch_size=limit)
-        try:
-            expected = devices.micro_batch(settings, number)
-        except ValueError as refused:
-            with pytest.raises(ValueError, match=re.escape(str(refused).split(":")[0])):
-                micro_batch(settings, number)
-        else:
-            assert micro_batch(settings, number) == expected
+
+@pytest.mark.parametrize("batch, devices", [(6, 4), (1, 2)])
+def test_a_batch_that_devices_cannot_share_equally_is_refused(batch, devices):
+    with pytest.raises(ValueError, match=rf"batch_size = {batch} cannot be shared equally by {devices} devices"):
+        micro_batch(training(batch_size=batch), devices)
 
 
 def test_gpu_hours_are_flops_over_what_the_gpu_reaches():

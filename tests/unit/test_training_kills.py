@@ -42,7 +42,7 @@ MOMENTS = {
     "in_the_first_metrics": partial(die_while_writing, "spikesink.training.record", "*/.metrics.csv.part/*", 1, 1),
     "before_a_snapshot_gets_its_name": killed_when("os.rename", "*/snapshots/step*", 2),
     "in_a_snapshot": partial(die_in_library, "spikesink.training.snapshots", 2),
-    "in_the_weights": partial(die_in_library, "spikesink.training.__main__", 1),
+    "in_the_weights": partial(die_in_library, "spikesink.training.results", 1),
     "while_the_weights_move": killed_when("os.rename", "*/run/model.safetensors"),
     "while_the_snapshots_move": killed_when("open", "*/.snapshots.part/*/step*", 2),
     "before_the_manifest": killed_when("os.rename", "*/run/manifest.json"),

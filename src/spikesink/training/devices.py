@@ -45,11 +45,15 @@ class Devices:
     def number(self) -> int:
         return self.per_node * self.nodes
 
+    def communicate(self, strategy: str) -> bool:
+        """Whether the processes of a run meet; one process does so only where ``training.strategy`` asks for it."""
+        return strategy != "auto" or self.number > 1
+
     def strategy(self, name: str) -> Strategy | str:
         """Lightning's strategy for ``training.strategy``."""
         if name == "fsdp":
             return ModelParallelStrategy(data_parallel_size=self.number, tensor_parallel_size=1)
-        if name == "ddp" or self.number > 1:
+        if self.communicate(name):
             return DDPStrategy(gradient_as_bucket_view=True, broadcast_buffers=False)
         return "auto"
 

@@ -5,15 +5,54 @@ import resource
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
+from typing import Any
 
+import lightning as L
 import torch
 
-from spikesink.runs.checkout import git_state as git_state  # training asks for it here
+from spikesink.model.decoder import Decoder
+from spikesink.runs.checkout import git_state
 from spikesink.runs.code_digest import module_digests
+from spikesink.runs.identity import TRAINING
+from spikesink.training.task import Outcome, Task
 
 AFFECTS_RESULTS = False
 
 PACKAGES = ("spikesink", "torch", "lightning", "numpy", "safetensors")
+
+
+def facts(task: Task, outcome: Outcome, trainer: L.Trainer, decoder: Decoder) -> dict[str, Any]:
+    """The content of manifest.json for a run that has ended."""
+    device = trainer.strategy.root_device
+    tokens = trainer.global_step * task.tokens_per_step
+    trained_tokens = (trainer.global_step - (outcome.resumed_from or 0)) * task.tokens_per_step
+    return {
+        "status": outcome.status,
+        "why": outcome.why,
+        "steps": trainer.global_step,
+        "digest": task.digest,
+        "code": task.run.get("code"),
+        "modules": module_digests(TRAINING),  # so that a later look can say which one changed
+        "tokens_sha256": task.tokens_sha256,
+        "tokenizer_sha256": task.index["tokenizer_sha256"],
+        "git": git_state(),
+        "versions": versions(),
+        "hardware": hardware(device),
+        "precision": task.precision,
+        "strategy": task.training.strategy,
+        "devices": task.devices.number,
+        "nodes": task.devices.nodes,
+        "micro_batch": task.micro_batch,
+        "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
+        "tokens": tokens,
+        "epochs": round(tokens / len(task.stream.tokens), 3),
+        "resumed_from_step": outcome.resumed_from,
+        "started": outcome.started,
+        "finished": now(),
+        "wall_seconds": round(outcome.seconds, 2),
+        "tokens_per_second": round(trained_tokens / outcome.seconds, 1),
+        **peak_memory_mb(device),
+    }
 
 
 def versions() -> dict[str, str]:
@@ -31,11 +70,6 @@ def hardware(device: torch.device) -> dict[str, str | int]:
     """The device that trained and the machine around it."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {"device": device.type, "name": name, "threads": torch.get_num_threads(), "system": platform.platform()}
-
-
-def modules() -> dict[str, str]:
-    """Digest of every module of this package that training imports, so that a later look can say which one changed."""
-    return module_digests("spikesink.training.__main__")
 
 
 def peak_memory_mb(device: torch.device) -> dict[str, float]:

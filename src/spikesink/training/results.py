@@ -1,0 +1,38 @@
+"""The results of a run that has ended, brought into its folder."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from spikesink.runs.atomic import remove, whole
+from spikesink.training.storage.disk_errors import disk_errors
+from spikesink.training.storage.interruption import install
+from spikesink.training.task import Task
+
+
+def write_results(task: Task, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write the run's files, the manifest last, and remove the folder that the run would have resumed from.
+
+    Who finds a manifest finds everything else. Raises DiskError.
+    """
+    work, output = task.work, task.output
+    with disk_errors(Path(output.path)):
+        output.manifest.unlink(missing_ok=True)  # it may be of an earlier run, whose files are replaced now
+        with whole(output.run) as part:
+            part.write_text(json.dumps(task.run, indent=2, sort_keys=True) + "\n")
+        with whole(output.weights) as part:
+            save_file(weights, part)
+        with whole(output.metrics) as part:
+            shutil.copyfile(work.metrics, part)
+        with whole(output.snapshots) as part:
+            shutil.copytree(work.snapshots, part)
+        with whole(output.manifest) as part:
+            part.write_text(json.dumps(facts, indent=2) + "\n")
+    install(signal.SIG_IGN)  # everything is there, and what is left to do takes no time
+    with disk_errors(task.checkpoints):
+        remove(Path(work.path))
