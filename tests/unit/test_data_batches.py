@@ -62,7 +62,7 @@ def test_a_batch_depends_on_seed_and_step_only():
 
     straight = [at(0, step) for step in range(30)]
     for step in (29, 3, 17):  # as after a resume: other order, cold cache
-        batches._permutation.cache_clear()
+        batches.permutation.cache_clear()
         assert np.array_equal(at(0, step), straight[step])
     assert not np.array_equal(at(1, 0), straight[0])
     assert not np.array_equal(straight[0], straight[1])

@@ -4,8 +4,6 @@ corpus is the only step that may open a connection; with a hub corpus it runs wh
 failure prints one line to stderr and exits with 1.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -13,61 +11,73 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from spikesink.data.batches import TokenError, file_sha256
+from spikesink.data.batches import file_sha256
 from spikesink.runs.atomic import whole
+from spikesink.runs.command import one_line_errors
+from spikesink.runs.json_file import read_json
+from spikesink.study.errors import InputError
 from spikesink.study.settings import Corpus, Tokenizer, build
 
 
-class SettingsError(ValueError):
-    """Settings on the command line that cannot be used."""
+@one_line_errors(ValueError)
+def main(arguments: list[str] | None = None) -> None:
+    """Run one step."""
+    options = parser().parse_args(arguments)
+    corpus, tokenizer = read_settings(options.settings, of_pretrained=options.pretrained is not None)
+    # The libraries are imported late: a typo in the settings is reported without waiting for them.
+    os.environ.setdefault("USE_TORCH", "0")  # or datasets imports torch, which takes seconds and is not used here
+    if options.step == "corpus":
+        describe_corpus(corpus, tokenizer, options.output)
+        return
+    from spikesink.data.corpora import check_unchanged
+
+    check_unchanged(corpus, read_json(options.corpus, "run the corpus step again"))
+    if options.step == "tokenizer":
+        build_tokenizer(corpus, tokenizer, options.output)
+    else:
+        pack_tokens(corpus, tokenizer, options)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one step; the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        corpus, tokenizer_settings = _settings(options.settings, of_pretrained=options.pretrained is not None)
-    except SettingsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    # Imported late: a typo in the settings should be reported without waiting for the libraries.
-    os.environ.setdefault("USE_TORCH", "0")  # or datasets imports torch, which takes seconds and serves nothing here
-    from spikesink.data import corpora, packing, tokenizer
+def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
+    """Fetch the corpus, and a tokenizer from the hub, and write what identifies their files."""
+    from spikesink.data import corpora, tokenizer
 
-    try:
-        if options.step == "corpus":
-            description = corpora.describe(corpus, download=True)
-            source = tokenizer.source_file(tokenizer_settings, download=True)
-            if source is not None and source.is_file():
-                description["tokenizer"] = {"name": tokenizer_settings.name, "digest": file_sha256(source)}
-            _write_json(description, options.output)
-            return 0
-        corpora.check_unchanged(corpus, _read_json(options.corpus, "run the corpus step again"))
-        if options.step == "tokenizer":
-            documents = (
-                text
-                for texts, held_out in corpora.split_batches(corpus)
-                for text, is_held_out in zip(texts, held_out, strict=True)
-                if not is_held_out
-            )
-            loaded = tokenizer.build(tokenizer_settings, documents, options.output)
-            print(f"{options.output}: {loaded.size} ids, bos {loaded.bos_id}, eos {loaded.eos_id}", file=sys.stderr)
-        else:
-            if options.pretrained:
-                tokenizer_settings, splits = _of_pretrained(options.pretrained), ("validation",)
-                options.tokenizer = tokenizer_settings.name
-            else:
-                splits = packing.SPLITS
-            index = packing.pack(corpus, tokenizer_settings, options.tokenizer, options.output, splits)
-            for name, split in index["splits"].items():
-                print(f"{name}: {split['tokens']:,} tokens, {split['documents']:,} documents", file=sys.stderr)
-    except (corpora.CorpusError, tokenizer.TokenizerError, TokenError, SettingsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    description = corpora.describe(corpus, download=True)
+    source = tokenizer.source_file(settings, download=True)
+    if source is not None and source.is_file():
+        description["tokenizer"] = {"name": settings.name, "digest": file_sha256(source)}
+    with whole(output) as part:
+        part.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
+    """Train the tokenizer on the documents that are not held out, or copy it."""
+    from spikesink.data import corpora, tokenizer
+
+    documents = (
+        text
+        for texts, held_out in corpora.split_batches(corpus)
+        for text, is_held_out in zip(texts, held_out, strict=True)
+        if not is_held_out
+    )
+    loaded = tokenizer.build(settings, documents, output)
+    print(f"{output}: {loaded.size} ids, bos {loaded.bos_id}, eos {loaded.eos_id}", file=sys.stderr)
+
+
+def pack_tokens(corpus: Corpus, settings: Tokenizer | None, options: argparse.Namespace) -> None:
+    """Encode the corpus with the study's tokenizer, or the held-out documents with that of a published model."""
+    from spikesink.data import packing
+
+    tokenizer_path, splits = options.tokenizer, packing.SPLITS
+    if options.pretrained:
+        settings, splits = tokenizer_of_pretrained(options.pretrained), ("validation",)
+        tokenizer_path = settings.name
+    index = packing.pack(corpus, settings, tokenizer_path, options.output, splits)
+    for name, split in index["splits"].items():
+        print(f"{name}: {split['tokens']:,} tokens, {split['documents']:,} documents", file=sys.stderr)
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m spikesink.data", description=__doc__.splitlines()[0])
     parser.set_defaults(pretrained=None)
     steps = parser.add_subparsers(dest="step", required=True)
@@ -90,36 +100,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _settings(text: str, of_pretrained: bool) -> tuple[Corpus, Tokenizer | None]:
-    """Corpus and tokenizer; the text of a pretrained model needs no tokenizer of its own."""
+def read_settings(text: str, of_pretrained: bool) -> tuple[Corpus, Tokenizer | None]:
+    """Corpus and tokenizer; the text of a pretrained model needs no tokenizer of its own. Raises InputError."""
     try:
-        value = json.loads(text)
+        value: dict[str, Any] = json.loads(text)
         return build(Corpus, value["corpus"]), None if of_pretrained else build(Tokenizer, value["tokenizer"])
     except (ValueError, TypeError) as error:
-        raise SettingsError(f"--settings: {error}") from None
+        raise InputError(f"--settings: {error}") from None
     except KeyError as error:
-        raise SettingsError(f"--settings: the key {error} is missing") from None
+        raise InputError(f"--settings: the key {error} is missing") from None
 
 
-def _of_pretrained(path: Path) -> Tokenizer:
-    described = _read_json(path, "fetch the model again")
+def tokenizer_of_pretrained(path: Path) -> Tokenizer:
+    """The tokenizer of a published model, as settings. Raises InputError."""
+    described = read_json(path, "fetch the model again")
     try:
         name, vocabulary, bos = (described[key] for key in ("tokenizer", "vocabulary", "bos"))
         return Tokenizer(kind="file", name=name, vocabulary=vocabulary, bos=bos)
     except (KeyError, TypeError, ValueError) as error:
-        raise SettingsError(f"{path} does not describe a model ({error}): fetch the model again") from None
-
-
-def _read_json(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise SettingsError(f"{path} is not valid JSON ({error}): {remedy}") from None
-
-
-def _write_json(value: dict[str, Any], path: Path) -> None:
-    with whole(path) as part:
-        part.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+        raise InputError(f"{path} does not describe a model ({error}): fetch the model again") from None
 
 
 if __name__ == "__main__":

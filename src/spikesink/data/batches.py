@@ -7,13 +7,12 @@ Imports numpy and the standard library only, so that training runs on a machine 
 Shapes: B sequences in a batch, T tokens of context; a row holds T + 1 tokens, T inputs and as many targets.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -40,7 +39,7 @@ class TokenStream:
     """Number of token ids."""
 
     @classmethod
-    def open(cls, folder: str | Path, split: str, verify: bool = True) -> TokenStream:
+    def open(cls, folder: str | Path, split: str, verify: bool = True) -> Self:
         """Open ``train`` or ``validation``; ``verify`` reads the file once to compare its checksum with the index.
 
         Raises TokenError when the index or the file is missing, or the file is not the one that was packed.
@@ -84,13 +83,13 @@ def batch(stream: TokenStream, *, seed: int, step: int, batch_size: int, sequenc
     Every epoch is a fresh permutation of all sequences; a batch may straddle two epochs.
     Raises TokenError when the stream is shorter than one sequence.
     """
-    count = _at_least_one_sequence(stream, sequence_length)
+    count = at_least_one_sequence(stream, sequence_length)
     position = step * batch_size + np.arange(batch_size, dtype=np.int64)
     epoch, within = np.divmod(position, count)
     indices = np.empty(batch_size, dtype=np.int64)
     for number in np.unique(epoch):
         rows = epoch == number
-        indices[rows] = _permutation(seed, int(number), count)[within[rows]]
+        indices[rows] = permutation(seed, int(number), count)[within[rows]]
     return stream.sequences(indices, sequence_length)
 
 
@@ -99,7 +98,7 @@ def chunks(stream: TokenStream, sequence_length: int, limit_tokens: int | None =
 
     Raises TokenError when the stream, or the limit, is shorter than one sequence.
     """
-    count = _at_least_one_sequence(stream, sequence_length)
+    count = at_least_one_sequence(stream, sequence_length)
     if limit_tokens is not None:
         if limit_tokens < sequence_length:
             raise TokenError(f"a limit of {limit_tokens} tokens is shorter than one sequence of {sequence_length}")
@@ -127,7 +126,8 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _at_least_one_sequence(stream: TokenStream, sequence_length: int) -> int:
+def at_least_one_sequence(stream: TokenStream, sequence_length: int) -> int:
+    """How many rows the stream yields. Raises TokenError for none."""
     count = stream.number_of_sequences(sequence_length)
     if count < 1:
         raise TokenError(
@@ -138,5 +138,6 @@ def _at_least_one_sequence(stream: TokenStream, sequence_length: int) -> int:
 
 
 @lru_cache(maxsize=2)  # two, because a batch may straddle an epoch
-def _permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+def permutation(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order of the ``count`` sequences in an epoch."""
     return np.random.default_rng([seed, epoch]).permutation(count)

@@ -4,8 +4,6 @@
 internet. Every later rule finds the same files in the local cache (HF_HOME) and opens no connection.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -4,8 +4,6 @@ The ending of a file's name says its format: txt (one document per file), jsonl 
 or parquet. The first three may be compressed: .gz, .zst or .bz2.
 """
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Tokenizers: trained here, fetched, or given; always one ``tokenizer.json`` of the ``tokenizers`` library."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -46,12 +44,12 @@ def build(settings: Tokenizer, documents: Iterable[str], path: str | Path) -> Lo
     must have been fetched by :func:`source_file` before. Raises TokenizerError.
     """
     if settings.kind == "trained":
-        tokenizer = _trained(islice(documents, settings.documents), settings.vocabulary)
+        tokenizer = train(islice(documents, settings.documents), settings.vocabulary)
     elif settings.kind == "characters":
-        tokenizer = _characters(sample_language().characters)
+        tokenizer = of_characters(sample_language().characters)
     else:
-        tokenizer = _read(source_file(settings))
-    loaded = _with_boundaries(tokenizer)
+        tokenizer = read(source_file(settings))
+    loaded = with_boundaries(tokenizer)
     check(loaded, settings)
     if loaded.size < 0.9 * settings.vocabulary:  # published models pad theirs a little, to round numbers
         raise TokenizerError(
@@ -64,7 +62,7 @@ def build(settings: Tokenizer, documents: Iterable[str], path: str | Path) -> Lo
 
 def load(path: str | Path) -> Loaded:
     """Read a ``tokenizer.json`` and find its boundary tokens by name. Raises TokenizerError."""
-    return _with_boundaries(_read(Path(path)))
+    return with_boundaries(read(Path(path)))
 
 
 def source_file(settings: Tokenizer, download: bool = False) -> Path | None:
@@ -93,7 +91,8 @@ def check(loaded: Loaded, settings: Tokenizer) -> None:
         raise TokenizerError(f"eos = true: the tokenizer has none of {', '.join(EOS_NAMES)}; set eos: false")
 
 
-def _trained(documents: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
+def train(documents: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
+    """A byte-level BPE of ``vocabulary`` ids learned from the documents."""
     tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -107,7 +106,8 @@ def _trained(documents: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def _characters(characters: str) -> tokenizers.Tokenizer:
+def of_characters(characters: str) -> tokenizers.Tokenizer:
+    """A tokenizer with one id per character, which refuses other characters."""
     # WordLevel rather than a BPE without merges, which drops unknown characters instead of refusing them.
     tokenizer = tokenizers.Tokenizer(
         models.WordLevel({character: number for number, character in enumerate(characters)}, unk_token="<unknown>")
@@ -118,7 +118,8 @@ def _characters(characters: str) -> tokenizers.Tokenizer:
     return tokenizer
 
 
-def _read(path: Path) -> tokenizers.Tokenizer:
+def read(path: Path) -> tokenizers.Tokenizer:
+    """A tokenizer.json. Raises TokenizerError."""
     if not path.is_file():
         raise TokenizerError(f"{path} does not exist: give the path of a tokenizer.json")
     try:
@@ -127,7 +128,8 @@ def _read(path: Path) -> tokenizers.Tokenizer:
         raise TokenizerError(f"{path} is not a tokenizer.json that can be read: {str(error).splitlines()[0]}") from None
 
 
-def _with_boundaries(tokenizer: tokenizers.Tokenizer) -> Loaded:
+def with_boundaries(tokenizer: tokenizers.Tokenizer) -> Loaded:
+    """The tokenizer, set to read special tokens in the text as text, with the ids of its BOS and EOS."""
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
