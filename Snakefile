@@ -22,7 +22,7 @@ report: "workflow/report/workflow.rst"
 container: "spikesink.sif"
 
 
-STUDY, CONFIG = prepare(workflow, config)
+STUDY, CONFIG = prepare(workflow)
 
 
 onsuccess:

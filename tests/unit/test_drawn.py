@@ -10,6 +10,7 @@ from spikesink.figures.catalogue import FIGURES
 from spikesink.study.errors import InputError
 from spikesink.study.resolve import resolve
 from spikesink.study.strict_yaml import merge, read_yaml
+from spikesink.study.whole import whole_config
 from spikesink.workflow.drawn import of_study, shown_questions
 from spikesink.workflow.published import copy_files, damaged, intact, read_published
 
@@ -18,7 +19,7 @@ CONFIG = read_yaml(ROOT / "config.yaml")
 
 
 def study(**changes):
-    return resolve(merge(CONFIG, changes))
+    return resolve(merge(CONFIG, changes), ROOT / "workflow")
 
 
 def test_figures_compare_the_first_seed_and_the_table_has_every_one():
@@ -47,10 +48,8 @@ def test_all_runs_and_published_models_can_be_in_depth():
 
 
 def test_variants_with_one_label_are_told_apart_by_their_names():
-    ablations = {
-        "norm": {"sandwich": {"label": "baseline"}, "dyt": {"label": "same"}, "sandwich_qk": {"label": "same"}}
-    }
-    found = of_study(study(ablations=ablations, mechanism={"compare": ["dyt", "sandwich_qk"]}))
+    variants = {"norm": {"sandwich": {"label": "baseline"}, "dyt": {"label": "same"}, "sandwich_qk": {"label": "same"}}}
+    found = of_study(study(variants=variants, mechanism={"compare": ["dyt", "sandwich_qk"]}))
     assert list(found.compared["compared"]) == ["sandwich qk", "dyt"]
 
 
@@ -67,7 +66,7 @@ def publish(tmp_path, monkeypatch):
         (source / name).write_text(name)
 
     def run(files: list[str], **facts: list) -> Path:
-        copy_files(source, target, files, CONFIG, FACTS | facts)
+        copy_files(source, target, files, whole_config(study()), FACTS | facts)
         return target
 
     return run

@@ -16,7 +16,6 @@ import yaml
 
 from spikesink.study.errors import ConfigError
 from spikesink.study.memory import memory_bytes
-from spikesink.study.micro_batch import micro_batch
 from spikesink.study.plan import GPUS, Cost, assumptions, costs, human, size, table
 from spikesink.study.resolve import load, resolve
 from spikesink.study.run import Study
@@ -33,7 +32,6 @@ from spikesink.study.strict_yaml import merge, read_yaml
 
 ROOT = Path(__file__).parents[2]
 BASE = read_yaml(ROOT / "config.yaml")
-NONE = dict.fromkeys(BASE["ablations"])  # leaves every ablation of config.yaml out
 VOCABULARY = 10
 
 
@@ -54,7 +52,7 @@ def training(**changes: object) -> Training:
 
 
 def study(**overlay: object) -> Study:
-    return resolve(merge(BASE, {"ablations": NONE, "mechanism": {"compare": ["baseline"]}} | overlay))
+    return resolve(merge(BASE, {"ablations": []} | overlay), ROOT / "workflow")
 
 
 def command(*arguments: str | Path, folder: Path = ROOT) -> subprocess.CompletedProcess:
@@ -167,7 +165,7 @@ def test_the_gpus_are_those_that_the_config_may_name():
 def test_a_run_that_does_not_fit_is_marked():
     big = study(
         model={"d_model": 1024, "layers": 12},
-        ablations=NONE | {"mine": {"short": {"training": {"batch_size": 1}}}},
+        variants={"mine": {"short": {"training": {"batch_size": 1}}}},
         training={"batch_size": 4096},
     )
     planned = costs(big, Plan(gpu="RTX4090"))
@@ -184,7 +182,7 @@ def test_devices_that_cannot_share_a_batch_are_refused_as_in_training():
 
 
 def test_the_table_has_a_row_per_variant_and_totals_over_all_runs():
-    crossed = study(seeds=[0, 1, 2], ablations=NONE | {"mine": {"more": {"model": {"norm": {"kind": "sandwich"}}}}})
+    crossed = study(seeds=[0, 1, 2], variants={"mine": {"more": {"model": {"norm": {"kind": "sandwich"}}}}})
     planned = costs(crossed)
     assert [(cost.variant, cost.seed) for cost in planned[2:5]] == [("baseline", 2), ("more", 0), ("more", 1)]
     assert len({(cost.variant, cost.parameters, cost.flops, cost.memory_gib) for cost in planned}) == 2
@@ -256,8 +254,8 @@ def big_overlay(path: Path, variants: int, seeds: list[int]) -> Path:
         }
         for number in range(variants)
     }
-    overlay = {"study": "big", "seeds": seeds, "mechanism": {"compare": ["baseline"]}}
-    path.write_text(yaml.safe_dump(overlay | {"ablations": NONE | {"width": changed}}))
+    overlay = {"study": "big", "seeds": seeds}
+    path.write_text(yaml.safe_dump(overlay | {"ablations": [], "variants": {"width": changed}}))
     return path
 
 
@@ -285,12 +283,12 @@ def test_a_study_of_a_thousand_runs_is_planned_without_heavy_imports(tmp_path, v
 
 
 def test_show_prints_the_settings_in_their_order():
-    shown = command("show", "loss_16_64")
+    shown = command("show", "loss_0.25x_1x")
     lines = shown.stdout.splitlines()
-    assert lines[0] == "# results/nano/runs/loss_16_64/seed0: 214K parameters, 1.43M tokens"
+    assert lines[0] == "# results/nano/runs/loss_0.25x_1x/seed0: 214K parameters, 1.43M tokens"
     assert [line for line in lines if re.match(r"\w", line)][-3:] == ["tokenizer:", "model:", "training:"]
     assert lines.index("  layers: 3") < lines.index("  d_model: 64") < lines.index("    heads: 4")
-    run = next(run for run in resolve(BASE).runs if run.variant == "loss_16_64")
+    run = next(run for run in resolve(BASE).runs if run.variant == "loss_0.25x_1x")
     assert yaml.safe_load(shown.stdout) == json.loads(json.dumps(run.resolved()))
 
 
@@ -309,8 +307,8 @@ def test_show_finds_one_run_or_all_seeds_of_a_variant(tmp_path):
 
 
 def test_an_ablation_cannot_hide_the_target():
-    with pytest.raises(ConfigError, match=r"ablations.plan: the workflow has a rule of that name"):
-        study(ablations=NONE | {"plan": {"mine": {}}})
+    with pytest.raises(ConfigError, match=r"variants.plan: the workflow has a rule of that name"):
+        study(variants={"plan": {"mine": {}}})
 
 
 def test_snakemake_plan_writes_the_table_and_follows_the_config(tmp_path):

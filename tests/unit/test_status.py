@@ -166,7 +166,7 @@ def test_a_run_of_other_settings_is_out_of_date(study):
     """A change of one variant touches its runs alone; whoever trained it, the code is not a setting."""
     for run in study.runs:
         outputs(run)
-    changes = {"ablations": {"v_scale": {"v_scale": {"model": {"value_valve": {"c_factor": 2.0}}}}}}
+    changes = {"variants": {"v_scale": {"v_scale": {"model": {"value_valve": {"c_factor": 2.0}}}}}}
     Path("change.yaml").write_text(yaml.safe_dump(changes))
     assert statuses(study) == ["finished"] * 4
     changed = standings(load(["tiny.yaml", "change.yaml"]))

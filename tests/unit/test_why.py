@@ -80,7 +80,7 @@ def test_a_setting_is_named_with_its_old_and_new_value(project):
 def test_settings_of_other_variants_and_of_other_stages_do_not_count(project):
     """They are not what this run was trained with."""
     other = {"v_scale": {"v_scale": {"model": {"value_valve": {"c_factor": 2.0}}}}}
-    assert differences(the_run(project, ablations=other, measures={"sequences": 3}, resources={})) == []
+    assert differences(the_run(project, variants=other, measures={"sequences": 3}, resources={})) == []
 
 
 def test_an_edited_module_is_named_and_only_it(project):

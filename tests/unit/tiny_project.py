@@ -6,8 +6,10 @@ import yaml
 
 from spikesink.study.resolve import load
 from spikesink.study.run import Study
-from spikesink.study.strict_yaml import merge
+from spikesink.study.strict_yaml import merge, read_yaml
 
+ROOT = Path(__file__).parents[2]
+NANO = read_yaml(ROOT / "workflow/scales/nano.yaml")
 OVERLAY = {
     "study": "tiny",
     "scale": "tiny",
@@ -28,15 +30,7 @@ OVERLAY = {
     },
     "mechanism": {"compare": ["baseline"]},
     "tracking": {"live": False},
-    "ablations": {
-        "norm": None,
-        "ffn": None,
-        "head_dim": None,
-        "gating": None,
-        "context": None,
-        "weight_decay": None,
-        "v_scale": {"v_scale_backward_only": None},
-    },
+    "ablations": ["v_scale/v_scale"],
 }
 RESULTS = Path("results/tiny")
 OPTIONS = ("--configfile", "tiny.yaml")
@@ -45,7 +39,9 @@ OPTIONS = ("--configfile", "tiny.yaml")
 def study_in(folder: Path, **changes: dict) -> Study:
     """Write the project's config.yaml and, with ``changes``, tiny.yaml into ``folder``; the study that they make."""
     base = folder / "config.yaml"
-    base.write_text((Path(__file__).parents[2] / "config.yaml").read_text())
+    base.write_text((ROOT / "config.yaml").read_text())
+    if not (folder / "workflow").exists():
+        (folder / "workflow").symlink_to(ROOT / "workflow")  # has the scales and ablations
     overlay = folder / "tiny.yaml"
-    overlay.write_text(yaml.safe_dump(merge(OVERLAY, changes)))
+    overlay.write_text(yaml.safe_dump(merge(merge(NANO, OVERLAY), changes)))
     return load([overlay], base)

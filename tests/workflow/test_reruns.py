@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_study import configure, jobs, restore, snakemake
+from tiny_study import TINY, configure, jobs, restore, snakemake
 
 from spikesink.figures.catalogue import FIGURES
 from spikesink.measures.groups import GROUPS
@@ -67,7 +67,7 @@ def reading(group: str) -> set[str]:
 
 
 def overlay(**changes: dict) -> dict:
-    return {"ablations": {"gating": changes}}
+    return {"variants": {"gating": changes}}
 
 
 def test_editing_the_gates_retrains_gated_runs_only(project):
@@ -118,7 +118,7 @@ def test_changing_a_key_of_one_variant_reruns_that_run(project):
 
 def test_swapping_two_values_is_a_change(project):
     """Snakemake compares parameters as a set without names, by which this would go unnoticed."""
-    original = yaml.safe_load((project / "config.yaml").read_text())["training"]["optimiser"]
+    original = TINY["training"]["optimiser"]
     swapped = {"lr": original["weight_decay"], "weight_decay": original["lr"]}
     assert len(set(swapped.values())) == 2
     configure(project, {"training": {"optimiser": swapped}})

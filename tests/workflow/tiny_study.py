@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 
-from spikesink.study.strict_yaml import merge
+from spikesink.study.strict_yaml import merge, read_yaml
 
 ROOT = Path(__file__).parents[2]
-TINY = {
+OVERLAY = {
     "study": "tiny",
     "scale": "tiny",
     "corpus": {"documents": 30, "validation_share": 0.2},
@@ -40,16 +40,9 @@ TINY = {
     },
     "mechanism": {"compare": ["baseline"]},
     "tracking": {"live": False},
-    "ablations": {
-        "norm": None,
-        "ffn": None,
-        "head_dim": None,
-        "context": None,
-        "weight_decay": None,
-        "gating": {"conditional_channel": None, "unconditional_channel": None},
-        "v_scale": {"v_scale_backward_only": None},
-    },
+    "ablations": ["gating/conditional_head", "v_scale/v_scale"],
 }
+TINY = merge(read_yaml(ROOT / "workflow/scales/nano.yaml"), OVERLAY)
 
 
 def copy_project(folder: Path) -> Path:

@@ -1,50 +1,41 @@
 """Settings from plain values, strictly: a fault becomes one line that names its key."""
 
 import difflib
-import re
+import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from spikesink.study.errors import ConfigError
+from spikesink.study.from_text import from_text
 from spikesink.study.run import canonical
-from spikesink.study.settings import SPECIFICATION, Variant
+from spikesink.study.settings import Measures, Model, Valve
 
-# YAML 1.1 reads 6e-4 as a string; people write learning rates that way.
-EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
-
-
-def numbers(value: Any) -> Any:
-    """Turn numbers such as 6e-4, which YAML leaves as text, into floats, all through a config."""
-    if isinstance(value, Mapping):
-        return {key: numbers(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [numbers(item) for item in value]
-    if isinstance(value, str) and EXPONENT.fullmatch(value):
-        return float(value)
-    return value
+FORMER_KEYS = {
+    (Measures, "spike_ratio"): "spike_over_median",
+    (Model, "value"): "value_valve",
+    (Model, "key"): "key_valve",
+}
+"""Former names of keys, and what they are called now."""
+FORMER_KINDS = {(Valve, "plain"): "none"}
 
 
 @cache
 def adapter(kind: type) -> TypeAdapter:
     """The checker of settings of type ``kind``."""
-    # Only the schema needs the texts under the fields; parsing the source for them is most of the time this takes.
-    SPECIFICATION["use_attribute_docstrings"] = False
-    try:
-        return TypeAdapter(kind)
-    finally:
-        SPECIFICATION["use_attribute_docstrings"] = True
+    return TypeAdapter(kind)
 
 
 def check(kind: type, value: Any, path: str) -> Any:
-    """Build settings strictly from plain values; the first fault becomes a ConfigError that names its key."""
+    """Settings of type ``kind`` from plain values. Raises ConfigError that names the first wrong key."""
     try:
         # Strict JSON mode: lists may become tuples, but text never becomes a number nor a number a truth value.
-        return adapter(kind).validate_json(to_json(value, inf_nan_mode="constants"), strict=True)
+        plain = to_json(from_text(kind, value), inf_nan_mode="constants")
+        return adapter(kind).validate_json(plain, strict=True)
     except ValidationError as error:
         raise ConfigError(explain(kind, error.errors()[0], path)) from error
     except PydanticSerializationError as error:
@@ -53,28 +44,44 @@ def check(kind: type, value: Any, path: str) -> Any:
 
 def explain(kind: type, fault: Mapping, path: str) -> str:
     """One line from a pydantic error: key, value, remedy."""
-    location = [str(part) for part in fault["loc"] if str(part) not in ("Variant",)]
+    location = [str(part) for part in fault["loc"]]
     key = ".".join([path, *location] if path else location) or "config"
     value = canonical(fault["input"])
     value = value if len(value) <= 80 else value[:77] + "..."
+    holder = settings_at(kind, fault["loc"][:-1])
     if fault["type"] == "unexpected_keyword_argument":
-        known = known_keys(kind, fault["loc"][:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1)
-        remedy = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
-        return f"{key} = {value}: unknown key; {remedy}"
+        return f"{key} = {value}: unknown key; {known_name(holder, location[-1])}"
     if fault["type"] == "missing":
-        return f"{key}: missing; set it in config.yaml or in a scale overlay"
+        return f"{key}: missing; set it in config.yaml, or in the file of the scale"
     if fault["type"] == "value_error":
         return f"{key}: {fault['ctx']['error']}"
     message = fault["msg"]
     if fault["type"] == "literal_error":
         message = "use one of " + fault["ctx"]["expected"].replace(" or ", ", ")
+        if now := FORMER_KINDS.get((holder, fault["input"])):
+            message = f"it is called {now!r} now"
+    if fault["loc"] == ("ablations",):
+        message = "use a list of names, for example [norm, ffn/gelu]; variants of your own stand under variants:"
     return f"{key} = {value}: {message[0].lower()}{message[1:]}"
 
 
-def known_keys(kind: Any, location: Iterable) -> list[str]:
-    """Names of the keys at a place inside settings of type ``kind``."""
+def known_name(holder: Any, name: str) -> str:
+    """What to write in place of an unknown key ``name`` in settings of type ``holder``."""
+    if now := FORMER_KEYS.get((holder, name)):
+        return f"it is called {now!r} now"
+    known = [field.name for field in fields(holder)] if is_dataclass(holder) else []
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+
+
+def settings_at(kind: Any, location: Iterable) -> Any:
+    """The type of the settings at a place inside settings of type ``kind``."""
     for part in location:
-        hints = get_type_hints(kind) if is_dataclass(kind) else {}
-        kind = hints.get(str(part), Variant)
-    return [field.name for field in fields(kind)] if is_dataclass(kind) else []
+        for member in (kind, *typing.get_args(kind)):
+            if is_dataclass(member):
+                kind = typing.get_type_hints(member).get(str(part))
+                break
+            if typing.get_origin(member) is dict:
+                kind = typing.get_args(member)[1]
+                break
+    return next((member for member in (kind, *typing.get_args(kind)) if is_dataclass(member)), kind)

@@ -1,41 +1,34 @@
 """Names in a study, and which of them are taken."""
 
 import re
+from pathlib import Path
 
 from spikesink.study.errors import ConfigError
 
 BASELINE = "baseline"
 
-# Rules of the workflow, whose names an ablation, which becomes a rule too, must not take.
-TARGETS = {
-    "all",
-    "browsable_report",
-    "claims",
-    "collect",
-    "corpus",
-    "figure_overview",
-    "figures",
-    "judge_claims",
-    "mechanism",
-    "plan",
-    "pretrained",
-    "pretrained_tokens",
-    "provenance",
-    "provenance_page",
-    "publish",
-    "published",
-    "runs",
-    "table",
-    "table_mechanism",
-    "tables",
-    "tokenizer",
-    "tokens",
-    "track",
-}
-
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+RULE = re.compile(r"^\s*(?:rule|checkpoint) (\w+):", re.M)
+PREFIXES = ("train_", "measure_", "figure_", "table_")
+"""How the names of rules begin that the workflow makes in a loop."""
 
 
 def check_name(path: str, name: str) -> None:
+    """Raises ConfigError where ``name``, found at ``path``, cannot be the name of a folder."""
     if not NAME.fullmatch(name):
         raise ConfigError(f"{path}: the name {name!r} becomes a folder: use letters, digits and _ . + - only")
+
+
+def check_ablation(path: str, name: str, workflow: Path) -> None:
+    """Raises ConfigError where ``name``, found at ``path``, cannot be an ablation, which becomes a rule too."""
+    check_name(path, name)
+    if name == BASELINE:
+        raise ConfigError(f"{path}: the baseline is always there, name the ablation otherwise")
+    if name in rules(workflow) or name.startswith(PREFIXES):
+        raise ConfigError(f"{path}: the workflow has a rule of that name, name the ablation otherwise")
+
+
+def rules(workflow: Path) -> set[str]:
+    """Names of the rules that the files of the workflow spell out."""
+    files = [workflow.parent / "Snakefile", *workflow.glob("rules/*.smk")]
+    return {name for file in files if file.exists() for name in RULE.findall(file.read_text())}

@@ -8,42 +8,32 @@ import yaml
 
 from spikesink.study.errors import ConfigError
 
-# The same parser in C, where PyYAML was built with it, reads a large study in a seventh of the time.
-SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+class StrictLoader(yaml.SafeLoader):
+    """YAML in which a key that stands twice in a mapping is an error, and every key is text.
 
-class UniqueKeys(SafeLoader):
-    """YAML in which a mapping that names a key twice is an error instead of a silent loss."""
+    YAML 1.1 reads the keys on, off, yes and no as truth values, and 1 as a number; here they are names.
+    """
 
-    def construct_document(self, node: yaml.Node) -> Any:
-        """Plain values straight from the nodes: half the time of PyYAML's way, which allows for cycles."""
-        if isinstance(node, yaml.MappingNode):
-            return self.construct_unique(node)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.construct_document(item) for item in node.value]
-        constructor = self.yaml_constructors.get(node.tag, self.yaml_constructors[None])
-        return constructor(self, node)
-
-    def construct_unique(self, node: yaml.MappingNode) -> dict:
-        content = {}
-        for key_node, value_node in node.value:
-            key = self.construct_document(key_node)
-            where = key_node.start_mark
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise ConfigError(f"{where.name}, line {where.line + 1}: {key!r} cannot be a key: use a name")
-            if key in content:
-                raise ConfigError(
-                    f"{where.name}, line {where.line + 1}: {key!r} stands twice here: rename or remove one"
-                )
-            content[key] = self.construct_document(value_node)
-        return content
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            where = f"{key.start_mark.name}, line {key.start_mark.line + 1}"
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"{where}: a key is a list or a mapping: use a name")
+            if key.value in seen:
+                raise ConfigError(f"{where}: {key.value!r} stands twice here: rename or remove one")
+            seen.add(key.value)
+            if key.tag != "tag:yaml.org,2002:merge":
+                key.tag = "tag:yaml.org,2002:str"
+        return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path | str) -> dict:
-    """A YAML mapping from a file; a duplicate key, bad syntax or a missing file raises ConfigError."""
+    """A YAML mapping from a file. A key that stands twice, bad syntax or a missing file raises ConfigError."""
     try:
         with open(path) as file:
-            content = yaml.load(file, UniqueKeys)
+            content = yaml.load(file, StrictLoader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}): check the path") from error
     except yaml.YAMLError as error:
@@ -57,7 +47,7 @@ def read_yaml(path: Path | str) -> dict:
     return content
 
 
-def merge(base: Mapping, overlay: Mapping) -> dict:
+def merge(base: Mapping, overlay: Mapping) -> dict[str, Any]:
     """``overlay`` over ``base``: mappings merge key by key, anything else replaces (as Snakemake merges configs)."""
     merged = dict(base)
     for key, value in overlay.items():

@@ -3,29 +3,29 @@
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from spikesink.study.errors import ConfigError
-from spikesink.study.resolve import resolve
+from spikesink.study.resolve import read_config, resolve
 from spikesink.study.run import Study
-from spikesink.study.strict_yaml import merge, read_yaml
 from spikesink.tracking import default_uri
 from spikesink.workflow.records import exchange_records
 
 
-def prepare(workflow: Any, config: Mapping) -> tuple[Study, dict]:
+def prepare(workflow: Any) -> tuple[Study, dict]:
     """The study, and the config that it was read from; Snakemake's process is made ready to run its jobs.
 
-    ``workflow`` and ``config`` are what Snakemake gives a Snakefile. A faulty config ends the program with one line.
+    ``workflow`` is what Snakemake gives a Snakefile. Its config is read from its files again, strictly: Snakemake
+    drops a key that stands twice, and loses the order of keys. A faulty config ends the program with one line.
     """
     checkout = Path(workflow.basedir)
     use_this_checkout(checkout)
     ignore_time_warning()
     try:
-        study, written = read_study(checkout, workflow.configfiles, config)
+        written = read_config(workflow.overwrite_configfiles, config_file(checkout), workflow.config_settings.config)
+        study = resolve(written, checkout / "workflow")
     except ConfigError as error:
         raise SystemExit(f"config error: {error}") from None
     if study.config.tracking.live:
@@ -55,13 +55,10 @@ def ignore_time_warning() -> None:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
-def read_study(checkout: Path, configfiles: list[str], config: Mapping) -> tuple[Study, dict]:
-    """The study of config.yaml, of the files of --configfile and of --config. Raises ConfigError."""
-    for path in configfiles:
-        read_yaml(path)  # refuses a key that stands twice; Snakemake would keep the last one silently
-    # Snakemake puts the keys of an overlay first. Here they keep the order of config.yaml.
-    written = merge(read_yaml(checkout / "config.yaml"), config)
-    return resolve(written), written
+def config_file(checkout: Path) -> Path:
+    """config.yaml of the working directory, or else that of the checkout."""
+    here = Path("config.yaml")
+    return here if here.exists() else checkout / "config.yaml"
 
 
 def tracking_uri(study: Study) -> str:

@@ -11,7 +11,9 @@ from spikesink.study.settings.measures import Measures
 from spikesink.study.settings.model import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
 from spikesink.study.settings.study import (
     Config,
+    Figures,
     GPUResources,
+    Grid,
     Mechanism,
     Plan,
     Pretrained,
@@ -32,8 +34,10 @@ __all__ = [
     "Config",
     "Corpus",
     "FeedForward",
+    "Figures",
     "GPUResources",
     "Gate",
+    "Grid",
     "Initialisation",
     "Measures",
     "Mechanism",

@@ -172,40 +172,64 @@ class Mechanism:
 
     __pydantic_config__ = SPECIFICATION
 
-    compare: tuple[str, ...] = ("baseline",)
-    """Variants drawn side by side, first seed; one or two read best."""
+    compare: tuple[str, ...] | None = None
+    """Variants drawn side by side, the first seed of each; up to three read best. null: the baseline, and v_scale and
+    v_scale_backward_only where the study has them."""
     variants: Literal["compared", "all"] = "compared"
     """compared: every seed of those is measured in depth; all: every run is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One change to the baseline."""
+    """One change to the baseline. A number may be a multiple: 0.5x is half of the baseline's value of the same key."""
 
     __pydantic_config__ = SPECIFICATION
 
     label: str | None = None
-    """Name in figures; null uses the variant's name."""
+    """Name in figures; null uses the variant's name. It may hold numbers of the variant, for example {heads} x
+    {head_dim}; also {width}, {sequence_length}, {steps}, {lr}, {first} and {last} (the positions whose loss counts)."""
     stands_for: str | None = None
-    """The row of the papers' tables that a scaled-down variant stands for; null: the row of the same name, if any."""
+    """The row of the papers' tables that this variant is, scaled; null: the row of the same name, if there is one."""
     model: dict[str, Any] | None = None
-    """Overrides of the baseline's model, nested like it."""
+    """What differs from the baseline's model, nested like it."""
     training: dict[str, Any] | None = None
-    """Overrides of the baseline's training, nested like it."""
+    """What differs from the baseline's training, nested like it. Multiples in loss_window are of sequence_length."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Every combination of some settings, for each of some variants."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    settings: dict[str, tuple[Any, ...]]
+    """Setting and its values, for example training.optimiser.lr: [0.5x, 2x]. A multiple is of the variant's own value.
+    Several settings make every combination of their values."""
+    variants: tuple[str, ...] = ("baseline",)
+    """Variants of this study, baseline included, that are trained with every combination."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A study: everything in config.yaml."""
+    """A study: everything that config.yaml and the file of its scale may hold."""
 
     __pydantic_config__ = SPECIFICATION
 
     study: str
     """Name of the study; its files are in results/<study>."""
     scale: str
-    """Name of the model scale, shown beside every result."""
-    seeds: tuple[int, ...]
+    """Name of the model scale, shown beside every result. workflow/scales/<scale>.yaml has its corpus, tokenizer,
+    model, training, measures and resources; what the study's config says of them stands over it."""
+    seeds: tuple[int, ...] = (0,)
     """Every variant is trained once per seed; a seed fixes initial weights and data order."""
+    ablations: tuple[str, ...] = ()
+    """Ablations to run, in the order of the figures. norm: all of workflow/ablations/norm.yaml; norm/sandwich: one
+    variant of it. The baseline is always trained."""
+    variants: dict[str, dict[str, Variant | None] | None] = field(default_factory=dict)
+    """The study's own variants: ablation, variant, what differs. They join an ablation of the same name; null leaves a
+    variant, or the own variants of an ablation, out."""
+    cross: dict[str, Grid | None] = field(default_factory=dict)
+    """Grids: ablation, then which settings and variants are combined; null leaves a grid out."""
     corpus: Corpus
     """Where the text comes from."""
     tokenizer: Tokenizer
@@ -216,17 +240,15 @@ class Config:
     """The baseline's training."""
     measures: Measures = Measures()  # noqa: RUF009 (frozen, which ruff cannot see across files)
     """What is measured."""
+    mechanism: Mechanism = Mechanism()
+    """Which models are analysed in depth."""
+    pretrained: dict[str, Pretrained] = field(default_factory=dict)
+    """Published models to measure in the same way, by the name that figures show."""
+    figures: Figures = Figures()
+    """How figures are drawn."""
     tracking: Tracking = Tracking()
     """MLflow."""
     resources: StageResources = StageResources()
     """What jobs may use."""
     plan: Plan = Plan()
     """Assumptions of the cost estimate."""
-    mechanism: Mechanism = Mechanism()
-    """Which models are analysed in depth."""
-    figures: Figures = Figures()
-    """How figures are drawn."""
-    pretrained: dict[str, Pretrained] = field(default_factory=dict)
-    """Published models to measure in the same way, by the name that figures show."""
-    ablations: dict[str, dict[str, Variant | None] | None]
-    """Ablation, variant, overrides. null in place of a variant or an ablation leaves it out (for overlays)."""
