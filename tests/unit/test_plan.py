@@ -16,6 +16,7 @@ import yaml
 
 from spikesink.study.errors import ConfigError
 from spikesink.study.memory import memory_bytes
+from spikesink.study.micro_batch import micro_batch
 from spikesink.study.plan import GPUS, Cost, assumptions, costs, human, size, table
 from spikesink.study.resolve import load, resolve
 from spikesink.study.run import Study
