@@ -45,7 +45,7 @@ def data_of(figure: str, models: Mapping[str, Path]) -> pl.DataFrame:
         values = module.data(answers) if answers else pl.DataFrame(schema=module.COLUMNS)
     except pl.exceptions.ColumnNotFoundError as error:
         files = " or ".join(f"{question}.parquet" for question in module.QUESTIONS)
-        column = str(error).partition("\n")[0]
+        column = str(error).partition('"')[2].partition('"')[0]  # 'unable to find column "cache"; valid columns: ...'
         raise InputError(f"{files}: no column {column!r}, which {figure} shows: measure these models again") from error
     facts = pl.DataFrame([{"model": label} | run for label, run in runs.items()], schema=RUN)
     lost = facts.filter(pl.col("status") == DIVERGED)

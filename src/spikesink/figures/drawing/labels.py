@@ -1,6 +1,7 @@
 """Labels beside marks that neither touch each other nor hide a mark: every label takes the best place around its mark.
 
-Boxes are arrays of left, lower, right and upper edge in pixels; many boxes are rows.
+A box is an array of left, lower, right and upper edge in pixels; an array of boxes has a row for each. A line is x and
+y of its start, then x and y of its end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,9 +18,10 @@ DISTANCES = (4, 7, 11, 16, 22, 29, 37, 46)
 LINE_FROM = 7
 """A label farther away than this has a line to its mark."""
 CROSSING, AMBIGUOUS, TANGLED, HIDING = 5, 12, 40, 1000
-"""In points of distance, what it is worth not to lie on a thin line, not to be nearer to another mark, not to tangle
-the lines between labels and marks, and not to hide or to touch anything."""
-SWEEPS = 5
+"""Costs in points of distance: a label that lies on a thin line, that is nearer to another mark, whose line to its mark
+tangles with others, and that hides or touches anything."""
+ROUNDS = 5
+"""The labels choose in turn, at most so many times."""
 MARK = 3.0
 """Half a mark's size in points."""
 
@@ -33,13 +35,28 @@ class Label(NamedTuple):
     colour: str
 
 
+class Surroundings(NamedTuple):
+    """What a label must not hide or leave, in pixels."""
+
+    at: np.ndarray
+    """Where the marks are, one row each."""
+    fixed: np.ndarray
+    """Boxes that no label hides; those of the marks come first, in the order of ``at``."""
+    paths: np.ndarray
+    """Thin lines."""
+    room: np.ndarray
+    """The box of the axes."""
+    pixels: float
+    """Of a point."""
+
+
 def place(
     axis: Axes, labels: Sequence[Label], obstacles: Iterable[Sequence] = (), lines: Iterable[Sequence] = ()
 ) -> list[Annotation]:
-    """Write the labels into the axes, after everything else is drawn and the limits are set.
+    """Write the labels into the axes. Call it when everything else is drawn and the limits are set.
 
-    ``obstacles`` are boxes that no label hides, besides all marks; ``lines`` are pairs of points in data coordinates,
-    which labels cross only where it spares a long way. The labels choose in turn, a few times over.
+    ``obstacles`` are boxes that no label hides, as it hides no mark. ``lines`` are pairs of points in data coordinates;
+    a label crosses one only where every other place is far away.
     """
     if not labels:
         return []
@@ -53,12 +70,12 @@ def place(
     marks = np.hstack([at - MARK * pixels, at + MARK * pixels])
     fixed = np.vstack([marks, np.reshape([*obstacles], (-1, 4))])
     paths = np.reshape([axis.transData.transform(line).ravel() for line in lines], (-1, 4))
-    room = np.array(axis.get_window_extent(renderer).extents)
+    around_them = Surroundings(at, fixed, paths, np.array(axis.get_window_extent(renderer).extents), pixels)
 
     places = [around(here, size, pixels) for here, size in zip(at, sizes, strict=True)]
-    alone = [costs_alone(index, *places[index], at, fixed, paths, room, pixels) for index in range(len(labels))]
+    alone = [costs_alone(index, *places[index], around_them) for index in range(len(labels))]
     chosen: dict[int, int] = {}
-    for _ in range(SWEEPS):
+    for _ in range(ROUNDS):
         before = dict(chosen)
         for index in range(len(labels)):
             others = [other for other in chosen if other != index]
@@ -77,6 +94,7 @@ def place(
 
 
 def write(axis: Axes, label: Label) -> Annotation:
+    """The label's text on a light ground, for the time being at its mark."""
     text = axis.annotate(label.text, (label.x, label.y), xytext=(0, 0), textcoords="offset points")
     text.set(color=label.colour, fontsize=6.5, va="bottom", zorder=5, in_layout=False)
     text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0})
@@ -93,39 +111,32 @@ def around(here: np.ndarray, size: np.ndarray, pixels: float) -> tuple[np.ndarra
     return distances, np.hstack([corners, corners + size])
 
 
-def costs_alone(
-    index: int,
-    distances: np.ndarray,
-    boxes: np.ndarray,
-    at: np.ndarray,
-    fixed: np.ndarray,
-    paths: np.ndarray,
-    room: np.ndarray,
-    pixels: float,
-) -> np.ndarray:
-    """What a label's places cost whatever the other labels do."""
-    own, others = at[index], np.delete(at, index, axis=0)
-    cost = distances + HIDING * overlap(boxes, fixed).sum(1) + CROSSING * passes(boxes, paths).sum(1)
-    cost += 2 * HIDING * ((boxes[:, :2] < room[:2]) | (boxes[:, 2:] > room[2:])).any(1)
+def costs_alone(index: int, distances: np.ndarray, boxes: np.ndarray, near: Surroundings) -> np.ndarray:
+    """The cost of each of a label's places, whatever the other labels do."""
+    own, others = near.at[index], np.delete(near.at, index, axis=0)
+    cost = distances + HIDING * overlap(boxes, near.fixed).sum(1) + CROSSING * passes(boxes, near.paths).sum(1)
+    cost += 2 * HIDING * ((boxes[:, :2] < near.room[:2]) | (boxes[:, 2:] > near.room[2:])).any(1)
     far = distances > LINE_FROM
     if len(others):
-        # A label without a line belongs, to the eye, to the nearest mark.
+        # A reader takes a label without a line for that of the nearest mark.
         gaps = np.stack([np.linalg.norm(nearest(boxes, other) - other, axis=1) for other in others], axis=1).min(1)
-        cost += AMBIGUOUS * np.clip((distances + 5) * pixels / np.maximum(gaps, 1) - 1, 0, 3) * np.where(far, 0.3, 1)
+        closeness = np.clip((distances + 5) * near.pixels / np.maximum(gaps, 1) - 1, 0, 3)
+        cost += AMBIGUOUS * closeness * np.where(far, 0.3, 1)
     leaders = np.hstack([np.broadcast_to(own, (len(boxes), 2)), nearest(boxes, own)])
-    return cost + TANGLED * far * passes(np.delete(fixed, index, axis=0), leaders).sum(0)
+    return cost + TANGLED * far * passes(np.delete(near.fixed, index, axis=0), leaders).sum(0)
 
 
 def costs_together(
     here: np.ndarray, distances: np.ndarray, boxes: np.ndarray, others: np.ndarray, leaders: np.ndarray
 ) -> np.ndarray:
-    """What a label's places cost because of the other labels and their lines."""
+    """The cost of each of a label's places because of the other labels and their lines."""
     own = np.hstack([np.broadcast_to(here, (len(boxes), 2)), nearest(boxes, here)])
     tangled = passes(boxes, leaders).sum(1) + (distances > LINE_FROM) * passes(others, own).sum(0)
     return HIDING * overlap(boxes, others).sum(1) + TANGLED * tangled
 
 
 def is_far(places: Sequence, chosen: dict[int, int], index: int) -> bool:
+    """Whether a label's chosen place needs a line to its mark."""
     return places[index][0][chosen[index]] > LINE_FROM
 
 
