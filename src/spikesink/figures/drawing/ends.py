@@ -1,4 +1,4 @@
-"""Names beside the ends of lines, which a reader follows better than a legend, where they have room."""
+"""Names beside the ends of lines: where there is room for them, they read better than a legend."""
 
 from collections.abc import Mapping
 
@@ -8,16 +8,16 @@ from matplotlib.axes import Axes
 from spikesink.figures.drawing.canvas import wrapped
 
 WIDEST = 16
-"""Characters of a line of text."""
+"""The most characters in a line of a name."""
 LINE = 8.5
 """Height of a line of text in points."""
 
 
 def label_ends(axis: Axes, ends: Mapping[str, tuple[float, str]]) -> bool:
-    """Write every name, at the height of its line's end and in its colour, to the right of the axes.
+    """Write every name to the right of the axes, at the height where its line ends, in its colour. Returns whether it did.
 
-    Names that would touch move apart. Where one would have to move farther than a line of text nothing is written and
-    the result is False: then a legend is better. Call it when all else is drawn and the limits are set.
+    Names that would touch move apart. Where one would have to move farther than a line of text, nothing is written: then
+    a legend is better. Call it when everything else is drawn and the limits are set.
     """
     if not ends:
         return False
@@ -38,7 +38,7 @@ def label_ends(axis: Axes, ends: Mapping[str, tuple[float, str]]) -> bool:
 
 
 def spread(at: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """The nearest places, in least squares, at which texts of these heights around sorted centres do not overlap."""
+    """Centres near the given ones, which are sorted, at which texts of these heights do not overlap (least squares)."""
     offsets = np.concatenate([[0], np.cumsum((heights[1:] + heights[:-1]) / 2)])
     # Without their own extent the centres must not fall: pool neighbours that do (isotonic regression).
     pools: list[tuple[float, int]] = []

@@ -8,15 +8,15 @@ from matplotlib.figure import Figure
 from spikesink.figures.drawing import canvas
 
 NARROWEST = 1.6
-"""A panel with its labels takes at least so many inches."""
+"""The least width in inches of a panel with its labels."""
 STRIP_NARROWEST = 2.0
-"""The same for a panel of a strip, whose labels are longer."""
+"""The same in a strip, where labels are longer."""
 COLUMNS = int(canvas.PAGE / NARROWEST)
-"""At most so many panels side by side on a page; with few variants the figure is narrower, down to a text column."""
+"""How many panels fit side by side on a page."""
 
 
 def columns_for(panels: int, most: int = COLUMNS) -> int:
-    """How many columns leave the fewest holes."""
+    """The number of columns, at most ``most``, that leaves the fewest empty places."""
     if panels <= most or most < 3:
         return min(panels, most)
     return min((most, most - 1), key=lambda columns: -panels % columns)
@@ -30,9 +30,10 @@ def grid(
     width: str = "auto",
     widest: float = canvas.PAGE / COLUMNS,
 ) -> tuple[Figure, dict[str, list[Axes]]]:
-    """A figure, and for every name its ``rows`` axes from top to bottom; heights in inches, width of canvas.WIDTHS.
+    """A figure, and for every name its ``rows`` axes from top to bottom.
 
-    By itself the figure is so wide that a panel takes ``widest`` inches, within a text column and a page.
+    Heights are in inches; ``width`` is a key of canvas.WIDTHS. Of width "auto" every panel takes ``widest`` inches, but
+    the figure is no narrower than a text column and no wider than a page.
     """
     natural = min(canvas.PAGE, max(canvas.COLUMN, widest * len(names)))
     inches = canvas.inches(width, natural)

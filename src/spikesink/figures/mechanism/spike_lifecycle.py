@@ -82,6 +82,6 @@ def steps(roles: pl.DataFrame) -> str:
 
 
 def handles() -> list[Line2D | Patch]:
-    """The legend, which is filled by column: a line above a shade."""
+    """The legend: the lines, then the shades."""
     patches = [Patch(color=colour, alpha=0.35, linewidth=0, label=label) for colour, label in REGIONS.values()]
-    return [handle for pair in zip(channel_legend(), patches, strict=True) for handle in pair]
+    return [*channel_legend(), *patches]
