@@ -18,6 +18,7 @@ from spikesink.data.batches import TokenStream
 from spikesink.figures.catalogue import FIGURES
 from spikesink.figures.compared import data_of, draw
 from spikesink.figures.drawing.style import style_of_variants
+from spikesink.measures import groups
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.subject import Subject
 from spikesink.measures.table import write_table
@@ -131,6 +132,13 @@ def test_planning_imports_no_torch():
     code = "import sys; from spikesink.measures.groups import GROUPS; print(len(GROUPS), 'torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["7", "False"]
+
+
+def test_a_question_of_an_unknown_group_is_refused(monkeypatch):
+    """No rule would ask it, and nobody would notice."""
+    monkeypatch.setattr(groups, "constant", lambda module, name: "qualty" if name == "GROUP" else ())
+    with pytest.raises(ValueError, match="GROUP = 'qualty' is not one of quality, forward"):
+        groups.groups()
 
 
 def test_every_question_is_asked_once():
