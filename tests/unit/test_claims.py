@@ -326,7 +326,7 @@ def test_the_command_writes_the_ledger_and_its_pages(tmp_path, monkeypatch, caps
 
 
 def test_the_page_begins_with_counts_and_headlines(tmp_path, monkeypatch):
-    """The same headlines can be read back from the ledger, as README does."""
+    """The same headlines can be read back from the ledger, as the page of the nano study does."""
     write_tables(tmp_path, {"baseline": [10.0], "dyt": [8.0]}, {"baseline/seed0": {"step_up_blocks": "2"}})
     run_entry(tmp_path, monkeypatch)
     table = headline_table(read_findings(tmp_path / "out/claims.csv"))

@@ -130,7 +130,7 @@ def test_the_projects_claims_are_many_and_use_the_whole_vocabulary():
 
 
 def test_the_headlines_are_a_few_of_both_papers():
-    """They stand in README: what is claimed of the mechanism, of every ablation and of V-scale."""
+    """They stand at the top of the page: what is claimed of the mechanism, of every ablation and of V-scale."""
     headlines = [claim for claim in read_claims([ROOT / "workflow/claims"]) if claim.headline]
     assert 15 <= len(headlines) <= 20
     assert {claim.paper for claim in headlines} == {"arXiv 2603.05498", "arXiv 2603.17771"}
