@@ -14,10 +14,10 @@ LINE = 8.5
 
 
 def label_ends(axis: Axes, ends: Mapping[str, tuple[float, str]]) -> bool:
-    """Write every name to the right of the axes, at the height where its line ends, in its colour. Returns whether it did.
+    """Write every name right of the axes, where its line ends, in its colour. Returns whether there was room.
 
-    Names that would touch move apart. Where one would have to move farther than a line of text, nothing is written: then
-    a legend is better. Call it when everything else is drawn and the limits are set.
+    Names that would touch move apart. Where one would have to move farther than a line of text, nothing is written:
+    then a legend is better. Call it when everything else is drawn and the limits are set.
     """
     if not ends:
         return False
