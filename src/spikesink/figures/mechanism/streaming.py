@@ -19,8 +19,8 @@ CAPTION = (
     "Perplexity of long text when a query attends to a limited number of keys. Top: by position, with the smallest "
     "cache and without eviction (dashed; it leaves the panel where the model fails beyond its trained context); the "
     "vertical line marks the first eviction. Bottom: all positions after every cache's first eviction, by size of the "
-    "cache. A model with an attention sink loses by a plain window, which evicts position 0, what keeping the first "
-    "tokens gives back. After the window attention and streaming settings of StreamingLLM (Xiao et al., arXiv "
+    "cache. A plain window evicts position 0, which costs a model with an attention sink perplexity; keeping the first "
+    "tokens as well saves it. After the window attention and streaming settings of StreamingLLM (Xiao et al., arXiv "
     "2309.17453)."
 )
 BINS = 16
