@@ -13,7 +13,7 @@ from tiny_project import OPTIONS, RESULTS, study_in
 from spikesink.runs import code_digest
 from spikesink.runs.identity import identity
 from spikesink.runs.why import changes, code_changes, differences
-from spikesink.study.errors import ConfigError
+from spikesink.study.errors import InputError
 from spikesink.study.run import Run
 
 RUN = RESULTS / "runs/baseline/seed0"
@@ -148,10 +148,10 @@ def test_other_tokens_are_named(project):
 
 def test_a_run_that_cannot_be_compared_is_an_error(project):
     second = study_in(project).runs[1]
-    with pytest.raises(ConfigError, match=r"seed1/run.json does not exist: this run has not been trained yet$"):
+    with pytest.raises(InputError, match=r"seed1/run.json does not exist: this run has not been trained yet$"):
         differences(second)
     (RUN / "run.json").write_text('{"study": ')
-    with pytest.raises(ConfigError, match=r"seed0/run.json cannot be read \(.*\): train this run again$"):
+    with pytest.raises(InputError, match=r"seed0/run.json: not valid JSON \(.*\): train this run again$"):
         differences(the_run(project))
 
 

@@ -1,20 +1,23 @@
-"""Where every run of a study stands, from files alone: during a run, on a login node or on a copy of the results."""
+"""How far every run of a study is, read from files alone: also on a login node, or from a copy of the results."""
 
-import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from spikesink.runs.folder import RunFolder
+from spikesink.runs.json_file import read_json
+from spikesink.study.errors import InputError
 from spikesink.study.run import Run, Study, canonical
 
 SILENCE = timedelta(seconds=90)
 """A run whose progress is older than this is not running: training writes it every 15 seconds."""
 FAILED = re.compile(r"error:|[\w.]*(Error|Exception)(:|$)")
-"""How the log of a failed run ends: with our own one line, or with the last line of a traceback."""
+"""Start of the last line in the log of a failed run: our own line on an error, or the end of a traceback."""
 STOPPED = re.compile(r"stopped by SIG\w+")
-"""How the log of a run ends that a signal stopped."""
+"""Start of the last line in the log of a run that a signal stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,19 +28,19 @@ class Standing:
     variant: str
     seed: int
     status: str
-    """waiting, running, interrupted (resumes from its checkpoint), failed, finished, diverged, or out of date (finished
-    with other settings than the config has now)."""
+    """waiting, running, interrupted (it will resume from its checkpoint), failed, finished, diverged, or out of date
+    (trained with other settings than the config has now)."""
     step: int
     steps: int
     tokens_per_second: float | None = None
     seconds_left: float | None = None
     note: str = ""
-    """Of a failed run its last words and the path of its log, of an interrupted one that path."""
+    """For a failed run: the last line of its log and the log's path. For an interrupted run: the log's path."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run that trains, or trained, wrote last."""
+    """The last progress that a run has written."""
 
     updated: datetime
     step: int
@@ -46,7 +49,7 @@ class Progress:
 
 
 def standings(study: Study, now: datetime | None = None) -> list[Standing]:
-    """One standing per run, in the order of the study's runs."""
+    """The standing of every run, in the order of the study's runs."""
     results = Path("results") / study.config.study
     latest = read_progress(results / "checkpoints")
     return [standing(run, results, latest.get(name(run)), now or datetime.now(UTC)) for run in study.runs]
@@ -57,10 +60,10 @@ def name(run: Run) -> str:
 
 
 def read_progress(checkpoints: Path) -> dict[str, Progress]:
-    """The latest progress.json of every run that has one; what is none, or a part of one, is ignored."""
+    """The latest progress of every run that has written one, by the run's name; unreadable files are ignored."""
     latest: dict[str, Progress] = {}
     for path in checkpoints.glob("*/progress.json"):
-        found = read_json(path) or {}
+        found = if_readable(lambda path=path: read_json(path, "")) or {}
         try:
             updated = datetime.fromisoformat(found["updated"]).astimezone(UTC)
             progress = Progress(updated, found["step"], found["tokens_per_second"], found["seconds_left"])
@@ -72,14 +75,15 @@ def read_progress(checkpoints: Path) -> dict[str, Progress]:
 
 
 def standing(run: Run, results: Path, progress: Progress | None, now: datetime) -> Standing:
+    """How far a run is, from its progress, its folder and its log, in this order."""
     log = results / "logs" / "train" / f"{run.variant}_seed{run.seed}.log"
     common = {"ablation": run.ablation, "variant": run.variant, "seed": run.seed, "steps": run.training.steps}
     if progress and now - progress.updated < SILENCE and not has_ended(log, progress):
         pace = {"tokens_per_second": progress.tokens_per_second, "seconds_left": progress.seconds_left}
         return Standing(**common, **pace, step=progress.step, status="running")
-    manifest = read_json(Path(run.folder) / "manifest.json")
-    if manifest:
-        recorded = read_json(Path(run.folder) / "run.json") or {}
+    folder = RunFolder(run.folder)
+    if manifest := if_readable(folder.facts):
+        recorded = if_readable(folder.settings) or {}
         recorded.pop("code", None)
         status = manifest["status"] if canonical(recorded) == canonical(run.resolved()) else "out of date"
         speed, step = manifest.get("tokens_per_second"), manifest.get("steps", run.training.steps)
@@ -93,24 +97,26 @@ def standing(run: Run, results: Path, progress: Progress | None, now: datetime) 
 
 
 def has_ended(log: Path, progress: Progress) -> bool:
-    """Whether the log says that the run ended after this progress; what a later attempt writes comes after the log."""
+    """Whether the log says that the run ended, and was last written after this progress.
+
+    A log that is older than the progress is of an earlier attempt.
+    """
     last = last_line(log)
     if not FAILED.match(last) and not STOPPED.match(last):
         return False
     return datetime.fromtimestamp(log.stat().st_mtime, UTC) >= progress.updated
 
 
-def read_json(path: Path) -> dict | None:
-    """None where the file is missing or, caught in the middle of a copy, incomplete."""
+def if_readable(read: Callable[[], dict]) -> dict | None:
+    """What ``read`` returns; None where the file is missing, or incomplete because it is being copied."""
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return read()
+    except InputError:
         return None
-    return content if isinstance(content, dict) else None
 
 
 def last_line(path: Path) -> str:
-    """The last line that says something."""
+    """The last line of a file that is not blank; empty where there is no file."""
     try:
         lines = path.read_text(errors="replace").split("\n")
     except OSError:
@@ -119,7 +125,7 @@ def last_line(path: Path) -> str:
 
 
 def table(found: list[Standing]) -> str:
-    """A line per run and the counts."""
+    """A line per run, then how many runs have each status."""
     width = max(len(f"{one.variant}/seed{one.seed}") for one in found)
     lines = [line(one, width) for one in found]
     counts = Counter(one.status for one in found)

@@ -1,4 +1,4 @@
-"""Why a run would be trained again: what differs between its record and the config, the code and the data of now."""
+"""Why a run would be trained again: how its record differs from the present config, code and training tokens."""
 
 import json
 from collections.abc import Iterator
@@ -6,37 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.runs.code_digest import module_digests
+from spikesink.runs.folder import RunFolder
 from spikesink.runs.identity import TRAINING, training_modules
-from spikesink.study.errors import ConfigError
+from spikesink.runs.json_file import read_json
+from spikesink.study.errors import InputError
 from spikesink.study.run import Run
 
 ABSENT = "absent"
 
 
 def differences(run: Run) -> list[str]:
-    """One line per setting, module or input that differs, old value first; none for a run that is up to date.
+    """One line per setting, module or input that differs, the old value first; no line for a run that is up to date.
 
-    Raises ConfigError when the run has no record to compare with.
+    Raises InputError when the run has no record to compare with.
     """
-    folder = Path(run.folder)
-    record, manifest = read_record(folder / "run.json"), read_record(folder / "manifest.json")
+    folder = RunFolder(run.folder)
+    for path in (folder.run, folder.manifest):
+        if not path.exists():
+            raise InputError(f"{path} does not exist: this run has not been trained yet")
+    record, manifest = folder.settings(), folder.facts()
     record.pop("code", None)
     settings = json.loads(json.dumps(run.resolved()))
     lines = [f"{key}: {show(old)} -> {show(new)}" for key, old, new in changes(record, settings)]
     return lines + code_changes(manifest.get("modules", {}), run) + data_changes(manifest, run)
 
 
-def read_record(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist: this run has not been trained yet") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}): train this run again") from error
-
-
 def changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Key, old value and new value of every leaf that differs between two nested mappings."""
+    """The dotted key, the old and the new value of every setting that differs between two nested mappings."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys((*old, *new)):
             yield from changes(old.get(key, ABSENT), new.get(key, ABSENT), f"{path}.{key}" if path else key)
@@ -65,10 +61,14 @@ def code_changes(trained: dict[str, str], run: Run) -> list[str]:
 
 
 def data_changes(manifest: dict, run: Run) -> list[str]:
+    """One line if the packed training tokens are not those of the manifest, or not there."""
     index = Path("results") / run.study / "data" / "tokens" / "tokens.json"
     if not index.exists():
         return [f"training tokens: {index} does not exist, they would be packed first"]
-    old, new = manifest.get("tokens_sha256", ABSENT), read_record(index)["splits"]["train"]["sha256"]
+    old, new = (
+        manifest.get("tokens_sha256", ABSENT),
+        read_json(index, "pack the tokens again")["splits"]["train"]["sha256"],
+    )
     return [f"training tokens ({index}): {old[:16]} -> {new[:16]}"] if old != new else []
 
 
