@@ -14,7 +14,7 @@ import yaml
 
 from spikesink.runs.status import standings
 from spikesink.runs.status import table as standing_table
-from spikesink.study.errors import ConfigError
+from spikesink.study.errors import ConfigError, InputError
 from spikesink.study.plan import assumptions, costs, human, table
 from spikesink.study.resolve import load
 from spikesink.study.run import Run, Study
@@ -147,7 +147,7 @@ def main() -> int:
             print_why(study, options.run)
         else:
             print_summary(study)
-    except ConfigError as error:
+    except (ConfigError, InputError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # the end of --watch

@@ -130,6 +130,27 @@ def test_a_module_that_moved_is_no_change(project):
     assert "code of spikesink.model.parts.norms" in names
 
 
+def test_a_name_that_comes_from_another_module_is_said(project):
+    """No module's own content differs then, but another function is called."""
+    package = project / "src/spikesink"
+    (package / "model/one.py").write_text("def f(x):\n    return x\n")
+    (package / "model/two.py").write_text("def f(x):\n    return 2 * x\n")
+    own = "from spikesink.model.one import f\nfrom spikesink.model.two import f as g\n\nimport torch"
+    edit(package / "model/norms.py", "import torch", own)
+    run = the_run(project)
+    (RUN / "run.json").write_text(json.dumps(identity(run)))
+    manifest = json.loads((RUN / "manifest.json").read_text())
+    modules = code_digest.module_digests("spikesink.training.__main__")
+    (RUN / "manifest.json").write_text(json.dumps(manifest | {"modules": modules}))
+    assert differences(run) == []
+    edit(
+        package / "model/norms.py",
+        own,
+        own.replace("one import f", "two import f").replace("two import f as", "one import f as"),
+    )
+    assert differences(run) == ["code: the modules are the same, but one takes a name from another module than before"]
+
+
 def test_a_comment_is_no_change(project):
     edit(project / "src/spikesink/model/norms.py", "self.eps = eps", "self.eps = eps  # a comment")
     assert differences(the_run(project)) == []

@@ -63,17 +63,12 @@ def module_digests(
             continue
         seen.add(module)
         waiting += {each.module for each in imports(module)} | packages_around(module)
-    return {module: digest_of(meaning(module)) for module in sorted(seen) if says_something(module)}
+    return {module: digest_of(meaning(module)) for module in sorted(seen) if meaning(module) != EMPTY}
 
 
 def counts(module: str, without_parts: frozenset[str]) -> bool:
     """Whether the module can change a result of a run that does not have these parts."""
     return literal(module, "AFFECTS_RESULTS") is not False and literal(module, "PART") not in without_parts
-
-
-def says_something(module: str) -> bool:
-    """False for an empty module, such as most ``__init__.py``."""
-    return meaning(module) != EMPTY or bool(imports(module))
 
 
 def digest_of(text: str) -> str:
@@ -116,8 +111,9 @@ def literal(module: str, name: str) -> object:
 
 @cache
 def meaning(module: str) -> str:
-    """The module's syntax tree without comments, docstrings, formatting and imports from this package."""
-    return repr(plain(tree(module)))
+    """The module's syntax tree without comments, docstrings and formatting; of imports from this package the names."""
+    names = sorted({(each.name, each.known_as) for each in imports(module)})
+    return repr([plain(tree(module)), names])
 
 
 def plain(node: object) -> object:
@@ -138,7 +134,8 @@ def plain(node: object) -> object:
     return [type(node).__name__, *((name, value) for name, value in fields if value is not None and value != [])]
 
 
-EMPTY = repr(plain(ast.parse("")))
+# The meaning of most __init__.py.
+EMPTY = repr([plain(ast.parse("")), []])
 
 
 def is_text(node: object) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from spikesink.runs.code_digest import module_digests
 from spikesink.runs.folder import RunFolder
-from spikesink.runs.identity import TRAINING, training_modules
+from spikesink.runs.identity import TRAINING, identity, training_modules
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run
@@ -25,10 +25,13 @@ def differences(run: Run) -> list[str]:
         if not path.exists():
             raise InputError(f"{path} does not exist: this run has not been trained yet")
     record, manifest = folder.settings(), folder.facts()
-    record.pop("code", None)
+    code = record.pop("code", None)
     settings = json.loads(json.dumps(run.resolved()))
     lines = [f"{key}: {show(old)} -> {show(new)}" for key, old, new in changes(record, settings)]
-    return lines + code_changes(manifest.get("modules", {}), run) + data_changes(manifest, run)
+    modules = code_changes(manifest.get("modules", {}), run)
+    if not modules and code not in (None, identity(run)["code"]):
+        modules = ["code: the modules are the same, but one takes a name from another module than before"]
+    return lines + modules + data_changes(manifest, run)
 
 
 def changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
