@@ -96,6 +96,24 @@ def test_a_number_of_a_table_leads_to_its_run_and_code(published, finished):
     assert origin["code"][0] == manifest["code"]
 
 
+def test_a_question_and_a_figure_that_come_later_leave_it_drawable(clone, tmp_path):
+    """What was published has no answers to a later question: only the figures that its manifest names are drawn."""
+    project = shutil.copytree(clone, tmp_path / "project")
+    rooms = project / "src/spikesink"
+    for folder in ("measures/questions", "figures/mechanism"):
+        text = (rooms / folder / "valve_strength.py").read_text()
+        (rooms / folder / "later.py").write_text(
+            text.replace('QUESTIONS = ("valve_strength",)', 'QUESTIONS = ("later",)')
+        )
+    drawn = sorted((project / PLACE / "figures/mechanism").iterdir())
+    for path in drawn:
+        path.unlink()
+    result = run_snakemake(project, "published")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert sorted((project / PLACE / "figures/mechanism").iterdir()) == drawn
+    assert "figure_later" in run_snakemake(project, "--list").stdout, "a study that runs here has the new figure"
+
+
 def test_what_has_changed_since_is_named(published, tmp_path):
     copy = shutil.copytree(published, tmp_path / "copy")
     (copy / "provenance.csv").write_text("")

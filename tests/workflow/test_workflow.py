@@ -83,6 +83,21 @@ def test_figures_are_redrawn_from_tables_alone(project):
     assert figure.exists()
 
 
+@pytest.mark.parametrize("target", ["all", "tables", "gating"])
+def test_a_target_asks_for_the_runs_that_it_rests_on(finished, target):
+    """A failed job takes its files with it: with the figures of the run before, nothing would seem to be left to do."""
+    manifest = finished / "results/tiny/runs/conditional_head/seed0/manifest.json"
+    hidden = manifest.rename(manifest.with_name("hidden"))
+    try:
+        assert "train gating/conditional_head seed 0" in jobs(finished, target)
+    finally:
+        hidden.rename(manifest)
+
+
+def test_the_measures_of_published_models_are_a_target(finished):
+    assert "Nothing to be done" in snakemake(finished, "--dry-run", "pretrained"), "the study has no published models"
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
