@@ -162,8 +162,8 @@ def labelled(wildcards, models):
 
 
 # For publish.smk.
-def whole_config(wildcards):
-    """The config of the study as JSON, its keys in the order of the config: ablations keep theirs."""
+def written_config(wildcards):
+    """The config of the study, as it was written, as JSON, its keys in the order of the config: ablations keep theirs."""
     return json.dumps(CONFIG)
 
 

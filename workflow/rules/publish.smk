@@ -5,6 +5,9 @@ localrules:
     publish_study,
 
 
+# The folder that has the scales and ablations which the config names.
+WORKFLOW = Path(workflow.basedir) / "workflow"
+
 job = Job("spikesink.workflow", RESOURCES.draw)
 
 
@@ -28,11 +31,13 @@ rule estimate:
     params:
         command=job.command,
         costs=costs_digest,
-        config=lambda wildcards, output: whole_config(wildcards),
+        config=lambda wildcards, output: written_config(wildcards),
+        workflow=lambda wildcards, output: os.path.relpath(WORKFLOW),
     message:
         "plan: what the study will cost"
     shell:
-        "{params.command} plan --config {params.config:q} --output {output} 2>&1 | tee {log}"
+        "{params.command} plan --config {params.config:q} --workflow {params.workflow:q}"
+        " --output {output} 2>&1 | tee {log}"
 
 
 rule publish_study:
@@ -51,8 +56,10 @@ rule publish_study:
         job.environment
     params:
         command=job.command,
-        config=whole_config,
+        config=written_config,
+        workflow=lambda wildcards, output: os.path.relpath(WORKFLOW),
     message:
         "publish the study {wildcards.study}"
     shell:
-        "{params.command} publish --config {params.config:q} --output {output} 2>&1 | tee {log}"
+        "{params.command} publish --config {params.config:q} --workflow {params.workflow:q}"
+        " --output {output} 2>&1 | tee {log}"

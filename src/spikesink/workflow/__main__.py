@@ -17,6 +17,7 @@ def arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     study = argparse.ArgumentParser(add_help=False)
     study.add_argument("--config", type=json.loads, required=True, help="the study's config, as JSON")
+    study.add_argument("--workflow", default="workflow", help="folder that has scales/ and ablations/")
     study.add_argument("--output", type=Path, required=True, help="file to write")
     commands.add_parser("plan", parents=[study], help="write what every run of the study will cost, as CSV")
     commands.add_parser("publish", parents=[study], help="publish the finished study around this manifest.json")
@@ -28,9 +29,9 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     if options.command == "plan":
-        print(write_plan(costs(resolve(options.config)), options.output))
+        print(write_plan(costs(resolve(options.config, options.workflow)), options.output))
     elif options.command == "publish":
-        print(publish(options.config, options.output.parent))
+        print(publish(resolve(options.config, options.workflow), options.output.parent))
     else:
         print(mermaid(sys.stdin.read()))
 

@@ -32,6 +32,7 @@ from spikesink.runs.code_digest import code_digest
 from spikesink.study.errors import ConfigError, InputError
 from spikesink.study.names import check_name
 from spikesink.study.resolve import resolve
+from spikesink.study.run import Study
 from spikesink.study.strict_yaml import read_yaml
 from spikesink.study.whole import whole_config
 from spikesink.workflow.drawn import Drawn, figure_questions, of_study, shown_questions, sources
@@ -112,10 +113,9 @@ def damaged(folder: Path) -> list[str]:
     ]
 
 
-def publish(config: Mapping, target: Path) -> str:
-    """Publish the finished study of a config in ``target``; returns a line that says so. Raises InputError."""
-    resolved = resolve(config)
-    study = of_study(resolved)
+def publish(finished: Study, target: Path) -> str:
+    """Publish a finished study in ``target``; returns a line that says so. Raises InputError."""
+    study = of_study(finished)
     facts = {
         "figures": list(study.figures),
         "questions": shown_questions(study),
@@ -125,7 +125,7 @@ def publish(config: Mapping, target: Path) -> str:
             "tables": code_digest("spikesink.tables.collect"),
         },
     }
-    return copy_files(RESULTS / study.name, target, sources(study), whole_config(resolved), facts)
+    return copy_files(RESULTS / study.name, target, sources(study), whole_config(finished), facts)
 
 
 def copy_files(source: Path, target: Path, files: list[str], config: Mapping, facts: Mapping[str, Any]) -> str:
