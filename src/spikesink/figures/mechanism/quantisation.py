@@ -17,8 +17,8 @@ CAPTION = (
     "Left: perplexity of the same held-out text in full precision and with 8-bit weights and inputs of all matrices, "
     "one input range per token or one for all, and with one range for the down projections alone. Right: input of the "
     "down projections, the largest magnitude over all tokens and a token's own largest on average; where the two are "
-    "far apart, one range for all tokens leaves few levels to most tokens. After the W8A8 table in the rebuttal of Chen et "
-    "al., Attention Sinks Induce Gradient Sinks (arXiv 2603.17771)."
+    "far apart, one range for all tokens leaves few levels to most tokens. After the W8A8 table in the rebuttal of "
+    "Chen et al., Attention Sinks Induce Gradient Sinks (arXiv 2603.17771)."
 )
 COLUMNS = {"model": TEXT, "panel": TEXT, "setting": TEXT, "perplexity": REAL, "block": WHOLE} | {
     "absmax": REAL,
