@@ -33,7 +33,7 @@ Rows = dict[str, dict[Seed, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Observations:
-    """Rows of runs.csv and mechanism.csv by variant and seed, and what every run came to.
+    """Rows of runs.csv and mechanism.csv by variant and seed, and how every run ended.
 
     A published model is a row of the variant ``pretrained``, its name in place of a seed.
     """
@@ -56,8 +56,10 @@ class Observations:
     def values(
         self, name: str, quantity: str, relative_to: str | None = None, minus: str | None = None
     ) -> dict[Seed, float]:
-        """The quantity by seed, divided by one and less another where they are given, over the runs that finished and
-        have them."""
+        """The quantity by seed, divided by ``relative_to`` and less ``minus`` where these are given.
+
+        Only runs count that finished and have all of them.
+        """
         rows = self.table(quantity).get(self.variant(name) or "", {})
         found = {}
         for seed, row in rows.items():
@@ -105,6 +107,7 @@ def observe(runs: pl.DataFrame, mechanism: pl.DataFrame | None = None) -> Observ
 
 
 def by_model(mechanism: pl.DataFrame | None) -> Rows:
+    """The rows of mechanism.csv, with the numbers derived of them."""
     found: Rows = {}
     for row in mechanism.iter_rows(named=True) if mechanism is not None else ():
         if row["measured"] is False:  # a run that diverged has a row without numbers

@@ -21,7 +21,7 @@ class Region(NamedTuple):
         at_most: float | None = None,
         within: float | None = None,
     ) -> "Region":
-        """All that the given bounds allow together; ``within`` y is from -y to y."""
+        """The numbers that all given bounds allow; ``within`` y means from -y to y."""
         lows = [(bound, is_open) for bound, is_open in ((above, True), (at_least, False)) if bound is not None]
         highs = [(bound, is_open) for bound, is_open in ((below, True), (at_most, False)) if bound is not None]
         if within is not None:

@@ -26,12 +26,14 @@ class Term(NamedTuple):
 
 
 class NotRun(Exception):
-    """The study has not what a claim needs; the message says what."""
+    """The study lacks what a claim needs; the message says what."""
 
 
 def terms(claim: Claim, observed: Observations) -> list[Term]:
-    """The statistics of a claim. Those of a list hold together: each interval has the level 1 - 0.05 / their number
-    (Bonferroni). Raises NotRun."""
+    """The statistics of a claim. Raises NotRun.
+
+    The intervals of several statistics hold together: each has the level 1 - 0.05 / their number (Bonferroni).
+    """
     return BY_COMPARISON[claim.compare](claim, observed)
 
 
@@ -56,6 +58,7 @@ def present(claim: Claim, observed: Observations, names: Sequence[str]) -> list[
 
 
 def together(count: int) -> float:
+    """The level of each of ``count`` intervals that hold together at LEVEL."""
     return 1 - (1 - LEVEL) / count
 
 

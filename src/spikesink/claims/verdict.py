@@ -1,10 +1,10 @@
 """What a study's numbers say of a claim.
 
-With several seeds the 95 % interval of the claim's statistic decides: wholly inside the claimed region it is
-reproduced, wholly outside not reproduced, else inconclusive. With one seed the value alone decides, and the interval
-says that there is none. A claim with several statistics is reproduced where all are, and not reproduced where any is
-not. What the study has not run, or what diverged, is not run. Where a claim presumes another that is not reproduced, it
-is inconclusive.
+With several seeds the 95 % interval of the claim's statistic decides. A claim is reproduced where the interval lies
+wholly inside the claimed region, not reproduced where it lies wholly outside, and inconclusive otherwise. With one seed
+there is no interval and the value alone decides. A claim with several statistics is reproduced where each is, and not
+reproduced where any is not. A claim is not run where the study lacks a variant, or all of its runs diverged. A claim
+that presumes another is inconclusive where that one is not reproduced.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Reading what earlier stages wrote: a file that is missing, broken or incomplete stops with one line."""
+"""Read what earlier stages wrote; a file that is missing, broken or incomplete is an error of one line."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from spikesink.runs.folder import RunFolder
 from spikesink.study.errors import InputError
 
 
@@ -49,10 +50,10 @@ def labelled(models: Iterable[str]) -> dict[str, Path]:
 
 
 def read_measures(folder: Path, questions: Iterable[str]) -> dict[str, pl.DataFrame]:
-    """The tables of a model's measures by question, whatever their columns; an unreadable one raises InputError."""
+    """The tables of a model's measures by question, with all their columns. Raises InputError."""
     tables = {}
     for question in questions:
-        path = folder / "measures" / f"{question}.parquet"
+        path = RunFolder(folder).measure(question)
         try:
             tables[question] = pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as error:

@@ -1,4 +1,4 @@
-"""The MLflow experiment of a study while a sync completes it: what is missing or differs is written, and counted."""
+"""The MLflow experiment of a study while a sync completes it: writes what is missing or differs, and counts it."""
 
 import filecmp
 import math
@@ -58,13 +58,13 @@ class Experiment:
         return store_lock(self.uri)
 
     def create(self, name: str, tags: Mapping[str, str], start: int | None = None) -> Any:
-        """A new run with the tags by which it is found again, which it has from the moment that it exists."""
+        """Make a run. The tags by which it is found again are set in the same request."""
         self.created += 1
         identity = {tag: text for tag, text in tags.items() if tag.startswith("spikesink.")}
         return self.client.create_run(self.id, start_time=start, tags=identity, run_name=name)
 
     def supersede(self, runs: Iterable[Any]) -> None:
-        """Say of runs that they hold no longer, in their name too, and take them out of their variant."""
+        """Mark runs as superseded, by a tag and in their name, and remove them from their variant."""
         for run in runs:
             if SUPERSEDED not in run.data.tags:
                 self.client.update_run(run.info.run_id, name=f"{run.info.run_name} (superseded)")
@@ -72,7 +72,7 @@ class Experiment:
                 self.superseded += 1
 
     def restore(self, run: Any, name: str) -> None:
-        """Take back that a run is superseded."""
+        """Remove the mark that a run is superseded."""
         if SUPERSEDED in run.data.tags:
             self.client.update_run(run.info.run_id, name=name)
             self.tag(run, {SUPERSEDED: None})

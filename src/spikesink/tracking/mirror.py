@@ -1,10 +1,10 @@
-"""Mirror a run into MLflow while it trains, without ever being in training's way.
+"""Mirror a run into MLflow while it trains, without ever delaying the training.
 
-The training process only fills a queue. A daemon thread imports mlflow, opens the store and writes every few seconds;
-whatever goes wrong there costs one line on standard error, because ``metrics.csv`` is the record and the sync step
-completes the store from it. A request that got no answer may have been carried out, so every request can be sent again
-without changing anything: MLflow keeps a metric once per step, value and time, and a run is looked for before it is
-made.
+The training process only fills a queue. A daemon thread imports mlflow, opens the store and writes every few seconds.
+Whatever goes wrong there is one line on standard error and nothing else: ``metrics.csv`` is the record, and the sync
+step completes the store from it. A request that got no answer may have been carried out, so every request can be sent
+again without changing anything: MLflow keeps a metric once per step, value and time, and a run is looked for before it
+is made.
 """
 
 import queue
@@ -25,7 +25,7 @@ REQUEST_SECONDS = 5
 
 
 class Mirror:
-    """One training process's line to its MLflow run.
+    """The connection of one training process to its MLflow run.
 
     Create it after the imports of the training process, so that its thread does not import at the same time, and on one
     rank only. No method raises or waits on the store, except ``close``, which waits at most ``CLOSE_SECONDS``.
@@ -103,8 +103,8 @@ class Mirror:
                 self.warn(f"mlflow cannot be imported: {reason(missing)}")
                 return
             except Exception as trouble:
-                # A server may come back during a long run: keep everything and ask ever more rarely. A single failure
-                # is none: servers close idle connections, and restart.
+                # A server may come back during a long run: keep everything and try again, less and less often. One
+                # failure alone is not reported: servers close idle connections, and restart.
                 failures += 1
                 if failures > 1:
                     self.warn(reason(trouble))
@@ -113,7 +113,7 @@ class Mirror:
                 pause = min(2 * max(pause, self.flush_seconds), LONGEST_PAUSE_SECONDS)
 
     def collect(self, pending: list[tuple[str, float, int, int]], seconds: float) -> str | None:
-        """Move queued values to ``pending`` for so long; returns the status as soon as the run is to be closed."""
+        """Move queued values to ``pending`` for ``seconds``; returns the status as soon as the run is closed."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -156,7 +156,7 @@ class Mirror:
         self.run_id = run.info.run_id
 
     def run_of_an_earlier_attempt(self, experiment_id: str) -> Any | None:
-        """The run that the store made for this mirror without the answer, or its id, having been kept."""
+        """The run that the store made for this mirror when its answer, or the id, was lost."""
         mine = f"attributes.start_time = {self.start}"
         runs = self.client.search_runs([experiment_id], mine)
         return next((run for run in runs if run.info.run_name == self.run_name), None)

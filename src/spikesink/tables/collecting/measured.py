@@ -17,8 +17,8 @@ def perplexity_of(positions: pl.DataFrame, window: tuple[int, int] | None = None
 def sinks(heads: pl.DataFrame) -> dict[str, float]:
     """Sink ratios in percent of all heads (2603.05498 Eq 27-28; Gu et al. 2410.10781) and attention on position 0.
 
-    ``sink_mass_mean`` is the mean over heads of the mean attention on position 0, ``sink_mass_max`` the largest head's:
-    both change smoothly where a threshold over few heads moves in jumps.
+    ``sink_mass_mean`` is the mean attention on position 0, mean over heads; ``sink_mass_max`` is that of the largest
+    head. Both change smoothly, whereas a ratio over few heads moves in jumps.
     """
     return {
         "sink_ratio": 100 * heads["sink_share"].mean(),
@@ -48,5 +48,5 @@ def spike(states: pl.DataFrame) -> dict[str, float | int | None]:
 
 
 def ratio(above: float, below: float | None) -> float | None:
-    """above / below, None where that is no number."""
+    """above / below; None where that is not a finite number."""
     return above / below if below and math.isfinite(below) else None

@@ -57,8 +57,8 @@ def v_scale_rows() -> dict[str, dict]:
 def beside(variants: list[tuple[str, str | None]]) -> list[dict]:
     """The papers' row of every (variant, stands_for), all None where there is none.
 
-    ``stands_for`` wins over the variant's name. ``baseline`` is a row of both papers: it is 2603.17771's where every
-    other variant with a row is. A ``stands_for`` without a row raises InputError.
+    ``stands_for`` has precedence over the variant's name. ``baseline`` is a row of both papers; it is the row of
+    2603.17771 where the rows of all other variants are of that paper. A ``stands_for`` without a row raises InputError.
     """
     names = [stands_for or variant for variant, stands_for in variants]
     for (variant, stands_for), name in zip(variants, names, strict=True):

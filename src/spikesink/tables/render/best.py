@@ -26,7 +26,7 @@ def best_perplexity(variants: pl.DataFrame) -> frozenset[int]:
 
 
 def best_paper_perplexity(variants: pl.DataFrame) -> frozenset[int]:
-    """The rows of ``comparison.compare``'s table beside which the paper's lowest perplexity stands."""
+    """The rows of ``comparison.compare``'s table that stand beside the paper's lowest perplexity."""
     papers = {source.split(" ")[1] for source in variants["paper_source"].drop_nulls()}
     if len(papers) > 1 or not equal_contexts(variants):
         return NONE

@@ -23,7 +23,7 @@ PAGE = """<!DOCTYPE html>
 
 
 def html(tables: Mapping[str, tuple[list[Column], list[str]]], reference: str) -> str:
-    """A page with a table by each title; ``reference``, with a number from the second table on, is the table's id."""
+    """A page of tables by title. ``reference`` is the id of the first; the others have a number behind it."""
     shown = [
         table(title, f"{reference}{place or ''}", columns, notes).as_raw_html()
         for place, (title, (columns, notes)) in enumerate(tables.items())

@@ -9,7 +9,7 @@ from spikesink.tables.render.layout import Column
 
 
 def heading(column: Column) -> str:
-    """A column's heading, broken into short lines."""
+    """A column's heading, in short lines."""
     lines = [escaped(line) for line in textwrap.wrap(column.heading, 11)]
     if len(lines) == 1:
         return lines[0]

@@ -1,7 +1,7 @@
 """Plain text as LaTeX that pdflatex sets without further packages.
 
-A letter with an accent stays as it is, LaTeX reads UTF-8. Of other characters those below are known; at any other LaTeX
-stops with the character's name, and \\DeclareUnicodeCharacter in the paper says what it shall be.
+A letter with an accent stays as it is: LaTeX reads UTF-8. The characters below are written as commands. At any other
+character LaTeX stops and names it; \\DeclareUnicodeCharacter in the paper then says how to set it.
 """
 
 import re
@@ -47,10 +47,10 @@ def escaped(text: str) -> str:
 
 
 def escaped_cell(text: str) -> str:
-    """A table's cell: the sign of a number is a minus.
+    """The text of a table's cell, with a minus before negative numbers.
 
-    A bracket or an asterisk at its start, which the line break or rule before a row would read as its argument, follows
-    an empty group.
+    An empty group stands before a bracket or an asterisk at its start: LaTeX would read these as an argument of the
+    line break or rule before the row.
     """
     found = MINUS.sub("$-$", escaped(text))
     return "{}" + found if found.startswith(("[", "*")) else found

@@ -7,12 +7,12 @@ ABSENT = "–"
 
 
 def decimals(places: int) -> Callable[[float], str]:
-    """Writes a number with this many decimals and with thousands separators."""
+    """A function that writes numbers with this many decimals and with thousands separators."""
     return lambda value: f"{value:,.{places}f}"
 
 
 def significant(digits: int) -> Callable[[float], str]:
-    """Writes a number rounded to this many significant digits, without an exponent: 38470 as 38,500."""
+    """A function that writes numbers with this many significant digits, without an exponent: 38470 as 38,500."""
 
     def write(value: float) -> str:
         if value == 0 or not math.isfinite(value):
@@ -53,5 +53,5 @@ def as_published(perplexity: float) -> str:
 
 
 def probability(p: float | None) -> str:
-    """A p value with three decimals, or that it is less than these can show."""
+    """A p value with three decimals, or "<0.001"."""
     return ABSENT if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -108,7 +108,7 @@ def paired_differences(ours: Sequence[float], base: Sequence[float], log: bool) 
 
 
 def varies(differences: np.ndarray, spread: float) -> bool:
-    """Whether a spread is more than what rounding leaves of equal differences."""
+    """Whether a spread is larger than the rounding errors of equal differences."""
     return bool(spread > 1e-12 * max(1e-300, float(np.abs(differences).max(initial=0.0))))
 
 
