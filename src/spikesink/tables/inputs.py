@@ -1,7 +1,6 @@
 """Read what earlier stages wrote; a file that is missing, broken or incomplete is an error of one line."""
 
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -59,16 +58,3 @@ def read_measures(folder: Path, questions: Iterable[str]) -> dict[str, pl.DataFr
         except (OSError, pl.exceptions.PolarsError) as error:
             raise InputError(f"{path} cannot be read ({error}): measure this model again") from error
     return tables
-
-
-def one_line_errors(work: Callable[[], None]) -> int:
-    """Run an entry point's work; an unusable input or output becomes one line on standard error and exit status 1."""
-    try:
-        work()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.filename or 'output'}: {error.strerror or error}: check the path", file=sys.stderr)
-        return 1
-    return 0
