@@ -118,7 +118,7 @@ class StageResources:
     measure: GPUResources = GPUResources()
     """One group of measures of one model."""
     draw: Resources = Resources()
-    """A table or a figure; on a cluster all of a study share one job."""
+    """A table or a figure; on a cluster those of an ablation share one job."""
 
 
 @dataclass(frozen=True, kw_only=True)
