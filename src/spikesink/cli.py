@@ -1,7 +1,6 @@
 """The command ``spikesink``: look at a study from its config and its files. Running it is Snakemake's part."""
 
 import argparse
-import gc
 import json
 import signal
 import sys
@@ -31,9 +30,11 @@ def find_runs(study: Study, name: str) -> list[Run]:
 
 
 def print_runs(study: Study) -> None:
+    """One line a run: ablation, variant, seed, folder, and the label that figures show where the variant has one."""
     width = max(len(run.variant) for run in study.runs)
     for run in study.runs:
-        print(f"{run.ablation:14}  {run.variant:{width}}  seed {run.seed}  {run.folder}")
+        line = f"{run.ablation:14}  {run.variant:{width}}  seed {run.seed}  {run.folder}"
+        print(f"{line}  ({run.label})" if run.label else line)
 
 
 def print_plan(study: Study, plan: Plan, as_json: bool) -> None:
@@ -131,7 +132,6 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `spikesink runs | head` ends quietly
-    gc.disable()  # a large study is a million small objects that all stay: searching them for garbage only takes time
     options = arguments()
     try:
         study = load(options.configfile)

@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from spikesink.study.errors import ConfigError
+from spikesink.study.names import PREFIXES, rules
+from spikesink.study.reference import page
 from spikesink.study.resolve import load, read_config, resolve
 from spikesink.study.run import Run, Study, canonical
 from spikesink.study.schema import config_schema
@@ -498,3 +500,32 @@ def test_nano_full_stands_for_every_row_of_the_paper():
             scaled = stands[name].model.attention
             assert scaled.heads / attention.heads == heads / 32
             assert scaled.head_dim / attention.head_dim == head_dim / 128
+
+
+def test_the_reference_of_the_config_has_not_drifted():
+    """Regenerate with: python -m spikesink.study.reference > docs/config.md"""
+    assert (ROOT / "docs/config.md").read_text() == page()
+
+
+def test_the_reference_has_every_key_with_type_and_default():
+    sections = {part.split("\n", 1)[0].strip("`"): part for part in page().split("\n## ")}
+    assert "| `spike_over_median` | number | `1000.0` | " in sections["measures"]
+    assert "| `steps` | whole number | required | " in sections["training"]
+    assert "| `loss_window` | list of 2 whole numbers or null | `null` | " in sections["training"]
+    assert "| `kind` | `rms` or `sandwich` or " in sections["model.norm"]
+    assert "| `retries` | whole number or null | `null` | " in sections["resources.train"]  # a key that it inherits
+    for name, definition in config_schema()["$defs"].items():
+        if not name.endswith("Change"):
+            rows = [f"| `{key}` | " for key in definition["properties"]]
+            assert any(all(row in part for row in rows) for part in sections.values()), name
+
+
+def test_names_of_rules_are_reserved():
+    """An ablation becomes a rule: none of the workflow's names, spelled out or made in a loop, may be taken twice."""
+    taken = rules(WORKFLOW)
+    assert {"all", "plan", "mechanism", "published", "tokens", "publish"} <= taken
+    made = re.findall(r'name:\s*f"(\w+_)\{', "".join(path.read_text() for path in WORKFLOW.glob("rules/*.smk")))
+    assert set(made) <= set(PREFIXES)
+    for name in (*taken, *(f"{prefix}x" for prefix in PREFIXES)):
+        with pytest.raises(ConfigError, match=rf"variants.{name}: the workflow has a rule of that name"):
+            study({"variants": {name: {"y": {}}}})

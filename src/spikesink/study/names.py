@@ -9,7 +9,7 @@ BASELINE = "baseline"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 RULE = re.compile(r"^\s*(?:rule|checkpoint) (\w+):", re.M)
-PREFIXES = ("train_", "measure_", "figure_", "table_")
+PREFIXES = ("train_", "measure_", "figure_", "published_")
 """How the names of rules begin that the workflow makes in a loop."""
 
 
