@@ -94,10 +94,6 @@ def test_a_target_asks_for_the_runs_that_it_rests_on(finished, target):
         hidden.rename(manifest)
 
 
-def test_the_measures_of_published_models_are_a_target(finished):
-    assert "Nothing to be done" in snakemake(finished, "--dry-run", "pretrained"), "the study has no published models"
-
-
 @pytest.mark.parametrize(
     "changes, message",
     [
