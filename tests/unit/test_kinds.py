@@ -159,3 +159,9 @@ def test_a_corpus_of_an_unknown_kind_is_not_read():
     for read in (documents, describe):
         with pytest.raises(ValueError, match=r"corpus.kind = 'toy' is unknown in"):
             read(corpus)
+
+
+def test_a_new_kind_of_corpus_does_not_ignore_files():
+    """Only hub and files read them: the files of any other kind would be named and never seen."""
+    with pytest.raises(ValueError, match="is not read by kind 'toy'"):
+        Corpus(kind="toy", files=("text.jsonl",))

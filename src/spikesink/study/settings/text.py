@@ -51,7 +51,7 @@ class Corpus:
             raise ValueError("files is empty: kind 'files' needs at least one path")
         if self.kind != "hub" and (self.dataset or self.revision):
             raise ValueError(f"dataset and revision belong to kind 'hub', not to kind {self.kind!r}: set them to null")
-        if self.kind in ("embedded", "bigram_backcopy") and self.files:
+        if self.kind not in ("hub", "files") and self.files:
             raise ValueError(f"files = {list(self.files)} is not read by kind {self.kind!r}: set it to []")
 
 
