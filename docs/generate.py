@@ -15,7 +15,6 @@ import argparse
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from parts import PARTS
@@ -39,9 +38,7 @@ def pages() -> dict[Path, str]:
     """README.md and the pages of docs/ as they should be."""
     paths = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     wanted = {path: rewritten(path.read_text()) for path in paths}
-    if find_spec("spikesink.study.reference"):
-        wanted[ROOT / "docs/config.md"] = config_page()
-    return wanted
+    return wanted | {ROOT / "docs/config.md": config_page()}
 
 
 def main() -> int:
