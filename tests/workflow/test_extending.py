@@ -34,8 +34,8 @@ def blocks_by_task() -> dict[str, list[Block]]:
     for section in re.split(r"^## ", PAGE, flags=re.M)[1:]:
         heading, _, body = section.partition("\n")
         task = heading.removeprefix("How do I add ").rstrip("?")
-        blocks = re.findall(r"^```(\w+)\n(# (\S+)\n.*?)^```$", body, re.M | re.S)
-        found[task] = [Block(path, language == "diff", text) for language, text, path in blocks]
+        blocks = re.findall(r"^```(\w+)\n# (\S+)\n(.*?)^```$", body, re.M | re.S)
+        found[task] = [Block(path, language == "diff", text) for language, path, text in blocks]
     return {task: blocks for task, blocks in found.items() if blocks}
 
 
@@ -56,7 +56,7 @@ def follow(blocks: list[Block], project: Path) -> None:
 
 def changed(text: str, block: Block) -> str:
     """The text of a file after a change. Its lines marked - and its unmarked lines must stand there together, once."""
-    for part in block.text.partition("\n")[2].split("@@\n"):
+    for part in block.text.split("@@\n"):
         lines = part.splitlines(keepends=True)
         before = "".join(line[1:] for line in lines if line[0] != "+")
         after = "".join(line[1:] for line in lines if line[0] != "-")
@@ -90,7 +90,7 @@ def run(project: Path, *words: str) -> str:
 def started(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": str(project / "src"), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
     return subprocess.run(
-        [sys.executable, "-m", *words], cwd=project, capture_output=True, text=True, timeout=300, env=environment
+        [sys.executable, *words], cwd=project, capture_output=True, text=True, timeout=300, env=environment
     )
 
 
@@ -106,7 +106,7 @@ def test_what_is_new_is_trained_measured_and_drawn(extended):
     results = extended / "results/extended"
     table, figure = results / "tables/mechanism.csv", results / "figures/mechanism/compared_block_influence.png"
     wanted = [str(path.relative_to(extended)) for path in (table, figure)]
-    run(extended, "snakemake", "--cores", "2", "--configfile", "extended.yaml", "--", *wanted)
+    run(extended, "-m", "snakemake", "--cores", "2", "--configfile", "extended.yaml", "--", *wanted)
 
     with open(table) as file:
         rows = {row["model"]: row for row in csv.DictReader(file)}
@@ -127,7 +127,14 @@ def test_what_is_new_is_trained_measured_and_drawn(extended):
 def test_the_extended_project_passes_the_tests_that_the_page_names(extended):
     """Every table knows every kind, and the measure's known answer is right."""
     tests = ("test_kinds", "test_measure_block_influence")
-    run(extended, "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/unit/{name}.py" for name in tests))
+    run(extended, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/unit/{name}.py" for name in tests))
+
+
+def test_the_pages_claim_is_one_of_the_claims(extended):
+    """It is about the new measure's column and about the new variant."""
+    read = "from spikesink.claims.reading import read_claims; from pathlib import Path"
+    said = run(extended, "-c", f"{read}; print(*(claim.name for claim in read_claims([Path('workflow/claims')])))")
+    assert "block_influence_stays" in said.split()
 
 
 USE = """
@@ -164,7 +171,6 @@ LEFT_OUT = [
 def test_a_kind_that_one_file_lacks_is_refused_by_name(task, path, message, tmp_path):
     """Taken for another kind, or for none, it would give numbers of another model."""
     project = copy(tmp_path, without=(task, path))
-    (project / "use.py").write_text(USE)
-    done = started(project, "use")
+    done = started(project, "-c", USE)
     assert done.returncode != 0
     assert message in done.stderr
