@@ -1,0 +1,174 @@
+"""What a config may hold: texts that become numbers, and one line that says what is wrong with any other."""
+
+import re
+
+import pytest
+from study_config import WORKFLOW, lr_grid, runs, study
+
+from spikesink.study.errors import ConfigError
+from spikesink.study.names import PREFIXES, rules
+from spikesink.study.resolve import resolve
+from spikesink.study.strict_yaml import read_yaml
+
+REFUSED = [
+    ({"model": {"gate": {"knd": "none"}}}, r"model.gate.knd = \"none\": unknown key; did you mean 'kind'\?"),
+    ({"studdy": "x"}, r"studdy = \"x\": unknown key; did you mean 'study'\?"),
+    ({"training": {"steps": "many"}}, r"training.steps = \"many\": .*valid integer"),
+    ({"training": {"steps": 1.5}}, r"training.steps = 1.5: .*integer"),
+    ({"model": {"layers": True}}, r"model.layers = true: .*valid integer"),
+    ({"training": {"optimiser": {"lr": "fast"}}}, r"training.optimiser.lr = \"fast\": .*valid number"),
+    ({"training": {"optimiser": {"lr": -1.0}}}, r"training.optimiser: lr = -1.0 must be a number greater than 0"),
+    ({"training": {"optimiser": {"lr": float("inf")}}}, r"lr = inf must be a number greater than 0"),
+    ({"model": {"attention": {"head_dim": 31}}}, r"model.attention: head_dim = 31 is odd: .* even"),
+    ({"model": {"attention": {"kv_heads": 3}}}, r"heads = \d+ is not divisible by kv_heads = 3"),
+    (
+        {"training": {"loss_window": [8, 4000]}},
+        r"loss_window = \[8, 4000\] lies outside the context of \d+ tokens: use",
+    ),
+    ({"training": {"loss_window": [8, 8]}}, r"loss_window = \[8, 8\]"),
+    ({"variants": {"other": {"dyt": {}}}}, r"other.dyt: variant 'dyt' also stands under 'norm'.*unique"),
+    (
+        {"variants": {"x": {"y": {"model": {"gate": {"kind": "conditionl"}}}}}},
+        r"variants.x.y.model.gate.kind = .*use one of",
+    ),
+    (
+        {"variants": {"x": {"y": {"model": {"attention": {"heds": 2}}}}}},
+        r"variants.x.y.model.attention.heds = 2: .*'heads'",
+    ),
+    ({"variants": {"x": {"y": {"modell": {}}}}}, r"variants.x.y.modell = {}: unknown key; did you mean 'model'\?"),
+    ({"variants": {"x": {"a b": {}}}}, r"variants.x.a b: the name 'a b' becomes a folder"),
+    ({"variants": {"all": {"y": {}}}}, r"variants.all: the workflow has a rule of that name"),
+    (
+        {"mechanism": {"compare": ["nobody"]}},
+        r"mechanism.compare: 'nobody' is not a variant of this study: name some of base",
+    ),
+    ({"pretrained": {"x": {"source": "a/b"}}}, r"pretrained.x.bos: missing"),
+    ({"pretrained": {"a b": {"source": "a/b", "bos": "none"}}}, r"pretrained: the name 'a b' becomes a folder"),
+    ({"seeds": []}, r"seeds = \[\]: name at least one seed"),
+    ({"seeds": [0, 0]}, r"seeds = \[0, 0\]: seeds must be different"),
+    ({"seeds": 0}, r"seeds = 0: "),
+    ({"corpus": {"kind": "hub"}}, r"corpus: dataset is missing: kind 'hub' needs"),
+    ({"tokenizer": {"vocabulary": 100}}, r"tokenizer: vocabulary = 100 is too small"),
+    ({"tokenizer": {"kind": "characters"}}, r"tokenizer.kind = 'characters' with corpus.kind = 'embedded'"),
+    ({"training": {"schedule": {"warmup_steps": 10**6}}}, r"schedule.warmup_steps = 1000000 leaves nothing of steps"),
+    ({"scale": "smal"}, r"scale = 'smal': there is no .*smal.yaml, .* use one of 0.1b, .* small, smoke"),
+    (
+        {"ablations": ["nrm"]},
+        r"ablations: 'nrm' is unknown: there is no .*nrm.yaml; use some of context, ffn, .*variants:",
+    ),
+    ({"ablations": ["norm/dit"]}, r"ablations: 'norm/dit' is unknown: norm has sandwich, sandwich_qk, dyt"),
+    ({"ablations": ["norm", "norm/dyt"]}, r"ablations: 'norm/dyt' lists norm/dyt a second time"),
+    ({"ablations": "norm"}, r"ablations = \"norm\": use a list of names, for example \[norm, ffn/gelu\]"),
+    ({"ablations": ["train_x"]}, r"ablations.train_x: the workflow has a rule of that name"),
+    (
+        {"ablations": ["head_dim"]},
+        r"head_dim.yaml: heads_16x_dim_0.0625x.model.attention: head_dim = 1 is odd: .*"
+        r"list the variants you want in ablations: head_dim/heads_8x_dim_0.125x, ",
+    ),
+    (
+        {"ablations": ["head_dim/dim_0.125x"], "model": {"attention": {"head_dim": 12}}},
+        r"dim_0.125x.model.attention.head_dim = 0.125x: 0.125 times the baseline's 12 is 1.5, .* whole number",
+    ),
+    (
+        {"variants": {"x": {"y": {"model": {"rope_scaling": "2x", "norm": {"kind": "2x"}}}}}},
+        r"variants.x.y.model.rope_scaling = 2x: the baseline has no number here: write the value itself",
+    ),
+    ({"training": {"steps": "2x"}}, r"training.steps = \"2x\": .*valid integer"),
+    (
+        lr_grid(variants=["nobody"]),
+        r"cross.lr.variants: 'nobody' is not a variant of this study: name some of baseline",
+    ),
+    (lr_grid(settings={}), r"cross.lr.settings = {}: name at least one setting"),
+    (
+        lr_grid(settings={"training.lr": [1]}),
+        r"cross.lr.settings.training.lr: unknown setting: .*training.optimiser.lr",
+    ),
+    (lr_grid(settings={"training.steps": []}), r"cross.lr.settings.training.steps = \[\]: name at least one value"),
+    (lr_grid(settings={"training.steps": ["fast"]}), r"cross.lr.baseline_steps_fast.training.steps = \"fast\": "),
+    ({"cross": {"norm": lr_grid()["cross"]["lr"]}}, r"cross.norm: the study has an ablation of that name"),
+    # Former names of keys.
+    ({"measures": {"spike_ratio": 20.0}}, r"measures.spike_ratio = 20.0: .*it is called 'spike_over_median' now"),
+    ({"model": {"value": {}}}, r"model.value = {}: unknown key; it is called 'value_valve' now"),
+    ({"variants": {"x": {"y": {"model": {"key": {}}}}}}, r"variants.x.y.model.key = {}: .* called 'key_valve' now"),
+    ({"model": {"value_valve": {"kind": "plain"}}}, r"model.value_valve.kind = \"plain\": it is called 'none' now"),
+    (
+        {"ablations": {"norm": {"dyt": {}}}},
+        r"ablations = {.*: use a list of names, .*; variants of your own stand under variants:",
+    ),
+]
+
+
+@pytest.mark.parametrize("overlay, message", REFUSED, ids=[pattern[:40] for _, pattern in REFUSED])
+def test_a_bad_config_is_refused_in_one_line(overlay, message):
+    with pytest.raises(ConfigError) as refusal:
+        study(overlay)
+    assert re.search(message, str(refusal.value))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_scale_that_has_no_file_must_be_in_the_config():
+    whole = read_yaml(WORKFLOW / "scales/nano.yaml") | {"scale": "mine"}
+    assert resolve(whole, WORKFLOW).runs[0].model == runs()["baseline"].model
+    del whole["training"]["steps"]
+    with pytest.raises(
+        ConfigError, match=r"training.steps: missing; set it in config\.yaml, or in the file of the scale"
+    ):
+        resolve(whole, WORKFLOW)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("ablations:\n  norm:\n    dyt: {}\n    dyt: {}\n")
+    with pytest.raises(ConfigError, match=r"config.yaml, line 4: 'dyt' stands twice"):
+        read_yaml(path)
+
+
+def test_broken_yaml_and_missing_files_are_named(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("model: [1, 2\n")
+    with pytest.raises(ConfigError, match=r"config.yaml, line \d: not valid YAML"):
+        read_yaml(path)
+    with pytest.raises(ConfigError, match=r"nowhere.yaml: cannot be read"):
+        read_yaml(tmp_path / "nowhere.yaml")
+
+
+def test_keys_that_yaml_takes_for_truth_values_are_names(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("{on: 1, no: {yes: true}, 1: a}")
+    assert read_yaml(path) == {"on": 1, "no": {"yes": True}, "1": "a"}
+
+
+def test_texts_become_numbers_only_where_a_number_is_meant():
+    """What `snakemake --config 'seeds=[0, 1]' 'training={steps: 300, compile: true}'` passes on."""
+    typed = study(
+        {
+            "ablations": [],
+            "seeds": ["0", "1"],
+            "training": {"steps": "300", "compile": "true", "loss_window": ["8", "64"], "loss_chunk": "null"},
+            "measures": {"delimiters": ["1", "."], "caches": ["16"]},
+            "variants": {
+                "mine": {"x": {"label": "1e-3", "stands_for": "1", "training": {"optimiser": {"lr": "1e-3"}}}}
+            },
+        }
+    )
+    training = typed.runs[0].training
+    assert typed.config.seeds == (0, 1)
+    assert (training.steps, training.compile, training.loss_window, training.loss_chunk) == (300, True, (8, 64), None)
+    assert (typed.config.measures.delimiters, typed.config.measures.caches) == (("1", "."), (16,))
+    (mine, _) = typed.of("mine")
+    assert (mine.label, mine.stands_for, mine.training.optimiser.lr) == ("1e-3", "1", 1e-3)
+
+
+def test_learning_rates_may_be_written_without_a_dot():
+    assert runs({"training": {"optimiser": {"lr": "6e-4"}}})["baseline"].training.optimiser.lr == 6e-4
+
+
+def test_names_of_rules_are_reserved():
+    """An ablation becomes a rule: none of the workflow's names, spelled out or made in a loop, may be taken twice."""
+    taken = rules(WORKFLOW)
+    assert {"all", "plan", "mechanism", "published", "tokens", "publish"} <= taken
+    made = re.findall(r'name:\s*f"(\w+_)\{', "".join(path.read_text() for path in WORKFLOW.glob("rules/*.smk")))
+    assert set(made) <= set(PREFIXES)
+    for name in (*taken, *(f"{prefix}x" for prefix in PREFIXES)):
+        with pytest.raises(ConfigError, match=rf"variants.{name}: the workflow has a rule of that name"):
+            study({"variants": {name: {"y": {}}}})
