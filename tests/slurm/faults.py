@@ -15,7 +15,9 @@ from studies import RESULTS
 def job_of(variant: str) -> str:
     """Number of the running job that trains the variant; empty if there is none."""
     lines = slurm("squeue", "--noheader", "--states=running", "--format=%i %k").splitlines()
-    return next((line.split()[0] for line in lines if re.search(rf"rule_train_\w+_wildcards_{variant}_0$", line)), "")
+    return next(
+        (line.split()[0] for line in lines if re.search(rf"rule_train_\w+?_wildcards_\w+?_{variant}_0$", line)), ""
+    )
 
 
 def working_folder(project: Path, variant: str) -> Path | None:

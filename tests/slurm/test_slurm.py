@@ -46,7 +46,7 @@ def test_a_run_that_needs_more_memory_gets_it(cluster, local, tmp_path):
     """It would otherwise fail in every attempt in the same way."""
     project = without_runs(local, tmp_path / "project", {"resources": {"train": {"memory_mb": 450}}})
     through_slurm(project, trained("baseline"))
-    failed = list(project.glob(".snakemake/slurm_logs/rule_train_baseline/baseline_0/*.log"))
+    failed = list(project.glob(".snakemake/slurm_logs/rule_train_baseline/*baseline_0/*.log"))
     assert len(failed) == 1
     assert "exceeded memory limit" in failed[0].read_text()
     assert files_of_run(project, "baseline") == files_of_run(local, "baseline")

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from spikesink.measures.groups import GROUPS
+from spikesink.runs.folder import RunFolder
 from spikesink.runs.identity import identity, unused_parts
 from spikesink.study.names import BASELINE
 from spikesink.study.plan import costs
@@ -65,8 +66,8 @@ def drawn_together(wildcards):
 # For targets.smk.
 def measured(runs):
     """What ablations are made of: the manifests of these runs, and what every run is measured for."""
-    names = ["manifest.json", *(f"measures/{question}.parquet" for question in drawn.ALWAYS)]
-    return [f"{run.folder}/{name}" for run in runs for name in names]
+    folders = [RunFolder(run.folder) for run in runs]
+    return [str(path) for one in folders for path in (one.manifest, *map(one.measure, drawn.ALWAYS))]
 
 
 def in_depth():
@@ -103,8 +104,8 @@ def is_run(wildcards):
 
 def subject_file(wildcards):
     """The file that stands for the model: a run's manifest, or the description of a published model."""
-    name = "manifest.json" if is_run(wildcards) else "pretrained.json"
-    return f"results/{wildcards.study}/{wildcards.subject}/{name}"
+    place = f"results/{wildcards.study}/{wildcards.subject}"
+    return str(RunFolder(place).manifest) if is_run(wildcards) else f"{place}/pretrained.json"
 
 
 def subject_tokens(wildcards):

@@ -12,7 +12,7 @@ for group in GROUPS:
             tokens=subject_tokens,
         output:
             expand(
-                "results/{study}/{subject}/measures/{question}.parquet",
+                str(RunFolder("results/{study}/{subject}").measure("{question}")),
                 question=GROUPS[group].questions,
                 allow_missing=True,
             ),

@@ -4,7 +4,7 @@ job = Job("spikesink.tables.provenance", RESOURCES.draw)
 
 rule provenance:
     input:
-        [f"{run.folder}/{name}" for run in STUDY.runs for name in ("run.json", "manifest.json")],
+        [str(path) for run in STUDY.runs for path in (RunFolder(run.folder).run, RunFolder(run.folder).manifest)],
     output:
         "results/{study}/provenance.csv",
     log:

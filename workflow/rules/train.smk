@@ -1,6 +1,7 @@
 # Training: one rule per ablation, and one for the baseline. With the ablations norm and ffn the loop below makes the rules
 # train_baseline, train_norm and train_ffn, which differ in the variants that they train and in nothing else.
 job = Job("spikesink.training", RESOURCES.train)
+trained = RunFolder("results/{study}/runs/{variant}/seed{seed}")
 
 
 for ablation in (BASELINE, *STUDY.ablations):
@@ -11,11 +12,11 @@ for ablation in (BASELINE, *STUDY.ablations):
         input:
             rules.tokens.output.index,
         output:
-            run="results/{study}/runs/{variant}/seed{seed}/run.json",
-            weights="results/{study}/runs/{variant}/seed{seed}/model.safetensors",
-            metrics="results/{study}/runs/{variant}/seed{seed}/metrics.csv",
-            snapshots=directory("results/{study}/runs/{variant}/seed{seed}/snapshots"),
-            manifest="results/{study}/runs/{variant}/seed{seed}/manifest.json",
+            run=str(trained.run),
+            weights=str(trained.weights),
+            metrics=str(trained.metrics),
+            snapshots=directory(str(trained.snapshots)),
+            manifest=str(trained.manifest),
         log:
             "results/{study}/logs/train/{variant}_seed{seed}.log",
         benchmark:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from spikesink.figures.catalogue import FAMILIES, FIGURES
 from spikesink.measures.groups import GROUPS
+from spikesink.runs.folder import RunFolder
 from spikesink.study.names import BASELINE
 from spikesink.study.run import Run, Study
 from spikesink.tables.collecting.questions import mechanism_questions
@@ -98,7 +99,8 @@ def table_questions(study: Drawn) -> list[str]:
 
 def answers(study: Drawn, models: Iterable[str], questions: Iterable[str]) -> list[str]:
     """Files with the answers to some questions about models, which are given by their folders."""
-    return [f"results/{study.name}/{folder}/measures/{question}.parquet" for folder in models for question in questions]
+    folders = [RunFolder(f"results/{study.name}/{folder}") for folder in models]
+    return [str(folder.measure(question)) for folder in folders for question in questions]
 
 
 def table_files(study: Drawn) -> list[str]:
@@ -168,7 +170,8 @@ def sources(study: Drawn) -> list[str]:
     files = [f"tables/parts/{ablation}/{part}.parquet" for ablation in study.ablations or [BASELINE] for part in PARTS]
     for folder in study.in_depth.values():
         questions = shown_questions(study) if folder in compared else sorted(table_questions(study))
-        files += [f"{folder}/measures/{question}.parquet" for question in questions]
+        model = RunFolder(folder)
+        files += [str(model.measure(question)) for question in questions]
         if folder.startswith("runs/"):
-            files += [f"{folder}/run.json", f"{folder}/manifest.json"]
+            files += [str(model.run), str(model.manifest)]
     return [*files, "provenance.csv"]
