@@ -1,7 +1,7 @@
 """What a study will cost, from its config alone: tokens, FLOPs, GPU-hours, memory, disk. Nothing is trained or read.
 
-GPU-hours and memory are estimates: the first rests on the utilisation that the config assumes, the second on
-``memory_bytes``. Whether the corpus holds enough text is not looked at.
+GPU-hours and memory are estimates. GPU-hours follow from the utilisation that the config assumes, memory from
+``memory_bytes``. The plan does not check whether the corpus holds enough text.
 """
 
 import csv
@@ -44,7 +44,7 @@ GPUS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What one run will cost, and what that assumes."""
+    """What one run will cost, and the assumptions behind it."""
 
     study: str
     ablation: str
@@ -57,11 +57,11 @@ class Cost:
     memory_gib: float
     """Per GPU."""
     disk_gib: float
-    """Of the finished run, its snapshots included."""
+    """Disk that the finished run takes, its snapshots included."""
     checkpoint_gib: float
-    """On top of that while it trains."""
+    """Disk that its checkpoints take in addition while it trains."""
     fits: bool
-    """Whether a GPU has that much memory."""
+    """Whether the memory of one GPU is enough."""
     gpu: str
     gpus: int
     """GPUs of one run."""
@@ -69,7 +69,7 @@ class Cost:
 
 
 def assumptions(plan: Plan, gpu: str | None = None, utilisation: str | None = None) -> Plan:
-    """The config's assumptions with those of the command line over them. Raises ConfigError."""
+    """The config's assumptions; those given on the command line take precedence. Raises ConfigError."""
     gpu = plan.gpu if gpu is None else gpu
     if gpu not in GPUS:
         raise ConfigError(f"--gpu = {gpu!r}: use one of {', '.join(GPUS)}")
@@ -82,9 +82,9 @@ def assumptions(plan: Plan, gpu: str | None = None, utilisation: str | None = No
 
 
 def costs(study: Study, plan: Plan | None = None) -> list[Cost]:
-    """The cost of every run of a study, in the order of its runs. Raises ConfigError where training would refuse."""
+    """The cost of every run of a study, in the order of its runs. Raises ConfigError if training would refuse a run."""
     resources = study.config.resources.train
-    gpus = resources.nodes * max(1, resources.gpus_per_node)  # a run on CPUs is costed as if each machine had one GPU
+    gpus = resources.nodes * max(1, resources.gpus_per_node)  # a run on CPUs is planned as if each machine had one GPU
     return [cost(run, plan or study.config.plan, gpus) for run in study.runs]
 
 
@@ -116,7 +116,7 @@ def cost(run: Run, plan: Plan, gpus: int) -> Cost:
 
 
 def write_plan(planned: Sequence[Cost], path: Path | str) -> str:
-    """Write one row of CSV per run, with a column per field of ``Cost``; returns the table for people."""
+    """Write a CSV file with a row per run and a column per field of ``Cost``; returns the plan as a text table."""
     with open(path, "w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Cost)], lineterminator="\n")
         writer.writeheader()
@@ -128,19 +128,19 @@ HEADER = ("ablation", "variant", "parameters", "runs", "tokens", "FLOPs", "GPU-h
 
 
 def table(planned: Sequence[Cost]) -> str:
-    """The plan for people: a row per variant, whose runs differ in their seed only, totals, and what they assume."""
+    """The plan as text: a row per variant (its runs differ only in their seed), the totals and the assumptions."""
     variants: dict[str, list[Cost]] = {}
     for one in planned:
         variants.setdefault(one.variant, []).append(one)
     rows = [HEADER, *(row(members) for members in variants.values()), total(planned)]
-    # Every row but a marked one ends at the same column: the mark has no heading.
+    # "does not fit" stands behind the last column and has no heading, so it has no width here.
     width = [max(len(cells[column]) for cells in rows) for column in range(len(HEADER))]
     lines = [align(cells, width) for cells in rows]
     return "\n".join([*lines[:-1], "", lines[-1], "", *notes(planned)])
 
 
 def align(cells: Sequence[str], width: Sequence[int]) -> str:
-    """Names to the left, numbers to the right, the mark of a run that does not fit behind them."""
+    """A line: names left-aligned, numbers right-aligned, then the mark of a run that does not fit."""
     names = [cell.ljust(size) for cell, size in zip(cells[:2], width[:2], strict=True)]
     numbers = [cell.rjust(size) for cell, size in zip(cells[2:10], width[2:], strict=True)]
     return "  ".join([*names, *numbers, *cells[10:]]).rstrip()
@@ -186,7 +186,7 @@ def notes(planned: Sequence[Cost]) -> list[str]:
 
 
 def human(number: float) -> str:
-    """Three digits and a unit: 6.74B."""
+    """A number with three digits and a unit, for example 6.74B."""
     for unit, power in (("T", 12), ("B", 9), ("M", 6), ("K", 3)):
         if number >= 0.9995 * 10**power:  # 999,600,000 is 1B, not 1000M
             return f"{three(number / 10**power)}{unit}"

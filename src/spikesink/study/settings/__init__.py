@@ -1,8 +1,9 @@
 """The settings of a study as immutable values.
 
-Standard library only: a run's settings must be readable on a bare GPU machine. Every key of ``config.yaml`` is a field
-here and the text under a field is its documentation; ``workflow/schemas/config.schema.json`` is generated from both.
-Ranges that the types cannot express are checked in ``__post_init__``; the message names key, value and remedy.
+Standard library only: a run's settings must be readable on a GPU machine where pydantic is not installed. Every key of
+``config.yaml`` is a field here, and the text under a field is its documentation. The JSON schema,
+``workflow/schemas/config.schema.json``, is generated from both. Ranges that the types cannot express are checked in
+``__post_init__``; the message names the key, the value and what to do.
 """
 
 from spikesink.study.settings.build import build

@@ -1,4 +1,4 @@
-"""Settings from plain values, without pydantic."""
+"""Build settings from plain values, without pydantic."""
 
 import typing
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ AFFECTS_RESULTS = False
 
 
 def build(kind: Any, value: Any) -> Any:
-    """Make settings of type ``kind`` from the plain value that JSON holds; an unknown key raises TypeError."""
+    """Settings of type ``kind`` from the plain value that JSON holds. Raises TypeError for an unknown key."""
     if isinstance(value, Mapping):
-        kind = next((member for member in typing.get_args(kind) if is_dataclass(member)), kind)  # of kind | None
+        kind = next((member for member in typing.get_args(kind) if is_dataclass(member)), kind)  # of X | None take X
     if is_dataclass(kind) and isinstance(value, Mapping):
         hints = typing.get_type_hints(kind)
         unknown = set(value) - {member.name for member in fields(kind)}

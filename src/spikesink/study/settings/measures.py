@@ -22,29 +22,35 @@ class Measures:
     sequences: int = 100
     """Held-out sequences for sinks and activations."""
     perplexity_tokens: int = 65_536
-    """At most this many held-out tokens for the perplexity, in chunks of each run's context (paper: 4,194,304)."""
+    """The perplexity is of at most this many held-out tokens, in chunks of each run's context (paper: 4,194,304)."""
     batch_size: int = 32
-    """Sequences per forward pass of a measure; bounds memory."""
+    """Sequences per forward pass of a measure. A smaller number needs less memory."""
     chunk: int = 512
-    """Queries, or rows of a matrix, that a measure works on at a time; bounds memory."""
+    """Queries, or rows of a matrix, that a measure works on at a time. A smaller number needs less memory."""
     loss_chunk: int | None = None
-    """Positions whose logits exist at a time where a measure takes gradients; null: all."""
+    """Measures that take gradients compute the logits of this many positions at a time; null: of all."""
     spike_magnitude: float = 100.0
-    """An activation is massive when it is larger than this (Sun et al. 2402.17762)."""
+    """An activation is massive when its magnitude is larger than this (Sun et al. 2402.17762) and than
+    spike_over_median says."""
     spike_over_median: float = 1000.0
-    """And larger than so many times the median magnitude of its hidden state (Sun et al.)."""
+    """An activation is massive when it is also larger than this many times the median magnitude of its hidden state
+    (Sun et al. 2402.17762)."""
     step_share: float = 0.1
-    """A block that adds, or takes away, at least this share of the spike is a step-up, or step-down, block."""
+    """A block that adds at least this share of the spike is a step-up block; one that takes as much away, a step-down
+    block."""
     spike_channels: int = 3
-    """How many leading channels are followed, changed or set against ordinary ones."""
+    """How many leading channels are followed, changed or compared with ordinary ones."""
     delimiters: tuple[str, ...] = (".", ",", ";", ":", "\n")
-    """Tokens that are looked for as spike tokens at later positions; those the tokenizer has."""
+    """Tokens that may be spike tokens at later positions. Those that the tokenizer lacks are skipped."""
     gradient_sequences: int = 512
-    """Held-out sequences of the run's context whose gradients are summed (2603.17771: a training batch, 512)."""
+    """Held-out sequences, as long as the run's context, whose gradients are summed (2603.17771: a training batch,
+    512)."""
     consequence_tokens: int = 65_536
-    """At most this many held-out tokens for quantisation, streaming and interventions, each in several settings."""
+    """Quantisation, streaming and interventions each use at most this many held-out tokens, in each of their
+    settings."""
     calibration_sequences: int = 32
-    """Held-out sequences that give quantisation its ranges and interventions their means; they are not scored."""
+    """Held-out sequences from which quantisation takes its ranges and interventions their means; they are not
+    scored."""
     caches: tuple[int, ...] | None = None
     """Cache sizes in tokens for streaming eviction; null: a quarter and half of the context."""
 

@@ -1,4 +1,4 @@
-"""The architecture of a model, part by part. What each kind of a part is: spikesink.study.kinds and spikesink.model."""
+"""The architecture of a model, part by part. spikesink.study.kinds and spikesink.model define each kind of a part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AFFECTS_RESULTS = False
 
 @dataclass(frozen=True, kw_only=True)
 class Norm:
-    """What normalises the residual branches (2603.05498 Table 5)."""
+    """Normalisation of the residual branches (2603.05498 Table 5)."""
 
     __pydantic_config__ = SPECIFICATION
 
@@ -33,18 +33,19 @@ class Norm:
 
 @dataclass(frozen=True, kw_only=True)
 class RopeScaling:
-    """Llama 3's stretching of the slow rotary frequencies for contexts longer than those trained on."""
+    """Llama 3's scaling: slow rotary frequencies are lowered, for contexts longer than in training."""
 
     __pydantic_config__ = SPECIFICATION
 
     factor: float
-    """Division of the frequencies whose wavelength exceeds original_positions / low_frequency_factor."""
+    """Frequencies whose wavelength exceeds original_positions / low_frequency_factor are divided by this."""
     low_frequency_factor: float
-    """Upper end of the smooth transition, in turns over original_positions."""
+    """Frequencies with fewer turns than this over original_positions are divided by factor; between this and
+    high_frequency_factor the change is smooth."""
     high_frequency_factor: float
     """Frequencies with more turns than this over original_positions stay as they are."""
     original_positions: int
-    """Context length before the stretching."""
+    """Context length in tokens before the scaling."""
 
     def __post_init__(self) -> None:
         positive(self, "factor", "low_frequency_factor", "high_frequency_factor", "original_positions")
@@ -76,8 +77,8 @@ class Attention:
     qk_norm: bool = False
     """RMSNorm on every head's queries and keys before the rotation (Qwen3)."""
     softmax: Literal["softmax", "softmax1", "sink_logit", "softpick"] = "softmax"
-    """softmax; softmax1: e^x / (1 + sum e^x) (Miller 2023); sink_logit: a learned logit per head joins the sum and its
-    weight is dropped (gpt-oss); softpick: relu(e^x - 1) / sum |e^x - 1| (2504.20966)."""
+    """softmax; softmax1: e^x / (1 + sum e^x) (Miller 2023); sink_logit: a learned logit per head joins the sum, and
+    its weight is dropped (gpt-oss); softpick: relu(e^x - 1) / sum |e^x - 1| (2504.20966)."""
     extra_key: Literal["none", "key_bias", "key_value_bias"] = "none"
     """A learned key per head that every query may attend to: key_bias with value 0 (Gu et al. 2410.10781),
     key_value_bias with a learned value (Sun et al. 2402.17762)."""
@@ -109,7 +110,8 @@ class FeedForward:
     """swiglu; gelu: two matrices around an exact GELU; linear: one d x d matrix; attention: a second attention branch
     in this place."""
     width: int
-    """Hidden width of swiglu and gelu (1.5 times the SwiGLU width matches parameters); unused by linear, attention."""
+    """Hidden width of swiglu and gelu; linear and attention do not use it. gelu has as many parameters as swiglu when
+    it is 1.5 times as wide."""
 
     def __post_init__(self) -> None:
         positive(self, "width")
@@ -139,7 +141,7 @@ class Gate:
 
 @dataclass(frozen=True, kw_only=True)
 class Valve:
-    """A contraction of short vectors, V-scale (2603.17771 section 5.1), on the values or on the keys."""
+    """V-scale (2603.17771 section 5.1), which contracts short vectors, on the values or on the keys."""
 
     __pydantic_config__ = SPECIFICATION
 
@@ -148,18 +150,18 @@ class Valve:
     passes through v_scale's Jacobian with the initial C; v_scale_forward_only: v is contracted, its gradient passes
     unchanged."""
     c: Literal["learned", "fixed"] = "learned"
-    """C = c_factor d_model head_dim std^2 exp(theta), std that of the projection's initial weights, with one theta per
-    key-value head, learned from 0 or fixed there."""
+    """C = c_factor d_model head_dim std^2 exp(theta); std is that of the projection's initial weights. There is one
+    theta per key-value head. learned: it starts at 0; fixed: it stays 0."""
     c_factor: float = 1.0
     """Multiplier of C."""
     layers: tuple[int, ...] | None = None
-    """Layers, counted from 0, that have it; null: all."""
+    """Layers, counted from 0, that have the valve; null: all."""
 
     def __post_init__(self) -> None:
         positive(self, "c_factor")
 
     def kind_in(self, layer: int) -> str:
-        """The kind in a layer counted from 0."""
+        """The kind of valve in a layer, counted from 0: "none" in a layer without one."""
         return self.kind if self.layers is None or layer in self.layers else "none"
 
 
@@ -174,8 +176,8 @@ class Initialisation:
     linear_std: float = 0.02
     """Every matrix inside the layers, gates included."""
     query_key_std: float | None = None
-    """Query and key projections; null means linear_std. A narrow model needs more than 0.02, or its first attention
-    logits, which grow with d_model * std^2, are nearly all equal."""
+    """Query and key projections; null means linear_std. A narrow model needs more than 0.02: attention logits grow with
+    d_model * std^2, and otherwise they are nearly all equal at the start."""
     head_std: float | None = None
     """Output head; null means 1 / sqrt(d_model)."""
 
@@ -204,7 +206,8 @@ class Model:
     value_valve: Valve = Valve()
     """Contraction of value vectors before attention mixes them."""
     key_valve: Valve = Valve()
-    """The same contraction on keys before the rotation; with v_scale_backward_only a valve on the key path alone."""
+    """The same contraction on keys before the rotation. With v_scale_backward_only it acts on the keys' gradient
+    alone."""
     tied_embeddings: bool = False
     """Whether the output head is the embedding matrix."""
     initialisation: Initialisation = Initialisation()

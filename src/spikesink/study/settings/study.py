@@ -23,7 +23,8 @@ class Tracking:
     uri: str | None = None
     """MLflow tracking server, for example http://127.0.0.1:5000; null keeps everything in results/mlflow.db."""
     live: bool = True
-    """Mirror metrics while runs train; either way the store is completed when they have finished."""
+    """Whether to log metrics to MLflow while runs train. When they have finished, the store is completed in any
+    case."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +34,15 @@ class Resources:
     __pydantic_config__ = SPECIFICATION
 
     threads: int = 1
-    """CPU threads of a job; of a training job, of its process for each GPU."""
+    """CPU threads of a job. A training job has as many for each of its processes, one per GPU."""
     memory_mb: int = 2000
-    """Memory of a job in megabytes, on each of its machines; a second attempt asks for twice as much, and so on."""
+    """Memory of a job in megabytes, on each of its machines. The second attempt asks for twice as much, and so on."""
     largest_memory_mb: int | None = None
-    """No attempt asks for more memory than this. null: no limit."""
+    """Upper limit of memory_mb over retries. null: no limit."""
     runtime_minutes: int = 60
-    """Time limit of a job; a second attempt asks for twice as much, and so on."""
+    """Time limit of a job in minutes. The second attempt asks for twice as much, and so on."""
     longest_runtime_minutes: int | None = None
-    """No attempt asks for more time than this, for example what the partition allows. null: no limit."""
+    """Upper limit of runtime_minutes over retries, for example what the partition allows. null: no limit."""
     retries: int | None = None
     """How often a failed job is started again. null: as often as the Snakemake profile says."""
     account: str | None = None
@@ -74,10 +75,10 @@ class GPUResources(Resources):
     __pydantic_config__ = SPECIFICATION
 
     gpus_per_node: int = 1
-    """GPUs of a job, or of each of its machines; 0 keeps it on the CPU, as does a machine without one. A measuring job
-    uses one."""
+    """GPUs of a job on each of its machines. 0: the job runs on the CPU, as it does on a machine without a GPU. A
+    measuring job uses one GPU."""
     gpu_type: str | None = None
-    """Kind of GPU by the name that the cluster gives it, for example a100. null: any."""
+    """Kind of GPU, by the cluster's name for it, for example a100. null: any."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,7 +94,8 @@ class TrainingResources(GPUResources):
     nodes: int = 1
     """Machines that a training job runs on."""
     warning_minutes: float = 5
-    """So long before its time limit SLURM tells a training job to write a checkpoint and end; a retry resumes it."""
+    """This many minutes before its time limit SLURM tells a training job to write a checkpoint and end. A retry resumes
+    from it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -118,17 +120,17 @@ class StageResources:
     measure: GPUResources = GPUResources()
     """One group of measures of one model."""
     draw: Resources = Resources()
-    """A table or a figure; on a cluster those of an ablation share one job."""
+    """A table or a figure. On a cluster the tables and figures of one ablation share a job."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What ``spikesink plan`` assumes of the machine."""
+    """What ``spikesink plan`` assumes about the machine."""
 
     __pydantic_config__ = SPECIFICATION
 
     gpu: Literal["B200", "H200", "H100", "A100-80GB", "A100-40GB", "L40S", "RTX4090", "V100"] = "H100"
-    """The GPU that GPU-hours and the fit in memory are computed for."""
+    """The GPU for which the plan computes GPU-hours and whether a run fits into memory."""
     utilisation: float = 0.4
     """Share of its peak bfloat16 matrix throughput that training reaches (model FLOPs utilisation)."""
 
@@ -158,9 +160,9 @@ class Pretrained:
     revision: str | None = None
     """Commit of the hub model; a hub id needs one."""
     bos: Literal["sequence", "none"]
-    """sequence: every sequence starts with the tokenizer's BOS, as Llama's do; none: without, as Qwen's."""
+    """sequence: every sequence starts with the tokenizer's BOS, as for Llama; none: without a BOS, as for Qwen."""
     context: int = 2048
-    """Sequence length in tokens that it is measured with (2603.17771: 2048)."""
+    """Length in tokens of the sequences that it is measured on (2603.17771: 2048)."""
 
     def __post_init__(self) -> None:
         positive(self, "context")
@@ -173,38 +175,41 @@ class Mechanism:
     __pydantic_config__ = SPECIFICATION
 
     compare: tuple[str, ...] | None = None
-    """Variants drawn side by side, the first seed of each; up to three read best. null: the baseline, and v_scale and
-    v_scale_backward_only where the study has them."""
+    """Variants drawn side by side, each with its first seed; up to three are easy to read. null: the baseline, and
+    v_scale and v_scale_backward_only if the study has them."""
     variants: Literal["compared", "all"] = "compared"
-    """compared: every seed of those is measured in depth; all: every run is."""
+    """Which runs are measured in depth. compared: every seed of the variants in compare; all: every run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One change to the baseline. A number may be a multiple: 0.5x is half of the baseline's value of the same key."""
+    """One change to the baseline. A number may be a multiple: 0.5x is half of the baseline's value for the same key."""
 
     __pydantic_config__ = SPECIFICATION
 
     label: str | None = None
-    """Name in figures; null uses the variant's name. It may hold numbers of the variant, for example {heads} x
-    {head_dim}; also {width}, {sequence_length}, {steps}, {lr}, {first} and {last} (the positions whose loss counts)."""
+    """Name in figures; null uses the variant's name. It may contain numbers of the variant in braces, for example
+    {heads} x {head_dim}; also {width}, {sequence_length}, {steps}, {lr}, {first} and {last} (the positions whose loss
+    counts)."""
     stands_for: str | None = None
-    """The row of the papers' tables that this variant is, scaled; null: the row of the same name, if there is one."""
+    """The row of the papers' tables that this variant repeats at its own scale; null: the row of the same name, if
+    any."""
     model: dict[str, Any] | None = None
-    """What differs from the baseline's model, nested like it."""
+    """What differs from the baseline's model, with the same nesting as the key model."""
     training: dict[str, Any] | None = None
-    """What differs from the baseline's training, nested like it. Multiples in loss_window are of sequence_length."""
+    """What differs from the baseline's training, with the same nesting as the key training. A multiple in loss_window
+    is of sequence_length."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Every combination of some settings, for each of some variants."""
+    """A grid: some variants, each trained with every combination of some settings."""
 
     __pydantic_config__ = SPECIFICATION
 
     settings: dict[str, tuple[Any, ...]]
-    """Setting and its values, for example training.optimiser.lr: [0.5x, 2x]. A multiple is of the variant's own value.
-    Several settings make every combination of their values."""
+    """Settings and the values of each, for example training.optimiser.lr: [0.5x, 2x]. A multiple is of the variant's
+    own value. With several settings, every combination of their values is trained."""
     variants: tuple[str, ...] = ("baseline",)
     """Variants of this study, baseline included, that are trained with every combination."""
 
@@ -218,18 +223,18 @@ class Config:
     study: str
     """Name of the study; its files are in results/<study>."""
     scale: str
-    """Name of the model scale, shown beside every result. workflow/scales/<scale>.yaml has its corpus, tokenizer,
-    model, training, measures and resources; what the study's config says of them stands over it."""
+    """Name of the model scale, shown beside every result. workflow/scales/<scale>.yaml sets its corpus, tokenizer,
+    model, training, measures and resources; what the study's config sets of these takes precedence."""
     seeds: tuple[int, ...] = (0,)
     """Every variant is trained once per seed; a seed fixes initial weights and data order."""
     ablations: tuple[str, ...] = ()
-    """Ablations to run, in the order of the figures. norm: all of workflow/ablations/norm.yaml; norm/sandwich: one
-    variant of it. The baseline is always trained."""
+    """Ablations to run; figures keep this order. norm: all of workflow/ablations/norm.yaml; norm/sandwich: one variant
+    of it. The baseline is always trained."""
     variants: dict[str, dict[str, Variant | None] | None] = field(default_factory=dict)
-    """The study's own variants: ablation, variant, what differs. They join an ablation of the same name; null leaves a
-    variant, or the own variants of an ablation, out."""
+    """The study's own variants: ablation, variant, what differs. They are added to an ablation of the same name. null
+    in place of a variant removes it; null in place of an ablation removes the study's own variants of it."""
     cross: dict[str, Grid | None] = field(default_factory=dict)
-    """Grids: ablation, then which settings and variants are combined; null leaves a grid out."""
+    """Grids: the ablation, then the settings and variants that its grid combines. null removes a grid."""
     corpus: Corpus
     """Where the text comes from."""
     tokenizer: Tokenizer
@@ -247,8 +252,8 @@ class Config:
     figures: Figures = Figures()
     """How figures are drawn."""
     tracking: Tracking = Tracking()
-    """MLflow."""
+    """Where MLflow keeps the study."""
     resources: StageResources = StageResources()
     """What jobs may use."""
     plan: Plan = Plan()
-    """Assumptions of the cost estimate."""
+    """What the cost estimate of ``spikesink plan`` assumes."""

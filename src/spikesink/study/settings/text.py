@@ -25,13 +25,14 @@ class Corpus:
     """Commit of the hub dataset, pinned so that the study can be repeated (kind: hub)."""
     files: tuple[str, ...] = ()
     """Files to read, in this order: paths inside the hub dataset, or local paths (kinds: hub, files). A range in braces
-    stands for as many files: part-{00000..00063}.json.gz."""
+    stands for one file per number: part-{00000..00063}.json.gz."""
     text_field: str = "text"
     """Column or JSON key that holds the text of a document."""
     documents: int | None = None
     """Use only this many documents; null uses all."""
     validation_share: float = 0.05
-    """Share of the documents held out for every measure, spread evenly over the corpus; never trained on."""
+    """Share of the documents that are held out: measures use them, training never does. They are spread evenly over the
+    corpus."""
     synthetic_tokens: int = 4_000_000
     """Length of the synthetic stream (kind: bigram_backcopy)."""
     synthetic_triggers: int = 3
@@ -57,7 +58,7 @@ class Corpus:
 
 @dataclass(frozen=True, kw_only=True)
 class Tokenizer:
-    """How text becomes tokens, and which boundary tokens the stream carries."""
+    """How text becomes tokens, and which boundary tokens the stream has."""
 
     __pydantic_config__ = SPECIFICATION
 
@@ -67,14 +68,14 @@ class Tokenizer:
     vocabulary: int
     """Number of token ids, the model's vocabulary. A tokenizer that needs more is refused."""
     documents: int | None = None
-    """Learn from only the first so many training documents (kind: trained); null: from all."""
+    """The tokenizer is trained on this many training documents, the first ones (kind: trained); null: on all."""
     name: str | None = None
     """Hub id (kind: hub) or path of a tokenizer.json (kind: file)."""
     revision: str | None = None
     """Commit of the hub tokenizer (kind: hub)."""
     bos: Literal["sequence", "document", "none"]
     """sequence: every sequence that a model sees starts with the BOS token; document: the stream has one BOS before
-    every document, wherever that falls; none: no BOS."""
+    every document, at whatever position of a sequence; none: no BOS."""
     eos: bool = False
     """Whether the stream has an EOS token after every document."""
 

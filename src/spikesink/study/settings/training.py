@@ -17,7 +17,7 @@ class Optimiser:
     __pydantic_config__ = SPECIFICATION
 
     kind: Literal["adamw", "sgd"] = "adamw"
-    """adamw; sgd: momentum and no step-size adaptation, as torch.optim.SGD."""
+    """adamw; sgd: with momentum and without adaptive step sizes, as torch.optim.SGD."""
     lr: float
     """Peak learning rate."""
     beta1: float = 0.9
@@ -25,15 +25,15 @@ class Optimiser:
     beta2: float = 0.95
     """Decay of AdamW's second moment."""
     eps: float = 1e-8
-    """Added to the root of AdamW's second moment."""
+    """Added to the square root of AdamW's second moment."""
     momentum: float = 0.9
-    """Momentum of sgd."""
+    """Momentum of sgd; adamw does not use it."""
     weight_decay: float = 0.1
-    """Weight decay, decoupled from the gradient in AdamW and added to it in sgd."""
+    """Weight decay: decoupled from the gradient in adamw, added to the gradient in sgd."""
     decay: Literal["all", "matrices"] = "all"
     """all: every parameter decays (2603.05498); matrices: only parameters of two or more dimensions (2603.17771)."""
     clip_norm: float = 1.0
-    """Largest global gradient norm."""
+    """Gradients with a larger global norm are scaled down to this norm."""
 
     def __post_init__(self) -> None:
         positive(self, "lr", "eps", "clip_norm")
@@ -54,7 +54,7 @@ class Schedule:
     warmup: Literal["quadratic", "linear"] = "quadratic"
     """quadratic: 1 - (1 - step / warmup_steps)^2 (2603.05498); linear: step / warmup_steps (2603.17771)."""
     min_lr_ratio: float = 0.1
-    """Final learning rate as a share of the peak; 1 keeps it constant after the warm-up."""
+    """Final learning rate as a share of the peak. With 1 the learning rate is constant after the warm-up."""
 
     def __post_init__(self) -> None:
         not_negative(self, "warmup_steps")
@@ -75,7 +75,8 @@ class Training:
     batch_size: int
     """Sequences per optimiser step."""
     loss_window: tuple[int, int] | None = None
-    """Positions [first, last) whose next-token loss counts, 0-based; null counts all. Earlier tokens stay visible."""
+    """Only the next-token loss at positions [first, last) counts, 0-based; null: at all positions. Earlier tokens stay
+    visible."""
     optimiser: Optimiser
     """The optimiser and its settings."""
     schedule: Schedule
@@ -86,19 +87,21 @@ class Training:
     """Whether to compile the decoder with torch.compile."""
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     """How several devices share a run: ddp: a copy on each; fsdp: weights, gradients and optimiser state sharded over
-    all (FSDP2); auto: ddp where there are several devices."""
+    all (FSDP2); auto: ddp if there are several devices."""
     micro_batch_size: int | None = None
     """At most this many sequences per device and forward pass; gradients accumulate to batch_size. null: no limit."""
     activation_checkpointing: bool = False
-    """Whether to keep only the input of every block and compute its inside again in the backward pass."""
+    """Whether to keep only the input of every block and compute the rest again in the backward pass. Saves memory."""
     loss_chunk: int | None = None
-    """Compute the loss over this many positions at a time, so that the logits never exist whole; null: at once."""
+    """Compute the loss over this many positions at a time, so that all logits are never in memory together; null: over
+    all at once."""
     log_every: int = 20
     """Steps between two rows of metrics.csv."""
     checkpoint_every: int = 500
     """Steps between two checkpoints to resume from."""
     snapshots: int = 0
-    """Keep the weights at so many steps in geometric progression, the last one included, to see when things begin."""
+    """Keep the weights at this many steps in geometric progression, the last step included, to see when sinks and
+    spikes begin."""
 
     def __post_init__(self) -> None:
         positive(self, "steps", "sequence_length", "batch_size", "log_every", "checkpoint_every")
