@@ -15,9 +15,9 @@ QUESTIONS = ("attention_distance",)
 CAPTION = (
     "Mean attention distance of every head over its mean attention on the sink, with all of its attention (hollow) "
     "and after taking the sink's share away and rescaling the rest (filled); a line joins the two of a head. Heads "
-    "with much weight on the sink look far only because the sink is far: their other attention is the most local. "
-    "Dashed: uniform attention. After the account of sinks as a means of local attention in Sun et al., The Spike, "
-    "the Sparse and the Sink (arXiv 2603.05498)."
+    "with much weight on the sink look far only because the sink is far; the rest of their attention is the most "
+    "local. Dashed: uniform attention. After the account of sinks as a means of local attention in Sun et al., The "
+    "Spike, the Sparse and the Sink (arXiv 2603.05498)."
 )
 COLUMNS = {"model": TEXT, "block": WHOLE, "head": WHOLE, "sink_mass": REAL, "distance": REAL} | {
     "distance_without_sink": REAL,

@@ -23,7 +23,7 @@ CAPTION = (
     "token 0, and token 0's norm in the residual stream over that of positions 1 to 15. Marks stand at the onset, the "
     "first snapshot from which the quantity stays above its threshold (dashed where all layers share it; for the "
     "attention, the layer's earliest head). If sinks induce gradient sinks and these massive activations, as "
-    "2603.17771 has it, marks move to the right from top to bottom."
+    "2603.17771 says, marks move to the right from top to bottom."
 )
 ROWS = (
     ("sink_mass", "Attention on position 0"),

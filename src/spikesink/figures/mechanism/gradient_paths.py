@@ -19,7 +19,7 @@ QUESTIONS = ("gradients",)
 CAPTION = (
     "Norm of the loss gradient at the query, key and value projections of each position, summed over the batch first, "
     "mean over attention layers; the mark is token 0. In the paper the spike at token 0 is largest in the values and "
-    "smaller in the keys; the query of token 0 sees one key only, so its gradient is zero and off the axis. "
+    "smaller in the keys. The query of token 0 sees one key only, so its gradient is zero and lies off the axis. "
     "After Figs 2, 8 and 9 of 2603.17771."
 )
 COLUMNS = {"model": TEXT, "path": TEXT, "position": WHOLE, "gradient_norm": REAL}

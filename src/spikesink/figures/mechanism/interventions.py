@@ -17,8 +17,8 @@ CAPTION = (
     "Perplexity of the same held-out text, and mean attention on position 0 over the heads after the step-up block, "
     "when the spike is set to zero or to its mean once, at the step-up block, or when no query may attend to the key "
     "of the sink. Controls: as many channels of median magnitude at the same token, and another key (one mark each, "
-    "the large mark is their mean). What the model needs costs more than its control. After the interventions of Sun "
-    "et al., Massive Activations in Large Language Models (arXiv 2402.17762, Table 3)."
+    "the large mark is their mean). Taking away what the model needs costs more than the control. After the "
+    "interventions of Sun et al., Massive Activations in Large Language Models (arXiv 2402.17762, Table 3)."
 )
 COLUMNS = {"model": TEXT, "intervention": TEXT, "quantity": TEXT, "mark": TEXT, "value": REAL}
 NAMES = {
