@@ -18,7 +18,7 @@ study: .venv/installed
 	snakemake $(OVERLAY) --quiet --report results/$(STUDY)/report.html
 	spikesink summary $(OVERLAY)
 
-# Everything that the published studies in git show, and a report of each.
+# Draw all tables and figures of the published studies in git, and write a report of each.
 published: .venv/drawing
 	snakemake published
 	for study in $(notdir $(patsubst %/,%,$(wildcard results/published/*/))); do \
@@ -28,8 +28,8 @@ published: .venv/drawing
 test: .venv/tested lint
 	pytest --numprocesses 2 --dist loadgroup
 
-# A real SLURM, PostgreSQL, pdflatex and browser on this machine, as root: Debian's packages slurm-wlm, munge, postgresql,
-# texlive-latex-base, texlive-latex-recommended and chromium.
+# Tests with a real SLURM, PostgreSQL, pdflatex and browser on this machine. Run as root, with Debian's packages
+# slurm-wlm, munge, postgresql, texlive-latex-base, texlive-latex-recommended and chromium.
 test-services: .venv/tested
 	pytest tests/services tests/slurm
 
@@ -46,14 +46,14 @@ format: .venv/tested
 docs: .venv/installed
 	python docs/generate.py
 
-# Loopback only. The job runner and extra workers of the server are of no use to one person and slow its start.
+# Listens on the loopback interface only. One person needs no job runner and one worker; more would slow the start.
 ui: .venv/installed
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true \
 	mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
 		--backend-store-uri sqlite:///results/mlflow.db --artifacts-destination results/mlartifacts
 
-# In layers: what draws, what trains and measures, what only tests need (transformers among it, which would slow the start
-# of every training run).
+# Installed in layers: for drawing, for training and measuring, for tests only. transformers is for tests only, because
+# it would slow the start of every training run.
 .venv/drawing: pyproject.toml envs/constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
 	$(PYTHON) -m venv .venv

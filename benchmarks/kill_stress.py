@@ -1,12 +1,12 @@
-"""Kill a training run with SIGKILL at random moments and restart it until it ends; its bits must be an unbroken run's.
+"""Kill a training run at random moments and restart it until it ends: its bits must equal an unbroken run's.
 
     python benchmarks/kill_stress.py --kills 200 --seed 0
 
-Every process is a real one that runs the program; it is forked from a server that has imported torch and Lightning, so
-that a trial takes a second. Half of the kills come after a random time. The other half are aimed at what takes little
-of it: they wait for a random phase, and some milliseconds more. What counts is the phase in which the process died. The
-seed decides what is aimed at; where in it a kill lands is up to the machine. Prints the table of kill_stress.md; ends
-with 1 if anything differs.
+Kills are SIGKILL. Every process is a real one that runs the program. It is forked from a server that has imported torch
+and Lightning, so a trial takes a second. Half of the kills come after a random time. The other half are aimed at short
+phases: they wait for a random phase, and then some milliseconds more. A kill is counted in the phase in which the
+process died. The seed decides the aim; the moment within a phase depends on the machine. Prints the table of
+kill_stress.md; exits with 1 if anything differs.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def main() -> int:
 def stress(kills: int, chance: random.Random, tokens: Path, folder: Path) -> int:
     begun = time.monotonic()
     phase = PROCESSES.Value(ctypes.c_int)
-    run_until_end(tokens, folder / "first", phase)  # the server's first child takes longer
+    run_until_end(tokens, folder / "first", phase)  # not counted: the server's first child takes longer
     started = time.monotonic()
     run_until_end(tokens, folder / "unbroken", phase)
     seconds = time.monotonic() - started
@@ -136,7 +136,7 @@ def start(tokens: Path, folder: Path, phase: object) -> multiprocessing.Process:
 
 
 def body(tokens: Path, folder: Path, phase: object) -> None:
-    """The program in a process of its own, with every phase marked where the parent can see it."""
+    """Run the program in its own process and mark every phase where the parent can see it."""
     log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -160,7 +160,7 @@ def marked(function: object, label: int, phase: object) -> object:
 
 
 def wait(process: multiprocessing.Process, phase: object, chance: random.Random, seconds: float) -> None:
-    """Until the moment to kill the process, or its end."""
+    """Wait for the moment to kill the process, or for its end."""
     if chance.random() < 0.5:
         process.join(chance.uniform(0, 1.2 * seconds))
         return
@@ -173,7 +173,7 @@ def wait(process: multiprocessing.Process, phase: object, chance: random.Random,
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All that a run left but its manifest, which holds times; the folder of checkpoints must be empty."""
+    """All files of a run except its manifest, which holds times. The folder of checkpoints must be empty."""
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     return {name: path.read_bytes() for name, path in files.items() if name not in ("run/manifest.json", "log")}
 

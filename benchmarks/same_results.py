@@ -2,16 +2,16 @@
 
     python benchmarks/same_results.py OLD NEW [--names names.yaml]
 
-Both are results/<study> folders of finished studies. What may differ is what a run cannot repeat: times, speeds,
-digests of code, versions, and where files are. ``--names`` is a YAML file for a comparison across a change of names:
+Both are results/<study> folders of finished studies. They may differ in what a run cannot repeat: times, speeds,
+digests of code, versions, and paths of files. ``--names`` is a YAML file for a comparison across a change of names:
 
     columns: {old: new}        # names of columns, of quantities in cells, and of tensors and settings
     variants: {old: new}       # names of variants, which are folders too
     files: {old: new}          # paths in the study's folder
     only_in: {file: {old: new}}  # names of columns that changed in files of this name alone
-    added: [new]               # columns that a figure's data has only since
+    added: [new]               # columns of a figure's data that are new
 
-Prints every difference and how many files were compared; ends with 1 where there is any difference.
+Prints every difference and how many files were compared; exits with 1 if there is any difference.
 """
 
 import argparse
@@ -33,7 +33,7 @@ COMPARED = ("*.safetensors", "metrics.csv", "*.parquet", "claims.csv", "tables/*
 
 
 class Names:
-    """Old names to new ones."""
+    """New names by old ones."""
 
     def __init__(self, path: Path | None) -> None:
         given = yaml.safe_load(path.read_text()) if path else {}
@@ -62,7 +62,7 @@ def weights(path: Path, names: Names) -> dict:
 
 
 def table(path: Path, names: Names) -> pl.DataFrame:
-    """A table under the new names, its cells as text for CSV, so that digits count."""
+    """A table under the new names. Cells of a CSV file are text, so that every digit counts."""
     if path.suffix == ".parquet":
         found = pl.read_parquet(path)
     else:
@@ -77,7 +77,7 @@ def table(path: Path, names: Names) -> pl.DataFrame:
 
 
 def difference(old: Path, new: Path, names: Names) -> str | None:
-    """What differs between two files, None if nothing does."""
+    """What differs between two files; None if nothing does."""
     if old.suffix == ".safetensors":
         ours, theirs = weights(old, names), weights(new, Names(None))
         if ours.keys() != theirs.keys():

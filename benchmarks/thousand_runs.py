@@ -1,7 +1,7 @@
-"""How long Snakemake looks at a study of 1,005 runs, and with how much memory: before it, finished, and after a change.
+"""Snakemake's time and memory to plan a study of 1,005 runs: before it has run, finished, and after a change.
 
 ``python benchmarks/thousand_runs.py`` works on a copy of the checkout in a temporary folder. Nothing is trained: the
-outputs are empty files that Snakemake is told to take as made (``--touch``).
+outputs are empty files that Snakemake is told to treat as made (``--touch``).
 """
 
 import os
@@ -19,7 +19,7 @@ AXES, VARIANTS, SEEDS = 5, 40, 5
 
 
 def study(per_head: bool = False) -> dict:
-    """Five ablations of forty variants, five seeds, and the baseline."""
+    """The config of a study: the baseline and five ablations of forty variants, with five seeds."""
     ablations: dict = {}
     for axis in range(AXES):
         ablations[f"axis{axis}"] = {

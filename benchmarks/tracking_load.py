@@ -1,4 +1,4 @@
-"""Many runs that log to one MLflow store at once: what the live mirrors store, and what is left to the sync.
+"""Many runs log to one MLflow store at once: how much the live mirrors store, and how much is left to the sync.
 
 ``python benchmarks/tracking_load.py {sqlite,postgresql} [--runs 64] [--rows 500]``; figures in tracking_load.md.
 """

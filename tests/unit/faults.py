@@ -23,7 +23,7 @@ RUN = changed(snapshots=3)
 
 
 def at_event(event: str, pattern: str, count: int, action: Callable[[], None]) -> None:
-    """Call ``action`` just before the interpreter does ``event`` to a path like ``pattern`` for the ``count``-th time.
+    """Call ``action`` just before the ``count``-th ``event`` of the interpreter on a path that matches ``pattern``.
 
     Events are Python's audit events; of a renaming the new name counts.
     """
@@ -49,7 +49,7 @@ def signal_at(event: str, pattern: str, count: int, number: int, rank: int) -> N
 
 
 class HalfWritten:
-    """A file whose ``count``-th write ends after its first half, and the process with it."""
+    """A file whose ``count``-th write stops halfway and ends the process."""
 
     def __init__(self, file, count: int) -> None:
         self.file, self.left = file, count
@@ -70,7 +70,7 @@ class HalfWritten:
 
 
 def die_while_writing(module: str, pattern: str, files: int, writes: int, rank: int) -> None:
-    """Die in the ``writes``-th write to the ``files``-th file like ``pattern`` that ``module`` opens to write."""
+    """Die in the ``writes``-th write to the ``files``-th file like ``pattern`` that ``module`` opens for writing."""
     opened = 0
 
     def opening(path: Path, mode: str = "r", **options: object):
@@ -83,7 +83,7 @@ def die_while_writing(module: str, pattern: str, files: int, writes: int, rank: 
 
 
 def die_in_library(module: str, files: int, rank: int) -> None:
-    """Die in the ``files``-th file that ``module`` has safetensors write, which goes through a file of its own."""
+    """Die in the ``files``-th file that ``module`` writes with safetensors, which opens files by itself."""
     module, left = import_module(module), files
     save_file = module.save_file
 
@@ -99,7 +99,7 @@ def die_in_library(module: str, files: int, rank: int) -> None:
 
 
 def stall_at_step(step: int, rank: int) -> None:
-    """Do not go on after ``step``."""
+    """Hang after ``step``, until the process is killed."""
     training_step = LanguageModel.training_step
 
     def stalled(self: LanguageModel, rows, index: int) -> None:
@@ -111,18 +111,18 @@ def stall_at_step(step: int, rank: int) -> None:
 
 
 def other_place(option: str, path: Path, rank: int) -> None:
-    """Another --output or --checkpoints."""
+    """The arguments with another --output or --checkpoints."""
     sys.argv += [option, str(path)]
 
 
 def without_patience(options: list[str], rank: int) -> None:
-    """Refuse at once what would be refused after seconds."""
+    """Do not wait for a lock: what would be refused after seconds is refused at once."""
     lock.PATIENCE_SECONDS = 0.0
     sys.argv += options
 
 
 def assert_same_result(run: Path, other: Path) -> None:
-    """The same bits in everything that a run leaves, but its manifest, and nothing else beside it."""
+    """Check that two runs left the same files with the same bits, except the manifest, and nothing else."""
     assert files(run).keys() == files(other).keys()
     for name, content in files(other).items():
         assert name == "manifest.json" or files(run)[name] == content, f"{name} differs"
@@ -133,7 +133,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 class Disk:
-    """A real file system in memory, mounted where only a process of its own sees it; it goes when that process does."""
+    """A real file system in memory. Only the process that mounts it sees it; it ends with that process."""
 
     def __init__(self, mount_point: Path, size: str) -> None:
         mount_point.mkdir()
@@ -153,7 +153,7 @@ class Disk:
         self.run(f"mount -o remount,ro '{self.mount_point}'")
 
     def fill(self, leave: int) -> Path:
-        """Write a file until the disk is full but for ``leave`` bytes."""
+        """Write a file until only ``leave`` bytes of the disk are free."""
         filler = self.path / "filler"
         filler.write_bytes(bytes(shutil.disk_usage(self.path).free - leave))
         return filler

@@ -1,4 +1,4 @@
-"""Drawing in tests, and what every figure must be: its data's picture, as wide as asked, its text inside and apart."""
+"""Draw figures in tests, and check each: drawn from its CSV alone, as wide as asked, no text cut off or overlapping."""
 
 import itertools
 import re
@@ -35,7 +35,7 @@ def draw_models(module: ModuleType, models: dict, width: str = "auto", style: St
 def check_drawn_from_its_csv(
     draw: Callable[[pl.DataFrame], Figure], data: pl.DataFrame, columns: dict, folder: Path
 ) -> None:
-    """The CSV beside a figure is the data that it was drawn from, and draws the same picture again, to the byte."""
+    """Check that the CSV beside a figure is the data that it was drawn from, and draws the same bytes again."""
     for name, table in (("first", data), ("again", None)):
         table = read_data(folder / "first.csv", columns) if table is None else table
         save(draw(table), table, str(folder / name))
@@ -45,7 +45,7 @@ def check_drawn_from_its_csv(
 
 
 def check_layout(figure: Figure, width: float | None = None) -> None:
-    """Everything lies inside the figure, which has the width in inches, and no two texts touch."""
+    """Check that the figure has the width in inches, everything lies inside it, and no two texts touch."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -60,7 +60,7 @@ def check_layout(figure: Figure, width: float | None = None) -> None:
 
 
 def texts(figure: Figure) -> list[Text]:
-    """All that is written, without tick labels outside the limits of their axis."""
+    """All texts of the figure, without tick labels outside the limits of their axis."""
     found = list(figure.texts)
     legends = [*figure.legends, *(axis.get_legend() for axis in figure.axes)]
     found += [text for legend in legends if legend for text in legend.get_texts()]
@@ -80,7 +80,7 @@ def texts(figure: Figure) -> list[Text]:
 
 
 def check_fonts(pdf: bytes) -> None:
-    """Every font of the PDF is embedded as TrueType, none is Type 3, and there is text."""
+    """Check that the PDF has text and that every font is embedded as TrueType, none as Type 3."""
     fonts = re.findall(rb"<<[^<>]*/Type\s*/FontDescriptor.*?>>", pdf, re.DOTALL)
     assert fonts, "the PDF has no text"
     assert all(b"/FontFile2" in font for font in fonts), "TrueType, which journals ask for"

@@ -1,4 +1,4 @@
-"""What a module brings along, seen in a Python that has imported nothing else."""
+"""Which modules an import loads, seen in a Python that has imported nothing else."""
 
 import json
 import subprocess

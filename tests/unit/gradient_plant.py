@@ -1,4 +1,4 @@
-"""A decoder whose gradients are known in closed form, and harmonic numbers to say them with."""
+"""A decoder whose gradients are known in closed form, and the harmonic numbers that they contain."""
 
 import models
 import torch

@@ -36,10 +36,10 @@ class Job:
     end_file: str | None = None
     """The run does not end before this file exists."""
     scale: float = 1.0
-    """Factor of the losses, so that two runs can be told apart."""
+    """The losses are multiplied by this, so that two runs differ."""
     flush_seconds: float = 0.5
     privileged: bool = True
-    """False: a file's mode binds the process even if it runs as root."""
+    """False: the process obeys file permissions even if it runs as root."""
     largest_file: int | None = None
     """Bytes beyond which a file cannot grow, as on a full disk."""
 
@@ -52,7 +52,7 @@ class Outcome:
     errors: list[str]
     """Lines on standard error."""
     logging_seconds: float
-    """All that a training process has waited for the mirror between rows."""
+    """Total time in which a training process waited for the mirror between rows."""
     closing_seconds: float
 
 
@@ -123,7 +123,7 @@ def main() -> int:
     for job, file in zip(jobs, errors, strict=True):
         process = os.fork()
         if process == 0:
-            # Taking down all that was imported would cost every process a second of CPU time.
+            # A normal exit unloads all modules, which would cost every process a second of CPU time.
             os._exit(as_process(job, file))
         processes.append(process)
     outcomes = []

@@ -17,7 +17,7 @@ DEFAULT_STORE = "sqlite:///results/mlflow.db"
 
 
 def command_line(port: int) -> str:
-    """What ``make ui`` would run."""
+    """The command line that ``make ui`` would run."""
     make = ["make", "--dry-run", "--no-print-directory", "--assume-old=.venv/installed", f"PORT={port}", "ui"]
     return subprocess.run(make, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
@@ -45,7 +45,7 @@ class Server:
             )
 
     def wait(self) -> None:
-        """Return when it answers."""
+        """Wait until the server answers."""
         deadline = time.monotonic() + 120
         while not self.answers():
             assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()
@@ -58,7 +58,7 @@ class Server:
             return False
 
     def kill(self) -> None:
-        """End it and all its processes at once, as a crash of the machine would."""
+        """Kill the server and all its processes at once, as a crash of the machine would."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 

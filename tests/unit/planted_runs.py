@@ -10,7 +10,7 @@ Values = dict[str, Sequence[float | str | None]]
 
 
 def planted_runs(values: Values, quantity: str = "spike", stands_for: dict[str, str] | None = None) -> pl.DataFrame:
-    """One run per variant and seed from 0 with the quantity's value; a text is the status of a run without values."""
+    """One run per variant and seed (from 0) with the quantity's value; a string is the status of a run without one."""
     rows = [
         dict.fromkeys(RUN_COLUMNS)
         | {"scale": "tiny", "ablation": "a", "variant": variant, "label": variant, "seed": seed}
@@ -23,7 +23,7 @@ def planted_runs(values: Values, quantity: str = "spike", stands_for: dict[str, 
 
 
 def planted_mechanism(models: dict[str, dict]) -> pl.DataFrame:
-    """One row per model with the given columns, the others without values."""
+    """One row per model with the given columns; the other columns are empty."""
     empty = dict.fromkeys(MECHANISM_COLUMNS) | {"measured": True}
     return pl.DataFrame([empty | {"model": model} | row for model, row in models.items()], schema=MECHANISM_COLUMNS)
 

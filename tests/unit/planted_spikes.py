@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 D_MODEL, CHANNEL, GAIN = 16, 7, 2.0
-LENGTH = 10.0  # of an embedding along s, long against the norm's epsilon
+LENGTH = 10.0  # of an embedding along s: large against the norm's epsilon
 SHARP = 50.0  # scale of the pre-activations: silu(x) is x, or 0, to float32's last bit
 
 

@@ -89,7 +89,7 @@ def ends(processes: list) -> list[int]:
 
 
 def train(run: dict, tokens: Path, folder: Path, ranks: int = 1, prelude=None) -> tuple[list[int], str]:
-    """Train with so many ranks; their exit codes and all that they wrote."""
+    """Train with this many ranks; returns their exit codes and all that they printed."""
     folder.mkdir(exist_ok=True)
     port, logs = free_port(), [folder / f"rank{rank}.log" for rank in range(ranks)]
     arguments = command_line(run, tokens, folder, ranks)
@@ -149,19 +149,19 @@ SLURM_STEP = {
 
 
 def as_srun_task(rank: int) -> None:
-    """The environment of one task of an srun step instead of the other launcher's."""
+    """Set the environment of one task of an srun step, in place of the other launcher's."""
     for name in ("LOCAL_RANK", "NODE_RANK"):
         del os.environ[name]
     os.environ.update(SLURM_STEP, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank))
 
 
 def compile_without_code(rank: int) -> None:
-    """torch.compile with all of its machinery but the C++ compiler, which takes a minute here."""
+    """Use torch.compile without its C++ compiler, which takes a minute here."""
     torch.compile = partial(torch.compile, backend="aot_eager", fullgraph=True)
 
 
 def out_of_memory(rank: int) -> None:
-    """The first step does not fit into memory."""
+    """Make the first step run out of memory."""
 
     def too_large(self: LanguageModel, rows: torch.Tensor, index: int) -> None:
         raise torch.OutOfMemoryError("Tried to allocate 80 GiB.\nAnd a page of advice.")

@@ -87,7 +87,7 @@ def mirror_for(uri: str, variant: str, folder: Path, digest: str | None = None, 
 
 @functools.cache
 def empty_database() -> bytes:
-    """MLflow's tables and nothing in them; making them takes seconds."""
+    """An MLflow database with empty tables. Made once, because it takes seconds."""
     from spikesink.tracking.store import open_store
 
     with tempfile.TemporaryDirectory() as folder:
@@ -96,7 +96,7 @@ def empty_database() -> bytes:
 
 
 def new_store(folder: Path) -> str:
-    """Make a folder of results whose store does not know the study; the store's address."""
+    """Make a folder of results whose MLflow store does not hold the study; returns the store's address."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "mlflow.db").write_bytes(empty_database())
     return default_uri(folder)
@@ -111,7 +111,7 @@ def stored_runs(uri: str, study: str = "tiny") -> list:
 
 
 def content(uri: str, artifacts: Path | None = None) -> dict:
-    """Everything that a store holds about the study, comparable between two moments."""
+    """Everything that a store holds about the study, in a form that can be compared with a later state."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)

@@ -14,7 +14,7 @@ TWO_SEEDS = {
         "dyt": {"seed0": {"perplexity": 8.0}, "seed1": {"status": "diverged"}},
     }
 }
-# In front of a row of LaTeX "[" and "*" have a meaning too.
+# At the start of a row of LaTeX "[" and "*" have a meaning too.
 HOSTILE = {
     "norm": {
         "sandwich": {"label": r"[1, 2] 100% of a_b & <$x^2$> \x {y} # ~ | β2 = 0.9 é → ≥ ×", "perplexity": 9.0},

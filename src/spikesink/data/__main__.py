@@ -1,7 +1,7 @@
 """Command line of the data rules: ``python -m spikesink.data {corpus,tokenizer,tokens}``.
 
-corpus is the only step that may open a connection; with a hub corpus it runs where there is internet. An expected
-failure prints one line to stderr and exits with 1.
+Only the step corpus may open a connection; with a hub corpus it must run where there is internet. An expected failure
+prints one line to stderr and exits with 1.
 """
 
 import argparse
@@ -24,8 +24,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one step."""
     options = parser().parse_args(arguments)
     corpus, tokenizer = read_settings(options.settings, of_pretrained=options.pretrained is not None)
-    # The libraries are imported late: a typo in the settings is reported without waiting for them.
-    os.environ.setdefault("USE_TORCH", "0")  # or datasets imports torch, which takes seconds and is not used here
+    # The libraries are imported below, so that a typo in the settings is reported without waiting for them.
+    os.environ.setdefault("USE_TORCH", "0")  # else datasets imports torch: seconds for nothing
     if options.step == "corpus":
         describe_corpus(corpus, tokenizer, options.output)
         return
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
-    """Fetch the corpus, and a tokenizer from the hub, and write what identifies their files."""
+    """Fetch the corpus, and the tokenizer if it is from the hub; write a description that identifies their files."""
     from spikesink.data import corpora, tokenizer
 
     description = corpora.describe(corpus, download=True)
@@ -51,7 +51,7 @@ def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
 
 
 def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
-    """Train the tokenizer on the documents that are not held out, or copy it."""
+    """Write the tokenizer to ``output``: trained on the documents that are not held out, or copied."""
     from spikesink.data import corpora, tokenizer
 
     documents = (

@@ -1,7 +1,7 @@
 """Batches from a packed token stream: a pure function of (seed, step).
 
-There is no loader state. Whoever knows the seed and the step knows the batch, so a resumed run sees exactly what an
-uninterrupted one would have seen, and every variant of a seed trains on the same tokens in the same order.
+There is no loader state: seed and step alone determine the batch. A resumed run therefore sees exactly what an
+uninterrupted one would have seen, and all variants with one seed train on the same tokens in the same order.
 
 Imports numpy and the standard library only, so that training runs on a machine without ``datasets`` or ``tokenizers``.
 Shapes: B sequences in a batch, T tokens of context; a row holds T + 1 tokens, T inputs and as many targets.
@@ -32,7 +32,8 @@ class TokenStream:
     tokens: np.ndarray
     """Token ids, one after another (memory-mapped)."""
     bos: str
-    """sequence: a row starts with a BOS that is not in the stream; document, none: a row is a piece of the stream."""
+    """sequence: a BOS is put before every row, not stored in the stream; document, none: rows are cut from the
+    stream."""
     bos_id: int | None
     """Id of the BOS token; None if there is none."""
     vocabulary: int
@@ -60,9 +61,9 @@ class TokenStream:
         return cls(tokens=tokens, bos=index["bos"], bos_id=index["bos_id"], vocabulary=index["vocabulary"])
 
     def number_of_sequences(self, sequence_length: int) -> int:
-        """How many rows of ``sequence_length`` + 1 tokens the stream yields; consecutive rows share one token.
+        """How many rows of ``sequence_length`` + 1 tokens the stream yields.
 
-        Only with bos ``sequence`` do they share none: there the first token of a row is the BOS.
+        Consecutive rows share one token, except with bos ``sequence``: there the first token of a row is the BOS.
         """
         return max(len(self.tokens) - (self.bos != "sequence"), 0) // sequence_length
 
@@ -80,7 +81,7 @@ class TokenStream:
 def batch(stream: TokenStream, *, seed: int, step: int, batch_size: int, sequence_length: int) -> np.ndarray:
     """The batch of a 0-based ``step``, int64 [B, T + 1]: inputs are [:, :-1], targets [:, 1:].
 
-    Every epoch is a fresh permutation of all sequences; a batch may straddle two epochs.
+    Every epoch is a fresh permutation of all sequences; a batch may span two epochs.
     Raises TokenError when the stream is shorter than one sequence.
     """
     count = at_least_one_sequence(stream, sequence_length)
@@ -127,7 +128,7 @@ def file_sha256(path: str | Path) -> str:
 
 
 def at_least_one_sequence(stream: TokenStream, sequence_length: int) -> int:
-    """How many rows the stream yields. Raises TokenError for none."""
+    """How many rows the stream yields. Raises TokenError if there are none."""
     count = stream.number_of_sequences(sequence_length)
     if count < 1:
         raise TokenError(
@@ -137,7 +138,7 @@ def at_least_one_sequence(stream: TokenStream, sequence_length: int) -> int:
     return count
 
 
-@lru_cache(maxsize=2)  # two, because a batch may straddle an epoch
+@lru_cache(maxsize=2)  # two, because a batch may span two epochs
 def permutation(seed: int, epoch: int, count: int) -> np.ndarray:
     """The order of the ``count`` sequences in an epoch."""
     return np.random.default_rng([seed, epoch]).permutation(count)

@@ -56,6 +56,6 @@ def hub_file(repository: str, name: str, *, revision: str, kind: str, download: 
 
 
 def content_digest(path: Path) -> str | None:
-    """The hub's own digest of a downloaded file, from the name that the cache gives it; None if that is no digest."""
+    """The hub's own digest of a downloaded file: its name in the cache. None if that name is not a digest."""
     name = path.resolve().name
     return name if DIGEST.fullmatch(name) else None

@@ -1,8 +1,8 @@
-"""A corpus as flat files of token ids, with an index.
+"""Write a corpus as flat files of token ids, with an index.
 
 A folder holds ``train.bin`` and ``validation.bin`` (little-endian unsigned integers, nothing else), for each the
-position at which every document starts (``.npy``), and ``tokens.json``, which says what they are. The index is written
-last and removed first: a folder without it is incomplete.
+position at which every document starts (``.npy``), and the index ``tokens.json``, which describes these files. The
+index is written last and removed first: a folder without it is incomplete.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def pack(
     folder = Path(folder)
     (folder / INDEX).unlink(missing_ok=True)
     dtype = np.dtype("<u2" if settings.vocabulary <= 2**16 else "<u4")
-    with ExitStack() as files:  # of all splits or of none
+    with ExitStack() as files:  # the files of all splits appear, or none
         parts = {name: files.enter_context(whole(folder / tokens_file(name))) for name in splits}
         written = {name: Split(files.enter_context(open(part, "wb")), dtype) for name, part in parts.items()}
         add_documents(written, corpus, settings, loaded)
@@ -95,7 +95,7 @@ def encode(loaded: tokenizer.Loaded, settings: Tokenizer, texts: list[str]) -> l
 
 
 class Split:
-    """The tokens of one split, written to ``file`` as they are added, and what the index says of them."""
+    """One split: writes its tokens to ``file`` as they are added, and counts what the index will say."""
 
     def __init__(self, file: IO[bytes], dtype: np.dtype) -> None:
         self.file, self.dtype = file, dtype
@@ -106,7 +106,7 @@ class Split:
         self.digest = hashlib.sha256()
 
     def add(self, ids: list[int], text_bytes: int) -> None:
-        """Append a document of so many bytes of text."""
+        """Append the tokens of one document; its text has ``text_bytes`` bytes."""
         content = np.asarray(ids, dtype=self.dtype).tobytes()
         self.file.write(content)
         self.digest.update(content)

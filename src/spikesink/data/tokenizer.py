@@ -1,4 +1,4 @@
-"""Tokenizers: trained here, fetched, or given; always one ``tokenizer.json`` of the ``tokenizers`` library."""
+"""Tokenizers: trained here, fetched, or given as a file. Each is a ``tokenizer.json`` of the ``tokenizers`` library."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from spikesink.data.kinds.bigram_backcopy import sample_language
 from spikesink.runs.atomic import whole
 from spikesink.study.settings import Tokenizer
 
-BOS, EOS = "<bos>", "<eos>"  # of the tokenizers made here
+BOS, EOS = "<bos>", "<eos>"  # in tokenizers that are made here
 # The names that published tokenizers use; a tokenizer.json lists its special tokens but not what they are for.
 BOS_NAMES = (BOS, "<s>", "<|begin_of_text|>", "<|startoftext|>", "[BOS]")
 EOS_NAMES = (EOS, "</s>", "<|end_of_text|>", "<|endoftext|>", "[EOS]")
 
 
 class TokenizerError(ValueError):
-    """A tokenizer that cannot be had or does not fit the settings; the message says what to do."""
+    """A tokenizer that cannot be read or does not fit the settings; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def build(settings: Tokenizer, documents: Iterable[str], path: str | Path) -> Lo
         tokenizer = read(source_file(settings))
     loaded = with_boundaries(tokenizer)
     check(loaded, settings)
-    if loaded.size < 0.9 * settings.vocabulary:  # published models pad theirs a little, to round numbers
+    if loaded.size < 0.9 * settings.vocabulary:  # published models round theirs up a little
         raise TokenizerError(
             f"vocabulary = {settings.vocabulary} is too large: the tokenizer has only {loaded.size} ids; set it to that"
         )
@@ -66,7 +66,7 @@ def load(path: str | Path) -> Loaded:
 
 
 def source_file(settings: Tokenizer, download: bool = False) -> Path | None:
-    """The file that a hub or local tokenizer comes from, fetched first with ``download``; None for the other kinds."""
+    """The file of a hub or local tokenizer; None for the other kinds. With ``download`` a hub file is fetched first."""
     if settings.kind == "file":
         return Path(settings.name)
     if settings.kind == "hub":
@@ -80,7 +80,7 @@ def source_file(settings: Tokenizer, download: bool = False) -> Path | None:
 
 
 def check(loaded: Loaded, settings: Tokenizer) -> None:
-    """Raise TokenizerError when the tokenizer is larger than the vocabulary or lacks a boundary token asked for."""
+    """Raise TokenizerError if the tokenizer is larger than the vocabulary or lacks a boundary token that is wanted."""
     if loaded.size > settings.vocabulary:
         raise TokenizerError(
             f"vocabulary = {settings.vocabulary} is too small: the tokenizer has {loaded.size} ids; set it to that"
@@ -108,7 +108,7 @@ def train(documents: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
 
 def of_characters(characters: str) -> tokenizers.Tokenizer:
     """A tokenizer with one id per character, which refuses other characters."""
-    # WordLevel rather than a BPE without merges, which drops unknown characters instead of refusing them.
+    # Not a BPE without merges: that drops unknown characters instead of refusing them.
     tokenizer = tokenizers.Tokenizer(
         models.WordLevel({character: number for number, character in enumerate(characters)}, unk_token="<unknown>")
     )
@@ -119,7 +119,7 @@ def of_characters(characters: str) -> tokenizers.Tokenizer:
 
 
 def read(path: Path) -> tokenizers.Tokenizer:
-    """A tokenizer.json. Raises TokenizerError."""
+    """Read a tokenizer.json. Raises TokenizerError."""
     if not path.is_file():
         raise TokenizerError(f"{path} does not exist: give the path of a tokenizer.json")
     try:
@@ -129,7 +129,7 @@ def read(path: Path) -> tokenizers.Tokenizer:
 
 
 def with_boundaries(tokenizer: tokenizers.Tokenizer) -> Loaded:
-    """The tokenizer, set to read special tokens in the text as text, with the ids of its BOS and EOS."""
+    """The tokenizer with the ids of its BOS and EOS, set to read special tokens in the text as ordinary text."""
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()

@@ -1,4 +1,4 @@
-"""The devices that share a run: how many there are, what each computes, and how Lightning starts a process for each."""
+"""The devices that share a run: how many there are, how they share the work, and what starts their processes."""
 
 import os
 import socket
@@ -31,7 +31,7 @@ class Devices:
 
     @classmethod
     def available(cls, gpus: int, processes: int, nodes: int) -> Self:
-        """GPUs if some are wanted and the machine has any, else CPU processes. Raises ValueError for too few GPUs."""
+        """``gpus`` GPUs, or CPU processes if that is 0 or no GPU is there. Raises ValueError for too few GPUs."""
         if not gpus or not torch.cuda.is_available():
             return cls("cpu", processes, nodes)
         if gpus > torch.cuda.device_count():
@@ -46,7 +46,7 @@ class Devices:
         return self.per_node * self.nodes
 
     def communicate(self, strategy: str) -> bool:
-        """Whether the processes of a run meet; one process does so only where ``training.strategy`` asks for it."""
+        """Whether the run needs communication. A single process does only if ``training.strategy`` is not auto."""
         return strategy != "auto" or self.number > 1
 
     def strategy(self, name: str) -> Strategy | str:
@@ -74,9 +74,9 @@ def cluster_environment() -> ClusterEnvironment | None:
 def stay_on_this_machine() -> TCPStore | None:
     """Let the ranks of a run on one machine meet and talk over the loopback interface only.
 
-    By themselves torch's store listens on all interfaces and Gloo and NCCL on the host's, and anyone who reaches them
-    may take part. Call it in every rank before the trainer is made, and keep the first rank's result while it trains:
-    torch takes a server that this process already has on the port for its own. torchrun makes its own store before.
+    By default torch's store listens on all interfaces, Gloo and NCCL listen on the host's, and anyone who can reach
+    them can take part. Call this in every rank before the trainer is made. Keep the result in the first rank while it
+    trains: torch then uses this store, because it finds it on the port. torchrun has already made its own store.
     """
     interface = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
     os.environ.update(GLOO_SOCKET_IFNAME=interface, NCCL_SOCKET_IFNAME=interface)
@@ -104,15 +104,15 @@ def launched_by_lightning() -> bool:
 
 
 def announce_launcher() -> None:
-    """Let processes that are started from here know their parent. One that Lightning started starts none."""
+    """Tell the processes that Lightning will start from here who started them, unless it started this one."""
     if not launched_by_lightning():
         os.environ[LAUNCHED_BY] = str(os.getpid())
 
 
 def end_with_launcher() -> None:
-    """End this process when the one that launched it is gone, however that ended.
+    """From now on, end this process when the process that launched it has ended in any way.
 
-    The launcher watches its children; nobody else would end a child that waits in a collective for a dead launcher.
+    The launcher watches its children. If it dies, nothing else would end a child that waits for it in a collective.
     """
     launcher = os.getppid()
 

@@ -28,12 +28,12 @@ def next_token_loss(decoder: Decoder, rows: Tensor, training: Training) -> Tenso
 class LanguageModel(L.LightningModule):
     """Next-token training of a decoder. A batch is this device's rows of one optimiser step.
 
-    The step is Lightning's manual optimisation: what callbacks see after a batch is always a finished optimiser step,
-    and a checkpoint knows nothing of micro-batches, so that other devices can resume it. Leaves ``last_loss`` (this
-    device's mean), ``last_gradient_norm`` and ``last_learning_rate`` for callbacks, the tensors on the device.
+    Uses Lightning's manual optimisation: after a batch, callbacks always see a finished optimiser step. A checkpoint
+    does not depend on micro-batches, so other devices can resume it. For callbacks it sets ``last_loss`` (this device's
+    mean), ``last_gradient_norm`` and ``last_learning_rate``; the tensors stay on the device.
 
-    A decoder on the meta device is one that configure_model is to shard over Lightning's device mesh, and then draws
-    the weights of ``seed``.
+    A decoder that is to be sharded comes on the meta device: configure_model shards it over Lightning's device mesh
+    and then draws the initial weights of ``seed``.
     """
 
     def __init__(
@@ -85,14 +85,14 @@ class LanguageModel(L.LightningModule):
         self.lr_schedulers().step()
 
     def autocast(self) -> AbstractContextManager:
-        """Matrix products in bfloat16 on every device and strategy alike, where that is the precision."""
-        # Lightning's own bf16-mixed would refuse clipping beside a fused optimiser and knows nothing of shards.
+        """Matrix products in bfloat16 if that is the precision, in the same way on all devices and strategies."""
+        # Lightning's own bf16-mixed refuses clipping with a fused optimiser and does not support shards.
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype_of_matrices == torch.bfloat16)
 
     def without_communication(self) -> AbstractContextManager:
-        """Let copies of the model add up gradients on their own until the step's last micro-batch.
+        """With ddp: each copy of the model adds up its own gradients; they are reduced at the step's last micro-batch.
 
-        Shards are reduced after every micro-batch instead: whole gradients are what they save the memory of.
+        With fsdp gradients are reduced after every micro-batch, because whole gradients would need memory again.
         """
         model = self.trainer.strategy.model
         return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()

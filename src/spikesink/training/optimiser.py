@@ -9,7 +9,10 @@ from spikesink.study.settings import Optimiser
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, decay: str) -> list[dict]:
-    """Everything decays (2603.05498) or only parameters of two or more dimensions (2603.17771)."""
+    """Parameters for the optimiser, in groups with and without weight decay.
+
+    ``decay``: with "all" every parameter decays (2603.05498), else those of two or more dimensions (2603.17771).
+    """
     decayed, plain = [], []
     for parameter in model.parameters():
         (decayed if decay == "all" or parameter.dim() >= 2 else plain).append(parameter)
@@ -21,7 +24,7 @@ def build_optimiser(model: nn.Module, settings: Optimiser) -> torch.optim.Optimi
     """AdamW, or SGD with momentum: buf <- momentum buf + (gradient + weight_decay p), p <- p - lr buf."""
     groups = parameter_groups(model, settings.weight_decay, settings.decay)
     if settings.kind == "sgd":
-        # torch has no fused SGD for shards.
+        # torch's fused SGD does not support shards.
         sharded = any(isinstance(parameter, DTensor) for parameter in model.parameters())
         return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=not sharded, foreach=sharded)
     betas = (settings.beta1, settings.beta2)
@@ -29,9 +32,9 @@ def build_optimiser(model: nn.Module, settings: Optimiser) -> torch.optim.Optimi
 
 
 def clip_gradients(model: nn.Module, largest_norm: float) -> Tensor:
-    """Scale gradients down to a global norm of ``largest_norm``; returns the norm that they had, over all shards."""
+    """Scale gradients to a global norm of at most ``largest_norm``; returns their norm before, over all shards."""
     parameters = list(model.parameters())
-    # foreach, because torch does not choose it for shards by itself.
+    # foreach is set because torch does not choose it for shards by itself.
     norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None], foreach=True)
     if isinstance(norm, DTensor):
         norm = norm.full_tensor()

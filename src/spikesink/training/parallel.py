@@ -1,4 +1,4 @@
-"""What is done to a decoder from outside: recomputing, compiling and sharding it. Parameter names stay as they are."""
+"""Compile, recompute and shard a decoder from outside. Parameter names stay as they are."""
 
 from functools import partial
 
@@ -14,18 +14,18 @@ from spikesink.model.initial import initial_value
 
 
 def prepare(decoder: Decoder, *, compile: bool, activation_checkpointing: bool, by_block: bool) -> None:
-    """Compile the decoder, or its blocks one by one, and keep of every block only its input for the backward pass.
+    """Compile the decoder, and keep only the input of every block for the backward pass, as far as each is asked for.
 
-    Blocks are compiled one by one (``by_block``) where something has to happen between them: communication of shards,
-    or recomputing. A block's forward is replaced rather than wrapped in a module, so that its parameters keep their
-    names, and sharding hooks stay around both: they gather the weights, then what is compiled and recomputed runs.
+    Blocks are compiled one by one (``by_block``) if something must happen between them: communication of shards, or
+    recomputing. A block's forward is replaced instead of wrapped in a module, so that its parameters keep their names.
+    Sharding hooks stay outside of it: they gather the weights before the compiled or recomputed forward runs.
     """
     by_block = by_block or activation_checkpointing
     for block in decoder.blocks:
         if compile and by_block:
             block.forward = torch.compile(block.forward)
         if activation_checkpointing:
-            # No dropout anywhere, so there is no random state to bring back.
+            # The model has no dropout, so no random state has to be restored.
             block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
     if compile and not by_block:
         decoder.compile()
@@ -35,9 +35,9 @@ def shard(decoder: Decoder, mesh: DeviceMesh, dtype: torch.dtype) -> None:
     """Shard weights, gradients and optimiser state over ``mesh`` (FSDP2); a block gathers its weights when it runs.
 
     Master weights and gradient sums are float32; blocks gather their weights in ``dtype``, the rest in float32.
-    Activations are left to autocast, so the residual stream is float32 as on a single device. What differs from there
-    in bfloat16: gains and other small parameters inside blocks are rounded when gathered. The final norm and the head,
-    or the tied embedding, stay gathered from forward to backward.
+    Activations are left to autocast, so the residual stream is float32 as on a single device. With bfloat16 there is
+    one difference from a single device: gains and other small parameters inside blocks are rounded when gathered. The
+    final norm and the head, or the tied embedding, stay gathered from forward to backward.
     """
     exact = MixedPrecisionPolicy(cast_forward_inputs=False)
     rounded = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
@@ -59,7 +59,7 @@ def materialise(decoder: Decoder, mesh: DeviceMesh, device: torch.device, seed: 
 
 
 def whole_weights(decoder: Decoder, keep: bool) -> dict[str, Tensor]:
-    """Float32 weights by name on the CPU, gathered one at a time; every rank calls it, those with ``keep`` get them."""
+    """Float32 weights by name on the CPU, gathered one at a time. Every rank must call it; without ``keep``: empty."""
     weights = {}
     for name, parameter in decoder.named_parameters():
         value = parameter.detach()

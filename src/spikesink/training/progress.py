@@ -18,9 +18,10 @@ AFFECTS_RESULTS = False
 
 
 class ProgressLines(ProgressBar):
-    """A line at the start, every ``seconds`` and at the end: step, loss, tokens per second, time left.
+    """Print a line at the start, every ``seconds`` and at the end: step, loss, tokens per second, time left.
 
-    ``file`` holds the latest of these as JSON, with the time, so that others see how far a run is from files alone.
+    ``file`` holds the latest step, speed and time left as JSON, with the time of writing, so that other programs can
+    read how far a run is.
     """
 
     def __init__(self, name: str, tokens_per_step: int, file: Path, seconds: float = 15.0) -> None:
@@ -69,6 +70,6 @@ class ProgressLines(ProgressBar):
             "updated": datetime.now(UTC).isoformat(),
             "process": f"{os.getpid()} on {os.uname().nodename}",
         }
-        # A disk that cannot be written stops the run at its next checkpoint, not here.
+        # If the disk cannot be written, the run stops at its next checkpoint; progress alone does not stop it.
         with suppress(OSError), whole(self.file, durable=False) as part:
             part.write_text(json.dumps(progress) + "\n")

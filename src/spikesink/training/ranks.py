@@ -1,4 +1,4 @@
-"""Numbers that the processes of a run agree on. With one process every function returns what it was given."""
+"""Combine numbers over the processes (ranks) of a run. With one process the functions return what they are given."""
 
 import torch
 from torch import Tensor, distributed
@@ -9,7 +9,7 @@ def several_ranks() -> bool:
 
 
 def mean_over_ranks(value: Tensor) -> Tensor:
-    """The mean of every rank's ``value``, which stays as it is."""
+    """The mean of ``value`` over all ranks; ``value`` itself is not changed."""
     if not several_ranks():
         return value
     total = value.clone()
@@ -18,7 +18,7 @@ def mean_over_ranks(value: Tensor) -> Tensor:
 
 
 def largest_over_ranks(value: int, device: torch.device) -> int:
-    """The largest of every rank's ``value``; costs nothing with one rank."""
+    """The largest ``value`` of all ranks; costs nothing with one rank."""
     if not several_ranks():
         return value
     largest = torch.tensor(value, device=device)

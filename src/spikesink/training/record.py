@@ -1,7 +1,7 @@
-"""metrics.csv, the record of a run: append-only while training, the same bytes after an interruption or without.
+"""Write metrics.csv, the record of a run. Interrupted or not, a run leaves the same bytes.
 
-A checkpoint holds the rows up to its step, and a restart writes the file from those: a row that was torn by a kill, or
-taken back by a power cut, does no harm.
+Rows are appended while the run trains. A checkpoint holds the rows up to its step, and a restart writes the file again
+from them. A row that a kill cut short, or that a power cut lost, does no harm.
 """
 
 import csv
@@ -22,8 +22,9 @@ from spikesink.training.storage.disk_errors import disk_errors
 
 COLUMNS = ("step", "tokens", "loss", "learning_rate", "gradient_norm")
 EXPLODED = 3.0
-"""A row's loss over that of the first step. The first step's is made with the initial weights, about the logarithm of
-the vocabulary, what knowing nothing costs, or more: nothing that learns ever comes near three times that."""
+"""A run has diverged when a row's loss exceeds this many times the first step's. With the initial weights the loss is
+about the logarithm of the vocabulary, the loss of a uniform guess, or more: a run that learns never comes near three
+times that."""
 
 
 class Diverged(Exception):
@@ -47,7 +48,7 @@ class MetricsRecord(Callback):
         self.rows: list[dict] = []
 
     def state_dict(self) -> dict:
-        # All ranks save, one writes, and any number may resume: from here on every rank's sum is the mean of all.
+        # All ranks save, one writes, and any number may resume: from now on each rank holds the mean of all sums.
         self.loss_sum = mean_over_ranks(self.loss_sum)
         sums = {"loss_sum": self.loss_sum.cpu(), "losses": self.losses}
         return {**sums, "first_loss": self.first_loss, "rows": self.rows}
@@ -94,7 +95,7 @@ class MetricsRecord(Callback):
 
 
 def divergence(row: dict, first_loss: float) -> str | None:
-    """What is wrong with a row, None if nothing is."""
+    """How a row shows that the run has diverged; None if it does not."""
     if not (math.isfinite(row["loss"]) and math.isfinite(row["gradient_norm"])):
         return f"loss {row['loss']} and gradient norm {row['gradient_norm']} are not finite numbers"
     if row["loss"] > EXPLODED * first_loss:
@@ -103,9 +104,9 @@ def divergence(row: dict, first_loss: float) -> str | None:
 
 
 def live_mirror(run: dict, digest: str, folder: Path) -> Mirror | None:
-    """The run in MLflow if SPIKESINK_TRACKING_URI names a store that jobs may write; see ``tracking.store``.
+    """The run's mirror in MLflow, or None unless SPIKESINK_TRACKING_URI names a store that jobs may write.
 
-    It needs no MLflow to be installed until it writes.
+    ``tracking.store`` says which stores those are. MLflow has to be installed only when the mirror writes.
     """
     uri = live_store(os.environ.get("SPIKESINK_TRACKING_URI"))
     if not uri:

@@ -8,9 +8,9 @@ from spikesink.study.settings import Schedule
 def learning_rate_share(schedule: Schedule, step: int, steps: int) -> float:
     """Multiplier of the peak learning rate at ``step`` (0-based) of ``steps``.
 
-    min(warm-up, min_lr_ratio + (1 - min_lr_ratio) (1 + cos(pi p)) / 2), p the share of the steps after the warm-up; the
-    quadratic warm-up is 1 - (1 - step / warmup_steps)^2, so the first step has learning rate 0 (2603.05498, released
-    training code); the linear one is (step + 1) / warmup_steps.
+    min(warm-up, min_lr_ratio + (1 - min_lr_ratio) (1 + cos(pi p)) / 2), where p is the share done of the steps after
+    the warm-up. The quadratic warm-up is 1 - (1 - step / warmup_steps)^2, so the first step has learning rate 0
+    (2603.05498, released training code). The linear warm-up is (step + 1) / warmup_steps.
     """
     warmup = 1.0
     if step < schedule.warmup_steps:

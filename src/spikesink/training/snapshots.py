@@ -1,4 +1,4 @@
-"""Weights at some steps on the way, to see when sinks and spikes begin."""
+"""Save the weights at some steps during training, to see when sinks and spikes begin."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from spikesink.training.storage.disk_errors import disk_errors
 
 
 def snapshot_steps(count: int, steps: int) -> list[int]:
-    """``count`` steps in geometric progression from a hundredth of ``steps`` to the last; fewer where they coincide."""
+    """``count`` steps in geometric progression from a hundredth of ``steps`` to the last; fewer if some coincide."""
     if count <= 1:
         return [steps] * count
     first = max(1.0, steps / 100)
@@ -36,6 +36,6 @@ class Snapshots(Callback):
             return
         weights = whole_weights(pl_module.decoder, keep=trainer.is_global_zero)
         if trainer.is_global_zero:
-            # On the disk before the next checkpoint is, after which no restart would write it again.
+            # Must be on the disk before the next checkpoint is: a restart from that one would not write it again.
             with disk_errors(self.folder), whole(snapshot(self.folder, trainer.global_step)) as part:
                 save_file(weights, part)

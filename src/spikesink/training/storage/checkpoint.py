@@ -1,9 +1,9 @@
-"""The undeclared folder that a run resumes from: results/<study>/checkpoints/<digest>/.
+"""Checkpoints that a run resumes from, in results/<study>/checkpoints/<digest>/.
 
-Snakemake deletes the declared outputs of a failed job, so what a retry needs lives here, under a name that changes with
-everything the run depends on: a checkpoint of other settings, code or data is never found, let alone resumed. A
-checkpoint is a folder: what Lightning wrote, a file or with strategy fsdp a folder of shards, and its checksums. It
-fits any number of devices.
+Snakemake deletes the declared outputs of a failed job. What a retry needs is therefore kept in this folder, which no
+rule declares. The digest in its name covers everything that the run depends on, so a checkpoint of other settings, code
+or data is never resumed. A checkpoint is a folder. It holds what Lightning wrote (a file, or with strategy fsdp a
+folder of shards) and its checksums. Any number of devices can resume from it.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ KEPT = 2
 
 
 def run_digest(run: dict, tokens_sha256: str) -> str:
-    """Everything that the weights depend on: settings, code and data, not the number of devices."""
+    """Digest of everything that the weights depend on: settings, code and data, but not the number of devices."""
     relevant = {key: run.get(key) for key in ("tokenizer", "model", "training", "seed", "code")}
     relevant["tokens"] = tokens_sha256
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
@@ -42,8 +42,11 @@ def step_of(checkpoint: Path) -> int:
 
 
 class StraightToFile(TorchCheckpointIO):
-    """Lightning's own would build the file in memory, and again in the system's temporary folder, where a kill leaves
-    it."""
+    """Writes a checkpoint straight to its file.
+
+    Lightning's own class first builds the file in memory and in the system's temporary folder, where a killed process
+    leaves it behind.
+    """
 
     def save_checkpoint(self, checkpoint: dict, path: Path, storage_options: object = None) -> None:
         with open(path, "wb") as file:
@@ -59,7 +62,7 @@ class Checkpointing(Callback):
         self.stepped = False
 
     def save(self, trainer: L.Trainer) -> None:
-        """Write a checkpoint, which appears when it is complete, and keep the last ``KEPT``."""
+        """Write a checkpoint, then delete all but the last ``KEPT``. It gets its name only when it is complete."""
         path = self.folder / f"step{trainer.global_step:08d}.ckpt"
         with disk_errors(self.folder), whole(path) if trainer.is_global_zero else nullcontext():
             if trainer.is_global_zero:
@@ -74,7 +77,7 @@ class Checkpointing(Callback):
                     remove(old)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # Installed here, after Lightning's own handlers, because those end a run with exit code 0.
+        # Here, because Lightning installs its own handlers before, and those end a run with exit code 0.
         install(self.remember)
 
     def remember(self, number: int, frame: object) -> None:
@@ -84,7 +87,7 @@ class Checkpointing(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
         step, self.stepped = trainer.global_step, True
-        # A signal may reach some ranks only, or between the steps of two; saving takes all of them.
+        # A signal may reach only some ranks, or reach them at different steps; all ranks must save together.
         received = largest_over_ranks(self.received, pl_module.device)
         if received:
             self.save(trainer)

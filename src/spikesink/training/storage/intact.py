@@ -1,11 +1,12 @@
-"""Whether a checkpoint is what was written: the SHA-256 of its files lies among them.
+"""Check that a checkpoint is what was written: it holds a list of the SHA-256 of its files.
 
-The list is written inside the checkpoint before it gets its name, so the two appear as one, and in the format of
-``sha256sum --check``, so anyone can look. Its first line says where it belongs: a copy under another name is not it.
+The list is written before the checkpoint gets its final name, so a checkpoint never appears without it. It has the
+format of ``sha256sum --check``, so anyone can verify it. Its first line names the run and the step: a copy of a
+checkpoint under another name is refused.
 
-SHA-256 rather than a CRC, because processors compute it at one or two GB/s and the disk is the slower of the two. Files
-are read side by side: 84 GB, the shards of 7B parameters, take a minute or less from a disk that fits them, once per
-checkpoint and once per start, and single-device checkpoints of millions of parameters milliseconds.
+SHA-256 rather than a CRC: processors compute it at one or two GB/s, and the disk is slower than that. Files are read in
+parallel. The shards of 7B parameters, 84 GB, take a minute or less from a disk suited to them, once per checkpoint and
+once per start. Single-device checkpoints of millions of parameters take milliseconds.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ READERS = 8
 
 
 def seal(folder: Path, path: Path) -> None:
-    """List the files of ``folder``, which is to become ``path``."""
+    """Write the list of checksums into ``folder``, the unfinished checkpoint that will be renamed to ``path``."""
     files = files_of(folder)
     with ThreadPoolExecutor(READERS) as readers:
         sums = readers.map(file_sha256, (folder / file for file in files))
@@ -32,7 +33,7 @@ def seal(folder: Path, path: Path) -> None:
 
 
 def damage(folder: Path) -> str | None:
-    """Why ``folder`` is not the checkpoint that was sealed under this name, or not weights only; None if it is."""
+    """Why ``folder`` is not a checkpoint sealed under this name that holds only weights; None if it is."""
     try:
         owner, *lines = (folder / SUMS).read_text().splitlines()
         sums = {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
@@ -54,12 +55,12 @@ def damage(folder: Path) -> str | None:
 
 
 def label(path: Path) -> str:
-    """The run's digest and the step, as a line that ``sha256sum --check`` skips."""
+    """First line of the list: the run's digest and the step. ``sha256sum --check`` skips the line."""
     return f"# {path.parent.name}/{path.name}"
 
 
 def files_of(folder: Path) -> list[str]:
-    """Files of a checkpoint but the list itself, by their paths in it."""
+    """Paths of a checkpoint's files, relative to it and sorted, without the list of checksums."""
     return sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and path.name != SUMS
     )

@@ -1,5 +1,8 @@
-"""How signals end a run: once it has something to save they are kept until a step is complete, before they end it at
-once."""
+"""How signals end a run.
+
+Until the process has completed a step, it has nothing to save: a signal ends the run at once. Later a signal ends the
+run when the current step is complete and a checkpoint is written.
+"""
 
 import signal
 
@@ -9,7 +12,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class Interrupted(BaseException):
-    """A signal asked the run to stop. No Exception, so that no library takes it for one of its own."""
+    """A signal asked the run to stop. A BaseException, so that no library catches it with its own errors."""
 
     def __init__(self, number: int, where: str) -> None:
         self.exit_code = 128 + number
@@ -17,7 +20,7 @@ class Interrupted(BaseException):
 
 
 def end_at_once(number: int, frame: object) -> None:
-    """Handler for as long as there is nothing to save, such as while a checkpoint is read or code compiled."""
+    """Signal handler while there is nothing to save, for example while a checkpoint is read or code is compiled."""
     raise Interrupted(number, "while nothing new was to be saved")
 
 

@@ -1,8 +1,9 @@
-"""One run at a time on a folder, on one machine or on several that share a disk.
+"""A lock on a run's folder: only one process trains into it, on one machine or on several that share a disk.
 
-The lock is a POSIX record lock (fcntl), the kind that most network disks pass between machines (NFS from version 3 on,
-CephFS, GPFS, Lustre and BeeGFS when mounted with locks). It belongs to the process: it ends with it however that ends,
-so a killed run is never in the way of its retry, and no child inherits it. The file itself means nothing.
+The lock is a POSIX record lock (fcntl). Most network disks pass this kind between machines: NFS from version 3 on, and
+CephFS, GPFS, Lustre and BeeGFS when mounted with locks. The lock belongs to the process. It is released when the
+process ends, in whatever way, so a killed run never blocks its retry. Child processes do not inherit it. That the lock
+file exists means nothing: only the lock on it counts.
 """
 
 import fcntl
@@ -18,7 +19,7 @@ from spikesink.training.storage.disk_errors import disk_errors
 AFFECTS_RESULTS = False
 
 PATIENCE_SECONDS = 5.0
-"""A retry may start while the process before it is still ending."""
+"""How long to wait for the lock: a retry may start while the process before it is still ending."""
 
 
 class InUse(Exception):
@@ -27,7 +28,10 @@ class InUse(Exception):
 
 @contextmanager
 def sole_use(folder: Path) -> Iterator[None]:
-    """Hold the lock of ``folder``, a file beside it. Raises InUse after ``PATIENCE_SECONDS``, DiskError."""
+    """Hold the lock of ``folder``; its file lies beside the folder.
+
+    Raises InUse if another process still holds it after ``PATIENCE_SECONDS``, and DiskError.
+    """
     path = folder.with_name(f".{folder.name}.lock")
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,18 +41,18 @@ def sole_use(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is held: nobody else's file is removed
+        path.unlink(missing_ok=True)  # the lock is still held, so the file is not another process's
         os.close(descriptor)
 
 
 def acquire(path: Path, folder: Path) -> int:
-    """The descriptor of the locked file."""
+    """Lock the file ``path``; returns its descriptor. A disk without locks: prints a warning, returns it unlocked."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # systems differ in how they say that it is taken
+        except (BlockingIOError, PermissionError):  # a lock that is taken: which error depends on the system
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace") or "another process"
             os.close(descriptor)
             if time.monotonic() > deadline:
@@ -66,11 +70,11 @@ def acquire(path: Path, folder: Path) -> int:
         else:
             if is_file(descriptor, path):
                 return descriptor
-            os.close(descriptor)  # whoever held it has just removed it
+            os.close(descriptor)  # the previous holder has just removed this file: try again
 
 
 def is_file(descriptor: int, path: Path) -> bool:
-    """Whether the open file is the one that has this name."""
+    """Whether the open file is still the one at ``path``."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Checkpoints are data: one that would run code when it is loaded is found here, by reading it without running any.
+"""Refuse a checkpoint that would run code when it is loaded. The check reads the checkpoint without running any code.
 
-Lightning is asked to load weights only, but torch reads the index of sharded checkpoints and their settings of the
-optimiser as pickles, which may call any function.
+Lightning is asked to load weights only. Of sharded checkpoints, however, torch reads the index and the optimiser's
+settings as pickles, and a pickle may call any function.
 """
 
 import io
@@ -28,7 +28,7 @@ INDEX_NAMES = {
         "_MEM_FORMAT_ENCODING",
     },
 }
-"""All that the index of a sharded checkpoint is made of."""
+"""The only names, by module, that the index of a sharded checkpoint may use."""
 
 
 class IndexReader(pickle.Unpickler):
@@ -39,7 +39,7 @@ class IndexReader(pickle.Unpickler):
 
 
 def check_only_weights(state: Path) -> None:
-    """Raise what torch, pickle or the system raises where ``state``, a file or a folder of shards, is not weights."""
+    """Raise an error of torch, pickle or the system if ``state``, a file or a folder of shards, is not only weights."""
     if state.is_file():
         torch.load(state, weights_only=True, mmap=True)  # tensors stay on the disk
         return

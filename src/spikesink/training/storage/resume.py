@@ -1,4 +1,4 @@
-"""How a run begins or goes on: from the latest checkpoint that is intact, the same on all ranks."""
+"""Where a run starts: at its latest intact checkpoint, or at step 0. All ranks start at the same one."""
 
 import itertools
 import sys
@@ -18,15 +18,16 @@ AFFECTS_RESULTS = False
 def checkpoint_to_resume(
     trainer: L.Trainer, module: L.LightningModule, folder: Path, prepare: Callable[[], None]
 ) -> Path | None:
-    """The checkpoint of ``folder`` that rank zero chooses after it has called ``prepare``; it alone does either.
+    """The checkpoint of ``folder`` to resume from, None if there is none.
 
-    Ranks that srun or torchrun started hear of it, or raise what kept rank zero from it, instead of waiting for one
-    that has gone. Lightning starts the others itself, later: they find no later checkpoint than the intact one.
+    Only rank zero calls ``prepare`` and then chooses. Ranks that srun or torchrun started receive its choice. If rank
+    zero failed they raise its error, so they do not wait for a rank that has gone. Ranks that Lightning starts itself
+    start later: by then rank zero has moved damaged checkpoints away, and the latest is the one that it chose.
     """
     if trainer.world_size > 1 and not launched_by_lightning():
         environment = trainer.strategy.cluster_environment
         if environment.creates_processes_externally:
-            trainer.strategy.connect(module)  # Lightning would do both, but later than it wants to know the checkpoint
+            trainer.strategy.connect(module)  # Lightning does both too late: the choice needs it now
             trainer.strategy.setup_environment()
     outcome: Path | Exception | None
     if trainer.is_global_zero:
@@ -39,13 +40,13 @@ def checkpoint_to_resume(
         outcome = next(reversed(checkpoints(folder)), None)
     outcome = trainer.strategy.broadcast(outcome)
     if isinstance(outcome, Exception):
-        trainer.strategy.barrier()  # so that nobody leaves before all have heard
+        trainer.strategy.barrier()  # no rank leaves before all have received the error
         raise outcome
     return outcome
 
 
 def latest_intact(folder: Path) -> Path | None:
-    """The latest intact checkpoint of ``folder``; damaged ones after it are moved beside the folder and named."""
+    """The latest intact checkpoint of ``folder``. Moves later, damaged ones beside the folder and reports each."""
     set_aside = []
     chosen = None
     for checkpoint in reversed(checkpoints(folder)):
@@ -61,7 +62,7 @@ def latest_intact(folder: Path) -> Path | None:
 
 
 def move_aside(checkpoint: Path) -> Path:
-    """Out of the run's folder, which is removed when the run has finished."""
+    """Move the checkpoint beside its folder, which is removed when the run has finished; returns the new path."""
     folder = checkpoint.parent
     names = (f"{folder.name}-{checkpoint.stem}.damaged{number or ''}" for number in itertools.count())
     aside = next(path for path in map(folder.parent.joinpath, names) if not path.exists())
