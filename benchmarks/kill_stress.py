@@ -30,6 +30,7 @@ import lightning as L
 import numpy as np
 
 from spikesink.training import __main__ as program
+from spikesink.training import results, train
 from spikesink.training.manifest import versions
 from spikesink.training.module import LanguageModel
 from spikesink.training.record import MetricsRecord
@@ -61,15 +62,15 @@ RUN = {
 }
 START, LOOP = "start-up and end", "set-up, and between steps"
 MARKED = (
-    (program, "checkpoint_to_resume", "choosing a checkpoint"),
+    (train, "checkpoint_to_resume", "choosing a checkpoint"),
     (L.Trainer, "fit", LOOP),
     (LanguageModel, "training_step", "step"),
     (MetricsRecord, "on_train_start", "writing metrics.csv again"),
     (MetricsRecord, "on_train_batch_end", "writing a row"),
     (Snapshots, "on_train_batch_end", "writing a snapshot"),
     (Checkpointing, "save", "writing a checkpoint"),
-    (program, "write", "moving outputs into the run's folder"),
-    (program, "remove", "removing the checkpoints"),
+    (train, "write_results", "moving outputs into the run's folder"),
+    (results, "remove", "removing the checkpoints"),
 )
 PHASES = (START, *(phase for _, _, phase in MARKED))
 PROCESSES = multiprocessing.get_context("forkserver")
