@@ -107,7 +107,7 @@ def observe(runs: pl.DataFrame, mechanism: pl.DataFrame | None = None) -> Observ
 
 
 def by_model(mechanism: pl.DataFrame | None) -> Rows:
-    """The rows of mechanism.csv, with the numbers derived of them."""
+    """The rows of mechanism.csv, with the numbers derived from them."""
     found: Rows = {}
     for row in mechanism.iter_rows(named=True) if mechanism is not None else ():
         if row["measured"] is False:  # a run that diverged has a row without numbers

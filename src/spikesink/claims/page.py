@@ -52,7 +52,7 @@ def counts(findings: Sequence[Finding]) -> str:
 
 
 def tally(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
-    """Rows of how many claims of each paper have each verdict, and all, under the verdicts."""
+    """Rows under TALLY: for every paper, and for all, how many claims have each verdict, and how many there are."""
     papers = dict.fromkeys(paper_of(finding) for finding in findings)
     members = {paper: [row for row in findings if paper_of(row) == paper] for paper in papers} | {"all": findings}
     return [

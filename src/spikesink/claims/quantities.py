@@ -24,7 +24,7 @@ DERIVED = {
         follows("eigenvalue_ratio", "1", "|first| / |second| eigenvalue of S_k", "log"),
     )
 }
-"""What ``derived`` makes of a row of mechanism.csv."""
+"""What ``derived`` computes from a row of mechanism.csv."""
 
 LISTS = tuple(name for name, quantity in QUANTITIES.items() if quantity.format == "list")
 """Columns of mechanism.csv that hold lists as text: no claim is about them, but about the numbers derived of them."""

@@ -13,7 +13,7 @@ from spikesink.tables.statistics.statistics import within_bounds
 
 
 class Term(NamedTuple):
-    """One statistic of a claim: what it is of, its estimate, the region, and the seeds in it.
+    """One statistic of a claim: what it is about, its estimate, the region, and the seeds in it.
 
     ``step`` says how a step from one variant to another is expressed: as a factor or as a difference.
     """
@@ -63,7 +63,7 @@ def together(count: int) -> float:
 
 
 def on_log_scale(claim: Claim, *samples: Sequence[float]) -> bool:
-    """Magnitudes, and quotients of them, are compared by factors as long as all are positive."""
+    """Whether values are compared by factors: they are magnitudes, or quotients of magnitudes, and all positive."""
     return (
         CLAIMABLE[claim.quantity].scale == "log"
         and not claim.minus
@@ -142,7 +142,7 @@ def steps(claim: Claim, observed: Observations, pairs: list[tuple[str, str]], up
 
 
 def step_region(tolerance: float | None, log: bool, upwards: bool) -> Region:
-    """Above or below no change; a tolerance moves that and belongs to the region."""
+    """The changes that go upwards, or downwards. A tolerance moves the limit, which then belongs to the region."""
     allowed = tolerance or 0.0
     if upwards:
         limit = 1 - allowed if log else -allowed

@@ -3,7 +3,7 @@
 A claim says of one quantity
 
     claim         what is claimed, a sentence
-    quantity      a column of runs.csv or mechanism.csv, or a number derived of them (``spikesink.claims.quantities``)
+    quantity      a column of runs.csv or mechanism.csv, or a number derived from them (``spikesink.claims.quantities``)
     relative_to   another quantity of the same model, by which it is divided first
     minus         another quantity of the same model, which is subtracted first
     compare       how: one of COMPARISONS

@@ -1,4 +1,6 @@
-"""Which questions one measuring job answers, and which settings it reads: read from the question modules, unimported.
+"""Which questions one measuring job answers, and which settings it reads.
+
+Both are read from the source of the question modules, which are not imported.
 
 Starting PyTorch and loading a model costs more than answering one question about a small model, so a job answers a
 group of questions. A job's identity covers the modules of its own group: editing one reruns the jobs of that group and

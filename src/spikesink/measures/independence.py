@@ -1,7 +1,7 @@
 """Is the sink's strength independent of the activation's norm once the gradient of its value is known?
 
 A reviewer of 2603.17771 asked for this test: the paper's chain, attention sink -> value gradient -> massive activation,
-makes attention and norm dependent, and independent given the value gradient. Needs numpy alone.
+makes attention and norm dependent, and independent given the value gradient.
 """
 
 import math
@@ -160,7 +160,7 @@ def conditional_independence(
 
 
 def average_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0, ties sharing the mean of theirs."""
+    """Ranks from 0. Equal values all get the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts + 1) / 2)[inverse]

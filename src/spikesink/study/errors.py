@@ -1,4 +1,4 @@
-"""The errors that are a user's to mend: each message is one line that names what was found and what to do."""
+"""Errors that the user can fix. Each message is one line that names what was found and what to do."""
 
 AFFECTS_RESULTS = False
 

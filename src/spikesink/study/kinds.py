@@ -1,7 +1,7 @@
 """Facts about every kind of the swappable parts: what building, counting, exporting and measuring a model need to know.
 
-A kind stands here, in the settings (its name) and in its module of spikesink.model (what it computes), nowhere else. No
-torch: planning a study reads these facts too.
+A kind stands here, in the settings (its name) and in its module of spikesink.model (what it computes). Only a gate
+stands in a fourth place, spikesink.study.sizes, which has its sizes. No torch: planning a study reads these facts too.
 """
 
 import math

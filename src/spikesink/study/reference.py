@@ -83,7 +83,7 @@ def settings_in(kind: Any) -> type | None:
 
 
 def type_text(kind: Any) -> str:
-    """A type in words: whole number, one of a | b, list of texts."""
+    """A type in words: whole number, `a` or `b`, list of texts."""
     origin, members = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return " or ".join(f"`{member}`" for member in members)

@@ -68,7 +68,7 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
 
 
 def with_scale(config: Mapping, workflow: Path) -> dict:
-    """The config over the sections of its scale's file. Without such a file it must have them itself."""
+    """The config, with what it leaves out taken from the file of its scale. Without such a file it must be complete."""
     name = config.get("scale")
     if not isinstance(name, str):
         return dict(config)  # its check says what is wrong

@@ -19,7 +19,7 @@ def job_resources(stage: Resources) -> dict:
     found |= {name: getattr(stage, key) for name, key in names.items() if getattr(stage, key)}
     options = [stage.sbatch] if stage.sbatch else []
     if isinstance(stage, TrainingResources):
-        # To the processes of the job's steps; of these only training does not ignore it (see the Snakefile).
+        # SLURM sends it to all processes of the job's steps. All but training ignore it (workflow.setup).
         options.append(f"--signal=USR1@{round(60 * stage.warning_minutes)}")
         found["devices"] = f"--gpus {stage.gpus_per_node} --nodes {stage.nodes}"
         if stage.nodes > 1:

@@ -86,9 +86,7 @@ def figure_questions(figure: str) -> tuple[str, ...]:
 
 
 def caption(figure: str) -> str:
-    """The caption of an ablation's or the mechanism's figure for the report: there, in reStructuredText, bars need an
-    escape.
-    """
+    """The caption of an ablation's or the mechanism's figure, for the report. In reStructuredText a bar is escaped."""
     return (FAMILIES | FIGURES)[figure].caption.replace("|", r"\|")
 
 

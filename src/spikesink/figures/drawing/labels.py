@@ -21,7 +21,7 @@ CROSSING, AMBIGUOUS, TANGLED, HIDING = 5, 12, 40, 1000
 """Costs in points of distance: a label that lies on a thin line, that is nearer to another mark, whose line to its mark
 tangles with others, and that hides or touches anything."""
 ROUNDS = 5
-"""The labels choose in turn, at most so many times."""
+"""The labels choose their places in turn, at most this many times."""
 MARK = 3.0
 """Half a mark's size in points."""
 
@@ -47,7 +47,7 @@ class Surroundings(NamedTuple):
     room: np.ndarray
     """The box of the axes."""
     pixels: float
-    """Of a point."""
+    """Pixels per point."""
 
 
 def place(

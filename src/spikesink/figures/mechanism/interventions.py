@@ -53,7 +53,6 @@ def data(models: Models) -> pl.DataFrame:
 
 def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """Two panels, interventions downwards, models by colour."""
-
     figure, axes = strip(2, 2.0, 0.1, width, sharey=True)
     for axis, (column, label) in zip(axes, PANELS, strict=True):
         for index, (name, look) in enumerate(style.items()):

@@ -51,7 +51,6 @@ def data(models: Models) -> pl.DataFrame:
 
 def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """A panel for the sink rate and one per norm, with the legend in the sixth place."""
-
     wide = inches(width, PAGE)
     rows, columns = (2, 3) if wide > COLUMN else (3, 2)
     figure = new_figure(wide, 1.75 * rows)

@@ -1,4 +1,4 @@
-"""What the normalisation makes of spike tokens, block by block (2603.05498 Fig 5 and Eq 23-24).
+"""How the normalisation changes spike tokens, block by block (2603.05498 Fig 5 and Eq 23-24).
 
 Fig 5 shows the cosine similarity among spike tokens before and after the step-up block; here it is drawn at the input
 of every block, with the sparsity and the bound that the paper derives.

@@ -44,7 +44,6 @@ def data(models: Models) -> pl.DataFrame:
 
 def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """Perplexity by setting and ranges by block, models by colour."""
-
     figure, (costs, ranges) = strip(2, 1.9, 0.1, width)
     for index, name in enumerate(style):
         ours = data.filter(pl.col("model") == name)

@@ -26,7 +26,7 @@ def token_ids(tokenizer: Path, texts: tuple[str, ...]) -> list[int]:
 
 
 def spellings(text: str, is_byte_level: bool) -> tuple[str, ...]:
-    """What a vocabulary may call a text. In a byte-level one é as it stands is a byte, and é is Ã©."""
+    """How a vocabulary may spell a text. A byte-level one spells é as Ã©, its two bytes; é there is the byte 0xE9."""
     if is_byte_level:
         return ("".join(map(byte_level, text.encode())),)
     return text, "".join(f"<0x{byte:02X}>" for byte in text.encode())

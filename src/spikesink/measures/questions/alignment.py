@@ -1,4 +1,4 @@
-"""Do spike tokens meet the step-up block's amplifier head on? (2603.05498 Eq 15 and 19-21, Fig 2)"""
+"""Do spike tokens point in the direction that the step-up block amplifies? (2603.05498 Eq 15 and 19-21, Fig 2)"""
 
 import torch
 from torch import Tensor

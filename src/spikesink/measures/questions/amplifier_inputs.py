@@ -1,6 +1,7 @@
 """What turns a token towards the amplifier's direction? (2603.05498 Sec 3 and Eq 22)
 
-A token that attends to itself alone gets a fixed linear map of itself: the first one always, some delimiters nearly.
+What attention adds to a token that attends to itself alone is a fixed linear map of that token. The first token attends
+to itself alone, and some delimiters nearly do.
 """
 
 from collections.abc import Sequence

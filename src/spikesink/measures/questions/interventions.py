@@ -59,7 +59,7 @@ class Scoring(NamedTuple):
 
 @contextmanager
 def channels_set(block: Block, position: int, channels: Tensor, values: Tensor | float) -> Iterator[None]:
-    """For a while the stream after ``block`` holds ``values`` in these channels of the token at ``position``.
+    """While it is open, the stream after ``block`` holds ``values`` in these channels of the token at ``position``.
 
     Done at the block's norms, one of which sees the stream before it and one its output, so that it holds whether the
     block runs whole or in parts.
@@ -83,7 +83,7 @@ def channels_set(block: Block, position: int, channels: Tensor, values: Tensor |
 
 
 def barred(body: CausalAttention, position: int, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-    """Queries and keys with one more channel, in which all queries but its own meet a bar at the key."""
+    """Queries and keys with one more channel, which adds BARRED to the key's score for every query but its own."""
     key = position + int(body.extra_key is not None)
     query_bar, key_bar = torch.ones_like(q[..., :1]), torch.zeros_like(k[..., :1])
     query_bar[:, :, key : key + 1] = 0
@@ -110,7 +110,7 @@ def masked_weights(body: CausalAttention, original, position: int, q: Tensor, k:
 
 @contextmanager
 def key_masked(model: Decoder, position: int) -> Iterator[None]:
-    """For a while no query but its own attends to the key at ``position``, in any attention block."""
+    """While it is open, no query but its own attends to the key at ``position``, in any attention block."""
     bodies = [module for module in model.modules() if isinstance(module, CausalAttention)]
     with (
         replaced(bodies, "attend", lambda body: partial(masked_attend, body, body.attend, position)),

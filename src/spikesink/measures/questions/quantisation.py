@@ -82,7 +82,10 @@ def input_ranges(model: Decoder, tokens: Tensor, batch_size: int) -> dict[str, T
 
 @contextmanager
 def quantised(members: dict[str, nn.Linear], ranges: dict[str, Tensor] | None) -> Iterator[None]:
-    """For a while these matrices compute in simulated INT8; ``ranges`` are static input ranges, None: one per token."""
+    """While it is open, these matrices compute in simulated INT8.
+
+    ``ranges`` are static input ranges; None: a range for each token.
+    """
     names = {module: name for name, module in members.items()}
 
     def make(module: nn.Linear) -> Callable[[Tensor], Tensor]:

@@ -91,7 +91,7 @@ def whole_map(model: Decoder, body: CausalAttention, window: Window, q: Tensor, 
 
 @contextmanager
 def evicting(model: Decoder, window: Window) -> Iterator[None]:
-    """For a while the model attends to what its cache holds."""
+    """While it is open, the model attends to the keys in its cache alone."""
     bodies = [module for module in model.modules() if isinstance(module, CausalAttention)]
     with (
         replaced(bodies, "attend", lambda body: partial(attend, model, body, window)),

@@ -132,6 +132,6 @@ def with_half_width(row: dict, name: str) -> str:
 
 
 def with_interval(row: dict, name: str) -> str:
-    """A mean, of the logarithmic scale the geometric one, and its interval, which need not be symmetric."""
+    """A mean with its interval, which need not be symmetric. On the logarithmic scale the mean is geometric."""
     write = writer(QUANTITIES[name].format)
     return bracketed(row.get(f"{name}_geometric_mean", row[name]), row[f"{name}_low"], row[f"{name}_high"], write)

@@ -30,9 +30,10 @@ NOTHING = Estimate(None, None, None, 0)
 
 
 def mean_interval(values: Sequence[float], *, log: bool = False, level: float = LEVEL) -> Estimate:
-    """Mean and t interval: mean ± t(n - 1) sd / sqrt(n), sd with n - 1; with ``log`` of logarithms, then raised to e.
+    """Mean and t interval: mean ± t(n - 1) sd / sqrt(n), sd with n - 1.
 
-    Without values everything is None. Raises ValueError where a logarithm does not exist.
+    With ``log``: of the logarithms, transformed back, so the mean is geometric. Without values everything is None.
+    Raises ValueError where a logarithm does not exist.
     """
     if not len(values):
         return NOTHING

@@ -1,4 +1,4 @@
-"""What the norm before a block makes of the spike (2603.05498 Eq 23-25, Fig 5)."""
+"""How the norm before a block changes the spike (2603.05498 Eq 23-25, Fig 5)."""
 
 from typing import Any
 
