@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -131,7 +132,7 @@ def seeds() -> str:
     runs = {f"{row['variant']}/seed{row['seed']}": row for row in rows_of("tables/runs.csv")}
     rows = []
     for found in rows_of("tables/mechanism.csv"):
-        values = runs[found["model"]] | {name: value for name, value in found.items() if name not in ("model", "label")}
+        values = runs[found["model"]] | found
         variant, seed = found["model"].split("/seed")
         rows.append((variant, seed, *(shown(values[column], style) for column, style in SEEDS.values())))
     return table(("variant", "seed", *SEEDS), rows, ("seed", *SEEDS))
@@ -191,13 +192,12 @@ def literals(path: Path) -> dict[str, object]:
     return found
 
 
-def captions(folder: str, names: Iterable[str], reads: str) -> str:
-    """The figures of a folder of figures/: what each reads and its caption."""
+def captions(figures: Mapping[str, Any]) -> str:
+    """What each figure of the catalogue reads, and its caption."""
     parts = []
-    for name in names:
-        found = literals(ROOT / f"src/spikesink/figures/{folder}/{name}.py")
-        tables = ", ".join(f"`{table}`" for table in found[reads])
-        parts.append(f"**`{name}`** (reads {tables}). {found['CAPTION']}")
+    for name, figure in figures.items():
+        tables = ", ".join(f"`{table}`" for table in figure.reads)
+        parts.append(f"**`{name}`** (reads {tables}). {figure.caption}")
     return "\n\n".join(parts)
 
 
@@ -205,14 +205,14 @@ def figures_of_ablations() -> str:
     """The figures that every ablation has."""
     from spikesink.figures.catalogue import FAMILIES
 
-    return captions("ablations", FAMILIES, "PARTS")
+    return captions(FAMILIES)
 
 
 def figures_of_mechanism() -> str:
     """The figures of models that were analysed in depth."""
     from spikesink.figures.catalogue import FIGURES
 
-    return captions("mechanism", FIGURES, "QUESTIONS")
+    return captions(FIGURES)
 
 
 def questions() -> str:

@@ -19,8 +19,10 @@ from spikesink.study.strict_yaml import merge, read_yaml
 
 OF_SCALE = ("corpus", "tokenizer", "model", "training", "measures", "resources")
 """Sections that a study takes from the file of its scale."""
-COMPARED = (BASELINE, "v_scale", "v_scale_backward_only")
+TO_COMPARE = (BASELINE, "v_scale", "v_scale_backward_only")
 """Variants that are compared in depth where the config names none and the study has them."""
+COMPARED = "compared"
+"""The name of the figures that show the compared variants side by side."""
 
 
 def load(overlays: Iterable[Path | str] = (), base: Path | str = "config.yaml") -> Study:
@@ -95,8 +97,8 @@ def check_study(config: Config) -> None:
         raise ConfigError(f"seeds = {list(config.seeds)}: seeds must be different and 0 or greater")
     for name in config.pretrained:
         check_name("pretrained", name)
-        if name == "compared":
-            raise ConfigError("pretrained.compared: figures of the compared variants have that name, choose another")
+        if name == COMPARED:
+            raise ConfigError(f"pretrained.{name}: figures of the compared variants have that name, choose another")
     synthetic, characters = config.corpus.kind == "bigram_backcopy", config.tokenizer.kind == "characters"
     if synthetic != characters:
         raise ConfigError(
@@ -124,7 +126,7 @@ def with_compared(config: Config, recipes: Mapping[str, Recipe]) -> Config:
     """The config with the variants that are compared in depth, all of them variants of the study."""
     compare = config.mechanism.compare
     if compare is None:
-        compare = tuple(name for name in COMPARED if name in recipes)
+        compare = tuple(name for name in TO_COMPARE if name in recipes)
     if not compare:
         raise ConfigError("mechanism.compare = []: name at least one variant, for example [baseline]")
     for name in compare:

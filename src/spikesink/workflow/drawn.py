@@ -11,6 +11,7 @@ from spikesink.figures.catalogue import FAMILIES, FIGURES
 from spikesink.measures.groups import GROUPS
 from spikesink.runs.folder import RunFolder
 from spikesink.study.names import BASELINE
+from spikesink.study.resolve import COMPARED
 from spikesink.study.run import Run, Study
 from spikesink.tables.collecting.questions import mechanism_questions
 
@@ -20,8 +21,6 @@ ALWAYS = tuple(question for group in ("quality", "forward") for question in GROU
 """The questions that every run is measured for; the others only for models that are analysed in depth."""
 TABLE_FORMATS = ("html", "csv", "parquet", "md", "tex")
 FIGURE_FORMATS = ("pdf", "png", "csv")
-COMPARED = "compared"
-"""The name of the figures that show the compared variants side by side."""
 
 
 @dataclass(frozen=True, kw_only=True)
