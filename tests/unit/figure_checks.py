@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from polars.testing import assert_frame_equal
 
-from spikesink.figures.drawing.files import read_data, save
+from spikesink.figures.drawing.files import save
 from spikesink.figures.drawing.style import Style, style_of_variants
 from spikesink.tables.parts import read_runs, variant_names
 
@@ -42,6 +42,11 @@ def check_drawn_from_its_csv(
     assert_frame_equal(read_data(folder / "first.csv", columns), data, check_exact=True)
     for kind in ("png", "pdf", "csv"):
         assert (folder / f"first.{kind}").read_bytes() == (folder / f"again.{kind}").read_bytes(), kind
+
+
+def read_data(path: Path, columns: dict) -> pl.DataFrame:
+    """The data of a figure from its CSV, with these columns in these types."""
+    return pl.read_csv(path, columns=list(columns), schema_overrides=columns)
 
 
 def check_layout(figure: Figure, width: float | None = None) -> None:

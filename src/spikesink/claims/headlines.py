@@ -1,11 +1,8 @@
 """The headline claims: the short table with which the page of claims begins."""
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 
 from spikesink.claims.verdict import Finding
-from spikesink.study.errors import InputError
 
 HEADINGS = ("claim", "source", "expected", "observed", "95 % interval", "verdict")
 
@@ -40,14 +37,3 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> st
 
 def markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def read_findings(path: Path) -> list[Finding]:
-    """The findings of a claims.csv, every cell as it was written. Raises InputError."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    missing = [name for name in Finding._fields if not rows or name not in rows[0]]
-    if missing:
-        raise InputError(f"{path}: has no column {missing[0]!r} or no rows: judge the claims again")
-    cells = [{name: row[name] for name in Finding._fields} for row in rows]
-    return [Finding(**row | {"headline": row["headline"] == "true"}) for row in cells]

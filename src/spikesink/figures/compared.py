@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 from spikesink.figures.drawing.canvas import COLUMN, inches, new_figure, title
 from spikesink.figures.drawing.files import TEXT, WHOLE, Columns
 from spikesink.figures.drawing.style import Style
-from spikesink.runs.folder import RunFolder
+from spikesink.runs.folder import DIVERGED, RunFolder
 from spikesink.study.errors import InputError
 from spikesink.tables.inputs import read_measures
 
 RUN = {"model": TEXT, "variant": TEXT, "seed": WHOLE, "status": TEXT}
 """The first columns of every figure: which run a value is of. A published model has a name only."""
-DIVERGED = "diverged"
 
 
 def module_of(figure: str) -> ModuleType:

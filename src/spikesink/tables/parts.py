@@ -30,8 +30,3 @@ def read_runs(folder: Path, ablation: str) -> pl.DataFrame:
 def variant_names(runs: pl.DataFrame) -> list[str]:
     """Variant names in the study's order, the baseline first."""
     return runs["variant"].unique(maintain_order=True).to_list()
-
-
-def labels(runs: pl.DataFrame) -> dict[str, str]:
-    """What figures and tables call every variant."""
-    return dict(runs.select("variant", "label").unique(maintain_order=True).iter_rows())

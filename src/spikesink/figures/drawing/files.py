@@ -1,4 +1,4 @@
-"""A figure and its data as files, and the data as a table again."""
+"""A figure and its data as files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,8 +6,6 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
-
-from spikesink.study.errors import InputError
 
 Columns = Mapping[str, pl.DataType]
 """The columns of a figure's data: names and types, in order."""
@@ -31,12 +29,3 @@ def save(figure: Figure, data: pl.DataFrame, stem: str) -> None:
     figure.savefig(f"{stem}.pdf", bbox_inches=box, dpi=400, metadata={"CreationDate": None})
     figure.savefig(f"{stem}.png", bbox_inches=box)
     data.write_csv(f"{stem}.csv")
-
-
-def read_data(path: Path, columns: Columns) -> pl.DataFrame:
-    """The data of a figure from its CSV file, with these columns in these types. Raises InputError."""
-    try:
-        return pl.read_csv(path, columns=list(columns), schema_overrides=dict(columns))
-    except (OSError, pl.exceptions.PolarsError) as error:
-        fault = str(error).partition("\n")[0]
-        raise InputError(f"{path}: does not hold the data of this figure ({fault}): draw the figure again") from error

@@ -40,7 +40,7 @@ POINTS = (
     ("key", True, "keys at position 0", SPIKE, "D", 18),
 )
 KINDS = {"sink": "Sink head", "other": "Least attention\non position 0"}
-STARTS = {
+MARKS = {
     "bos": ("BOS at position 0", STARTS["bos"], "o"),
     "text": ("text at position 0", STARTS["text"], "^"),
 }
@@ -95,7 +95,7 @@ def draw_points(axis: Axes, embedding: pl.DataFrame, kind: str) -> None:
 
 def draw_gaps(axis: Axes, heads: pl.DataFrame) -> None:
     """A mark per head and start."""
-    for start, (_, colour, marker) in STARTS.items():
+    for start, (_, colour, marker) in MARKS.items():
         shown = heads.filter(pl.col("start") == start).drop_nulls("logit_gap")
         axis.scatter(shown["sink_mass"], shown["logit_gap"], s=12, color=colour, marker=marker, linewidths=0)
     axis.axvline(heads["epsilon"][0], **REFERENCE)
@@ -111,6 +111,6 @@ def handles(data: pl.DataFrame) -> list[Line2D]:
         Line2D([], [], **mark, marker=marker, color=colour, label=label) for _, _, label, colour, marker, _ in POINTS
     ] + [
         Line2D([], [], **mark, marker=marker, color=colour, label=f"head, {label}")
-        for start, (label, colour, marker) in STARTS.items()
+        for start, (label, colour, marker) in MARKS.items()
         if start in data["start"]
     ]

@@ -28,7 +28,7 @@ FULL = "no eviction"
 COLUMNS = {"model": TEXT, "panel": TEXT, "start": WHOLE, "cache": WHOLE, "position": REAL, "perplexity": REAL}
 PERPLEXITY = (pl.col("nll_nats").sum() / pl.col("tokens").sum()).exp().alias("perplexity")
 # The first is a window's, which evicts the sink's token.
-COLOURS = (SPIKE, COLOURS[0], *COLOURS[2:])
+START_COLOURS = (SPIKE, COLOURS[0], *COLOURS[2:])
 
 
 def data(models: Models) -> pl.DataFrame:
@@ -68,7 +68,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     names = list(style)
     figure, axes = grid(names, rows=2, row_height=1.3, extra_height=0.4, width=width)
     starts = data["start"].drop_nulls().unique().sort().to_list()
-    colours = dict(zip(starts, cycle(COLOURS), strict=False))
+    colours = dict(zip(starts, cycle(START_COLOURS), strict=False))
     for name in names:
         above, below = axes[name]
         ours = data.filter(pl.col("model") == name)
