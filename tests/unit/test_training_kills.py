@@ -3,6 +3,7 @@
 The moments here are chosen; benchmarks/kill_stress.py takes random ones.
 """
 
+import importlib
 import io
 import json
 import os
@@ -225,3 +226,11 @@ def test_weights_with_code_in_them_are_not_loaded(unbroken, tmp_path):
     assert not (tmp_path / "exploded").exists()
     torch.load(io.BytesIO(weights.read_bytes()), weights_only=False)
     assert (tmp_path / "exploded").exists(), "the bomb is a dud, and this test of nothing"
+
+
+def test_the_benchmark_of_kills_marks_functions_that_are_there(monkeypatch):
+    """No other test runs it; a function that has moved would end all of its runs at once."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    benchmark = importlib.import_module("kill_stress")
+    missing = [f"{owner.__name__}.{name}" for owner, name, _ in benchmark.MARKED if not hasattr(owner, name)]
+    assert not missing
