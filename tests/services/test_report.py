@@ -8,12 +8,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 from browser import browsing
 from matplotlib.image import imread
 from playwright.sync_api import expect
 from polars.testing import assert_frame_equal
 
-from spikesink.figures.catalogue import FIGURES
 from spikesink.workflow.published import damaged
 
 ROOT = Path(__file__).parents[2]
@@ -85,9 +85,10 @@ def test_the_report_has_its_pages_in_order(report):
 def test_every_figure_and_table_opens_and_has_its_caption(report, clone):
     page, complaints = report
     manifest = json.loads((clone / PLACE / "manifest.json").read_text())
+    ablations = yaml.safe_load((clone / PLACE / "study.yaml").read_text())["variants"]
     sections = [
         [PAGES[0]],
-        *([PAGES[1], name] for name in manifest["drawn"]["ablations"]),
+        *([PAGES[1], name] for name in ablations),
         *([name] for name in PAGES[2:]),
     ]
     opened, sources, captions = {}, {}, {}
@@ -108,7 +109,7 @@ def test_every_figure_and_table_opens_and_has_its_caption(report, clone):
             page.get_by_role("link", name=section[-1], exact=True).click()
             rows.first.wait_for()
     assert complaints == []
-    assert len(opened) == 3 + 5 * len(manifest["drawn"]["ablations"]) + 1 + len(FIGURES) + 2
+    assert len(opened) == 3 + 5 * len(ablations) + 1 + len(manifest["figures"]) + 2
     assert len(set(sources.values())) == len(sources)
     assert [name for name, size in opened.items() if size < 300] == []
     assert [name for name, text in captions.items() if len(text) < 100] == []
