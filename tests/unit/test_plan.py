@@ -178,7 +178,7 @@ def test_a_run_that_does_not_fit_is_marked():
 
 
 def test_devices_that_cannot_share_a_batch_are_refused_as_in_training():
-    with pytest.raises(ConfigError, match="batch_size = 32 cannot be shared equally by 3 devices"):
+    with pytest.raises(ConfigError, match=r"= 32 cannot be shared equally by 3 devices: [^:]*gpus_per_node$"):
         costs(study(resources={"train": {"gpus_per_node": 3}}))
 
 

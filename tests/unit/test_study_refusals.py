@@ -6,7 +6,7 @@ import pytest
 from study_config import WORKFLOW, lr_grid, runs, study
 
 from spikesink.study.errors import ConfigError
-from spikesink.study.names import PREFIXES, rules
+from spikesink.study.names import PREFIXES, TABLES, rules
 from spikesink.study.resolve import resolve
 from spikesink.study.strict_yaml import read_yaml
 
@@ -86,6 +86,10 @@ REFUSED = [
     (lr_grid(settings={"training.steps": []}), r"cross.lr.settings.training.steps = \[\]: name at least one value"),
     (lr_grid(settings={"training.steps": ["fast"]}), r"cross.lr.baseline_steps_fast.training.steps = \"fast\": "),
     ({"cross": {"norm": lr_grid()["cross"]["lr"]}}, r"cross.norm: the study has an ablation of that name"),
+    (lr_grid(variants=[]), r"cross.lr.variants = \[\]: name at least one variant"),
+    ({"variants": {"variants": {"y": {}}}}, r"variants.variants: a table of the whole study has that name"),
+    ({"model": {"gate": {"kind": ["none"]}}}, r"model.gate.kind = \[\"none\"\]: use one of 'none', 'conditional'"),
+    ({"figures": {"width": {"column": 1}}}, r"figures.width = {\"column\":1}: use one of 'auto', "),
     # Former names of keys.
     ({"measures": {"spike_ratio": 20.0}}, r"measures.spike_ratio = 20.0: .*it is called 'spike_over_median' now"),
     ({"model": {"value": {}}}, r"model.value = {}: unknown key; it is called 'value_valve' now"),
@@ -127,6 +131,12 @@ def test_broken_yaml_and_missing_files_are_named(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("model: [1, 2\n")
     with pytest.raises(ConfigError, match=r"config.yaml, line \d: not valid YAML"):
+        read_yaml(path)
+    path.write_bytes("study: caf\xe9\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"config.yaml: is not UTF-8 .*: save it as UTF-8"):
+        read_yaml(path)
+    path.write_text("study: a\x00\n")
+    with pytest.raises(ConfigError, match=r"config.yaml: not valid YAML \(.*\)$"):
         read_yaml(path)
     with pytest.raises(ConfigError, match=r"nowhere.yaml: cannot be read"):
         read_yaml(tmp_path / "nowhere.yaml")
@@ -172,3 +182,10 @@ def test_names_of_rules_are_reserved():
     for name in (*taken, *(f"{prefix}x" for prefix in PREFIXES)):
         with pytest.raises(ConfigError, match=rf"variants.{name}: the workflow has a rule of that name"):
             study({"variants": {name: {"y": {}}}})
+
+
+def test_names_of_the_whole_studys_tables_are_reserved():
+    """An ablation's table lies beside them: the rule of one would make the file of the other."""
+    rule = (WORKFLOW / "rules/tables.smk").read_text().partition("rule runs:")[2]
+    made = set(re.findall(r'/tables/(\w+)\.\w+"', rule.partition("output:")[2].partition("log:")[0]))
+    assert made - rules(WORKFLOW) == set(TABLES)

@@ -58,7 +58,7 @@ def explain(kind: type, fault: Mapping, path: str) -> str:
     message = fault["msg"]
     if fault["type"] == "literal_error":
         message = "use one of " + fault["ctx"]["expected"].replace(" or ", ", ")
-        if now := FORMER_KINDS.get((holder, fault["input"])):
+        if isinstance(fault["input"], str) and (now := FORMER_KINDS.get((holder, fault["input"]))):
             message = f"it is called {now!r} now"
     if fault["loc"] == ("ablations",):
         message = "use a list of names, for example [norm, ffn/gelu]; variants of your own stand under variants:"

@@ -29,6 +29,8 @@ def crossed(ablation: str, grid: Grid, recipes: Mapping[str, Recipe]) -> Iterato
     """One variant for each of the grid's variants and each combination of its settings that changes something."""
     path = f"cross.{ablation}"
     check_settings(grid, f"{path}.settings")
+    if not grid.variants:
+        raise ConfigError(f"{path}.variants = []: name at least one variant, for example [baseline]")
     for variant in grid.variants:
         if variant not in recipes:
             known = ", ".join(list(recipes)[:20])

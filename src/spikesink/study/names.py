@@ -11,6 +11,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 RULE = re.compile(r"^\s*(?:rule|checkpoint) (\w+):", re.M)
 PREFIXES = ("train_", "measure_", "figure_", "published_")
 """How the names of rules begin that the workflow makes in a loop."""
+TABLES = ("variants", "long", "statistics")
+"""Tables of the whole study that no rule is called like; an ablation's table lies beside them."""
 
 
 def check_name(path: str, name: str) -> None:
@@ -26,6 +28,8 @@ def check_ablation(path: str, name: str, workflow: Path) -> None:
         raise ConfigError(f"{path}: the baseline is always there, name the ablation otherwise")
     if name in rules(workflow) or name.startswith(PREFIXES):
         raise ConfigError(f"{path}: the workflow has a rule of that name, name the ablation otherwise")
+    if name in TABLES:
+        raise ConfigError(f"{path}: a table of the whole study has that name, name the ablation otherwise")
 
 
 def rules(workflow: Path) -> set[str]:

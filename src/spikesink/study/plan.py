@@ -95,7 +95,7 @@ def cost(run: Run, plan: Plan, gpus: int) -> Cost:
     try:
         memory_gib = memory_bytes(model, run.vocabulary, training, gpus) / GIB
     except ValueError as error:
-        raise ConfigError(f"{run.variant}: {error}: change it, resources.train.nodes or gpus_per_node") from error
+        raise ConfigError(f"{run.variant}: {error}") from error
     return Cost(
         study=run.study,
         ablation=run.ablation,
