@@ -110,6 +110,14 @@ def test_a_bad_config_is_refused_in_one_line(overlay, message):
     assert "\n" not in str(refusal.value)
 
 
+def test_the_variants_that_a_refusal_names_are_possible():
+    """At nano two variants of head_dim are not: what the message says to list makes a study."""
+    with pytest.raises(ConfigError) as refusal:
+        study({"ablations": ["head_dim"]})
+    wanted = str(refusal.value).partition("in ablations: ")[2].split(", ")
+    assert len(study({"ablations": wanted}).of("head_dim")) == len(wanted) == 9
+
+
 def test_a_scale_that_has_no_file_must_be_in_the_config():
     whole = read_yaml(WORKFLOW / "scales/nano.yaml") | {"scale": "mine"}
     assert resolve(whole, WORKFLOW).runs[0].model == runs()["baseline"].model

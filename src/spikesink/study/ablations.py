@@ -31,10 +31,21 @@ def ablations(config: Config, own: Mapping, baseline: Recipe, workflow: Path) ->
             except ConfigError as error:
                 if ablation not in config.ablations or name in added:
                     raise
-                wanted = [f"{ablation}/{other}" for other in shared if other != name]
+                wanted = [
+                    f"{ablation}/{other}" for other in shared if possible(baseline, ablation, other, shared[other])
+                ]
                 raise ConfigError(
                     f"{error}. To do without it, list the variants you want in ablations: {', '.join(wanted)}"
                 ) from error
+
+
+def possible(baseline: Recipe, ablation: str, name: str, plain: Mapping) -> bool:
+    """Whether a variant can be made from this baseline."""
+    try:
+        recipe(baseline, ablation, name, check(Variant, plain, name), name)
+    except ConfigError:
+        return False
+    return True
 
 
 def recipe(baseline: Recipe, ablation: str, name: str, variant: Variant, path: str) -> Recipe:
