@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 from study_config import BASE, ROOT, WORKFLOW, lr_grid, runs, study
 
@@ -67,6 +68,22 @@ def test_multiples_are_exact_in_decimals():
         }
     )
     assert found["third"].training.optimiser.lr == 0.3
+
+
+@pytest.mark.parametrize(
+    "change, kv_heads",
+    [
+        ({"kv_heads": "0.5x"}, 2),
+        ({"heads": "2x", "kv_heads": "0.5x"}, 2),
+        ({"heads": "2x", "kv_heads": "2x"}, None),
+        ({"heads": 8, "kv_heads": "2x"}, None),
+        ({"heads": "2x", "kv_heads": None}, None),
+        ({"kv_heads": 4}, 4),
+    ],
+)
+def test_a_multiple_of_kv_heads_is_of_heads_where_the_baseline_has_as_many(change, kv_heads):
+    found = runs({"variants": {"mine": {"x": {"model": {"attention": change}}}}})
+    assert found["x"].model.attention.kv_heads == kv_heads
 
 
 def test_labels_hold_the_numbers_of_their_scale():

@@ -19,9 +19,17 @@ def absolute(change: Mapping, baseline: Mapping, path: str) -> dict:
             numbers[key] = absolute(value, own if isinstance(own, Mapping) else {}, place)
         elif isinstance(value, list | tuple) and key == "loss_window":
             numbers[key] = [multiplied(item, baseline["sequence_length"], place) for item in value]
+        elif key == "kv_heads" and own is None:
+            numbers[key] = key_value_heads(value, change.get("heads", "1x"), baseline["heads"], place)
         else:
             numbers[key] = multiplied(value, own, place)
     return numbers
+
+
+def key_value_heads(value: Any, heads: Any, own_heads: int, path: str) -> Any:
+    """``kv_heads`` where the baseline has as many as heads; a multiple that is again as many as heads stays null."""
+    number = multiplied(value, own_heads, path)
+    return None if number != value and number == multiplied(heads, own_heads, path) else number
 
 
 def multiplied(value: Any, own: Any, path: str) -> Any:
@@ -29,8 +37,6 @@ def multiplied(value: Any, own: Any, path: str) -> Any:
     match = MULTIPLE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return value
-    if own is None and path.endswith(".kv_heads"):
-        return None  # as many as heads, whatever their number
     if isinstance(own, bool) or not isinstance(own, int | float):
         raise ConfigError(f"{path} = {value}: the baseline has no number here: write the value itself")
     product = Decimal(match[1]) * Decimal(repr(own))
