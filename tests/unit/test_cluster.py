@@ -1,9 +1,12 @@
 """What jobs ask a cluster for follows from the config; the lines of sbatch that it becomes are in tests/slurm."""
 
+import shlex
+import subprocess
+
 import pytest
 
 from spikesink.study.settings import GPUResources, Resources, TrainingResources
-from spikesink.workflow.cluster import job_resources
+from spikesink.workflow.cluster import devices, job_resources, launcher
 
 
 def asked(stage: Resources, attempt: int = 1) -> dict:
@@ -39,24 +42,35 @@ def test_the_type_of_a_gpu_is_asked_for_only_with_a_gpu():
 
 def test_one_machine_is_one_task_with_the_cpus_of_all_its_processes():
     """The task starts the processes of the other GPUs itself; srun would start the task on each of them."""
-    found = asked(TrainingResources(threads=8, gpus_per_node=4, gpu_type="h100"))
+    stage = TrainingResources(threads=8, gpus_per_node=4, gpu_type="h100")
+    found = asked(stage)
     assert (found["gpu"], found["gpu_model"], found["nodes"], found["cpus_per_task"]) == (4, "h100", 1, 32)
-    assert (found["launcher"], found["devices"]) == ("", "--gpus 4 --nodes 1")
+    assert (launcher(stage), devices(stage)) == ([], ["--gpus", "4", "--nodes", "1"])
     assert not {"mpi", "tasks", "gres"} & set(found)
 
 
 @pytest.mark.parametrize("gpus, gres", [(8, "gpu:h100:8"), (1, "gpu:h100:1"), (0, None)])
 def test_several_machines_have_a_task_for_every_process(gpus, gres):
-    found = asked(TrainingResources(threads=4, nodes=2, gpus_per_node=gpus, gpu_type="h100"))
+    stage = TrainingResources(threads=4, nodes=2, gpus_per_node=gpus, gpu_type="h100")
+    found = asked(stage)
     tasks = 2 * max(1, gpus)
     assert (found["mpi"], found["nodes"], found["tasks"], found.get("gres")) == ("srun", 2, tasks, gres)
     assert found["tasks_per_gpu"] == 0 and not {"gpu", "gpu_model"} & set(found)  # they would count all GPUs together
-    assert found["devices"] == f"--gpus {gpus} --nodes 2"
+    assert devices(stage) == ["--gpus", f"{gpus}", "--nodes", "2"]
     options = {"--nodes=2", f"--ntasks={tasks}", f"--ntasks-per-node={tasks // 2}", "--cpus-per-task=4"}
-    assert set(found["launcher"].split()) == {"srun", "--kill-on-bad-exit=1", *options} | (
-        {f"--gres={gres}"} if gres else set()
-    )
+    assert set(launcher(stage)) == {"srun", "--kill-on-bad-exit=1", *options} | ({f"--gres={gres}"} if gres else set())
     assert f"--ntasks-per-node={tasks // 2}" in found["slurm_extra"].split()
+
+
+def test_options_of_sbatch_are_words_that_no_shell_reads():
+    """The executor puts them into a shell line as they are."""
+    extra = asked(Resources(sbatch="--comment='two words' --nodelist=n[1-3] --chdir=$(touch x) --exclude=a;b"))[
+        "slurm_extra"
+    ]
+    words = ["--comment=two words", "--nodelist=n[1-3]", "--chdir=$(touch", "x)", "--exclude=a;b"]
+    assert shlex.split(extra) == words
+    printed = subprocess.run(f"printf '%s\\n' {extra}", shell=True, capture_output=True, text=True, check=True).stdout
+    assert printed.splitlines() == words
 
 
 def test_training_is_warned_before_its_time_limit():
@@ -72,6 +86,18 @@ def test_training_is_warned_before_its_time_limit():
         (Resources, {"retries": -1}, "retries = -1 must be a number, 0 or greater"),
         (TrainingResources, {"runtime_minutes": 5}, "warning_minutes = 5 leaves nothing of runtime_minutes = 5"),
         (TrainingResources, {"nodes": 0}, "nodes = 0 must be a number greater than 0"),
+        (
+            TrainingResources,
+            {"gpu_type": "$(touch x)"},
+            r"gpu_type = '\$\(touch x\)' must be a name of letters, digits",
+        ),
+        (Resources, {"partition": "gpu; touch x"}, "partition = 'gpu; touch x' is no name in SLURM"),
+        (Resources, {"account": "a\nb"}, r"account = 'a\\nb' is no name in SLURM"),
+        (Resources, {"qos": ""}, "qos = '' is no name in SLURM"),
+        (Resources, {"constraint": "a100&`touch x`"}, "constraint = 'a100&`touch x`' is no name in SLURM"),
+        (Resources, {"sbatch": "--comment='a"}, "sbatch = .* cannot be split into words"),
+        (Resources, {"sbatch": "touch x"}, "sbatch = 'touch x' must be options on one line"),
+        (Resources, {"sbatch": "--exclusive\ntouch x"}, "must be options on one line"),
     ],
 )
 def test_resources_that_cannot_be_are_refused(kind, values, message):

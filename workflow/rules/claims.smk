@@ -37,5 +37,5 @@ rule judge_claims:
     message:
         "judge the papers' claims"
     shell:
-        "{params.command} --claims {input.claims} --runs {input.runs} --mechanism {input.mechanism}"
-        " --study {params.study} --output {params.stem} 2>&1 | tee {log}"
+        "{params.command:q} --claims {input.claims:q} --runs {input.runs:q} --mechanism {input.mechanism:q}"
+        " --study {params.study:q} --output {params.stem:q} 2>&1 | tee {log:q}"

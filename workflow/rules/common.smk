@@ -115,8 +115,8 @@ def subject_tokens(wildcards):
 
 
 def model_option(wildcards, input):
-    """The option of spikesink.measures that names the model."""
-    return f"--run {Path(input.model).parent}" if is_run(wildcards) else f"--pretrained {input.model}"
+    """The option of spikesink.measures that names the model, and its value."""
+    return ["--run", folder([input.model])] if is_run(wildcards) else ["--pretrained", str(input.model)]
 
 
 def measures_settings(group):

@@ -24,7 +24,7 @@ rule corpus:
     message:
         "corpus: locate and check the text"
     shell:
-        "{params.command} corpus --settings {params.settings:q} --output {output} 2>&1 | tee {log}"
+        "{params.command:q} corpus --settings {params.settings:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.tokenizer"])
@@ -49,7 +49,8 @@ rule tokenizer:
     message:
         "tokenizer"
     shell:
-        "{params.command} tokenizer --settings {params.settings:q} --corpus {input} --output {output} 2>&1 | tee {log}"
+        "{params.command:q} tokenizer --settings {params.settings:q} --corpus {input:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"
 
 
 job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.packing"])
@@ -82,5 +83,5 @@ rule tokens:
     message:
         "tokens: encode and pack the corpus"
     shell:
-        "{params.command} tokens --settings {params.settings:q} --corpus {input.corpus}"
-        " --tokenizer {input.tokenizer} --output {params.folder} 2>&1 | tee {log}"
+        "{params.command:q} tokens --settings {params.settings:q} --corpus {input.corpus:q}"
+        " --tokenizer {input.tokenizer:q} --output {params.folder:q} 2>&1 | tee {log:q}"

@@ -38,7 +38,7 @@ rule figure_overview:
     message:
         "figure overview of all ablations"
     shell:
-        "{params.command} --runs {input} --width {params.width} --output {params.stem} 2>&1 | tee {log}"
+        "{params.command:q} --runs {input:q} --width {params.width:q} --output {params.stem:q} 2>&1 | tee {log:q}"
 
 
 # One rule per kind of figure that every ablation has: figure_ablation, figure_lifecycle, figure_sink_map, figure_training.
@@ -89,5 +89,5 @@ for family in drawn.FAMILIES:
         message:
             f"figure {family} of {{wildcards.ablation}}"
         shell:
-            "{params.command} {params.family} --parts {params.parts} --ablation {wildcards.ablation} --width {params.width}"
-            " --output {params.stem} 2>&1 | tee {log}"
+            "{params.command:q} {params.family:q} --parts {params.parts:q} --ablation {wildcards.ablation:q}"
+            " --width {params.width:q} --output {params.stem:q} 2>&1 | tee {log:q}"

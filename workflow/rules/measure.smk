@@ -38,5 +38,5 @@ for group in GROUPS:
         message:
             f"measure {group} of {{wildcards.subject}}"
         shell:
-            "{params.command} {params.group} {params.model} --tokens {params.tokens} --settings {params.settings:q}"
-            " --threads {threads} --gpus {resources.gpu} 2>&1 | tee {log}"
+            "{params.command:q} {params.group:q} {params.model:q} --tokens {params.tokens:q}"
+            " --settings {params.settings:q} --threads {threads:q} --gpus {resources.gpu:q} 2>&1 | tee {log:q}"

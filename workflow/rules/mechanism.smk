@@ -29,7 +29,7 @@ rule table_mechanism:
     message:
         "table of the mechanism"
     shell:
-        "{params.command} --models {params.models:q} --output {output.csv} 2>&1 | tee {log}"
+        "{params.command:q} --models {params.models:q} --output {output.csv:q} 2>&1 | tee {log:q}"
 
 
 # One rule per figure of the mechanism: figure_spike_lifecycle, figure_gradient_sinks, ... {models} is the name of the models
@@ -77,5 +77,5 @@ for figure in drawn.FIGURES:
         message:
             f"figure {figure} of {{wildcards.models}}"
         shell:
-            "{params.command} {params.figure} --models {params.models:q} --places {params.places}"
-            " --width {params.width} --output {params.stem} 2>&1 | tee {log}"
+            "{params.command:q} {params.figure:q} --models {params.models:q} --places {params.places:q}"
+            " --width {params.width:q} --output {params.stem:q} 2>&1 | tee {log:q}"

@@ -31,8 +31,8 @@ rule pretrained_model:
     message:
         "pretrained model {wildcards.model}"
     shell:
-        "{params.command} fetch {params.source:q} --revision={params.revision:q} --context {params.context}"
-        " --bos {params.bos} --output {output} 2>&1 | tee {log}"
+        "{params.command:q} fetch {params.source:q} --revision={params.revision:q} --context {params.context:q}"
+        " --bos {params.bos:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.packing"])
@@ -60,5 +60,5 @@ rule pretrained_tokens:
     message:
         "held-out text for {wildcards.model}"
     shell:
-        "{params.command} tokens --settings {params.settings:q} --corpus {input.corpus} --pretrained {input.model}"
-        " --output {params.folder} 2>&1 | tee {log}"
+        "{params.command:q} tokens --settings {params.settings:q} --corpus {input.corpus:q} --pretrained {input.model:q}"
+        " --output {params.folder:q} 2>&1 | tee {log:q}"

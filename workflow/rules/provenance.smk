@@ -24,8 +24,8 @@ rule provenance:
         "provenance of all runs"
     shell:
         # Variants and seeds name the runs: thousands of folders would be too long for a command line.
-        "{params.command} --results {params.results} --variants {params.variants:q} --seeds {params.seeds}"
-        " --output {output} 2>&1 | tee {log}"
+        "{params.command:q} --results {params.results:q} --variants {params.variants:q} --seeds {params.seeds:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"
 
 
 job = Job("spikesink.tables.provenance_page", RESOURCES.draw)
@@ -57,4 +57,4 @@ rule provenance_page:
     message:
         "page of provenance"
     shell:
-        "{params.command} --provenance {input} --study {params.study} --output {output} 2>&1 | tee {log}"
+        "{params.command:q} --provenance {input:q} --study {params.study:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -36,8 +36,8 @@ rule estimate:
     message:
         "plan: what the study will cost"
     shell:
-        "{params.command} plan --config {params.config:q} --workflow {params.workflow:q}"
-        " --output {output} 2>&1 | tee {log}"
+        "{params.command:q} plan --config {params.config:q} --workflow {params.workflow:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"
 
 
 rule publish_study:
@@ -61,5 +61,5 @@ rule publish_study:
     message:
         "publish the study {wildcards.study}"
     shell:
-        "{params.command} publish --config {params.config:q} --workflow {params.workflow:q}"
-        " --output {output} 2>&1 | tee {log}"
+        "{params.command:q} publish --config {params.config:q} --workflow {params.workflow:q}"
+        " --output {output:q} 2>&1 | tee {log:q}"

@@ -29,8 +29,8 @@ rule collect:
     message:
         "collect the measures of {wildcards.ablation}"
     shell:
-        "{params.command} --ablation {wildcards.ablation} --runs {params.runs} --variants {params.variants:q}"
-        " --output {params.folder} 2>&1 | tee {log}"
+        "{params.command:q} --ablation {wildcards.ablation:q} --runs {params.runs:q} --variants {params.variants:q}"
+        " --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
 job = Job("spikesink.tables.ablation", RESOURCES.draw)
@@ -71,7 +71,8 @@ rule table:
     message:
         "table of {wildcards.ablation}"
     shell:
-        "{params.command} --parts {params.parts} --ablation {wildcards.ablation} --output {params.stem} 2>&1 | tee {log}"
+        "{params.command:q} --parts {params.parts:q} --ablation {wildcards.ablation:q} --output {params.stem:q}"
+        " 2>&1 | tee {log:q}"
 
 
 job = Job("spikesink.tables.runs", RESOURCES.draw)
@@ -118,4 +119,4 @@ rule runs:
     message:
         "table of all runs"
     shell:
-        "{params.command} --parts {params.parts} --output {params.tables} 2>&1 | tee {log}"
+        "{params.command:q} --parts {params.parts:q} --output {params.tables:q} 2>&1 | tee {log:q}"

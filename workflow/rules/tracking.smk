@@ -23,5 +23,5 @@ rule track:
     message:
         "complete the study in MLflow at {params.uri}"
     shell:
-        "{params.command} sync --study {wildcards.study} --results {params.results} --uri {params.uri:q}"
-        " 2>&1 | tee {log} && cp {log} {output}"
+        "{params.command:q} sync --study {wildcards.study:q} --results {params.results:q} --uri {params.uri:q}"
+        " 2>&1 | tee {log:q} && cp {log:q} {output:q}"

@@ -34,10 +34,11 @@ for ablation in (BASELINE, *STUDY.ablations):
             run=resolved_run,
             tokens=lambda wildcards, input: folder(input),
             output=lambda wildcards, output: folder(output),
+            devices=job.devices,
         message:
             f"train {ablation}/{{wildcards.variant}} seed {{wildcards.seed}}"
         shell:
             # The trap lets shell and tee outlive a SIGTERM until training has written its checkpoint.
-            "trap '' TERM; {resources.launcher} {params.command} --run {params.run:q} --tokens {params.tokens}"
-            " --output {params.output} --checkpoints results/{wildcards.study}/checkpoints --threads {threads}"
-            " {resources.devices} 2>&1 | tee -a -i {log}"
+            "trap '' TERM; {params.command:q} --run {params.run:q} --tokens {params.tokens:q}"
+            " --output {params.output:q} --checkpoints results/{wildcards.study:q}/checkpoints --threads {threads:q}"
+            " {params.devices:q} 2>&1 | tee -a -i {log:q}"

@@ -4,6 +4,7 @@ One machine with one or several GPUs: a job is one task, and Lightning starts a 
 ``srun`` inside the job starts one process per GPU on every machine, which the executor knows by the resource ``mpi``.
 """
 
+import shlex
 from collections.abc import Callable
 
 from spikesink.study.settings import GPUResources, Resources, TrainingResources
@@ -17,11 +18,10 @@ def job_resources(stage: Resources) -> dict:
     }
     names = {"slurm_account": "account", "slurm_partition": "partition", "constraint": "constraint", "qos": "qos"}
     found |= {name: getattr(stage, key) for name, key in names.items() if getattr(stage, key)}
-    options = [stage.sbatch] if stage.sbatch else []
+    options = shlex.split(stage.sbatch or "")
     if isinstance(stage, TrainingResources):
         # SLURM sends it to all processes of the job's steps. All but training ignore it (workflow.setup).
         options.append(f"--signal=USR1@{round(60 * stage.warning_minutes)}")
-        found["devices"] = f"--gpus {stage.gpus_per_node} --nodes {stage.nodes}"
         if stage.nodes > 1:
             options.append(f"--ntasks-per-node={processes(stage)}")
             found |= several_machines(stage)
@@ -29,11 +29,10 @@ def job_resources(stage: Resources) -> dict:
             found |= gpus(stage) | {
                 "nodes": 1,
                 "cpus_per_task": stage.threads * processes(stage),
-                "launcher": "",
             }
     elif isinstance(stage, GPUResources):
         found |= gpus(stage)
-    return found | ({"slurm_extra": " ".join(options)} if options else {})
+    return found | ({"slurm_extra": shlex.join(options)} if options else {})
 
 
 def growing(first: int, largest: int | None) -> Callable:
@@ -58,13 +57,32 @@ def gpus(stage: GPUResources) -> dict:
 
 def several_machines(stage: TrainingResources) -> dict:
     """A task per process; the executor's ``gpu`` would count the GPUs of all machines together."""
-    tasks = stage.nodes * processes(stage)
-    # srun inside a job of the executor does not know what the job was asked for.
-    launcher = f"srun --kill-on-bad-exit=1 --nodes={stage.nodes} --ntasks={tasks}"
-    launcher += f" --ntasks-per-node={processes(stage)} --cpus-per-task={stage.threads}"
     # Without tasks_per_gpu the executor would ask for all tasks on every GPU.
-    found = {"mpi": "srun", "nodes": stage.nodes, "tasks": tasks, "tasks_per_gpu": 0, "launcher": launcher}
-    if stage.gpus_per_node:
-        found["gres"] = ":".join(filter(None, ["gpu", stage.gpu_type, str(stage.gpus_per_node)]))
-        found["launcher"] += f" --gres={found['gres']}"
-    return found
+    found = {"mpi": "srun", "nodes": stage.nodes, "tasks": stage.nodes * processes(stage), "tasks_per_gpu": 0}
+    return found | ({"gres": gres(stage)} if stage.gpus_per_node else {})
+
+
+def gres(stage: GPUResources) -> str:
+    """The GPUs of each machine, in SLURM's words."""
+    return ":".join(filter(None, ["gpu", stage.gpu_type, str(stage.gpus_per_node)]))
+
+
+def launcher(stage: Resources) -> list[str]:
+    """The words before a job's command that start it on several machines; none on one machine.
+
+    srun inside a job of the executor does not know what the job was asked for, so it is told again.
+    """
+    if not isinstance(stage, TrainingResources) or stage.nodes == 1:
+        return []
+    words = ["srun", "--kill-on-bad-exit=1", f"--nodes={stage.nodes}", f"--ntasks={stage.nodes * processes(stage)}"]
+    words += [f"--ntasks-per-node={processes(stage)}", f"--cpus-per-task={stage.threads}"]
+    return [*words, f"--gres={gres(stage)}"] if stage.gpus_per_node else words
+
+
+def devices(stage: Resources) -> list[str]:
+    """The options of training that say how many GPUs and machines share a run; none for other stages."""
+    return (
+        ["--gpus", f"{stage.gpus_per_node}", "--nodes", f"{stage.nodes}"]
+        if isinstance(stage, TrainingResources)
+        else []
+    )

@@ -17,18 +17,22 @@ resources from one ``Job``, so that they belong together::
         params:
             **job.params,
         shell:
-            "{params.command} --output {output} 2>&1 | tee {log}"
+            "{params.command:q} --output {output:q} 2>&1 | tee {log:q}"
+
+Every value in the text of a command ends with ``:q``, which quotes it: a name, a label or a folder is then a word
+whatever it holds, not something that the shell runs. So a command of several words is a list.
 
 Rules may all use the name ``job``: Snakemake reads everything but the text of the command when it defines the rule.
 """
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
 
 from spikesink.runs.code_digest import code_digest, source_file
 from spikesink.study.run import canonical
 from spikesink.study.settings import Resources
-from spikesink.workflow.cluster import job_resources
+from spikesink.workflow.cluster import devices, job_resources, launcher
 
 
 class Job:
@@ -38,8 +42,8 @@ class Job:
     counted. ``without`` names modules that the program imports but does not use here.
     """
 
-    environment = "../../envs/spikesink.yaml"
-    """The conda environment of every job, relative to workflow/rules."""
+    environment = str(Path(__file__).parents[3] / "envs/spikesink.yaml").replace("{", "{{").replace("}", "}}")
+    """The conda environment of every job. Snakemake takes a brace in a folder's name for a wildcard."""
 
     def __init__(
         self, module: str, stage: Resources, code: Iterable[str] = (), without: frozenset[str] = frozenset()
@@ -48,6 +52,8 @@ class Job:
         self.retries = stage.retries
         self.threads = stage.threads
         self.resources = job_resources(stage)
+        self.words = [*launcher(stage), "python", "-m", module]
+        self.device_options = devices(stage)
         self.modules = tuple(code) or (entry_point(module),)
         self.without = without
 
@@ -58,13 +64,17 @@ class Job:
 
     @property
     def command(self) -> Callable:
-        """The start of the job's command, as a parameter.
+        """The first words of the job's command, as a parameter.
 
         Snakemake does not compare parameters that are functions of the output with those of the last time. The name of
         a module is no part of a job's identity, so moving a module reruns nothing.
         """
-        command = f"python -m {self.module}"
-        return lambda wildcards, output: command
+        return lambda wildcards, output: self.words
+
+    @property
+    def devices(self) -> Callable:
+        """The options of training that say how many GPUs and machines share the run, as such a parameter."""
+        return lambda wildcards, output: self.device_options
 
     @property
     def params(self) -> dict:

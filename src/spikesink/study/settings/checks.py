@@ -1,6 +1,8 @@
-"""What all settings share: how pydantic reads them, and the ranges of numbers."""
+"""What settings share: how pydantic reads them, the ranges of numbers, and what a command line may hold."""
 
 import math
+import re
+import shlex
 from typing import Any
 
 AFFECTS_RESULTS = False
@@ -20,3 +22,23 @@ def not_negative(settings: Any, *names: str) -> None:
     for name in names:
         if not 0 <= getattr(settings, name) < math.inf:
             raise ValueError(f"{name} = {getattr(settings, name)} must be a number, 0 or greater")
+
+
+def names_for_slurm(settings: Any, *names: str, also: str = "") -> None:
+    """Names that SLURM knows become words of a command: letters, digits and a few signs, with ``also`` a few more."""
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not re.fullmatch(rf"[A-Za-z0-9_.,:+@/{re.escape(also)}-]+", value):
+            raise ValueError(f"{name} = {value!r} is no name in SLURM: use letters, digits and _ . , : + @ / - {also}")
+
+
+def words_of_a_command(settings: Any, *names: str) -> None:
+    """Options of a command on one line, quoted as in a shell."""
+    for name in names:
+        value = getattr(settings, name)
+        try:
+            words = shlex.split(value or "")
+        except ValueError as error:
+            raise ValueError(f"{name} = {value!r} cannot be split into words ({error}): close the quotes") from None
+        if value is not None and not (words and words[0].startswith("-") and value.isprintable()):
+            raise ValueError(f"{name} = {value!r} must be options on one line, for example --exclusive")

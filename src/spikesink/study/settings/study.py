@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from spikesink.study.settings.checks import SPECIFICATION, not_negative, positive
+from spikesink.study.settings.checks import (
+    SPECIFICATION,
+    names_for_slurm,
+    not_negative,
+    positive,
+    words_of_a_command,
+)
 from spikesink.study.settings.measures import Measures
 from spikesink.study.settings.model import Model
 from spikesink.study.settings.text import Corpus, Tokenizer
@@ -60,6 +67,9 @@ class Resources:
         positive(self, "threads", "memory_mb", "largest_memory_mb", "runtime_minutes", "longest_runtime_minutes")
         if self.retries is not None:
             not_negative(self, "retries")
+        names_for_slurm(self, "account", "partition", "qos")
+        names_for_slurm(self, "constraint", also="&|!*()[]")
+        words_of_a_command(self, "sbatch")
         for limit, first in (("largest_memory_mb", "memory_mb"), ("longest_runtime_minutes", "runtime_minutes")):
             if getattr(self, limit) is not None and getattr(self, limit) < getattr(self, first):
                 raise ValueError(
@@ -83,6 +93,10 @@ class GPUResources(Resources):
     def __post_init__(self) -> None:
         super().__post_init__()
         not_negative(self, "gpus_per_node")
+        if self.gpu_type is not None and not re.fullmatch(r"[A-Za-z0-9_.]+", self.gpu_type):
+            raise ValueError(
+                f"gpu_type = {self.gpu_type!r} must be a name of letters, digits, _ and ., for example a100"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
