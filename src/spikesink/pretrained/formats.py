@@ -9,23 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from spikesink.pretrained.keys import check_keys, unsupported
 from spikesink.study.kinds import VALVES
 from spikesink.study.settings import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
 
 CONFIG = "config.json"
 LLAMA, QWEN2, QWEN3 = "LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"
 MODEL_TYPES = {LLAMA: "llama", QWEN2: "qwen2", QWEN3: "qwen3"}
-# Keys that change what a model computes, with the one value that our decoder computes.
-FIXED = {
-    "hidden_act": "silu",
-    "mlp_bias": False,
-    "use_sliding_window": False,
-    "use_mrope": False,
-    "partial_rotary_factor": 1.0,
-    "original_max_position_embeddings": None,
-    "quantization_config": None,
-    "auto_map": None,  # code of its own
-}
 # Llama 3's rope settings by their names in config.json.
 ROPE_SCALING = {
     "factor": "factor",
@@ -75,9 +65,7 @@ def read_config(folder: Path) -> Described:
 def from_config(config: Mapping[str, Any]) -> Described:
     """Our settings for the content of a config.json. Raises ValueError that names a field our decoder cannot follow."""
     architecture = supported_architecture(config)
-    for name, only in FIXED.items():
-        if config.get(name) not in (None, only):
-            raise unsupported(name, config[name], json.dumps(only))
+    check_keys(config, has_window_switch=architecture != LLAMA)
     layer_types = config.get("layer_types") or ()
     for layer_type in layer_types:
         if layer_type != "full_attention":
@@ -85,6 +73,7 @@ def from_config(config: Mapping[str, Any]) -> Described:
     attention_bias = architecture != QWEN2 and field(config, "attention_bias", bool, False)
     heads, width = field(config, "num_attention_heads", int), field(config, "hidden_size", int)
     theta, scaling = rope(config)
+    is_null = "num_key_value_heads" in config  # null means as many as heads; without the key Qwen has another default
     # The defaults are those of the architecture in transformers, which leaves some keys out.
     return Described(
         architecture=architecture,
@@ -94,7 +83,7 @@ def from_config(config: Mapping[str, Any]) -> Described:
             attention=Attention(
                 heads=heads,
                 head_dim=field(config, "head_dim", int, None if architecture == QWEN3 else width // heads),
-                kv_heads=field(config, "num_key_value_heads", int, heads if architecture == LLAMA else None),
+                kv_heads=field(config, "num_key_value_heads", int, heads if architecture == LLAMA or is_null else None),
                 rope_theta=theta,
                 rope_scaling=scaling,
                 qkv_bias=architecture == QWEN2 or attention_bias,
@@ -114,6 +103,8 @@ def supported_architecture(config: Mapping[str, Any]) -> str:
     names = config.get("architectures")
     if not isinstance(names, list) or len(names) != 1 or names[0] not in MODEL_TYPES:
         raise ValueError(f"architectures = {json.dumps(names)} is not supported: only {', '.join(MODEL_TYPES)} are")
+    if config.get("model_type") not in (None, MODEL_TYPES[names[0]]):  # by which transformers chooses the class
+        raise unsupported("model_type", config["model_type"], f'"{MODEL_TYPES[names[0]]}" for {names[0]}')
     return names[0]
 
 
@@ -152,12 +143,6 @@ def field(config: Mapping[str, Any], name: str, kind: type, default: Any = None)
     if kind is not bool and not value > 0:
         raise ValueError(f"{name} = {value} must be greater than 0")
     return value
-
-
-def unsupported(name: str, value: Any, only: str) -> ValueError:
-    text = json.dumps(value)
-    text = text if len(text) <= 60 else f"{text[:57]}..."
-    return ValueError(f"{name} = {text} is not supported, only {only}: choose a checkpoint without it")
 
 
 def to_config(settings: Model, vocabulary: int, positions: int) -> dict[str, Any]:
