@@ -18,9 +18,10 @@ from mirrored_runs import Job, Outcome, run_together
 from sockets import free_port
 from tracked_study import faults_of, new_store, write_study
 
+from spikesink.study.errors import without_secrets
 from spikesink.tracking.__main__ import main
 from spikesink.tracking.mirror import CLOSE_SECONDS
-from spikesink.tracking.store import sqlite_file, without_credentials
+from spikesink.tracking.store import sqlite_file
 
 CAUSES = {
     "refused": "Connection refused",
@@ -124,7 +125,7 @@ def test_a_fault_costs_training_one_line_and_no_time(fault, cause, jobs, outcome
     # MLflow's own patience is minutes, that of the locked file 20 s; the rest is for a busy machine.
     assert outcome.logging_seconds < 10 and outcome.closing_seconds < CLOSE_SECONDS + 30
     (line,) = outcome.errors
-    assert without_credentials(jobs[fault, "training"].uri) in line and "sync step will complete" in line
+    assert without_secrets(jobs[fault, "training"].uri) in line and "sync step will complete" in line
     assert cause in line and "secret" not in line
 
 
@@ -134,7 +135,7 @@ def test_a_fault_ends_the_sync_with_one_line(fault, cause, jobs, outcomes):
     outcome = outcomes[fault, "sync"]
     assert outcome.code == 1
     (line,) = outcome.errors
-    assert without_credentials(jobs[fault, "sync"].uri) in line and "results are unharmed" in line
+    assert without_secrets(jobs[fault, "sync"].uri) in line and "results are unharmed" in line
     assert cause in line and "secret" not in line
 
 

@@ -1,14 +1,33 @@
 """Errors that the user can fix. Each message is one line that names what was found and what to do."""
 
+import re
+
 AFFECTS_RESULTS = False
+
+LOGIN = re.compile(r"(?:(?<=http://)|(?<=https://))[^/@\s]+@|(?<=://)[^/@:\s]*:\S*@")
+"""User and password before the machine of an address, or what stands there alone in a web address: a token."""
+SECRET = r"(?:pass|pwd|token(?!iz)|secret|signature|credential|api_?key)"
+PARAMETER = re.compile(rf"([?&;][^=&;\s]*{SECRET}[^=&;\s]*=)[^&;\s]+", re.I)
+"""A parameter of an address whose name says that its value is secret."""
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with the logins and the secret parameters of every address in it masked."""
+    return PARAMETER.sub(r"\1***", LOGIN.sub("***@", text))
 
 
 class ConfigError(ValueError):
-    """A config that cannot be run. The message is one line: key, value, remedy."""
+    """A config that cannot be run. The message is one line without secrets: key, value, remedy."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 class InputError(ValueError):
-    """An input that cannot be used. The message is one line: file, fault, remedy."""
+    """An input that cannot be used. The message is one line without secrets: file, fault, remedy."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_secrets(message))
 
 
 def first_line(error: Exception) -> str:

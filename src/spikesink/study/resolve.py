@@ -14,6 +14,7 @@ from spikesink.study.errors import ConfigError
 from spikesink.study.names import BASELINE, check_name
 from spikesink.study.recipe import Recipe
 from spikesink.study.run import Run, Study
+from spikesink.study.secrets import refuse_secrets
 from spikesink.study.settings import Config
 from spikesink.study.strict_yaml import merge, read_yaml
 
@@ -51,6 +52,7 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
     ``workflow`` is the folder that has scales/ and ablations/.
     """
     workflow = Path(workflow)
+    refuse_secrets(config)
     plain = with_scale(config, workflow)
     checked = check(Config, plain, "")
     check_study(checked)

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from spikesink.tracking.store import default_uri, reason, without_credentials
+from spikesink.study.errors import without_secrets
+from spikesink.tracking.store import default_uri, reason
 from spikesink.tracking.sync import sync
 
 
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(sync(options.study, results, uri))
     except Exception as trouble:
         print(
-            f"spikesink: MLflow store {without_credentials(uri)} is not complete: {reason(trouble)}. "
+            f"spikesink: MLflow store {without_secrets(uri)} is not complete: {reason(trouble)}. "
             "The results are unharmed; run the sync again when that is solved.",
             file=sys.stderr,
         )

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.runs.atomic import whole
-from spikesink.tracking.store import log, open_store, reason, store_lock, without_credentials
+from spikesink.study.errors import without_secrets
+from spikesink.tracking.store import log, open_store, reason, store_lock
 
 FLUSH_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -79,7 +80,7 @@ class Mirror:
     def warn(self, why: str) -> None:
         if not self.warned:
             self.warned = True
-            uri = without_credentials(self.uri)
+            uri = without_secrets(self.uri)
             print(
                 f"spikesink: live tracking at {uri} is incomplete ({why}); training goes on, "
                 "and the sync step will complete the store",

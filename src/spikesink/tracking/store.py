@@ -16,13 +16,13 @@ import itertools
 import json
 import logging
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from spikesink.runs.atomic import whole
+from spikesink.study.errors import without_secrets
 
 METRICS_PER_REQUEST = 1000
 ENTRIES_PER_REQUEST = 100
@@ -38,19 +38,14 @@ def default_uri(results_root: str | Path) -> str:
     return f"sqlite:///{(Path(results_root) / 'mlflow.db').as_posix()}"
 
 
-def without_credentials(text: str) -> str:
-    """``text`` with the user and the password of every URL in it masked, so that a log may hold it."""
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
-
-
 def reason(trouble: BaseException) -> str:
-    """The type and the first line of an exception, without credentials; for MLflow's, those of its cause."""
+    """The type and the first line of an exception, without secrets; for MLflow's, those of its cause."""
     if type(trouble).__module__.startswith("mlflow"):
         # Its own first line is the request, far longer than the reason.
         while inner := trouble.__cause__ or trouble.__context__:
             trouble = inner
     first_line = str(trouble).strip().partition("\n")[0]
-    return without_credentials(f"{type(trouble).__name__}: {first_line[:200]}")
+    return without_secrets(f"{type(trouble).__name__}: {first_line[:200]}")
 
 
 def sqlite_file(uri: str) -> Path | None:

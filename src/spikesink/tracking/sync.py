@@ -12,9 +12,10 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikesink.study.errors import without_secrets
 from spikesink.tracking.experiment import NOTE, PARENT, Experiment
 from spikesink.tracking.results import EndedRun, ended_runs, tabulated_variants
-from spikesink.tracking.store import default_uri, without_credentials
+from spikesink.tracking.store import default_uri
 from spikesink.tracking.variants import complete_variants
 
 STUDY_FILES = ("tables/**/*", "figures/**/*.pdf", "figures/**/*.png", "figures/**/*.csv", "claims.*", "provenance.*")
@@ -46,7 +47,7 @@ def sync(study: str, results: str | Path, uri: str | None = None) -> str:
     with experiment.lock():
         complete_study(experiment, results)
     return (
-        f"MLflow {without_credentials(uri)}: study {study!r} complete with {len(tabulated)} variants and {len(runs)} "
+        f"MLflow {without_secrets(uri)}: study {study!r} complete with {len(tabulated)} variants and {len(runs)} "
         f"runs ({experiment.created} new, {experiment.superseded} superseded, {experiment.values} values added) "
         f"and {experiment.files} files"
     )

@@ -28,7 +28,8 @@ class Tracking:
     __pydantic_config__ = SPECIFICATION
 
     uri: str | None = None
-    """MLflow tracking server, for example http://127.0.0.1:5000; null keeps everything in results/mlflow.db."""
+    """MLflow tracking server, for example http://127.0.0.1:5000; null keeps everything in results/mlflow.db. It
+    holds no password: MLflow reads MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD from the environment."""
     live: bool = True
     """Whether to log metrics to MLflow while runs train. When they have finished, the store is completed in any
     case."""
