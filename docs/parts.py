@@ -60,9 +60,9 @@ def variants() -> str:
 def variants_in_short() -> str:
     """The published table of all variants, with the columns SHORT alone."""
     headings, rules, *rows = (cells(line) for line in variants().splitlines())
-    places = [headings.index(name) for name in SHORT]
+    places = [headings.index(name) for name in SHORT if name in headings]
     right = [headings[place] for place in places if rules[place].endswith(":")]
-    return table(SHORT, ([row[place] for place in places] for row in rows), right)
+    return table([headings[place] for place in places], ([row[place] for place in places] for row in rows), right)
 
 
 def notes_on_variants() -> str:
@@ -134,7 +134,7 @@ def seeds() -> str:
     for found in rows_of("tables/mechanism.csv"):
         values = runs[found["model"]] | found
         variant, seed = found["model"].split("/seed")
-        rows.append((variant, seed, *(shown(values[column], style) for column, style in SEEDS.values())))
+        rows.append((variant, seed, *(shown(values.get(column, ""), style) for column, style in SEEDS.values())))
     return table(("variant", "seed", *SEEDS), rows, ("seed", *SEEDS))
 
 

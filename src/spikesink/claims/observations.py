@@ -79,7 +79,10 @@ class Observations:
             return f"not in this study: {name}"
         if CLAIMABLE[quantity].table == "mechanism" and variant not in self.mechanism:
             return "no published model is measured" if name == PRETRAINED else f"{variant} was not analysed in depth"
-        return self.left_out(name) or f"{variant} has no {quantity}"
+        if left_out := self.left_out(name):
+            return left_out
+        anywhere = any(row.get(quantity) is not None for rows in self.table(quantity).values() for row in rows.values())
+        return f"{variant} has no {quantity}" if anywhere else f"no run has {quantity}: not measured, or never present"
 
     def left_out(self, name: str) -> str:
         """The seeds of a variant whose runs did not finish, with their status; a seed that others have is missing."""
@@ -121,7 +124,7 @@ def by_model(mechanism: pl.DataFrame | None) -> Rows:
 def read_observations(runs: Path, mechanism: Path | None) -> Observations:
     """From runs.csv and mechanism.csv. Raises InputError."""
     analysed = read_mechanism(mechanism) if mechanism is not None else None
-    return observe(read_table(runs, RUN_COLUMNS, "tabulate the runs again"), analysed)
+    return observe(read_table(runs, RUN_COLUMNS, "tabulate the runs again", required=IDENTITY), analysed)
 
 
 def read_mechanism(path: Path) -> pl.DataFrame | None:
@@ -131,4 +134,5 @@ def read_mechanism(path: Path) -> pl.DataFrame | None:
     strange = [model for model in models["model"] if "/" in model and not MODEL.fullmatch(model)]
     if strange:
         raise InputError(f"{path}: model {strange[0]!r} is no run and no published model: {remedy}")
-    return read_table(path, MECHANISM_COLUMNS, remedy) if models["measured"].any() else None
+    measured = models["measured"].any()
+    return read_table(path, MECHANISM_COLUMNS, remedy, required=("model", "measured")) if measured else None

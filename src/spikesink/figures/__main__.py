@@ -9,6 +9,7 @@ from spikesink.figures.command import add_common
 from spikesink.figures.drawing.files import save
 from spikesink.figures.drawing.style import style_of_study
 from spikesink.runs.command import one_line_errors
+from spikesink.tables.contracts import IDENTITY
 from spikesink.tables.inputs import read_table
 
 
@@ -18,7 +19,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="runs.csv of a study")
     add_common(parser)
     options = parser.parse_args()
-    data = overview.data(read_table(options.runs, overview.NEEDED, "tabulate the runs again"))
+    required = [name for name in overview.NEEDED if name in IDENTITY]
+    data = overview.data(read_table(options.runs, overview.NEEDED, "tabulate the runs again", required=required))
     style = style_of_study(dict(data.select("variant", "ablation").iter_rows()))
     save(overview.draw(data, style, options.width), data, options.output)
 

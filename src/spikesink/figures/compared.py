@@ -12,9 +12,11 @@ from spikesink.figures.drawing.canvas import COLUMN, inches, new_figure, title
 from spikesink.figures.drawing.files import TEXT, WHOLE, Columns
 from spikesink.figures.drawing.style import Style
 from spikesink.runs.folder import DIVERGED, RunFolder
-from spikesink.study.errors import InputError
 from spikesink.tables.inputs import read_measures
 
+NOT_MEASURED = "not measured"
+"""The status of a model whose answers are older than a column that the figure shows."""
+WITHOUT_VALUES = (DIVERGED, NOT_MEASURED)
 RUN = {"model": TEXT, "variant": TEXT, "seed": WHOLE, "status": TEXT}
 """The first columns of every figure: which run a value is of. A published model has a name only."""
 
@@ -31,7 +33,8 @@ def columns_of(figure: str) -> Columns:
 def data_of(figure: str, models: Mapping[str, Path]) -> pl.DataFrame:
     """The data of a figure of models by label and folder. A model that diverged has one row without values.
 
-    Raises InputError, which names the file, where the answers to a question are missing or lack a column.
+    Where the answers lack a column, because they are older than it, every model has one row without values and the
+    status NOT_MEASURED. Raises InputError, which names the file, where the answers to a question are missing.
     """
     module = module_of(figure)
     runs = {label: run_of(folder) for label, folder in models.items()}
@@ -40,14 +43,14 @@ def data_of(figure: str, models: Mapping[str, Path]) -> pl.DataFrame:
         for label, folder in models.items()
         if runs[label].get("status") != DIVERGED
     }
+    facts = pl.DataFrame([{"model": label} | run for label, run in runs.items()], schema=RUN)
     try:
         values = module.data(answers) if answers else pl.DataFrame(schema=module.COLUMNS)
-    except pl.exceptions.ColumnNotFoundError as error:
-        files = " or ".join(f"{question}.parquet" for question in module.QUESTIONS)
-        column = str(error).partition('"')[2].partition('"')[0]  # 'unable to find column "cache"; valid columns: ...'
-        raise InputError(f"{files}: no column {column!r}, which {figure} shows: measure these models again") from error
-    facts = pl.DataFrame([{"model": label} | run for label, run in runs.items()], schema=RUN)
-    lost = facts.filter(pl.col("status") == DIVERGED)
+    except pl.exceptions.ColumnNotFoundError:
+        values = pl.DataFrame(schema=module.COLUMNS)
+        older = pl.when(pl.col("status").eq_missing(DIVERGED)).then("status").otherwise(pl.lit(NOT_MEASURED))
+        facts = facts.with_columns(status=older)
+    lost = facts.filter(pl.col("status").is_in(WITHOUT_VALUES))
     table = values.join(facts, on="model", how="left", maintain_order="left")
     return pl.concat([table, lost], how="diagonal").select(*columns_of(figure))
 
@@ -63,13 +66,13 @@ def run_of(folder: Path) -> dict:
 
 
 def draw(figure: str, data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
-    """The picture of a figure's data. Models that diverged have no panel and are named in the title."""
-    lost = data.filter(pl.col("status") == DIVERGED)["model"].to_list()
+    """The picture of a figure's data. Models without values have no panel; the title names them and says why."""
+    lost = dict(data.filter(pl.col("status").is_in(WITHOUT_VALUES)).select("model", "status").iter_rows())
     shown = {model: look for model, look in style.items() if model not in lost}
     if shown:
-        picture = module_of(figure).draw(data.filter(~pl.col("model").is_in(lost)), shown, width)
+        picture = module_of(figure).draw(data.filter(~pl.col("model").is_in(list(lost))), shown, width)
     else:
         picture = new_figure(inches(width, COLUMN), 0.5)
     if lost:
-        title(picture, "; ".join(f"{model} diverged" for model in lost))
+        title(picture, "; ".join(f"{model} {status}" for model, status in lost.items()))
     return picture

@@ -15,10 +15,13 @@ def read_table(
     remedy: str,
     finite: Iterable[str] = (),
     may_be_empty: bool = False,
+    required: Iterable[str] | None = None,
 ) -> pl.DataFrame:
     """The named columns of a parquet or CSV file, in the named types; other columns are dropped.
 
     A missing file or column, an empty table, and a null, NaN or infinity in a column of ``finite`` raise InputError.
+    With ``required`` only these columns must be there. Any other that is missing is null in every row, not measured: a
+    study that was published before the column existed lacks it.
     """
     try:
         table = pl.read_csv(path, infer_schema_length=None) if path.suffix == ".csv" else pl.read_parquet(path)
@@ -27,13 +30,13 @@ def read_table(
     except pl.exceptions.PolarsError as error:
         fault = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: not a whole {path.suffix[1:]} file ({fault}): {remedy}") from error
-    missing = [name for name in columns if name not in table.columns]
+    missing = [name for name in (columns if required is None else required) if name not in table.columns]
     if missing:
         raise InputError(f"{path}: has no column {missing[0]!r}: {remedy}")
     if table.is_empty() and not may_be_empty:
         raise InputError(f"{path}: has no rows: {remedy}")
     try:
-        table = table.select(pl.col(name).cast(kind) for name, kind in columns.items())
+        table = with_absent(table, columns).select(pl.col(name).cast(kind) for name, kind in columns.items())
     except pl.exceptions.PolarsError as error:
         fault = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: a column holds something else than numbers ({fault}): {remedy}") from error
@@ -41,6 +44,13 @@ def read_table(
         if not table[name].is_finite().fill_null(False).all():
             raise InputError(f"{path}: column {name!r} holds a value that is no finite number: {remedy}")
     return table
+
+
+def with_absent(table: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The table with those of the named columns that it lacks, null in every row: not measured."""
+    return table.with_columns(
+        pl.lit(None, kind).alias(name) for name, kind in columns.items() if name not in table.columns
+    )
 
 
 def labelled(models: Iterable[str]) -> dict[str, Path]:

@@ -9,7 +9,8 @@ manifest.json   its figures of the mechanism, the questions that were answered, 
                 the SHA-256 of every file
 
 `snakemake publish` writes it, `snakemake published` draws everything from it. The manifest names figures and questions,
-so a figure or question that is added to the project later changes nothing here.
+so a figure or question that is added to the project later changes nothing here. What was not measured then is not
+drawn: a column that the files lack is null in tables, and a figure that needs an answer they lack is left out.
 """
 
 import json
@@ -69,12 +70,9 @@ def read_published(name: str) -> Drawn:
                 f"{folder}/manifest.json: this checkout has no figure {figure!r}: check out the commit that the "
                 "manifest names, or publish the study again"
             )
-        if missing := set(figure_questions(figure)) - set(found.questions):
-            raise InputError(
-                f"{folder}/manifest.json: figure {figure!r} needs answers to {sorted(missing)[0]!r}, which were not "
-                "published: publish the study again"
-            )
-    return found
+    # A figure that shows more than it did when the study was published is not drawn: that was not measured.
+    drawable = [figure for figure in found.figures if set(figure_questions(figure)) <= set(found.questions)]
+    return replace(found, figures=tuple(drawable))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

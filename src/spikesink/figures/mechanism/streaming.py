@@ -50,7 +50,7 @@ def by_position(table: pl.DataFrame) -> pl.DataFrame:
     """In bins of positions, with the smallest cache and without eviction."""
     cache = evicting(table)["cache"].min()
     size = max(1, (table["position"].max() + 1) // BINS)
-    whole = table.filter(pl.col("cache") > pl.col("position").max()).with_columns(start=None)
+    whole = table.filter(pl.col("cache") > pl.col("position").max()).with_columns(start=pl.when(False).then("start"))
     rows = pl.concat([whole, table.filter(pl.col("cache") == cache)], how="vertical_relaxed")
     bins = rows.with_columns(position=(pl.col("position") // size + 0.5) * size)
     return bins.group_by("start", "cache", "position").agg(PERPLEXITY).sort("start", "position")

@@ -1,6 +1,7 @@
 """The mechanism of several models in numbers: one row per model, its measures' numbers side by side."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ def mechanism_table(models: dict[str, Path]) -> pl.DataFrame:
     """One row per model: its label, whether it has measures, and the quantities of ``names_of("mechanism")``.
 
     ``models`` are folders with measures by label. A run that diverged has empty measures and a row without numbers. A
-    question that none of the models was asked, because it is newer than they are, leaves its columns empty. Raises
-    InputError where only some of them lack an answer.
+    question that none of the models was asked, because it is newer than they are, leaves its columns empty, and so does
+    an answer without a column that was added later. Raises InputError where only some of the models lack an answer.
     """
     questions = asked(models.values())
     rows = []
@@ -52,5 +53,6 @@ def numbers_of(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
             found[name] = take(tables, taken)
     for topic in TOPICS:
         if tables.keys() >= set(topic.READS):
-            found |= topic.columns(tables)
+            with suppress(pl.exceptions.ColumnNotFoundError):  # published before the column existed: not measured
+                found |= topic.columns(tables)
     return found

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from spikesink.quantities import Taken
-from spikesink.study.errors import InputError
 
 
 def percent(values: pl.Series) -> float | None:
@@ -32,12 +31,9 @@ REDUCTIONS: dict[str, Callable[[pl.Series], float | None]] = {
 
 
 def take(tables: Mapping[str, pl.DataFrame], taken: Taken) -> float | None:
-    """The number that ``taken`` describes; None from a table without rows. Raises InputError."""
+    """The number that ``taken`` describes; None from a table without rows, or one that is older than a column."""
     table = tables[taken.question]
-    if table.is_empty():
+    if table.is_empty() or not {taken.column, *taken.where} <= set(table.columns):
         return None
-    for name in (taken.column, *taken.where):
-        if name not in table.columns:
-            raise InputError(f"measures/{taken.question}.parquet: has no column {name!r}: measure the model again")
     chosen = [pl.col(name).eq_missing(pl.lit(value)) for name, value in taken.where.items()]
     return REDUCTIONS[taken.reduction](table.filter(chosen)[taken.column] if chosen else table[taken.column])

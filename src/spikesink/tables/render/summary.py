@@ -4,7 +4,7 @@ from pathlib import Path
 
 from spikesink.quantities import QUANTITIES
 from spikesink.runs.folder import FINISHED
-from spikesink.tables.contracts import RUNS
+from spikesink.tables.contracts import IDENTITY, RUNS
 from spikesink.tables.inputs import read_table
 from spikesink.tables.render.numbers import writer, written
 from spikesink.tables.statistics.average import means_over_seeds
@@ -15,7 +15,7 @@ HEADER = ("ablation", "variant", *(quantity.heading for quantity in SHOWN))
 
 def summary(path: Path) -> str:
     """The table of a runs.csv as aligned plain text. Raises InputError."""
-    variants = means_over_seeds(read_table(path, RUNS, "tabulate the runs again"))
+    variants = means_over_seeds(read_table(path, RUNS, "tabulate the runs again", required=IDENTITY))
     lines, last = [HEADER], None
     for row in variants.iter_rows(named=True):
         cells = [written(row[quantity.name], writer(quantity.format)) for quantity in SHOWN]

@@ -19,6 +19,7 @@ COLUMNS = (
     "silu_norm_ratio_spike",
     "first_token_cosine",
 )
+ALIGNED = ("eigenvalue", "second", "cosine", "error_quadratic", "error_rank_one")
 
 
 def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
@@ -30,15 +31,13 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     if alignment.is_empty():
         return dict.fromkeys(COLUMNS)
     block, channel, spike = alignment.select("block", "channel", "group").row(0)
-    groups = {
-        row["group"]: row
-        for row in alignment.filter((pl.col("block") == block) & (pl.col("channel") == channel)).iter_rows(named=True)
-    }
+    own = alignment.filter((pl.col("block") == block) & (pl.col("channel") == channel)).select("group", *ALIGNED)
+    groups = {row["group"]: row for row in own.iter_rows(named=True)}
     means = silu.filter(pl.col("block") == block).group_by("group").agg(pl.col("cosine", "norm_ratio").mean())
     silu_of = {group: values for group, *values in means.select("group", "cosine", "norm_ratio").iter_rows()}
     nothing: tuple[None, None] = (None, None)
     norms = tables["amplifier_norms"]
-    own = norms.filter((pl.col("block") == block) & (pl.col("channel") == channel))["norm"].item()
+    own_norm = norms.filter((pl.col("block") == block) & (pl.col("channel") == channel))["norm"].item()
     values = (
         groups[spike]["eigenvalue"],
         groups[spike]["second"],
@@ -47,7 +46,7 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
         groups[spike]["error_quadratic"],
         groups[spike]["error_rank_one"],
         ordinary_ratio(tables["amplifier_spectrum"], block),
-        own / norms["norm"].median(),
+        own_norm / norms["norm"].median(),
         silu_of[spike][0],
         silu_of.get("other", nothing)[0],
         silu_of[spike][1],
