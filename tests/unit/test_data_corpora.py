@@ -15,6 +15,7 @@ import zstandard
 from huggingface_hub import errors
 
 from spikesink.data import corpora
+from spikesink.data.held_out import is_validation
 from spikesink.data.hub import COMMIT
 from spikesink.data.kinds.files import names
 from spikesink.data.readers import CorpusError, file_format
@@ -173,7 +174,7 @@ def test_reading_a_hub_corpus_never_opens_a_connection(monkeypatch):
 @pytest.mark.parametrize("share", [0.05, 0.005, 0.3, 0.5, 0.99])
 @pytest.mark.parametrize("count", [2, 19, 1000])
 def test_held_out_documents_have_the_right_share_and_are_spread_evenly(share, count):
-    held_out = [index for index in range(count) if corpora.is_validation(index, share)]
+    held_out = [index for index in range(count) if is_validation(index, share)]
     assert len(held_out) == 1 + math.floor(round((count - 1) * share, 9))
     assert 1 <= len(held_out) < count
     gaps = {after - before for before, after in itertools.pairwise(held_out)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikesink.data import packing, tokenizer
+from spikesink.data import corpora, packing, tokenizer
 from spikesink.data.batches import TokenError, TokenStream
 from spikesink.data.readers import CorpusError
 from spikesink.data.tokenizer import TokenizerError
@@ -31,6 +31,16 @@ def settings(bos: str, eos: bool = False, vocabulary: int = 280) -> Tokenizer:
     return Tokenizer(kind="trained", vocabulary=vocabulary, bos=bos, eos=eos)
 
 
+def held_out_and_not(corpus: Corpus) -> dict[str, list[str]]:
+    """The texts of both splits, neither of them empty."""
+    kept = {"validation": [], "train": []}
+    for texts, held_out in corpora.split_batches(corpus):
+        for text, is_held_out in zip(texts, held_out, strict=True):
+            kept["validation" if is_held_out else "train"].append(text)
+    assert all(kept.values()) and sorted([*kept["validation"], *kept["train"]]) == sorted(TEXTS)
+    return kept
+
+
 @pytest.mark.parametrize("bos", ["document", "sequence", "none"])
 @pytest.mark.parametrize("eos", [True, False])
 def test_boundaries(source, tmp_path, bos, eos):
@@ -38,7 +48,7 @@ def test_boundaries(source, tmp_path, bos, eos):
     index = packing.pack(corpus, settings(bos, eos), tokenizer_path, tmp_path)
     encode = tokenizer.load(tokenizer_path).tokenizer.encode
     before, after = [0] * (bos == "document"), [1] * eos
-    for split, kept in (("validation", TEXTS[0::5]), ("train", [t for n, t in enumerate(TEXTS) if n % 5])):
+    for split, kept in held_out_and_not(corpus).items():
         documents = [before + encode(text).ids + after for text in kept]
         stream = TokenStream.open(tmp_path, split)
         assert stream.tokens.tolist() == list(itertools.chain(*documents))
@@ -101,7 +111,7 @@ def test_a_failure_leaves_no_stream_that_looks_complete(source, tmp_path):
 
 def test_a_single_document_cannot_be_split(source, tmp_path):
     corpus = Corpus(kind="files", files=source[0].files, documents=1)
-    with pytest.raises(CorpusError, match=r"the train split is empty.*at least 2 documents"):
+    with pytest.raises(CorpusError, match=r"validation split is empty: .*texts\.jsonl must hold at least 2"):
         packing.pack(corpus, settings("none"), source[1], tmp_path)
 
 

@@ -79,7 +79,7 @@ def byte_level_tokenizer() -> tokenizers.Tokenizer:
 
 @pytest.fixture
 def corpus(tmp_path) -> str:
-    """Settings of twenty documents, of which four are held out, described in corpus.json; without a tokenizer."""
+    """Settings of twenty documents, of which a fifth is held out, described in corpus.json; without a tokenizer."""
     (tmp_path / "text.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in DOCUMENTS))
     settings = {"kind": "files", "files": [str(tmp_path / "text.jsonl")], "validation_share": 0.2}
     trained = {"kind": "trained", "vocabulary": 300, "bos": "none"}
@@ -105,7 +105,7 @@ def test_only_held_out_text_is_packed_in_the_models_tokens(tmp_path, corpus, bos
     assert (stream.bos, stream.bos_id, stream.vocabulary) == (bos, bos_id, 300)
     text = byte_level_tokenizer().decode(stream.tokens.tolist())
     held_out = [document for document in DOCUMENTS if document in text]
-    assert len(held_out) == 4
+    assert 3 <= len(held_out) <= 5, "a fifth of twenty documents"
     assert text == "".join(held_out)
     assert not (tmp_path / "tokens/train.bin").exists()
     with pytest.raises(TokenError, match="has no split 'train': it has validation"):

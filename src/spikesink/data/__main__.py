@@ -43,6 +43,7 @@ def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
     from spikesink.data import corpora, tokenizer
 
     description = corpora.describe(corpus, download=True)
+    corpora.check_two_documents(corpus)
     source = tokenizer.source_file(settings, download=True)
     if source is not None and source.is_file():
         description["tokenizer"] = {"name": settings.name, "digest": file_sha256(source)}

@@ -1,16 +1,21 @@
 """The documents of a study, whatever the kind of its corpus, and which of them are held out."""
 
 from collections.abc import Iterator
-from fractions import Fraction
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import datasets
 
 from spikesink.data.batches import file_sha256
+from spikesink.data.errors import CorpusError
+from spikesink.data.held_out import drawn, is_validation
 from spikesink.data.hub import content_digest
 from spikesink.data.kinds import KINDS
-from spikesink.data.readers import CorpusError
 from spikesink.study.settings import Corpus
+
+EVENLY = {"embedded", "bigram_backcopy"}
+"""Kinds of corpora whose held-out documents are spread evenly by number: published results rest on that split."""
 
 
 def documents(corpus: Corpus) -> datasets.IterableDataset:
@@ -21,29 +26,43 @@ def documents(corpus: Corpus) -> datasets.IterableDataset:
     """
     stream = KINDS[corpus.kind].documents(corpus)
     if next(iter(stream), None) is None:
-        raise CorpusError(f"the corpus is empty: {short_name(corpus)} holds no document")
+        remedy = (
+            "name files that hold text under corpus.files" if corpus.files else "restore the file from the repository"
+        )
+        raise CorpusError(f"the corpus is empty: {short_name(corpus)} holds no document: {remedy}")
     return stream if corpus.documents is None else stream.take(corpus.documents)
 
 
 def split_batches(corpus: Corpus, size: int = 256) -> Iterator[tuple[list[str], list[bool]]]:
     """All documents in batches of ``size``: their texts, and for each whether it is held out for validation."""
+    split = with_split(corpus)
+    while batch := list(islice(split, size)):
+        yield [text for text, _ in batch], [is_held_out for _, is_held_out in batch]
+
+
+def with_split(corpus: Corpus) -> Iterator[tuple[str, bool]]:
+    """Every document, and whether it is held out for validation. Raises CorpusError."""
+    share = corpus.validation_share
+    if corpus.validation_files:
+        held_out = replace(corpus, files=corpus.validation_files, validation_files=None, documents=None)
+        yield from ((text, False) for text in texts(replace(corpus, validation_files=None)))
+        yield from ((text, True) for text in texts(held_out))
+    elif corpus.kind in EVENLY:
+        yield from ((text, is_validation(index, share)) for index, text in enumerate(texts(corpus)))
+    else:
+        yield from drawn(texts(corpus), share)
+
+
+def texts(corpus: Corpus) -> Iterator[str]:
+    """The documents as texts, read a batch at a time. Raises CorpusError for a null."""
     first = 0
-    for batch in documents(corpus).iter(batch_size=size):
-        texts = batch["text"]
-        if None in texts:
-            raise CorpusError(f"document {first + texts.index(None)} of {short_name(corpus)} is null: remove it")
-        yield texts, [is_validation(first + offset, corpus.validation_share) for offset in range(len(texts))]
-        first += len(texts)
-
-
-def is_validation(index: int, validation_share: float) -> bool:
-    """Whether the document at 0-based ``index`` is held out: one in every 1 / share, the first one included.
-
-    The answer comes from exact integer arithmetic on the index alone. It needs no corpus length, so it stays the same
-    when a corpus is cut short or extended. Of n >= 2 documents at least one is held out and at least one is not.
-    """
-    share = Fraction(str(validation_share))
-    return (index * share.numerator) % share.denominator < share.numerator
+    for batch in documents(corpus).iter(batch_size=256):
+        if None in batch["text"]:
+            raise CorpusError(
+                f"document {first + batch['text'].index(None)} of {short_name(corpus)} is null: remove it"
+            )
+        yield from batch["text"]
+        first += len(batch["text"])
 
 
 def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
@@ -54,6 +73,7 @@ def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
     """
     kind = KINDS[corpus.kind]
     paths = kind.files(corpus, download)
+    documents(corpus)  # finds what can be found wrong without reading them all
     available = kind.count(corpus)
     if available is not None and corpus.documents is not None:
         available = min(available, corpus.documents)
@@ -84,8 +104,21 @@ def check_unchanged(corpus: Corpus, description: dict[str, Any]) -> None:
             raise CorpusError(f"{name} has {size} bytes, {file['bytes']} when it was described: describe it again")
 
 
+def check_two_documents(corpus: Corpus) -> None:
+    """Raise CorpusError when the corpus is one document, of which nothing can be held out."""
+    if not corpus.validation_files and len(list(documents(corpus).take(2))) < 2:
+        raise CorpusError(f"the corpus is a single document: {two_documents(corpus)}")
+
+
+def two_documents(corpus: Corpus) -> str:
+    """What a corpus must have, and what to do about it."""
+    return (
+        f"{short_name(corpus)} must hold at least 2 documents with text, for one is held out; cut txt files into "
+        'documents with corpus.document_separator, for example "\\n\\n", or name corpus.validation_files'
+    )
+
+
 def short_name(corpus: Corpus) -> str:
     """What messages call the corpus: its first file, or its kind."""
-    if not corpus.files:
-        return corpus.kind
-    return corpus.files[0] + (f" and {len(corpus.files) - 1} more files" if len(corpus.files) > 1 else "")
+    names = corpus.files or [str(path) for path in KINDS[corpus.kind].files(corpus)] or [corpus.kind]
+    return names[0] + (f" and {len(names) - 1} more files" if len(names) > 1 else "")

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from spikesink.data import corpora, tokenizer
 from spikesink.data.batches import FORMAT, INDEX, file_sha256
-from spikesink.data.readers import CorpusError
+from spikesink.data.errors import CorpusError
 from spikesink.runs.atomic import whole
 from spikesink.study.settings import Corpus, Tokenizer
 
@@ -46,10 +46,7 @@ def pack(
         add_documents(written, corpus, settings, loaded)
         for name, split in written.items():
             if not split.tokens:
-                raise CorpusError(
-                    f"the {name} split is empty: validation_share = {corpus.validation_share} needs at least 2 "
-                    f"documents that hold text"
-                )
+                raise CorpusError(f"the {name} split is empty: {corpora.two_documents(corpus)}")
             with whole(folder / starts_file(name)) as part:
                 np.save(part, np.frombuffer(split.starts, dtype=np.uint64))
     index = {

@@ -17,8 +17,8 @@ import datasets
 import numpy as np
 
 from spikesink.data import readers
+from spikesink.data.errors import CorpusError
 from spikesink.data.kinds.embedded import SAMPLE, files, names
-from spikesink.data.readers import CorpusError
 from spikesink.study.settings import Corpus
 
 __all__ = ["count", "documents", "files", "names"]

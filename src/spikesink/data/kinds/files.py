@@ -6,18 +6,21 @@ from pathlib import Path
 import datasets
 
 from spikesink.data import readers
-from spikesink.data.readers import CorpusError
+from spikesink.data.errors import CorpusError
 from spikesink.study.settings import Corpus
 
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
 def names(corpus: Corpus) -> list[str]:
-    """``corpus.files`` with every range written out: part-{08..10}.gz is part-08.gz, part-09.gz, part-10.gz.
+    """``corpus.files``, then ``corpus.validation_files``, with every range written out.
+
+    part-{08..10}.gz is part-08.gz, part-09.gz, part-10.gz.
 
     All numbers are as wide as the first one. Raises CorpusError for a range that runs backwards.
     """
-    return [name for pattern in corpus.files for name in expanded(pattern)]
+    patterns = (*corpus.files, *(corpus.validation_files or ()))
+    return [name for pattern in patterns for name in expanded(pattern)]
 
 
 def expanded(pattern: str) -> list[str]:
@@ -37,13 +40,15 @@ def files(corpus: Corpus, download: bool = False) -> list[Path]:
     """The paths. Raises CorpusError for a missing file."""
     found = names(corpus)
     for name in found:
+        if Path(name).is_dir():
+            raise CorpusError(f"{name} is a folder: corpus.files takes files, name those in it")
         if not Path(name).is_file():
             raise CorpusError(f"{name} does not exist: corpus.files takes paths from the folder snakemake runs in")
     return [Path(name) for name in found]
 
 
 def documents(corpus: Corpus) -> datasets.IterableDataset:
-    return readers.read(files(corpus), corpus.text_field)
+    return readers.read(files(corpus), corpus.text_field, corpus.document_separator)
 
 
 def count(corpus: Corpus) -> int | None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import datasets
 
 from spikesink.data import readers
+from spikesink.data.errors import CorpusError
 from spikesink.data.hub import HubError, hub_file
 from spikesink.data.kinds.files import names
-from spikesink.data.readers import CorpusError
 from spikesink.study.settings import Corpus
 
 __all__ = ["count", "documents", "files", "names"]
@@ -25,7 +25,7 @@ def files(corpus: Corpus, download: bool = False) -> list[Path]:
 
 
 def documents(corpus: Corpus) -> datasets.IterableDataset:
-    return readers.read(files(corpus), corpus.text_field)
+    return readers.read(files(corpus), corpus.text_field, corpus.document_separator)
 
 
 def count(corpus: Corpus) -> int | None:

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from spikesink.study.settings.checks import SPECIFICATION, positive
 
 AFFECTS_RESULTS = False
+
+
+TRAINING_NAMES = {"train", "training"}
+HELD_OUT_NAMES = {"valid", "validation", "val", "dev", "test", "testing", "eval", "evaluation", "heldout"}
+
+
+def check_names(files: tuple[str, ...], validation_files: tuple[str, ...] | None) -> None:
+    """Raise ValueError where training would read files that are held out, or seem to be by their names.
+
+    Only what differs between the files counts, and only where some are named for training and others for validation.
+    """
+    for name in validation_files or ():
+        if name in files:
+            raise ValueError(f"validation_files = [{name!r}] is among files too: name it once")
+    if validation_files is not None or not files:
+        return
+    shared = os.path.commonpath([os.path.dirname(os.path.abspath(name)) for name in files])
+    words = {name: set(re.split(r"[^a-z]+", os.path.relpath(name, shared).lower())) for name in files}
+    held_out = [name for name, of in words.items() if of & HELD_OUT_NAMES and not of & TRAINING_NAMES]
+    if held_out and any(of & TRAINING_NAMES for of in words.values()):
+        raise ValueError(
+            f"files names {held_out[0]!r} beside files for training, which would be trained on: name it under "
+            "validation_files, or set validation_files: [] to train on it"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +44,7 @@ class Corpus:
 
     kind: Literal["embedded", "hub", "files", "bigram_backcopy"]
     """embedded: the public-domain sample in the repository; hub: a Hugging Face dataset; files: local txt, jsonl or
-    parquet, also .gz or .zst; bigram_backcopy: the synthetic stream of Guo et al. (2410.13835)."""
+    parquet, also .gz, .zst, .bz2 or .xz; bigram_backcopy: the synthetic stream of Guo et al. (2410.13835)."""
     dataset: str | None = None
     """Hub id of the dataset (kind: hub), for example allenai/c4."""
     revision: str | None = None
@@ -28,11 +54,19 @@ class Corpus:
     stands for one file per number: part-{00000..00063}.json.gz."""
     text_field: str = "text"
     """Column or JSON key that holds the text of a document."""
+    document_separator: str | None = None
+    """What stands between the documents of a txt file, for example <|endoftext|>, or a blank line as "\\n\\n" (kinds:
+    hub, files). null: a file is cut at the first blank line after every 2,000 characters, or at the first line end
+    after 8,000; an empty text: every file is one document."""
     documents: int | None = None
     """Use only this many documents; null uses all."""
     validation_share: float = 0.05
-    """Share of the documents that are held out: measures use them, training never does. They are spread evenly over the
-    corpus."""
+    """Share of the text that is held out: measures use it, training never does. For kinds embedded and bigram_backcopy
+    it is a share of the documents, spread evenly over the corpus. For kinds hub and files it is a share of the bytes:
+    documents are drawn from all over the corpus with a fixed seed."""
+    validation_files: tuple[str, ...] | None = None
+    """Files that are held out, instead of a share of the others (kinds: hub, files). null: there are none, and a file
+    with a name such as valid.txt beside train.txt is refused; []: there are none, and every file is trained on."""
     synthetic_tokens: int = 4_000_000
     """Length of the synthetic stream (kind: bigram_backcopy)."""
     synthetic_triggers: int = 3
@@ -52,8 +86,12 @@ class Corpus:
             raise ValueError("files is empty: kind 'files' needs at least one path")
         if self.kind != "hub" and (self.dataset or self.revision):
             raise ValueError(f"dataset and revision belong to kind 'hub', not to kind {self.kind!r}: set them to null")
-        if self.kind not in ("hub", "files") and self.files:
-            raise ValueError(f"files = {list(self.files)} is not read by kind {self.kind!r}: set it to []")
+        if self.kind not in ("hub", "files"):
+            for name, unset in (("files", "[]"), ("validation_files", "null"), ("document_separator", "null")):
+                if value := getattr(self, name):
+                    value = list(value) if isinstance(value, tuple) else value
+                    raise ValueError(f"{name} = {value!r} is not read by kind {self.kind!r}: set it to {unset}")
+        check_names(self.files, self.validation_files)
 
 
 @dataclass(frozen=True, kw_only=True)
