@@ -35,6 +35,7 @@ onerror:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/origin.smk"
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
@@ -54,6 +55,7 @@ rule all:
     default_target: True
     input:
         drawn.drawn_files(drawn_of(NAME)),
-        measured(STUDY.runs),
+        rests_on(STUDY.runs),
         in_depth(),
+        f"results/{NAME}/provenance.csv",
         f"results/{NAME}/tracking.txt",

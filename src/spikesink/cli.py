@@ -88,7 +88,7 @@ def print_why(study: Study, name: str) -> None:
     from spikesink.runs.why import differences  # reads the package's code: not for every command
 
     for run in find_runs(study, name):
-        lines = differences(run)
+        lines = differences(run, study.config)
         print(f"{run.folder}: " + ("nothing has changed" if not lines else "would be trained again"))
         print("".join(f"  {line}\n" for line in lines), end="")
 

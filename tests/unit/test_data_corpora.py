@@ -207,4 +207,7 @@ def test_a_changed_file_is_noticed(tmp_path):
     path.write_text("another")
     with pytest.raises(CorpusError, match=r"a\.txt has 7 bytes, 3 when it was described"):
         corpora.check_unchanged(files(path), description)
+    path.write_text("two")
+    with pytest.raises(CorpusError, match=r"a\.txt has changed since it was described"):
+        corpora.check_unchanged(files(path), description)
     assert corpora.describe(files(path))["files"][0]["digest"] != description["files"][0]["digest"]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tiny_project import OPTIONS, RESULTS, study_in
 
-from spikesink.runs import code_digest
+from spikesink.runs import code_digest, sources
 from spikesink.runs.identity import identity
-from spikesink.runs.why import changes, code_changes, differences
+from spikesink.runs.why import changes, code_changes, differences, source_changes
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run
 
@@ -201,3 +201,20 @@ def test_the_command_says_so_in_words(project):
         assert absent.stderr.startswith("error: ")
         assert absent.stderr.count("\n") == 1
         assert reason in absent.stderr
+
+
+def test_a_source_file_that_changed_or_went_is_named(project):
+    text, other = Path("a.txt"), Path("b.txt")
+    text.write_text("some text")
+    other.write_text("more text")
+    config = study_in(project, corpus={"kind": "files", "files": ["a.txt", "b.txt"]}).config
+    trained_on = sources.sums(["a.txt", "b.txt"], RESULTS)
+    manifest = {"sources": [{"file": name, "sha256": digest} for name, digest in trained_on.items()]}
+    assert source_changes(manifest, config) == []
+    text.write_text("same size")
+    other.unlink()
+    now = sources.sums(["a.txt"], RESULTS)["a.txt"]
+    assert source_changes(manifest, config) == [
+        f"source a.txt: {trained_on['a.txt'][:16]} -> {now[:16]}",
+        f"source b.txt: {trained_on['b.txt'][:16]} -> absent",
+    ]

@@ -32,6 +32,7 @@ rule judge_claims:
     params:
         **job.params,
         ledger=sha256(b"".join(Path(path).read_bytes() for path in CLAIMS)).hexdigest(),
+        origin=lambda wildcards: origin(runs_origin(wildcards.study), mechanism_origin(wildcards.study)),
         study=lambda wildcards: drawn_of(wildcards.study).study,
         stem=lambda wildcards, output: stem(output),
     message:

@@ -7,9 +7,11 @@ from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 from spikesink.measures.groups import GROUPS
 from spikesink.runs.folder import RunFolder
+from spikesink.runs import sources
 from spikesink.runs.identity import identity, unused_parts
 from spikesink.study.names import BASELINE
 from spikesink.study.plan import costs
@@ -70,6 +72,21 @@ def measured(runs):
     return [str(path) for one in folders for path in (one.manifest, *map(one.measure, drawn.ALWAYS))]
 
 
+def rests_on(runs):
+    """All that the tables of these runs are made from, and the runs' other files but their weights.
+
+    A target names them all, so that one that a failed job has deleted, or a person, is made again.
+    """
+    folders = [RunFolder(run.folder) for run in runs]
+    ablations = dict.fromkeys(run.ablation for run in runs if run.ablation != BASELINE)
+    parts = [f"tables/parts/{ablation}/{part}.parquet" for ablation in ablations or [BASELINE] for part in drawn.PARTS]
+    return [
+        *measured(runs),
+        *(str(path) for one in folders for path in (one.run, one.metrics)),
+        *(f"results/{NAME}/{part}" for part in parts),
+    ]
+
+
 def in_depth():
     """The answers about the models that are analysed in depth, those too that no figure and no table shows."""
     here = drawn_of(NAME)
@@ -93,7 +110,7 @@ def resolved_run(wildcards):
 # For pretrained.smk.
 def local_files(wildcards):
     """The files of a model that is a folder here, so that other weights in it are measured anew."""
-    return sorted(str(path) for path in Path(PRETRAINED[wildcards.model].source).glob("*") if path.is_file())
+    return sources.of_model(PRETRAINED[wildcards.model].source)
 
 
 # For measure.smk.

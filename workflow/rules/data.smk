@@ -7,7 +7,7 @@ localrules:
     corpus,
 
 
-job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.corpora"])
+job = corpus_job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.corpora"])
 
 
 rule corpus:
@@ -20,14 +20,14 @@ rule corpus:
     params:
         **job.params,
         settings=text_settings,
-        sample=sha256(EMBEDDED.read_bytes()).hexdigest(),
+        origin=lambda wildcards: corpus_origin(),
     message:
         "corpus: locate and check the text"
     shell:
         "{params.command:q} corpus --settings {params.settings:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
-job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.tokenizer"])
+job = tokenizer_job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.tokenizer"])
 
 
 rule tokenizer:
@@ -46,6 +46,7 @@ rule tokenizer:
     params:
         **job.params,
         settings=text_settings,
+        origin=lambda wildcards: corpus_origin(),
     message:
         "tokenizer"
     shell:
@@ -53,7 +54,7 @@ rule tokenizer:
         " --output {output:q} 2>&1 | tee {log:q}"
 
 
-job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.packing"])
+job = tokens_job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.packing"])
 
 
 # tokens.json holds the checksums of the files beside it, so it alone stands for them as an input of later rules: it is
@@ -79,6 +80,7 @@ rule tokens:
     params:
         **job.params,
         settings=text_settings,
+        origin=lambda wildcards: text_origin(),
         folder=lambda wildcards, output: folder(output),
     message:
         "tokens: encode and pack the corpus"

@@ -35,6 +35,7 @@ rule figure_overview:
     params:
         **job.params,
         **LOOK,
+        origin=lambda wildcards: runs_origin(wildcards.study),
     message:
         "figure overview of all ablations"
     shell:
@@ -84,6 +85,7 @@ for family in drawn.FAMILIES:
             **job.params,
             **LOOK,
             family=family,
+            origin=lambda wildcards: part_origin(wildcards.study, wildcards.ablation),
             caption=drawn.caption(family),
             parts=lambda wildcards, input: folder(input),
         message:

@@ -1,5 +1,5 @@
 # How spikes, sinks and gradient sinks come about, in the models that are compared and in every pretrained one.
-job = Job("spikesink.tables.mechanism", RESOURCES.draw)
+job = mechanism_job = Job("spikesink.tables.mechanism", RESOURCES.draw)
 
 
 rule table_mechanism:
@@ -25,6 +25,7 @@ rule table_mechanism:
         **job.resources,
     params:
         **job.params,
+        origin=lambda wildcards: mechanism_origin(wildcards.study),
         models=lambda wildcards: labelled(wildcards, drawn_of(wildcards.study).in_depth),
     message:
         "table of the mechanism"
@@ -71,6 +72,10 @@ for figure in drawn.FIGURES:
             **job.params,
             **LOOK,
             figure=figure,
+            origin=lambda wildcards, figure=figure: answers_origin(
+                wildcards.study,
+                tuple(drawn.figure_files(drawn_of(wildcards.study), wildcards.models, figure)),
+            ),
             caption=drawn.caption(figure),
             models=lambda wildcards: labelled(wildcards, drawn_of(wildcards.study).compared[wildcards.models]),
             places=lambda wildcards: drawn_of(wildcards.study).places[wildcards.models],

@@ -4,7 +4,7 @@ localrules:
     pretrained_model,
 
 
-job = Job(
+job = pretrained_job = Job(
     "spikesink.pretrained",
     RESOURCES.data,
     code=["spikesink.pretrained.__main__"],
@@ -24,6 +24,7 @@ rule pretrained_model:
     params:
         **job.params,
         model=lambda wildcards: canonical(asdict(PRETRAINED[wildcards.model])),
+        origin=lambda wildcards: model_origin(f"pretrained/{wildcards.model}"),
         source=lambda wildcards: PRETRAINED[wildcards.model].source,
         revision=lambda wildcards: PRETRAINED[wildcards.model].revision or "",
         context=lambda wildcards: PRETRAINED[wildcards.model].context,
@@ -55,6 +56,7 @@ rule pretrained_tokens:
         **job.resources,
     params:
         **job.params,
+        origin=lambda wildcards: model_origin(f"pretrained/{wildcards.model}"),
         settings=lambda wildcards: canonical({"corpus": asdict(STUDY.config.corpus)}),
         folder=lambda wildcards, output: folder(output),
     message:

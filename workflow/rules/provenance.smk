@@ -1,5 +1,5 @@
 # Where every number is from: each run's settings, code, text, machine and time, in one table and one page.
-job = Job("spikesink.tables.provenance", RESOURCES.draw)
+job = provenance_job = Job("spikesink.tables.provenance", RESOURCES.draw)
 
 
 rule provenance:
@@ -18,6 +18,7 @@ rule provenance:
     params:
         **job.params,
         results=lambda wildcards, output: folder(output),
+        origin=lambda wildcards: provenance_origin(wildcards.study),
         variants=list(dict.fromkeys(run.variant for run in STUDY.runs)),
         seeds=STUDY.config.seeds,
     message:
@@ -53,6 +54,7 @@ rule provenance_page:
         **job.resources,
     params:
         **job.params,
+        origin=lambda wildcards: provenance_origin(wildcards.study),
         study=lambda wildcards: drawn_of(wildcards.study).study,
     message:
         "page of provenance"

@@ -1,5 +1,5 @@
 # From measures to tables. The parts of an ablation hold its runs and the baseline's, so that an ablation needs no other.
-job = Job("spikesink.tables.collect", RESOURCES.draw)
+job = collect_job = Job("spikesink.tables.collect", RESOURCES.draw)
 
 
 rule collect:
@@ -25,6 +25,7 @@ rule collect:
         **job.params,
         runs=lambda wildcards: [run.folder for run in ablation_runs(wildcards)],
         variants=variant_names,
+        origin=lambda wildcards: origins(measured(ablation_runs(wildcards))),
         folder=lambda wildcards, output: folder(output),
     message:
         "collect the measures of {wildcards.ablation}"
@@ -66,6 +67,7 @@ rule table:
         **job.resources,
     params:
         **job.params,
+        origin=lambda wildcards: part_origin(wildcards.study, wildcards.ablation),
         parts=lambda wildcards, input: folder(input),
         stem=lambda wildcards, output: stem(output),
     message:
@@ -75,7 +77,7 @@ rule table:
         " 2>&1 | tee {log:q}"
 
 
-job = Job("spikesink.tables.runs", RESOURCES.draw)
+job = runs_job = Job("spikesink.tables.runs", RESOURCES.draw)
 
 
 rule runs:
@@ -114,6 +116,7 @@ rule runs:
         **job.resources,
     params:
         **job.params,
+        origin=lambda wildcards: runs_origin(wildcards.study),
         parts=lambda wildcards, input: [str(Path(part).parent) for part in input],
         tables=lambda wildcards, output: folder(output),
     message:

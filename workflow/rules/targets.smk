@@ -1,10 +1,9 @@
 # What people ask Snakemake for: `snakemake`, `snakemake norm`, `snakemake tables` and so on. These rules run nothing
-# themselves. A target also names the runs and measures that it rests on: when a job fails, Snakemake deletes its files,
-# and without them a figure that was drawn earlier would seem up to date.
+# themselves. A target also names the runs, measures and parts that it rests on, so that one that is missing is made again.
 rule tables:
     input:
         drawn.tables(drawn_of(NAME)),
-        measured(STUDY.runs),
+        rests_on(STUDY.runs),
 
 
 # From tables alone, where no run is: a copy of the tables is enough.
@@ -42,7 +41,7 @@ for ablation in STUDY.ablations:
             ablation
         input:
             drawn.ablation_files(drawn_of(NAME), ablation),
-            measured([*STUDY.of(BASELINE), *STUDY.of(ablation)]),
+            rests_on([*STUDY.of(BASELINE), *STUDY.of(ablation)]),
 
 
 # One target per published study: published_nano, ... It draws the study anew from its folder in git.

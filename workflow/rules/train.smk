@@ -32,6 +32,7 @@ for ablation in (BASELINE, *STUDY.ablations):
         params:
             command=job.command,
             run=resolved_run,
+            origin=lambda wildcards: text_origin(),
             tokens=lambda wildcards, input: folder(input),
             output=lambda wildcards, output: folder(output),
             devices=job.devices,

@@ -29,13 +29,14 @@ def main(arguments: list[str] | None = None) -> None:
     if options.step == "corpus":
         describe_corpus(corpus, tokenizer, options.output)
         return
-    from spikesink.data.corpora import check_unchanged
+    from spikesink.data.corpora import check_unchanged, local_sources
 
-    check_unchanged(corpus, read_json(options.corpus, "run the corpus step again"))
+    description = read_json(options.corpus, "run the corpus step again")
+    check_unchanged(corpus, description)
     if options.step == "tokenizer":
         build_tokenizer(corpus, tokenizer, options.output)
     else:
-        pack_tokens(corpus, tokenizer, options)
+        pack_tokens(corpus, tokenizer, options, local_sources(description))
 
 
 def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
@@ -46,7 +47,7 @@ def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
     corpora.check_two_documents(corpus)
     source = tokenizer.source_file(settings, download=True)
     if source is not None and source.is_file():
-        description["tokenizer"] = {"name": settings.name, "digest": file_sha256(source)}
+        description["tokenizer"] = {"name": settings.name, "kind": settings.kind, "digest": file_sha256(source)}
     with whole(output) as part:
         part.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
 
@@ -65,7 +66,9 @@ def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
     print(f"{output}: {loaded.size} ids, bos {loaded.bos_id}, eos {loaded.eos_id}", file=sys.stderr)
 
 
-def pack_tokens(corpus: Corpus, settings: Tokenizer | None, options: argparse.Namespace) -> None:
+def pack_tokens(
+    corpus: Corpus, settings: Tokenizer | None, options: argparse.Namespace, sources: list[dict[str, str]]
+) -> None:
     """Encode the corpus with the study's tokenizer, or the held-out documents with that of a published model."""
     from spikesink.data import packing
 
@@ -73,7 +76,7 @@ def pack_tokens(corpus: Corpus, settings: Tokenizer | None, options: argparse.Na
     if options.pretrained:
         settings, splits = tokenizer_of_pretrained(options.pretrained), ("validation",)
         tokenizer_path = settings.name
-    index = packing.pack(corpus, settings, tokenizer_path, options.output, splits)
+    index = packing.pack(corpus, settings, tokenizer_path, options.output, splits, sources)
     for name, split in index["splits"].items():
         print(f"{name}: {split['tokens']:,} tokens, {split['documents']:,} documents", file=sys.stderr)
 

@@ -94,14 +94,26 @@ def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
 
 
 def check_unchanged(corpus: Corpus, description: dict[str, Any]) -> None:
-    """Raise CorpusError when the corpus differs from its ``description``, by names and sizes of the files."""
+    """Raise CorpusError when the corpus differs from its ``description``: by names and sizes of the files, local ones
+    by content too."""
     kind = KINDS[corpus.kind]
-    sizes, names = [path.stat().st_size for path in kind.files(corpus)], kind.names(corpus)
+    paths, names = kind.files(corpus), kind.names(corpus)
     if names != [file["name"] for file in description["files"]]:
         raise CorpusError("the corpus description lists other files than the settings: describe the corpus again")
-    for name, size, file in zip(names, sizes, description["files"], strict=True):
+    for name, path, file in zip(names, paths, description["files"], strict=True):
+        size = path.stat().st_size
         if size != file["bytes"]:
             raise CorpusError(f"{name} has {size} bytes, {file['bytes']} when it was described: describe it again")
+        if not corpus.dataset and file_sha256(path) != file["digest"]:
+            raise CorpusError(f"{name} has changed since it was described: describe it again")
+
+
+def local_sources(description: dict[str, Any]) -> list[dict[str, str]]:
+    """Name and SHA-256 of the files on this machine that a corpus and its tokenizer are read from."""
+    files = description["files"] if description["kind"] == "files" else []
+    tokenizer = description.get("tokenizer", {})
+    local = [*files, tokenizer] if tokenizer.get("kind") == "file" else files
+    return [{"file": file["name"], "sha256": file["digest"]} for file in local]
 
 
 def check_two_documents(corpus: Corpus) -> None:

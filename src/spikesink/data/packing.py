@@ -8,6 +8,7 @@ index is written last and removed first: a folder without it is incomplete.
 import hashlib
 import json
 from array import array
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -30,8 +31,9 @@ def pack(
     tokenizer_path: str | Path,
     folder: str | Path,
     splits: tuple[str, ...] = SPLITS,
+    sources: Sequence[dict[str, str]] = (),
 ) -> dict[str, Any]:
-    """Encode every document of ``splits`` into its split under ``folder`` and return the index.
+    """Encode every document of ``splits`` into its split under ``folder``; returns the index, which lists ``sources``.
 
     Memory does not grow with the corpus, apart from 8 bytes per document. Raises CorpusError, TokenizerError.
     """
@@ -58,6 +60,7 @@ def pack(
         "bos_id": loaded.bos_id if settings.bos != "none" else None,
         "eos_id": loaded.eos_id if settings.eos else None,
         "tokenizer_sha256": file_sha256(tokenizer_path),
+        "sources": list(sources),
         "splits": {name: split.entry(name) for name, split in written.items()},
     }
     with whole(folder / INDEX) as part:

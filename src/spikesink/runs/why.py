@@ -1,22 +1,26 @@
-"""Why a run would be trained again: how its record differs from the present config, code and training tokens."""
+"""Why a run would be trained again: how its record differs from the present config, code and text."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from spikesink.runs import sources
 from spikesink.runs.code_digest import module_digests
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.identity import TRAINING, identity, training_modules
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run
+from spikesink.study.settings import Config
 
 ABSENT = "absent"
 
 
-def differences(run: Run) -> list[str]:
+def differences(run: Run, config: Config | None = None) -> list[str]:
     """One line per setting, module or input that differs, the old value first; no line for a run that is up to date.
+
+    ``config`` names the files that the text is from, which are compared where it is given.
 
     Raises InputError when the run has no record to compare with.
     """
@@ -31,7 +35,7 @@ def differences(run: Run) -> list[str]:
     modules = code_changes(manifest.get("modules", {}), run)
     if not modules and code not in (None, identity(run)["code"]):
         modules = ["code: the modules are the same, but one takes a name from another module than before"]
-    return lines + modules + data_changes(manifest, run)
+    return lines + modules + (source_changes(manifest, config) if config else []) + data_changes(manifest, run)
 
 
 def changes(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -61,6 +65,13 @@ def code_changes(trained: dict[str, str], run: Run) -> list[str]:
         if module not in every and digest not in now
     ]
     return [f"code of {line}" for line in changed + gone]
+
+
+def source_changes(manifest: dict, config: Config) -> list[str]:
+    """One line per file of the corpus or the tokenizer that is not what the run was trained on."""
+    now = sources.sums(sources.of_text(config), Path("results") / config.study)
+    before = {source["file"]: source["sha256"] for source in manifest.get("sources", [])}
+    return [f"source {name}: {old[:16]} -> {new[:16]}" for name, old, new in changes(before, now)]
 
 
 def data_changes(manifest: dict, run: Run) -> list[str]:

@@ -35,6 +35,7 @@ def facts(task: Task, outcome: Outcome, trainer: L.Trainer, decoder: Decoder) ->
         "modules": module_digests(TRAINING),  # so that a later look can say which one changed
         "tokens_sha256": task.tokens_sha256,
         "tokenizer_sha256": task.index["tokenizer_sha256"],
+        "sources": task.index.get("sources", []),
         "git": git_state(),
         "versions": versions(),
         "hardware": hardware(device),

@@ -1,0 +1,77 @@
+"""The files from outside that a study is made from, and their sums: its text, its tokenizer, its published models.
+
+A study is made from what these files hold. So each counts by its SHA-256 and not by its time. A small file is read at
+every start of Snakemake. A large one is read once: its sum is kept beside the results with what the file system says of
+the file, and it is read again when that has changed. The time of the last change, which no program can set, belongs to
+it, so that an edit which puts the old time back is seen too.
+
+What is at a pinned commit of the hub cannot change and is not listed here.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from spikesink.runs.atomic import whole
+from spikesink.study.file_ranges import expanded
+from spikesink.study.settings import Config
+
+AFFECTS_RESULTS = False
+
+SMALL = 1_000_000
+"""A file of at most so many bytes is read at every start."""
+ABSENT = "absent"
+UNREADABLE = "cannot be read"
+
+
+def of_text(config: Config) -> list[str]:
+    """The files of the corpus and of the tokenizer on this machine, by the names that the config gives them."""
+    names = []
+    if config.corpus.kind == "files":
+        with suppress(ValueError):  # the corpus step says what is wrong with a range
+            patterns = (*config.corpus.files, *(config.corpus.validation_files or ()))
+            names += [name for pattern in patterns for name in expanded(pattern)]
+    return names + ([config.tokenizer.name] if config.tokenizer.kind == "file" else [])
+
+
+def of_model(source: str) -> list[str]:
+    """The files of a published model that is a folder on this machine; none for one of the hub."""
+    return sorted(str(path) for path in Path(source).glob("*") if path.is_file())
+
+
+def sums(names: Iterable[str], results: str | Path) -> dict[str, str]:
+    """The SHA-256 of every file, ``absent`` or ``cannot be read``. Sums of large files are kept in ``results``."""
+    cache = Path(results) / "sources.json"
+    known = remembered(cache)
+    found = {name: sum_of(Path(name), known) for name in names}
+    large = {name: [state, digest] for name, (state, digest) in found.items() if state}
+    if not large.items() <= known.items():
+        with suppress(OSError), whole(cache) as part:  # where it cannot be kept it is read again
+            part.write_text(json.dumps(known | large, indent=1) + "\n")
+    return {name: digest for name, (_, digest) in found.items()}
+
+
+def sum_of(path: Path, known: dict[str, list]) -> tuple[list[int], str]:
+    """What the file system says of a large file, nothing for a small one, and the file's sum."""
+    try:
+        facts = path.stat()
+        state = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns] if facts.st_size > SMALL else []
+        if state and known.get(str(path), [None])[0] == state:
+            return state, known[str(path)][1]
+        with path.open("rb") as file:
+            return state, hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return [], ABSENT
+    except OSError:
+        return [], UNREADABLE
+
+
+def remembered(cache: Path) -> dict[str, list]:
+    """The sums that were kept; none where the file is missing or is not what ``sums`` writes."""
+    try:
+        kept = json.loads(cache.read_bytes())
+        return {name: [list(state), str(digest)] for name, (state, digest) in kept.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}

@@ -1,0 +1,62 @@
+"""Files from outside count by their content: an edit is seen whatever their time says, and a touch is not an edit."""
+
+import os
+from pathlib import Path
+
+import pytest
+from study_config import study
+
+from spikesink.runs import sources
+
+
+@pytest.fixture
+def text(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.txt"
+    path.write_text("the first text")
+    return path
+
+
+def sums(*names: str) -> dict[str, str]:
+    return sources.sums(names, "results/x")
+
+
+@pytest.mark.parametrize("size", [14, sources.SMALL + 1])
+def test_an_edit_that_keeps_size_and_time_is_seen_and_a_touch_is_not(text, size):
+    text.write_bytes(b"a" * size)
+    before, facts = sums("a.txt"), text.stat()
+    os.utime(text, (1, 1))
+    assert sums("a.txt") == before
+    text.write_bytes(b"b" * size)
+    os.utime(text, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert sums("a.txt") != before
+
+
+def test_a_large_file_is_read_once(text, monkeypatch):
+    text.write_bytes(b"a" * (sources.SMALL + 1))
+    before = sums("a.txt")
+    monkeypatch.setattr(sources.hashlib, "file_digest", None)  # reading it would call this
+    assert sums("a.txt") == before
+
+
+@pytest.mark.parametrize("kept", [b"", b"\xff\xfe", b"[]", b'{"a.txt": 3}', b'{"a.txt": [null, 1]}'])
+def test_a_damaged_list_of_sums_is_made_again(text, kept):
+    text.write_bytes(b"a" * (sources.SMALL + 1))
+    before = sums("a.txt")
+    Path("results/x/sources.json").write_bytes(kept)
+    assert sums("a.txt") == before
+
+
+def test_a_file_that_is_gone_or_cannot_be_read_is_no_error_here(text):
+    assert sums("a.txt/b", "c.txt", ".") == {
+        "a.txt/b": sources.ABSENT,
+        "c.txt": sources.ABSENT,
+        ".": sources.UNREADABLE,
+    }
+
+
+def test_the_files_of_corpus_and_tokenizer_are_listed_and_those_of_the_hub_are_not():
+    files = {"kind": "files", "files": ["a{08..10}.txt", "b.txt"]}
+    local = study({"corpus": files, "tokenizer": {"kind": "file", "name": "t.json"}})
+    assert sources.of_text(local.config) == ["a08.txt", "a09.txt", "a10.txt", "b.txt", "t.json"]
+    assert sources.of_text(study({}).config) == []
