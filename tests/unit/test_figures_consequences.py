@@ -141,10 +141,12 @@ def test_the_geometry_has_every_point_and_every_head_inside_the_panel(two):
 def test_the_quantisation_has_a_mark_per_model_and_setting_and_its_ranges(two):
     figure = draw_models(quantisation, two)
     costs, ranges = figure.axes
-    assert costs.get_ylabel() == "Perplexity"
-    drawn = sorted(y for marks in costs.collections[1::2] for y in offsets(marks)[:, 1])
-    assert drawn == sorted(value for model in two.values() for value in model["quantisation"]["perplexity"])
-    assert len(drawn) == 2 * 4
+    assert costs.get_xlabel() == "Perplexity over that in full precision"
+    assert [label.get_text() for label in costs.get_yticklabels()] == list(quantisation.SETTINGS.values())
+    for marks, model in zip(costs.collections[1::2], two.values(), strict=True):
+        values = dict(model["quantisation"].select("setting", "perplexity").iter_rows())
+        expected = [values[setting] / values["full_precision"] for setting in quantisation.SETTINGS]
+        assert offsets(marks)[:, 0].tolist() == pytest.approx(expected)
     down = two["V-scale"]["activation_ranges"].filter(pl.col("matrix") == "down")
     assert list(ranges.lines[2].get_xdata()) == [2, 4] and list(ranges.lines[2].get_ydata()) == down["absmax"].to_list()
     assert list(ranges.lines[3].get_ydata()) == down["token_absmax"].to_list()

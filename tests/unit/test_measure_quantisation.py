@@ -8,19 +8,14 @@ import torch
 from test_measures import silent
 from torch import nn
 
-from spikesink.measures.questions.perplexity import perplexity
-from spikesink.measures.questions.quantisation import (
-    activation_ranges,
-    down_projections,
-    input_ranges,
-    linears,
-    mean_nll,
-    quantisation,
-    quantised,
-    rounded,
-)
+from spikesink.measures.quantised.calibration import input_ranges, linears
+from spikesink.measures.quantised.eight_bits import quantised
+from spikesink.measures.quantised.grids import rounded
+from spikesink.measures.questions.perplexity import mean_nll, perplexity
+from spikesink.measures.questions.quantisation import activation_ranges, down_projections, quantisation
 
 SETTINGS = ["full_precision", "dynamic_per_token", "static_per_tensor", "down_projection_static"]
+SETTINGS += ["smoothquant", "round_to_nearest", "gptq", "awq"]
 
 
 def test_values_land_on_the_grid_of_the_range_and_saturate_beyond_it():
@@ -72,9 +67,9 @@ def test_full_precision_is_the_models_own_perplexity_exactly():
     scored = perplexity(model, rows[3:], 3)
     nll = sum(row["nll_nats"] for row in scored) / sum(row["tokens"] for row in scored)
     assert [row["setting"] for row in table] == SETTINGS
-    assert [row["matrices"] for row in table] == [0, 14, 14, 2]
+    assert [row["matrices"] for row in table] == [0, 14, 14, 2, 14, 14, 14, 14]
     assert table[0]["nll_nats"] == nll and table[0]["perplexity"] == math.exp(nll)
-    assert len({row["nll_nats"] for row in table}) == 4, "every setting changes something"
+    assert len({row["nll_nats"] for row in table}) == 8, "every setting changes something"
     assert all(row["tokens"] == 4 * 12 for row in table)
 
 
@@ -103,7 +98,8 @@ def test_an_outlier_at_position_0_costs_every_token_per_tensor_and_one_token_per
     lost = math.log(31)
     expected = {"full_precision": 0, "dynamic_per_token": lost / 19}
     expected |= {"static_per_tensor": lost, "down_projection_static": lost}
-    assert nll == pytest.approx(expected, abs=1e-4)
+    assert {setting: nll[setting] for setting in expected} == pytest.approx(expected, abs=1e-4)
+    assert nll["gptq"] == pytest.approx(0, abs=1e-4), "with inputs in full precision nothing is lost"
 
     (down,) = (row for row in activation_ranges(model, rows[:, :-1], batch_size=4) if row["absmax"] > 100)
     assert (down["block"], down["kind"], down["matrix"], down["position"]) == (2, "feed_forward", "down", 0)
@@ -145,7 +141,8 @@ def test_every_variant_is_quantised_and_left_as_it_was(name):
     before = model(rows)
     table = quantisation(model, rows, batch_size=3, calibration_sequences=2)
     has_hidden = model.settings.feed_forward.kind in ("swiglu", "gelu")
-    assert [row["setting"] for row in table] == SETTINGS[: 3 + has_hidden]
+    lacks = set() if has_hidden else {"down_projection_static"}
+    assert [row["setting"] for row in table] == [setting for setting in SETTINGS if setting not in lacks]
     assert len(down_projections(model)) == (2 if has_hidden else 0)
     assert table[1]["matrices"] == sum(isinstance(module, nn.Linear) for module in model.blocks.modules())
     assert all(math.isfinite(row["nll_nats"]) for row in table)

@@ -13,19 +13,48 @@ def partial(name: str) -> Taken:
 
 QUANTISED = [
     column(
-        f"int8_{setting}",
+        name,
         Taken("quantisation", "perplexity", "first", {"setting": setting}),
         unit="perplexity",
-        source="arXiv 2603.17771 rebuttal",
+        source=f"arXiv 2603.17771 {source}",
         meaning=f"perplexity on held-out text {how}",
         scale="log",
     )
-    for setting, how in {
-        "full_precision": "without quantisation",
-        "dynamic_per_token": "in INT8, the scale of activations computed for every token",
-        "static_per_tensor": "in INT8, the scale of activations calibrated once for every matrix",
-        "down_projection_static": "with only the feed-forward blocks' down projections in INT8, calibrated once",
-    }.items()
+    for name, setting, source, how in (
+        ("int8_full_precision", "full_precision", "rebuttal", "without quantisation"),
+        (
+            "int8_dynamic_per_token",
+            "dynamic_per_token",
+            "rebuttal",
+            "in INT8, the scale of activations computed for every token",
+        ),
+        (
+            "int8_static_per_tensor",
+            "static_per_tensor",
+            "rebuttal",
+            "in INT8, the scale of activations calibrated once for every matrix",
+        ),
+        (
+            "int8_down_projection_static",
+            "down_projection_static",
+            "rebuttal",
+            "with only the feed-forward blocks' down projections in INT8, calibrated once",
+        ),
+        (
+            "int8_smoothquant",
+            "smoothquant",
+            "Table 4",
+            "in INT8 after SmoothQuant with alpha = 0.5, the scale of activations computed for every token",
+        ),
+        (
+            "int4_round_to_nearest",
+            "round_to_nearest",
+            "Table 4",
+            "with weights rounded to the nearest INT4 level, a grid per 128 inputs",
+        ),
+        ("int4_gptq", "gptq", "Table 4", "with INT4 weights by GPTQ, a grid per 128 inputs"),
+        ("int4_awq", "awq", "Table 4", "with INT4 weights by AWQ, a grid per 128 inputs"),
+    )
 ]
 
 OF_CONSEQUENCES = (

@@ -1,4 +1,4 @@
-"""What simulated INT8 inference costs, and the ranges behind it (2603.17771, the rebuttal's W8A8 table)."""
+"""What simulated quantisation costs, and the ranges behind it (2603.17771, Table 4 and the rebuttal's W8A8 table)."""
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -10,26 +10,31 @@ from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import strip
 from spikesink.figures.drawing.scales import log_scale, spans_a_decade
 from spikesink.figures.drawing.stacked import Models, stacked
-from spikesink.figures.drawing.style import Look, Style
+from spikesink.figures.drawing.style import REFERENCE, Look, Style
 
 QUESTIONS = ("quantisation", "activation_ranges")
 CAPTION = (
-    "Left: perplexity of the same held-out text in full precision and with 8-bit weights and inputs of all matrices, "
-    "one input range per token or one for all, and with one range for the down projections alone. Right: input of the "
-    "down projections, the largest magnitude over all tokens and a token's own largest on average; where the two are "
-    "far apart, one range for all tokens leaves few levels to most tokens. After the W8A8 table in the rebuttal of "
-    "Chen et al., Attention Sinks Induce Gradient Sinks (arXiv 2603.17771)."
+    "Left: perplexity of the same held-out text, relative to full precision, with the matrices of all blocks quantised "
+    "by published methods. INT8 weights and inputs: one input range per token, SmoothQuant (alpha = 0.5), one input "
+    "range for all tokens, and that for the down projections alone. INT4 weights, a grid per 128 inputs: rounded to "
+    "nearest, GPTQ, AWQ. Right: input of the down projections, the largest magnitude over all tokens and a token's own "
+    "largest on average; where the two are far apart, one range for all tokens leaves few levels to most tokens. After "
+    "Table 4 and the rebuttal's W8A8 table of Chen et al., Attention Sinks Induce Gradient Sinks (arXiv 2603.17771)."
 )
 COLUMNS = {"model": TEXT, "panel": TEXT, "setting": TEXT, "perplexity": REAL, "block": WHOLE} | {
     "absmax": REAL,
     "token_absmax": REAL,
 }
 SETTINGS = {
-    "full_precision": "full\nprecision",
-    "dynamic_per_token": "all, per\ntoken",
-    "static_per_tensor": "all, per\ntensor",
-    "down_projection_static": "down only,\nper tensor",
+    "dynamic_per_token": "INT8, per token",
+    "smoothquant": "INT8, SmoothQuant",
+    "static_per_tensor": "INT8, per tensor",
+    "down_projection_static": "INT8, down projections\nalone, per tensor",
+    "round_to_nearest": "INT4 weights, nearest",
+    "gptq": "INT4 weights, GPTQ",
+    "awq": "INT4 weights, AWQ",
 }
+"""From top to bottom."""
 
 
 def data(models: Models) -> pl.DataFrame:
@@ -43,19 +48,22 @@ def data(models: Models) -> pl.DataFrame:
 
 
 def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
-    """Perplexity by setting and ranges by block, models by colour."""
-    figure, (costs, ranges) = strip(2, 1.9, 0.1, width)
+    """Cost by setting and ranges by block, models by colour."""
+    figure, (costs, ranges) = strip(2, 2.4, 0.1, width)
+    measured = set(data["setting"])
+    shown = [setting for setting in SETTINGS if setting in measured]
     for index, name in enumerate(style):
         ours = data.filter(pl.col("model") == name)
         place = (index - (len(style) - 1) / 2) * min(0.22, 0.8 / len(style))
-        draw_costs(costs, ours.filter(pl.col("panel") == "cost"), style[name], place)
+        draw_costs(costs, ours.filter(pl.col("panel") == "cost"), shown, style[name], place)
         draw_ranges(ranges, ours.filter(pl.col("panel") == "range"), style[name])
-    costs.set_xticks(range(len(SETTINGS)), list(SETTINGS.values()))
-    costs.set_xlim(-0.6, len(SETTINGS) - 0.4)
-    costs.grid(False, axis="x")
-    costs.set_ylabel("Perplexity")
-    if spans_a_decade(data["perplexity"]):
-        log_scale(costs.yaxis)
+    costs.axvline(1, **REFERENCE)
+    costs.set_yticks(range(len(shown)), [SETTINGS[setting] for setting in shown])
+    costs.set_ylim(len(shown) - 0.4, -0.6)
+    costs.grid(False, axis="y")
+    costs.set_xlabel("Perplexity over that in full precision")
+    if spans_a_decade(relative_cost(data)["cost"]):
+        log_scale(costs.xaxis)
     ranges.set_xlabel("Feed-forward block")
     ranges.set_ylabel("Input of the down\nprojection (magnitude)")
     blocks = data["block"].drop_nulls().unique().sort().to_list()
@@ -71,14 +79,23 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     return figure
 
 
-def draw_costs(axis: Axes, table: pl.DataFrame, look: Look, place: float) -> None:
-    """A mark per setting, on a stem from the model's full precision: what stands above it is the cost."""
-    values = dict(table.select("setting", "perplexity").iter_rows())
-    known = [(index + place, values[setting]) for index, setting in enumerate(SETTINGS) if setting in values]
-    x, y = zip(*known, strict=True)
-    axis.vlines(x, values["full_precision"], y, color=look.colour, linewidth=1.2)
-    axis.scatter(x, y, s=18, color=look.colour, marker=look.marker, zorder=3)
-    axis.axhline(values["full_precision"], color=look.colour, linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)
+def relative_cost(data: pl.DataFrame) -> pl.DataFrame:
+    """The costs with column ``cost``, the perplexity over the model's own in full precision."""
+    costs = data.filter((pl.col("panel") == "cost") & pl.col("perplexity").is_finite())
+    whole = costs.filter(pl.col("setting") == "full_precision").select("model", whole="perplexity")
+    return costs.join(whole, on="model", maintain_order="left").with_columns(
+        cost=pl.col("perplexity") / pl.col("whole")
+    )
+
+
+def draw_costs(axis: Axes, table: pl.DataFrame, shown: list[str], look: Look, place: float) -> None:
+    """A mark per setting, on a stem from full precision, whose cost is 1."""
+    values = dict(relative_cost(table).select("setting", "cost").iter_rows())
+    known = [(index + place, values[setting]) for index, setting in enumerate(shown) if setting in values]
+    if known:
+        rows, found = zip(*known, strict=True)
+        axis.hlines(rows, 1, found, color=look.colour, linewidth=1.2)
+        axis.scatter(found, rows, s=18, color=look.colour, marker=look.marker, zorder=3)
 
 
 def draw_ranges(axis: Axes, down: pl.DataFrame, look: Look) -> None:

@@ -1,14 +1,16 @@
-"""What does 8-bit inference cost, and which inputs make it so? (2603.17771, rebuttal: W8A8 in four settings)"""
+"""What does quantisation cost, and which inputs make it so? (2603.17771, Table 4, and the rebuttal's W8A8 settings)"""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from spikesink.measures.probes.replaced import replaced
+from spikesink.measures.quantised.calibration import input_ranges, linears, run_watched, with_weights
+from spikesink.measures.quantised.eight_bits import quantised, smoothing
+from spikesink.measures.quantised.grids import per_row, rounded
+from spikesink.measures.quantised.weight_only import awq_weights, gptq_weights, rtn_weights
 from spikesink.measures.questions.perplexity import mean_nll
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
@@ -27,127 +29,76 @@ def answers(subject: Subject, settings: Measures) -> Answers:
     yield "activation_ranges", activation_ranges(subject.model, rows[:calibration, :-1], batch_size=batch_size)
 
 
-LARGEST = 127
-"""INT8 levels are -127..127, symmetric."""
-SMALLEST_RANGE = 1e-5
-"""Ranges are at least this, as in SmoothQuant's code, so that a vector of zeros has a scale."""
-
-
-def rounded(x: Tensor, absmax: Tensor) -> Tensor:
-    """x on the INT8 grid of step absmax / 127, beyond which it saturates; absmax broadcasts against x."""
-    step = absmax.float().clamp(min=SMALLEST_RANGE) / LARGEST
-    return ((x.float() / step).round().clamp(-LARGEST, LARGEST) * step).to(x.dtype)
-
-
-def per_row(x: Tensor) -> Tensor:
-    """Range of each last-dimension vector: of a weight's output channels, of an activation's tokens."""
-    return x.float().abs().amax(dim=-1, keepdim=True)
-
-
-def linears(model: Decoder) -> dict[str, nn.Linear]:
-    """Every matrix inside the blocks by name, those of gates among them; the output head is not."""
-    return {name: module for name, module in model.blocks.named_modules() if isinstance(module, nn.Linear)}
-
-
 def down_projections(model: Decoder) -> dict[str, nn.Linear]:
     """The matrices that read the feed-forward's hidden activations; a linear or attention branch has none."""
     return {name: module for name, module in linears(model).items() if name.endswith(".body.down")}
 
 
 @torch.no_grad()
-def run_watched(model: Decoder, modules: Iterable[nn.Module], watch: Callable, tokens: Tensor, batch_size: int) -> None:
-    """Run the model over tokens [n, T] while ``watch`` sees the inputs of these modules."""
-    handles = [module.register_forward_pre_hook(watch) for module in modules]
-    try:
-        for batch in tokens.split(batch_size):
-            model(batch.to(model.device))
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def input_ranges(model: Decoder, tokens: Tensor, batch_size: int) -> dict[str, Tensor]:
-    """Largest |x| that enters each matrix over tokens [n, T]: a MinMax observer of symmetric ranges."""
-    ranges: dict[str, Tensor] = {}
-    names = {module: name for name, module in linears(model).items()}
-
-    def watch(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        largest = inputs[0].float().abs().amax()
-        before = ranges.get(names[module], largest)
-        ranges[names[module]] = torch.maximum(before, largest)
-
-    run_watched(model, names, watch, tokens, batch_size)
-    return ranges
-
-
-@contextmanager
-def quantised(members: dict[str, nn.Linear], ranges: dict[str, Tensor] | None) -> Iterator[None]:
-    """While it is open, these matrices compute in simulated INT8.
-
-    ``ranges`` are static input ranges; None: a range for each token.
-    """
-    names = {module: name for name, module in members.items()}
-
-    def make(module: nn.Linear) -> Callable[[Tensor], Tensor]:
-        weight = rounded(module.weight, per_row(module.weight))
-        fixed = None if ranges is None else ranges[names[module]]
-        return lambda x: F.linear(rounded(x, per_row(x) if fixed is None else fixed), weight, module.bias)
-
-    with torch.no_grad(), replaced(names, "forward", make):
-        yield
-
-
-@torch.no_grad()
 def quantisation(model: Decoder, rows: Tensor, *, batch_size: int, calibration_sequences: int = 32) -> list[dict]:
-    """One row per setting over held-out rows [n, T + 1] (2603.17771, rebuttal).
+    """One row per setting over held-out rows [n, T + 1] (2603.17771, Table 4 and rebuttal).
 
-    The first ``calibration_sequences`` rows calibrate and are not scored; the others are scored in every setting. INT8
-    is simulated, symmetric and round-to-nearest. The output head is never quantised, and neither are learned gate
-    tables, which are no matrices.
+    The first ``calibration_sequences`` rows calibrate and are not scored; the others are scored in every setting. All
+    is simulated in floats. Every matrix inside the blocks is quantised, in one setting the down projections alone; the
+    output head never is, and neither are learned gate tables, which are no matrices.
 
     setting: one of
         full_precision: nothing is quantised;
-        dynamic_per_token: every matrix inside the blocks, weights per output channel, inputs per token;
+        dynamic_per_token: INT8, weights per output channel, inputs per token;
         static_per_tensor: the same with one input range per matrix, the largest |x| of the calibration rows;
         down_projection_static: only the matrices that read the feed-forward's hidden activations, their input static
-        per tensor. A linear feed-forward or a second attention branch has none, and the row is missing.
+        per tensor. A linear feed-forward or a second attention branch has none, and the row is missing;
+        smoothquant: as dynamic_per_token, after SmoothQuant with alpha = 0.5 (2211.10438);
+        round_to_nearest: INT4 weights on an asymmetric grid per 128 inputs, inputs in full precision;
+        gptq, awq: the same grid, weights chosen by GPTQ (2210.17323) and by AWQ (2306.00978).
     matrices: how many are quantised.
     nll_nats: mean negative log-likelihood per token in nats; perplexity: its exponential; tokens: how many were scored.
     calibration_sequences: as used.
 
-    The rebuttal names the observer and the four settings. It does not say what calibrates, nor whether other matrices
-    stay in full precision in the last setting. Raises ValueError when no row is left to score.
+    Neither paper nor rebuttal says what calibrates, nor whether other matrices stay in full precision where the down
+    projections are quantised. The paper rounds to nearest in another format, that of bitsandbytes, and does not state
+    group sizes. Raises ValueError when no row is left to score.
     """
     if not 0 < calibration_sequences < len(rows):
         raise ValueError(
             f"calibration_sequences = {calibration_sequences} of {len(rows)} held-out sequences: leave some to score"
         )
     calibration, scored = rows[:calibration_sequences], rows[calibration_sequences:]
-    ranges = input_ranges(model, calibration[:, :-1], batch_size)
-    every, down = linears(model), down_projections(model)
-    settings = {
-        "full_precision": ({}, None),
-        "dynamic_per_token": (every, None),
-        "static_per_tensor": (every, ranges),
-        "down_projection_static": (down, ranges),
-    }
-    if not down:
-        del settings["down_projection_static"]
     table = []
-    for setting, (members, static) in settings.items():
-        with quantised(members, static):
+    for setting, matrices, changed in settings_of(model, calibration[:, :-1], batch_size):
+        with changed:
             nll = mean_nll(model, scored, batch_size)
         table.append(
             {
                 "setting": setting,
-                "matrices": len(members),
+                "matrices": matrices,
                 "nll_nats": nll,
-                "perplexity": math.exp(nll),
+                "perplexity": math.exp(nll) if nll < 700 else math.inf,
                 "tokens": scored[:, 1:].numel(),
                 "calibration_sequences": calibration_sequences,
             }
         )
     return table
+
+
+def settings_of(
+    model: Decoder, calibration: Tensor, batch_size: int
+) -> Iterator[tuple[str, int, AbstractContextManager]]:
+    """Yields every setting: its name, how many matrices it quantises, and what to open while the model is scored.
+
+    The weights of a setting are made when it is asked for, so that those of one are in memory at a time.
+    """
+    every, down = linears(model), down_projections(model)
+    ranges = input_ranges(model, calibration, batch_size)
+    yield "full_precision", 0, nullcontext()
+    yield "dynamic_per_token", len(every), quantised(every, None)
+    yield "static_per_tensor", len(every), quantised(every, ranges)
+    if down:
+        yield "down_projection_static", len(down), quantised(down, ranges)
+    yield "smoothquant", len(every), quantised(every, None, smoothing(model, calibration, batch_size))
+    yield "round_to_nearest", len(every), with_weights(model, rtn_weights(model))
+    yield "gptq", len(every), with_weights(model, gptq_weights(model, calibration, batch_size))
+    yield "awq", len(every), with_weights(model, awq_weights(model, calibration, batch_size))
 
 
 @torch.no_grad()
