@@ -227,12 +227,11 @@ def questions() -> str:
 
 def quantities(name: str) -> str:
     """The quantities of runs.csv or mechanism.csv: unit, meaning and source of each."""
-    from spikesink.quantities import QUANTITIES
+    from spikesink.quantities import QUANTITIES, names_of
 
     rows = [
         (f"`{one.name}`", one.meaning, "–" if one.unit == "1" else one.unit, one.source)
-        for one in QUANTITIES.values()
-        if one.table == name
+        for one in map(QUANTITIES.get, names_of(name))
     ]
     return table(("column", "meaning", "unit", "source"), rows)
 

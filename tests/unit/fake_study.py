@@ -57,6 +57,8 @@ def fake_run(
             }
         )
     pl.DataFrame(attention).write_parquet(measures / "attention.parquet")
+    for name, rows_of in fake_abilities(perplexity).items():
+        pl.DataFrame(rows_of).write_parquet(measures / f"{name}.parquet")
     activations = []
     for state in range(2 * layers + 1):
         plateau = 1 < state < 2 * layers
@@ -83,6 +85,30 @@ def fake_run(
             }
         )
     pl.DataFrame(activations).write_parquet(measures / "activations.parquet")
+
+
+def fake_abilities(perplexity: float) -> dict[str, list[dict]]:
+    """A model that copies three of four random tokens, finds half of the values, and loses twice as much far away."""
+    loss = math.log(perplexity)
+    copies = [(1, 0, 4 * loss), (2, 3, loss)]
+    needles = [(seed, distance, 4 + (seed == 1)) for seed in (0, 1) for distance in (1, 2)]
+    return {
+        "induction": [
+            {"copy": copy, "place": 1, "tokens": 4, "correct": correct, "nll_nats": nll}
+            for copy, correct, nll in copies
+        ],
+        "retrieval": [
+            {"seed": seed, "distance": distance, "sequences": 9, "correct": correct, "chosen": 6, "candidates": 4}
+            | {"log_probability": -loss, "others_log_probability": -2 * loss}
+            for seed, distance, correct in needles
+        ],
+        "beyond_context": [
+            {"first": 8 * part, "last": 8 * part + 8, "contexts": contexts, "tokens": 10, "nll_nats": 10 * times * loss}
+            for part, (contexts, times) in enumerate(((1, 1.0), (2, 1.5), (4, 2.0), (4, 2.0)))
+        ],
+        "backcopy": [],
+        "backcopy_heads": [],
+    }
 
 
 def fake_study(root: Path, ablations: dict[str, dict[str, dict]], seeds=(0,), **common) -> dict[str, tuple]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spikesink.quantities import QUANTITIES, names_of
+from spikesink.quantities import BOTH, QUANTITIES, names_of
 from spikesink.tables.contracts import RUNS
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def test_a_quantity_says_what_it_is(quantity):
     assert quantity.meaning and not quantity.meaning.endswith(".")
     assert quantity.unit and quantity.source and quantity.heading
     assert set(quantity.name) <= {*string.ascii_lowercase, *string.digits, "_"}
-    assert quantity.table in ("runs", "mechanism") and quantity.scale in ("linear", "log", "share")
+    assert quantity.table in ("runs", "mechanism", BOTH) and quantity.scale in ("linear", "log", "share")
     assert (quantity.bounds is not None) == (quantity.scale == "share")
     assert quantity.label or quantity.table == "mechanism"
 

@@ -1,6 +1,7 @@
 """Every column of mechanism.csv on planted measures, whose numbers are known."""
 
 import inspect
+import math
 import re
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import polars as pl
 import pytest
 
 from spikesink.quantities import QUANTITIES, Taken, names_of
+from spikesink.quantities.of_abilities import OF_ABILITIES
 from spikesink.study.errors import InputError
 from spikesink.tables.collecting.mechanism import TOPICS, mechanism_table, numbers_of
 from spikesink.tables.collecting.questions import mechanism_questions
 from spikesink.tables.collecting.reductions import REDUCTIONS, take
+from spikesink.tables.topics import abilities
 from spikesink.tables.topics.amplifier import COLUMNS as AMPLIFIER
 from spikesink.tables.topics.plateau import COLUMNS as PLATEAU
 
@@ -447,3 +450,55 @@ def test_a_question_that_no_model_was_asked_leaves_its_columns_empty(tmp_path):
     (tmp_path / "b/measures/lifecycle.parquet").unlink()
     with pytest.raises(InputError, match=r"has no measures/lifecycle\.parquet"):
         mechanism_table(models)
+
+
+def test_what_a_model_can_do_in_numbers():
+    """Planted: half of the first copy's loss is gone in the second, two of three seeds agree, and text beyond the
+    context loses more."""
+    needles = [(0, 8, 4), (0, 16, 4), (1, 8, 6), (1, 16, 2), (2, 8, 8), (2, 16, 6)]
+    found = abilities.columns(
+        {
+            "perplexity": table("position tokens nll_nats", *((place, 10, 40.0 - 3 * place) for place in range(8))),
+            "induction": table(
+                "copy place tokens correct nll_nats",
+                (1, 1, 4, 0, 16.0),
+                (1, 2, 4, 0, 16.0),
+                (2, 1, 4, 3, 8.0),
+                (2, 2, 4, 4, 8.0),
+            ),
+            "retrieval": table(
+                "seed distance correct chosen sequences log_probability others_log_probability",
+                *((seed, distance, correct, 8, 10, -2.0, -3.5) for seed, distance, correct in needles),
+            ),
+            "beyond_context": table(
+                "contexts tokens nll_nats", (1, 10, 10.0), (2, 10, 20.0), (4, 10, 20.0), (4, 10, 40.0)
+            ),
+            "backcopy": table("kind tokens nll_nats oracle_nats", ("trigger", 10, 5.0, 0.0), ("other", 30, 60.0, 45.0)),
+            "backcopy_heads": table("block head bos_at_trigger bos_at_other", (1, 0, 0.2, 0.9), (3, 0, 0.9, 0.95)),
+        }
+    )
+    assert found == pytest.approx(
+        {
+            "context_gain": 1.8,  # positions 0 and 1 against 6 and 7
+            "induction_accuracy": 100 * 7 / 8,
+            "induction_gain": 2.0,
+            "retrieval_accuracy": 50.0,
+            "retrieval_spread": math.sqrt(300),  # seeds of 40, 40 and 70 %
+            "retrieval_choice": 80.0,
+            "retrieval_gain": 1.5,
+            "retrieval_log_probability": -2.0,
+            "perplexity_1x": math.e,
+            "perplexity_2x": math.exp(2),
+            "perplexity_4x": math.exp(3),
+            "backcopy_loss_trigger": 0.5,
+            "backcopy_loss_other": 2.0,
+            "backcopy_excess_risk": 0.5,  # (5 + 15) / 40
+            "backcopy_dormancy": 0.7,
+        }
+    )
+
+
+def test_what_a_model_was_not_asked_is_not_said():
+    """An ordinary corpus, a context too short for pairs, a table over positions: no number, and no error."""
+    found = abilities.columns(dict.fromkeys(abilities.READS, NOTHING))
+    assert found.keys() == {quantity.name for quantity in OF_ABILITIES} and set(found.values()) == {None}

@@ -10,7 +10,7 @@ import polars as pl
 
 from spikesink.claims.quantities import CLAIMABLE, LISTS, derived, usable
 from spikesink.claims.vocabulary import PRETRAINED
-from spikesink.quantities import names_of
+from spikesink.quantities import BOTH, names_of
 from spikesink.runs.folder import FINISHED
 from spikesink.study.errors import InputError
 from spikesink.tables.contracts import IDENTITY, TEXT
@@ -60,7 +60,7 @@ class Observations:
 
         Only runs count that finished and have all of them.
         """
-        rows = self.table(quantity).get(self.variant(name) or "", {})
+        rows = self.table(name, quantity).get(self.variant(name) or "", {})
         found = {}
         for seed, row in rows.items():
             value = row.get(quantity)
@@ -69,19 +69,22 @@ class Observations:
                 found[seed] = value / divisor - subtrahend
         return found
 
-    def table(self, quantity: str) -> Rows:
-        return self.mechanism if CLAIMABLE[quantity].table == "mechanism" else self.runs
+    def table(self, name: str, quantity: str) -> Rows:
+        """Where a variant's values are. Published models are in mechanism.csv alone, also of a quantity of both."""
+        table = CLAIMABLE[quantity].table
+        return self.mechanism if table == "mechanism" or (table == BOTH and name == PRETRAINED) else self.runs
 
     def absence(self, name: str, quantity: str) -> str:
         """Why a variant has no value of a quantity."""
         variant = self.variant(name)
         if variant is None:
             return f"not in this study: {name}"
-        if CLAIMABLE[quantity].table == "mechanism" and variant not in self.mechanism:
+        table = self.table(name, quantity)
+        if table is self.mechanism and variant not in table:
             return "no published model is measured" if name == PRETRAINED else f"{variant} was not analysed in depth"
         if left_out := self.left_out(name):
             return left_out
-        anywhere = any(row.get(quantity) is not None for rows in self.table(quantity).values() for row in rows.values())
+        anywhere = any(row.get(quantity) is not None for rows in table.values() for row in rows.values())
         return f"{variant} has no {quantity}" if anywhere else f"no run has {quantity}: not measured, or never present"
 
     def left_out(self, name: str) -> str:

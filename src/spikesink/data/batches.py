@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -23,6 +23,15 @@ REMEDY = "delete the folder and pack the tokens again"
 
 class TokenError(ValueError):
     """A token stream that is missing, damaged or too short; the message names the file and what to do."""
+
+
+class SyntheticLanguage(NamedTuple):
+    """How the text of Bigram-Backcopy was drawn; ids are token ids."""
+
+    triggers: tuple[int, ...]
+    """Tokens after which the token before them comes again."""
+    bigrams: np.ndarray
+    """Counts of each pair [n, n]: after another token, row, the next is drawn by them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +47,8 @@ class TokenStream:
     """Id of the BOS token; None if there is none."""
     vocabulary: int
     """Number of token ids."""
+    language: SyntheticLanguage | None = None
+    """What the text was drawn from, where it is Bigram-Backcopy."""
 
     @classmethod
     def open(cls, folder: str | Path, split: str, verify: bool = True) -> Self:
@@ -58,7 +69,10 @@ class TokenStream:
         if verify and file_sha256(path) != entry["sha256"]:
             raise TokenError(f"{path} is damaged, its sha256 differs from the index: {REMEDY}")
         tokens = np.memmap(path, dtype=index["dtype"], mode="r")
-        return cls(tokens=tokens, bos=index["bos"], bos_id=index["bos_id"], vocabulary=index["vocabulary"])
+        facts = {name: index[name] for name in ("bos", "bos_id", "vocabulary")}
+        if drawn := index.get("language"):
+            facts["language"] = SyntheticLanguage(tuple(drawn["triggers"]), np.array(drawn["bigrams"]))
+        return cls(tokens=tokens, **facts)
 
     def number_of_sequences(self, sequence_length: int) -> int:
         """How many rows of ``sequence_length`` + 1 tokens the stream yields.

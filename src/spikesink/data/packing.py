@@ -19,6 +19,7 @@ from tqdm import tqdm
 from spikesink.data import corpora, tokenizer
 from spikesink.data.batches import FORMAT, INDEX, file_sha256
 from spikesink.data.errors import CorpusError
+from spikesink.data.kinds.bigram_backcopy import sample_language
 from spikesink.runs.atomic import whole
 from spikesink.study.settings import Corpus, Tokenizer
 
@@ -63,6 +64,10 @@ def pack(
         "sources": list(sources),
         "splits": {name: split.entry(name) for name, split in written.items()},
     }
+    if corpus.kind == "bigram_backcopy":
+        counts = sample_language()
+        triggers = counts.triggers(corpus.synthetic_triggers).tolist()
+        index["language"] = {"triggers": triggers, "bigrams": counts.bigrams.tolist()}
     with whole(folder / INDEX) as part:
         part.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
     return index

@@ -6,20 +6,21 @@ are computed by the topics of ``spikesink.tables.topics``. All are of one model.
 this project's reading of the papers. A threshold in a meaning is a key of the config.
 """
 
+from spikesink.quantities.of_abilities import OF_ABILITIES
 from spikesink.quantities.of_consequences import OF_CONSEQUENCES
 from spikesink.quantities.of_gradients import OF_GRADIENTS
 from spikesink.quantities.of_runs import OF_RUNS
 from spikesink.quantities.of_spikes import OF_SPIKES
-from spikesink.quantities.quantity import Quantity, Taken
+from spikesink.quantities.quantity import BOTH, Quantity, Taken
 
 QUANTITIES: dict[str, Quantity] = {
-    quantity.name: quantity for quantity in (*OF_RUNS, *OF_SPIKES, *OF_GRADIENTS, *OF_CONSEQUENCES)
+    quantity.name: quantity for quantity in (*OF_RUNS, *OF_SPIKES, *OF_GRADIENTS, *OF_CONSEQUENCES, *OF_ABILITIES)
 }
 """By name, in the order of the tables' columns."""
 
-__all__ = ["QUANTITIES", "Quantity", "Taken", "names_of"]
+__all__ = ["BOTH", "QUANTITIES", "Quantity", "Taken", "names_of"]
 
 
 def names_of(table: str) -> tuple[str, ...]:
     """The names of a table's quantities, "runs" or "mechanism", in the order of its columns."""
-    return tuple(name for name, quantity in QUANTITIES.items() if quantity.table == table)
+    return tuple(name for name, quantity in QUANTITIES.items() if quantity.table in (table, BOTH))

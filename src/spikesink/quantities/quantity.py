@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+BOTH = "both"
+"""The table of a quantity that every run and every model analysed in depth has."""
+
 
 class Taken(NamedTuple):
     """How a column of mechanism.csv follows from one column of one measure's table.
@@ -22,7 +25,8 @@ class Quantity(NamedTuple):
 
     name: str
     table: str
-    """``runs``: a column of runs.csv, one value per run. ``mechanism``: a column of mechanism.csv, one per model."""
+    """``runs``: a column of runs.csv, one value per run. ``mechanism``: a column of mechanism.csv, one per model.
+    ``both``: a column of both, so that every run has it and published models do."""
     unit: str
     """"1" for a number without a unit."""
     meaning: str

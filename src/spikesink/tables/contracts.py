@@ -2,6 +2,8 @@
 
 import polars as pl
 
+from spikesink.quantities.of_abilities import OF_ABILITIES
+
 WHOLE, REAL, TEXT = pl.Int64(), pl.Float64(), pl.String()
 
 PERPLEXITY = {"position": WHOLE, "tokens": WHOLE, "nll_nats": REAL}
@@ -59,6 +61,7 @@ RUNS = {
     "spike_channel": WHOLE,
     "spike_over_median": REAL,
     "token0_over_early": REAL,
+    **{quantity.name: REAL for quantity in OF_ABILITIES},
     "parameters": WHOLE,
     "tokens": WHOLE,
     "tokens_per_second": REAL,

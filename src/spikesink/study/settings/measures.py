@@ -23,6 +23,8 @@ class Measures:
     """Held-out sequences for sinks and activations."""
     perplexity_tokens: int = 65_536
     """The perplexity is of at most this many held-out tokens, in chunks of each run's context (paper: 4,194,304)."""
+    ability_sequences: int = 64
+    """Sequences of repeated random tokens, and of text with planted keys per seed and distance."""
     batch_size: int = 32
     """Sequences per forward pass of a measure. A smaller number needs less memory."""
     chunk: int = 512
@@ -56,6 +58,7 @@ class Measures:
 
     def __post_init__(self) -> None:
         positive(self, "sink_epsilon", "sink_tokens", "sequences", "perplexity_tokens", "batch_size", "chunk")
+        positive(self, "ability_sequences")
         positive(self, "loss_chunk", "step_share", "spike_channels", "gradient_sequences", "calibration_sequences")
         positive(self, "consequence_tokens")
         not_negative(self, "spike_magnitude", "spike_over_median")

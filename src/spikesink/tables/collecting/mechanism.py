@@ -13,9 +13,19 @@ from spikesink.study.errors import InputError
 from spikesink.tables.collecting.questions import mechanism_questions
 from spikesink.tables.collecting.reductions import take
 from spikesink.tables.inputs import read_measures
-from spikesink.tables.topics import amplifier, consequences, gradients, layered, plateau, reshaped, sinks, spikes
+from spikesink.tables.topics import (
+    abilities,
+    amplifier,
+    consequences,
+    gradients,
+    layered,
+    plateau,
+    reshaped,
+    sinks,
+    spikes,
+)
 
-TOPICS = (spikes, amplifier, plateau, sinks, gradients, reshaped, layered, consequences)
+TOPICS = (spikes, amplifier, plateau, sinks, gradients, reshaped, layered, consequences, abilities)
 
 
 def mechanism_table(models: dict[str, Path]) -> pl.DataFrame:

@@ -29,7 +29,8 @@ from spikesink.tables.contracts import (
     RUNS,
     STATES,
 )
-from spikesink.tables.inputs import read_table
+from spikesink.tables.inputs import read_measures, read_table
+from spikesink.tables.topics import abilities
 
 FINITE = {
     "perplexity": ["nll_nats"],
@@ -55,6 +56,7 @@ def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]
         if finished:
             positions, heads, states = measures_of(folder, f"measure {name} again")
             row |= numbers_of(run, positions, heads, states)
+            row |= abilities.columns(read_measures(path, abilities.READS))
             parts["heads"].append(identified(row, heads, HEADS))
             parts["states"].append(identified(row, states, STATES))
         if finished or folder.metrics.exists():
