@@ -56,6 +56,7 @@ ui: .venv/installed
 # it would slow the start of every training run.
 .venv/drawing: pyproject.toml envs/constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
+	$(PYTHON) -c "import os, sys; sys.exit(bool(set('{}:') & set(os.getcwd())) and f'setuptools cannot install into {os.getcwd()}: rename the folder that has a brace or a colon in its name')"
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable .
 	touch .venv/drawing

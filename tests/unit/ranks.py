@@ -68,6 +68,7 @@ def free_port() -> int:
 def as_rank(rank: int, port: int, log: Path, arguments: list[str], prelude) -> None:
     """The body of a forked process: the program, started the way a scheduler starts one rank."""
     os.environ.update(LOCAL_RANK=str(rank), NODE_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ["SPIKESINK_LAUNCHER"] = "this test"
     with open(log, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -145,6 +146,7 @@ SLURM_STEP = {
     "SLURM_NTASKS": "2",
     "SLURM_NTASKS_PER_NODE": "2",
     "SLURM_STEP_NUM_TASKS": "2",
+    "SPIKESINK_LAUNCHER": "srun",
 }
 
 

@@ -58,7 +58,12 @@ def test_several_machines_have_a_task_for_every_process(gpus, gres):
     assert found["tasks_per_gpu"] == 0 and not {"gpu", "gpu_model"} & set(found)  # they would count all GPUs together
     assert devices(stage) == ["--gpus", f"{gpus}", "--nodes", "2"]
     options = {"--nodes=2", f"--ntasks={tasks}", f"--ntasks-per-node={tasks // 2}", "--cpus-per-task=4"}
-    assert set(launcher(stage)) == {"srun", "--kill-on-bad-exit=1", *options} | ({f"--gres={gres}"} if gres else set())
+    assert set(launcher(stage)) == {
+        "srun",
+        "--kill-on-bad-exit=1",
+        "--export=ALL,SPIKESINK_LAUNCHER=srun",
+        *options,
+    } | ({f"--gres={gres}"} if gres else set())
     assert f"--ntasks-per-node={tasks // 2}" in found["slurm_extra"].split()
 
 

@@ -71,6 +71,36 @@ def unbroken(token_folder, tmp_path_factory) -> Path:
     return folder / "run"
 
 
+AROUND = {
+    # The shell of `srun --ntasks=4 --pty bash`.
+    "SLURM_JOB_ID": "1",
+    "SLURM_JOB_NAME": "bash",
+    "SLURM_NTASKS": "4",
+    "SLURM_STEP_NUM_TASKS": "4",
+    "SLURM_NTASKS_PER_NODE": "4",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    # Other schedulers and launchers.
+    "LSB_JOBID": "1",
+    "LSB_DJOB_RANKFILE": "/nowhere",
+    "OMPI_COMM_WORLD_SIZE": "4",
+    "LOCAL_RANK": "3",
+    "RANK": "3",
+    "WORLD_SIZE": "4",
+    "MASTER_PORT": "1",
+    # Any cell of Jupyter, where the environment of the job does not have its display.
+    "MPLBACKEND": "module://a_display.that_is_not_installed",
+}
+
+
+def test_variables_of_a_session_around_do_not_count(token_folder, tmp_path):
+    """Lightning waited for tasks that nobody starts, or said that --ntasks was set in a script which nobody wrote."""
+    result = train(changed(steps=6, snapshots=0), token_folder, tmp_path, env=os.environ | AROUND)
+    assert result.returncode == 0, result.stderr
+    manifest = json.loads((tmp_path / "run/manifest.json").read_text())
+    assert (manifest["devices"], manifest["nodes"]) == (1, 1)
+
+
 def test_a_run_leaves_its_files_and_no_checkpoint(unbroken, token_folder):
     assert sorted(path.name for path in unbroken.iterdir()) == [
         "manifest.json",

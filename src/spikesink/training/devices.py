@@ -18,6 +18,8 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Str
 from torch.distributed import TCPStore
 
 LAUNCHED_BY = "SPIKESINK_LAUNCHED_BY"
+LAUNCHER = "SPIKESINK_LAUNCHER"
+"""Who started the ranks, where it was neither Lightning nor torchrun: srun."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,17 @@ class Devices:
         return "auto"
 
 
-def cluster_environment() -> ClusterEnvironment | None:
-    """Who starts the processes: torchrun (None, which Lightning finds itself), SLURM, or Lightning.
+def cluster_environment() -> ClusterEnvironment:
+    """Who starts the processes: torchrun, SLURM, or Lightning.
 
-    SLURM does only inside an srun step of several tasks. Lightning would take it for the launcher anywhere in a job and
-    wait for tasks that nobody starts. Requeueing is left to Snakemake's retries.
+    SLURM does only where its job said so (spikesink.workflow.cluster). Otherwise the variables of SLURM or of another
+    scheduler are those of a session around, such as a shell in a job: Lightning would wait for tasks that nobody
+    starts. Requeueing is left to Snakemake's retries.
     """
     if TorchElasticEnvironment.detect():
-        return None
-    if int(os.environ.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        return SLURMEnvironment(auto_requeue=False)
-    return LightningEnvironment() if SLURMEnvironment.detect() else None
+        return TorchElasticEnvironment()
+    started_by_srun = os.environ.get(LAUNCHER) == "srun"
+    return SLURMEnvironment(auto_requeue=False) if started_by_srun else LightningEnvironment()
 
 
 def stay_on_this_machine() -> TCPStore | None:
@@ -82,7 +84,7 @@ def stay_on_this_machine() -> TCPStore | None:
     os.environ.update(GLOO_SOCKET_IFNAME=interface, NCCL_SOCKET_IFNAME=interface)
     if TorchElasticEnvironment.detect():
         return None
-    environment = cluster_environment() or LightningEnvironment()
+    environment = cluster_environment()
     os.environ["MASTER_ADDR"] = "127.0.0.1"
     os.environ["MASTER_PORT"] = str(environment.main_port)
     if environment.local_rank() > 0:
@@ -104,9 +106,15 @@ def launched_by_lightning() -> bool:
 
 
 def announce_launcher() -> None:
-    """Tell the processes that Lightning will start from here who started them, unless it started this one."""
+    """Tell the processes that Lightning will start from here who started them, unless it started this one.
+
+    The first process has no rank: one in its environment is that of a session around.
+    """
     if not launched_by_lightning():
         os.environ[LAUNCHED_BY] = str(os.getpid())
+        if LAUNCHER not in os.environ and not TorchElasticEnvironment.detect():
+            for name in ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE"):
+                os.environ.pop(name, None)
 
 
 def end_with_launcher() -> None:

@@ -81,7 +81,7 @@ def build_trainer(task: Task, record: MetricsRecord) -> L.Trainer:
         devices=devices.per_node,
         num_nodes=devices.nodes,
         strategy=devices.strategy(training.strategy),
-        plugins=[plugin for plugin in (cluster_environment(), StraightToFile()) if plugin],
+        plugins=[cluster_environment(), StraightToFile()],
         precision="32-true",
         max_steps=training.steps,
         max_epochs=-1,

@@ -70,12 +70,20 @@ def gres(stage: GPUResources) -> str:
 def launcher(stage: Resources) -> list[str]:
     """The words before a job's command that start it on several machines; none on one machine.
 
-    srun inside a job of the executor does not know what the job was asked for, so it is told again.
+    srun inside a job of the executor does not know what the job was asked for, so it is told again. SPIKESINK_LAUNCHER
+    tells training that srun started it: SLURM's own variables may be those of a shell around.
     """
     if not isinstance(stage, TrainingResources) or stage.nodes == 1:
         return []
-    words = ["srun", "--kill-on-bad-exit=1", f"--nodes={stage.nodes}", f"--ntasks={stage.nodes * processes(stage)}"]
-    words += [f"--ntasks-per-node={processes(stage)}", f"--cpus-per-task={stage.threads}"]
+    words = [
+        "srun",
+        "--kill-on-bad-exit=1",
+        "--export=ALL,SPIKESINK_LAUNCHER=srun",
+        f"--nodes={stage.nodes}",
+        f"--ntasks={stage.nodes * processes(stage)}",
+        f"--ntasks-per-node={processes(stage)}",
+        f"--cpus-per-task={stage.threads}",
+    ]
     return [*words, f"--gres={gres(stage)}"] if stage.gpus_per_node else words
 
 
