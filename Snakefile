@@ -12,9 +12,6 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from spikesink.workflow.setup import explain_failure, keep_records, prepare
 
 
-configfile: "config.yaml"
-
-
 report: "workflow/report/workflow.rst"
 
 
@@ -22,7 +19,11 @@ report: "workflow/report/workflow.rst"
 container: "spikesink.sif"
 
 
+# Reads config.yaml and the files after --configfile itself, and says in one line what is wrong with them.
 STUDY, CONFIG = prepare(workflow)
+
+
+configfile: "config.yaml"
 
 
 onsuccess:

@@ -15,9 +15,9 @@ from spikesink.runs.status import standings
 from spikesink.runs.status import table as standing_table
 from spikesink.study.errors import ConfigError, InputError
 from spikesink.study.plan import assumptions, costs, human, table
-from spikesink.study.resolve import load
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Plan
+from spikesink.workflow.check import checked_study
 
 
 def find_runs(study: Study, name: str) -> list[Run]:
@@ -134,7 +134,7 @@ def main() -> int:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `spikesink runs | head` ends quietly
     options = arguments()
     try:
-        study = load(options.configfile)
+        study = checked_study(options.configfile).study
         if options.command == "runs":
             print_runs(study)
         elif options.command == "plan":

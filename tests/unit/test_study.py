@@ -95,8 +95,8 @@ def test_labels_hold_the_numbers_of_their_scale():
         "loss on 17 to 64",
         "lr 0.032",
     ]
-    braces = {"mine": {"x": {"label": "$\\beta_{2}$ {steps}", "training": {"steps": 300}}}}
-    assert runs({"variants": braces})["x"].label == "$\\beta_{2}$ 300"
+    dollars = {"mine": {"x": {"label": "$2 or $5, {steps} steps", "training": {"steps": 300}}}}
+    assert runs({"variants": dollars})["x"].label == "$2 or $5, 300 steps"
 
 
 def test_a_grid_combines_settings_with_variants():

@@ -144,7 +144,7 @@ def test_broken_yaml_and_missing_files_are_named(tmp_path):
     with pytest.raises(ConfigError, match=r"config.yaml: is not UTF-8 .*: save it as UTF-8"):
         read_yaml(path)
     path.write_text("study: a\x00\n")
-    with pytest.raises(ConfigError, match=r"config.yaml: not valid YAML \(.*\)$"):
+    with pytest.raises(ConfigError, match=r"config.yaml: not valid YAML \(.*\): correct that line$"):
         read_yaml(path)
     with pytest.raises(ConfigError, match=r"nowhere.yaml: cannot be read"):
         read_yaml(tmp_path / "nowhere.yaml")

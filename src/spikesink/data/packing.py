@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from spikesink.data import corpora, tokenizer
 from spikesink.data.batches import FORMAT, INDEX, file_sha256
+from spikesink.data.enough import check_packed
 from spikesink.data.errors import CorpusError
 from spikesink.data.kinds.bigram_backcopy import sample_language
 from spikesink.runs.atomic import whole
@@ -36,7 +37,8 @@ def pack(
 ) -> dict[str, Any]:
     """Encode every document of ``splits`` into its split under ``folder``; returns the index, which lists ``sources``.
 
-    Memory does not grow with the corpus, apart from 8 bytes per document. Raises CorpusError, TokenizerError.
+    Memory does not grow with the corpus, apart from 8 bytes per document. Raises CorpusError, TokenizerError, and
+    TokenError where the text is too short for the study.
     """
     loaded = tokenizer.load(tokenizer_path)
     tokenizer.check(loaded, settings)
@@ -68,6 +70,7 @@ def pack(
         counts = sample_language()
         triggers = counts.triggers(corpus.synthetic_triggers).tolist()
         index["language"] = {"triggers": triggers, "bigrams": counts.bigrams.tolist()}
+    check_packed(folder, index)
     with whole(folder / INDEX) as part:
         part.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
     return index

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from spikesink.study.checking import check
 from spikesink.study.errors import ConfigError
-from spikesink.study.names import check_ablation, check_name
-from spikesink.study.recipe import Recipe, changed, with_numbers
-from spikesink.study.settings import Config, Variant
+from spikesink.study.labels import with_numbers
+from spikesink.study.names import BASELINE, check_ablation, check_name
+from spikesink.study.recipe import Recipe, changed
+from spikesink.study.settings import Config, Model, Training, Variant
 from spikesink.study.strict_yaml import merge, read_yaml
 
 
@@ -17,41 +18,70 @@ def ablations(config: Config, own: Mapping, baseline: Recipe, workflow: Path) ->
     ``own`` is the plain value of ``variants`` in the config, which ``config`` has checked.
     """
     listed = listed_variants(config, workflow)
+    own = {ablation: variants for ablation, variants in own.items() if variants is not None}
     for ablation in dict.fromkeys([*listed, *own]):
-        shared, added = listed.get(ablation, {}), own.get(ablation) or {}
+        shared, added = listed.get(ablation, {}), own.get(ablation, {})
         if not shared:
             check_ablation(f"variants.{ablation}", ablation, workflow)
+        check_added(ablation, added, shared, baseline, workflow)
         for name, plain in merge(shared, added).items():
             if plain is None:
                 continue
             path = f"variants.{ablation}.{name}" if name in added else f"{library(workflow, ablation)}: {name}"
-            check_name(path, name)
             try:
                 yield recipe(baseline, ablation, name, check(Variant, plain, path), path)
             except ConfigError as error:
                 if ablation not in config.ablations or name in added:
                     raise
-                wanted = [
-                    f"{ablation}/{other}" for other in shared if possible(baseline, ablation, other, shared[other])
-                ]
+                wanted = [f"{ablation}/{other}" for other in shared if settings_of(baseline, shared[other])]
                 raise ConfigError(
                     f"{error}. To do without it, list the variants you want in ablations: {', '.join(wanted)}"
                 ) from error
 
 
-def possible(baseline: Recipe, ablation: str, name: str, plain: Mapping) -> bool:
-    """Whether a variant can be made from this baseline."""
+def check_added(ablation: str, added: Mapping, shared: Mapping, baseline: Recipe, workflow: Path) -> None:
+    """Raises ConfigError where the study's own part of an ablation removes nothing, leaves nothing, or is half there.
+
+    ``shared`` are the variants of workflow/ablations that the study lists.
+    """
+    path = f"variants.{ablation}"
+    file = library(workflow, ablation)
+    unlisted = read_yaml(file, as_text=True) if file.exists() else {}
+    for name, plain in added.items():
+        check_name(f"{path}.{name}", name)
+        if plain is None and name not in shared:
+            known = f"{ablation} has {', '.join(shared)}" if shared else f"the study lists none of {ablation}"
+            raise ConfigError(f"{path}.{name} = null removes nothing: {known}; correct the name or leave the key out")
+        if name in unlisted and name not in shared and is_half(baseline, plain, unlisted[name]):
+            raise ConfigError(
+                f"{path}.{name} adds to the variant of {file}, which the study does not list: list "
+                f"{ablation}/{name} in ablations, or choose another name"
+            )
+    if not any(plain is not None for plain in merge(shared, added).values()):
+        raise ConfigError(f"{path} leaves no variant in {ablation}: leave {ablation} out, in ablations and in variants")
+
+
+def is_half(baseline: Recipe, own: Mapping, shared: Mapping) -> bool:
+    """Whether a variant leaves out what the one of its name in workflow/ablations changes."""
+    alone, both = (settings_of(baseline, plain) for plain in (own, merge(shared, own)))
+    return both is not None and alone != both
+
+
+def settings_of(baseline: Recipe, plain: Mapping) -> tuple[Model, Training] | None:
+    """The settings of a plain variant; None where it cannot be made from this baseline."""
     try:
-        recipe(baseline, ablation, name, check(Variant, plain, name), name)
+        made = recipe(baseline, BASELINE, BASELINE, check(Variant, plain, ""), "")
     except ConfigError:
-        return False
-    return True
+        return None
+    return made.model, made.training
 
 
 def recipe(baseline: Recipe, ablation: str, name: str, variant: Variant, path: str) -> Recipe:
     """The baseline with a variant's changes."""
     model, training = changed(baseline, variant.model or {}, variant.training or {}, path)
-    label = variant.label and with_numbers(variant.label, model, training)
+    label = variant.label
+    if label is not None:
+        label = with_numbers(label, model, training, f"{path}.label")
     return Recipe(
         ablation=ablation,
         variant=name,
@@ -66,10 +96,12 @@ def listed_variants(config: Config, workflow: Path) -> dict[str, dict]:
     """Ablation, variant and its plain value, of what the study lists, in that order."""
     listed: dict[str, dict] = {}
     for entry in config.ablations:
-        ablation, _, name = entry.partition("/")
+        ablation, slash, name = entry.partition("/")
         shared = shared_variants(ablation, workflow)
+        if slash and not name:
+            raise ConfigError(f"ablations: {entry!r} names no variant: write {ablation}, or one of {', '.join(shared)}")
         if name and name not in shared:
-            raise ConfigError(f"ablations: {entry!r} is unknown: {ablation} has {', '.join(shared)}")
+            raise ConfigError(f"ablations: {entry[:100]!r} is unknown: {ablation} has {', '.join(shared)}")
         wanted = [name] if name else list(shared)
         for variant in wanted:
             if variant in listed.setdefault(ablation, {}):
@@ -80,7 +112,7 @@ def listed_variants(config: Config, workflow: Path) -> dict[str, dict]:
 
 def shared_variants(ablation: str, workflow: Path) -> dict:
     """The variants of workflow/ablations/<ablation>.yaml, plain."""
-    check_ablation(f"ablations.{ablation}", ablation, workflow)
+    check_ablation(f"ablations.{ablation[:100]}", ablation, workflow)
     path = library(workflow, ablation)
     if not path.exists():
         known = sorted(file.stem for file in path.parent.glob("*.yaml"))
@@ -88,7 +120,7 @@ def shared_variants(ablation: str, workflow: Path) -> dict:
             f"ablations: {ablation!r} is unknown: there is no {path}; use some of {', '.join(known)}, or write "
             "variants of your own under variants:"
         )
-    return read_yaml(path)
+    return read_yaml(path, as_text=True)
 
 
 def library(workflow: Path, ablation: str) -> Path:

@@ -16,18 +16,24 @@ def without_secrets(text: str) -> str:
     return PARAMETER.sub(r"\1***", LOGIN.sub("***@", text))
 
 
-class ConfigError(ValueError):
-    """A config that cannot be run. The message is one line without secrets: key, value, remedy."""
+class OneLineError(ValueError):
+    """Its message is one line without secrets, whatever names and values it quotes; a line break is written as \\n."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(without_secrets(message))
+        super().__init__("".join(map(printable, without_secrets(message))))
 
 
-class InputError(ValueError):
-    """An input that cannot be used. The message is one line without secrets: file, fault, remedy."""
+def printable(letter: str) -> str:
+    """The letter, or its escape where a terminal does not print it."""
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
 
-    def __init__(self, message: str) -> None:
-        super().__init__(without_secrets(message))
+
+class ConfigError(OneLineError):
+    """A config that cannot be run. The message says key, value, remedy."""
+
+
+class InputError(OneLineError):
+    """An input that cannot be used. The message says file, fault, remedy."""
 
 
 def first_line(error: Exception) -> str:

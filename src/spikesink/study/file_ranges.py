@@ -1,8 +1,10 @@
 """Names of files with ranges in braces: part-{08..10}.gz stands for part-08.gz, part-09.gz and part-10.gz."""
 
 import re
+from collections.abc import Iterable
 
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+MOST_FILES = 100_000
 
 
 def expanded(pattern: str) -> list[str]:
@@ -19,3 +21,23 @@ def expanded(pattern: str) -> list[str]:
     before, after = pattern[: found.start()], pattern[found.end() :]
     numbers = range(int(first), int(last) + 1)
     return [name for number in numbers for name in expanded(f"{before}{number:0{len(first)}}{after}")]
+
+
+def check_ranges(name: str, patterns: Iterable[str]) -> None:
+    """Raise ValueError for names that are empty, and for ranges that run backwards or stand for too many files."""
+    files = 0
+    for pattern in patterns:
+        if not pattern.strip() or not pattern.isprintable():
+            raise ValueError(f"{name} has the entry {pattern!r}: write the path of a file")
+        shown, number = pattern if len(pattern) <= 80 else f"{pattern[:77]}...", 1
+        for first, last in RANGE.findall(pattern):
+            if max(len(first), len(last)) > 15:
+                raise ValueError(f"{name}: {shown} stands for too many files: use at most {MOST_FILES:,}")
+            if int(first) > int(last):
+                raise ValueError(
+                    f"{name}: {{{first}..{last}}} of {shown} runs backwards: write the smaller number first"
+                )
+            number *= int(last) - int(first) + 1
+        files += number
+        if files > MOST_FILES:
+            raise ValueError(f"{name}: {shown} makes {files:,} files: use at most {MOST_FILES:,}")

@@ -1,7 +1,7 @@
-"""Texts to numbers, where a number is expected.
+"""Texts to numbers and truth values, where a setting's type expects them.
 
-YAML 1.1 reads 6e-4 as text, and ``snakemake --config 'seeds=[0, 1]'`` passes every value inside a list or a mapping as
-text. The type of a setting says whether a number is meant: a label "1e-3" stays text.
+A config file gives texts (``spikesink.study.strict_yaml``), as ``snakemake --config 'seeds=[0, 1]'`` does inside a list
+or a mapping. The type of a setting says what is meant: a label 1e-3 stays text, a learning rate 1e-3 is a number.
 """
 
 import re
@@ -12,9 +12,13 @@ from dataclasses import is_dataclass
 from functools import cache
 from typing import Any
 
-INTEGER = re.compile(r"[+-]?\d+")
-NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
-WORDS = {bool: {"true": True, "false": False}, type(None): {"null": None}}
+from spikesink.study.settings import Model, Training, Variant
+
+INTEGER = re.compile(r"[+-]?\d{1,40}")
+NUMBER = re.compile(r"[+-]?((\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|\.inf)|\.nan", re.I)
+TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+"""The words of YAML 1.1, also with a capital or in capitals."""
+NULL = ("null", "~", "")
 
 
 def from_text(kind: Any, value: Any) -> Any:
@@ -25,14 +29,16 @@ def from_text(kind: Any, value: Any) -> Any:
         return {key: from_text(kind_of(members, key), item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [from_text(kind_at(members, place), item) for place, item in enumerate(value)]
-    if not isinstance(value, str) or str in members:
+    if not isinstance(value, str) or str in members or len(value) > 400:
         return value
-    for member, words in WORDS.items():
-        if member in members and value in words:
-            return words[value]
+    if type(None) in members and value.lower() in NULL:
+        return None
+    if bool in members and value in (word := value.lower(), word.capitalize(), word.upper()):
+        return TRUTH.get(word, value)
     if int in members and INTEGER.fullmatch(value):
         return int(value)
-    return float(value) if float in members and NUMBER.fullmatch(value) else value
+    is_number = (int in members or float in members) and NUMBER.fullmatch(value)
+    return float(value.replace(".inf", "inf").replace(".nan", "nan")) if is_number else value
 
 
 def kind_of(members: tuple, key: str) -> Any:
@@ -56,4 +62,5 @@ def kind_at(members: tuple, place: int) -> Any:
 
 @cache
 def hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+    """The types of a class of settings. A variant holds parts of a model and of a training."""
+    return typing.get_type_hints(kind) | ({"model": Model, "training": Training} if kind is Variant else {})

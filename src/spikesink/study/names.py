@@ -8,17 +8,34 @@ from spikesink.study.errors import ConfigError
 BASELINE = "baseline"
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+LONGEST = 120
+"""Letters in a name: files of a run add up to a hundred, and a file's name has at most 255."""
 RULE = re.compile(r"^\s*(?:rule|checkpoint) (\w+):", re.M)
 PREFIXES = ("train_", "measure_", "figure_", "published_")
 """How the names of rules begin that the workflow makes in a loop."""
 TABLES = ("variants", "long", "statistics")
 """Tables of the whole study that no rule is called like; an ablation's table lies beside them."""
+LOGS = ("collect_",)
+"""How the names of logs begin that lie beside the log of an ablation's table."""
+IN_RESULTS = re.compile(r"published|mlflow.*|mlartifacts.*|mlruns.*", re.I)
+"""What lies in results/ beside the studies: published studies and the files of MLflow."""
 
 
 def check_name(path: str, name: str) -> None:
     """Raises ConfigError where ``name``, found at ``path``, cannot be the name of a folder."""
     if not NAME.fullmatch(name):
-        raise ConfigError(f"{path}: the name {name!r} becomes a folder: use letters, digits and _ . + - only")
+        raise ConfigError(f"{path}: the name {name[:100]!r} becomes a folder: use letters, digits and _ . + - only")
+    if len(name) > LONGEST:
+        raise ConfigError(
+            f"{path[:80]}: the name has {len(name)} letters and becomes a file's name: use at most {LONGEST}"
+        )
+
+
+def check_study_name(name: str) -> None:
+    """Raises ConfigError where a study cannot have this name."""
+    check_name("study", name)
+    if IN_RESULTS.fullmatch(name):
+        raise ConfigError(f"study = {name!r}: results/{name} is not free for a study: name the study otherwise")
 
 
 def check_ablation(path: str, name: str, workflow: Path) -> None:
@@ -30,6 +47,8 @@ def check_ablation(path: str, name: str, workflow: Path) -> None:
         raise ConfigError(f"{path}: the workflow has a rule of that name, name the ablation otherwise")
     if name in TABLES:
         raise ConfigError(f"{path}: a table of the whole study has that name, name the ablation otherwise")
+    if name.startswith(LOGS):
+        raise ConfigError(f"{path}: a log of another ablation may have that name, name the ablation otherwise")
 
 
 def rules(workflow: Path) -> set[str]:

@@ -1,6 +1,5 @@
 """A variant with all its settings: the baseline's, with its own in their place."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TypeVar
@@ -38,19 +37,3 @@ def changed_settings(base: Settings, change: Mapping, path: str) -> Settings:
         return base
     plain = asdict(base)
     return check(type(base), merge(plain, absolute(change, plain, path)), path)
-
-
-def with_numbers(label: str, model: Model, training: Training) -> str:
-    """The label with the variant's numbers in place of {heads}, {head_dim} and so on."""
-    first, last = training.loss_window or (0, training.sequence_length)
-    numbers = {
-        "heads": model.attention.heads,
-        "head_dim": model.attention.head_dim,
-        "width": model.feed_forward.width,
-        "sequence_length": training.sequence_length,
-        "steps": training.steps,
-        "lr": training.optimiser.lr,
-        "first": first + 1,
-        "last": last,
-    }
-    return re.sub(rf"\{{({'|'.join(numbers)})\}}", lambda match: f"{numbers[match[1]]:.10g}", label)

@@ -9,19 +9,25 @@ from pathlib import Path
 
 from spikesink.study.ablations import ablations
 from spikesink.study.checking import check
-from spikesink.study.cross import grids
+from spikesink.study.cross import grids, repeated
 from spikesink.study.errors import ConfigError
-from spikesink.study.names import BASELINE, check_name
+from spikesink.study.file_ranges import check_ranges
+from spikesink.study.labels import check_distinct
+from spikesink.study.names import BASELINE, check_name, check_study_name
+from spikesink.study.overlays import NEEDED, OF_SCALE, overlaid, without_scale
 from spikesink.study.recipe import Recipe
 from spikesink.study.run import Run, Study
 from spikesink.study.secrets import refuse_secrets
 from spikesink.study.settings import Config
-from spikesink.study.strict_yaml import merge, read_yaml
+from spikesink.study.sizes import parameters
+from spikesink.study.strict_yaml import merge, read_yaml, shortened
 
-OF_SCALE = ("corpus", "tokenizer", "model", "training", "measures", "resources")
-"""Sections that a study takes from the file of its scale."""
 TO_COMPARE = (BASELINE, "v_scale", "v_scale_backward_only")
 """Variants that are compared in depth where the config names none and the study has them."""
+LARGEST_SEED = 2**63
+"""Seeds are below this: tables hold them as whole numbers of 64 bits."""
+MOST_RUNS = 20_000
+MOST_PARAMETERS = 10**13
 COMPARED = "compared"
 """The name of the figures that show the compared variants side by side."""
 
@@ -34,16 +40,24 @@ def load(overlays: Iterable[Path | str] = (), base: Path | str = "config.yaml") 
     return resolve(read_config(overlays, base), Path(base).parent / "workflow")
 
 
-def read_config(overlays: Iterable[Path | str], base: Path | str, changes: Mapping | None = None) -> dict:
+def read_config(
+    overlays: Iterable[Path | str],
+    base: Path | str,
+    changes: Mapping | None = None,
+    workflow: Path | str | None = None,
+) -> dict:
     """The config of ``base``, with overlays on top, in their order, and ``changes`` last. Raises ConfigError.
 
-    A file that names both study and scale describes a whole study: nothing of the files before it remains.
+    A file that names both study and scale describes a whole study: nothing of the files before it remains. Scales and
+    ablations are in ``workflow``, by default the folder of that name beside ``base``.
     """
+    workflow = Path(base).parent / "workflow" if workflow is None else Path(workflow)
     merged: dict = {}
     for path in (base, *overlays):
-        content = read_yaml(path)
-        merged = content if {"study", "scale"} <= content.keys() else merge(merged, content)
-    return merge(merged, changes or {})
+        content = without_scale(read_yaml(path, as_text=True), workflow)
+        is_whole = {"study", "scale"} <= content.keys()
+        merged = overlaid({} if is_whole else merged, content, workflow, str(path))
+    return overlaid(merged, dict(changes or {}), workflow, "--config")
 
 
 def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
@@ -67,6 +81,12 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
     recipes: dict[str, Recipe] = {}
     add(recipes, [baseline, *ablations(checked, plain.get("variants") or {}, baseline, workflow)])
     add(recipes, list(grids(checked.cross, recipes, workflow)))
+    if len(recipes) * len(checked.seeds) > MOST_RUNS:
+        raise ConfigError(
+            f"{len(recipes):,} variants with {len(checked.seeds):,} seeds are more than {MOST_RUNS:,} runs, which no "
+            "workflow can handle: take fewer seeds, or fewer values in grids"
+        )
+    check_sizes(checked, recipes.values())
     runs = (run_of(checked, recipe, seed) for recipe in recipes.values() for seed in checked.seeds)
     return Study(with_compared(checked, recipes), tuple(runs))
 
@@ -79,9 +99,9 @@ def with_scale(config: Mapping, workflow: Path) -> dict:
     check_name("scale", name)
     path = workflow / "scales" / f"{name}.yaml"
     if path.exists():
-        scale = read_yaml(path)
+        scale = read_yaml(path, as_text=True)
         return merge({key: scale[key] for key in OF_SCALE if key in scale}, config)
-    missing = [key for key in ("corpus", "tokenizer", "model", "training") if key not in config]
+    missing = [key for key in NEEDED if key not in config]
     if missing:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "(none)"
         raise ConfigError(
@@ -92,15 +112,28 @@ def with_scale(config: Mapping, workflow: Path) -> dict:
 
 def check_study(config: Config) -> None:
     """What no single setting can say. Raises ConfigError."""
-    check_name("study", config.study)
+    check_study_name(config.study)
     if not config.seeds:
         raise ConfigError("seeds = []: name at least one seed, for example [0]")
-    if len(set(config.seeds)) != len(config.seeds) or min(config.seeds) < 0:
-        raise ConfigError(f"seeds = {list(config.seeds)}: seeds must be different and 0 or greater")
+    seeds = shortened(list(config.seeds))
+    seen: set[int] = set()
+    for seed in config.seeds:
+        if seed in seen:
+            raise ConfigError(f"seeds = {seeds}: seeds must be different, and {seed} stands twice")
+        if not 0 <= seed < LARGEST_SEED:
+            raise ConfigError(f"seeds = {seeds}: seeds must be 0 or greater and below 2^63")
+        seen.add(seed)
     for name in config.pretrained:
         check_name("pretrained", name)
         if name == COMPARED:
             raise ConfigError(f"pretrained.{name}: figures of the compared variants have that name, choose another")
+    try:
+        check_ranges("corpus.files", config.corpus.files)
+        check_ranges("corpus.validation_files", config.corpus.validation_files or ())
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if config.corpus.documents == 1 and not config.corpus.validation_files:
+        raise ConfigError("corpus.documents = 1 leaves none to train on, or none to hold out: use at least 2")
     synthetic, characters = config.corpus.kind == "bigram_backcopy", config.tokenizer.kind == "characters"
     if synthetic != characters:
         raise ConfigError(
@@ -111,6 +144,22 @@ def check_study(config: Config) -> None:
         raise ConfigError(
             f"tokenizer.vocabulary = {config.tokenizer.vocabulary}: the synthetic corpus has 67 symbols, set it to 67"
         )
+
+
+def check_sizes(config: Config, recipes: Iterable[Recipe]) -> None:
+    """What only the model of a variant and the measures together can say. Raises ConfigError."""
+    for recipe in recipes:
+        count = parameters(recipe.model, config.tokenizer.vocabulary, recipe.training.sequence_length)
+        if count > MOST_PARAMETERS:
+            raise ConfigError(
+                f"variant {recipe.variant!r} has {count:.1e} parameters, more than any machine holds: lower layers, "
+                "d_model, heads, head_dim or width"
+            )
+        if 2 * config.measures.spike_channels > recipe.model.d_model:
+            raise ConfigError(
+                f"measures.spike_channels = {config.measures.spike_channels}: variant {recipe.variant!r} has d_model = "
+                f"{recipe.model.d_model}, and as many ordinary channels are needed to compare with: lower it"
+            )
 
 
 def add(recipes: dict[str, Recipe], more: list[Recipe]) -> None:
@@ -129,13 +178,17 @@ def with_compared(config: Config, recipes: Mapping[str, Recipe]) -> Config:
     compare = config.mechanism.compare
     if compare is None:
         compare = tuple(name for name in TO_COMPARE if name in recipes)
+    if twice := repeated(compare):
+        raise ConfigError(f"mechanism.compare: {twice!r} stands twice: remove one")
     if not compare:
         raise ConfigError("mechanism.compare = []: name at least one variant, for example [baseline]")
     for name in compare:
         if name not in recipes:
             raise ConfigError(
-                f"mechanism.compare: {name!r} is not a variant of this study: name some of {', '.join([*recipes][:20])}"
+                f"mechanism.compare: {name[:100]!r} is not a variant of this study: name some of "
+                f"{', '.join([*recipes][:20])}"
             )
+    check_distinct([(name, recipes[name].label) for name in compare])
     return replace(config, mechanism=replace(config.mechanism, compare=compare))
 
 

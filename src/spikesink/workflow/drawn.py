@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from spikesink.figures.catalogue import FAMILIES, FIGURES
 from spikesink.measures.groups import GROUPS
 from spikesink.runs.folder import RunFolder
+from spikesink.study.labels import shown_names
 from spikesink.study.names import BASELINE
 from spikesink.study.resolve import COMPARED
 from spikesink.study.run import Run, Study
@@ -49,10 +50,7 @@ def of_study(study: Study) -> Drawn:
     config = study.config
     compared = [run for run in study.runs if run.variant in config.mechanism.compare]
     first = [run for run in compared if run.seed == config.seeds[0]]
-    labels = [run.label for run in first]
-    names = [
-        run.label if run.label and labels.count(run.label) == 1 else run.variant.replace("_", " ") for run in first
-    ]
+    names = shown_names([(run.variant, run.label) for run in first])
     pretrained = {name: f"pretrained/{name}" for name in config.pretrained}
     deep = study.runs if config.mechanism.variants == "all" else compared
     return Drawn(

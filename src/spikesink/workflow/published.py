@@ -62,7 +62,7 @@ def read_published(name: str) -> Drawn:
     """What is drawn of a published study. Raises InputError, ConfigError."""
     folder = RESULTS / name
     manifest = read_manifest(folder)
-    study = of_study(resolve(read_yaml(folder / "study.yaml")))
+    study = of_study(resolve(read_yaml(folder / "study.yaml", as_text=True)))
     found = replace(study, name=name, figures=tuple(manifest["figures"]), questions=tuple(manifest["questions"]))
     for figure in found.figures:
         if figure not in FIGURES:

@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from spikesink.data.enough import tell_jobs
 from spikesink.study.errors import ConfigError
-from spikesink.study.resolve import read_config, resolve
 from spikesink.study.run import Study
 from spikesink.tracking import default_uri
+from spikesink.workflow.check import checked_study
 from spikesink.workflow.records import exchange_records
 
 
@@ -23,11 +24,14 @@ def prepare(workflow: Any) -> tuple[Study, dict]:
     checkout = Path(workflow.basedir)
     use_this_checkout(checkout)
     ignore_time_warning()
+    config = config_file(checkout)
     try:
-        written = read_config(workflow.overwrite_configfiles, config_file(checkout), workflow.config_settings.config)
-        study = resolve(written, checkout / "workflow")
+        study, written = checked_study(
+            workflow.overwrite_configfiles, config, workflow.config_settings.config, checkout / "workflow"
+        )
     except ConfigError as error:
         raise SystemExit(f"config error: {error}") from None
+    tell_jobs(study)
     if study.config.tracking.live:
         # The address of MLflow has no influence on a result: jobs get it from the environment, not as a parameter.
         os.environ["SPIKESINK_TRACKING_URI"] = tracking_uri(study)

@@ -17,7 +17,6 @@ import datasets
 import numpy as np
 
 from spikesink.data import readers
-from spikesink.data.errors import CorpusError
 from spikesink.data.kinds.embedded import SAMPLE, files, names
 from spikesink.study.settings import Corpus
 
@@ -74,14 +73,7 @@ def count(corpus: Corpus) -> int:
 
 
 def documents(corpus: Corpus) -> datasets.IterableDataset:
-    """Synthetic documents of ``synthetic_length`` - 1 characters. Packing adds the BOS that opens each.
-
-    Raises CorpusError for settings that leave nothing to draw.
-    """
-    if corpus.synthetic_triggers >= CHARACTERS:
-        raise CorpusError(f"synthetic_triggers = {corpus.synthetic_triggers} must be below the {CHARACTERS} characters")
-    if corpus.synthetic_length < 2:
-        raise CorpusError(f"synthetic_length = {corpus.synthetic_length} has no room beside the BOS: use at least 2")
+    """Synthetic documents of ``synthetic_length`` - 1 characters. Packing adds the BOS that opens each."""
     features = datasets.Features({"text": datasets.Value("string")})
     return datasets.IterableDataset.from_generator(
         generate, features=features, gen_kwargs={"counts": sample_language(), "corpus": corpus}

@@ -11,17 +11,45 @@ SPECIFICATION = {"extra": "forbid"}
 """For pydantic: an unknown key is an error."""
 
 
+LARGEST = 10**15
+"""No number of a study is as large."""
+
+
 def positive(settings: Any, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name} = {value} must be a number greater than 0")
+        at_most(settings, LARGEST, name)
+
+
+def at_most(settings: Any, largest: int, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value > largest:
+            raise ValueError(f"{name} = {value:,} must be at most {largest:,}")
+
+
+def at_least(settings: Any, smallest: int, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and value < smallest:
+            raise ValueError(f"{name} = {value} must be at least {smallest}")
+
+
+def shares(settings: Any, *names: str) -> None:
+    for name in names:
+        if not 0 < getattr(settings, name) <= 1:
+            raise ValueError(
+                f"{name} = {getattr(settings, name)} must be greater than 0 and at most 1, for example 0.1"
+            )
 
 
 def not_negative(settings: Any, *names: str) -> None:
     for name in names:
         if not 0 <= getattr(settings, name) < math.inf:
             raise ValueError(f"{name} = {getattr(settings, name)} must be a number, 0 or greater")
+        at_most(settings, LARGEST, name)
 
 
 def names_for_slurm(settings: Any, *names: str, also: str = "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikesink.study.settings.checks import SPECIFICATION, not_negative, positive
+from spikesink.study.settings.checks import SPECIFICATION, at_least, not_negative, positive, shares
 
 AFFECTS_RESULTS = False
 
@@ -61,6 +61,12 @@ class Measures:
         positive(self, "ability_sequences")
         positive(self, "loss_chunk", "step_share", "spike_channels", "gradient_sequences", "calibration_sequences")
         positive(self, "consequence_tokens")
+        at_least(self, 2, "sink_tokens", "gradient_sequences")
+        shares(self, "step_share")
+        if self.sink_epsilon >= 1:
+            raise ValueError(
+                f"sink_epsilon = {self.sink_epsilon} must be a share of attention below 1, for example 0.3"
+            )
         not_negative(self, "spike_magnitude", "spike_over_median")
         if self.caches is not None and (not self.caches or min(self.caches) <= 4):
             raise ValueError(f"caches = {list(self.caches)}: name sizes above 4, the tokens that are kept, or null")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spikesink.study.kinds import NORMS
-from spikesink.study.settings.checks import SPECIFICATION, positive
+from spikesink.study.settings.checks import SPECIFICATION, at_most, positive
 
 AFFECTS_RESULTS = False
 
@@ -215,6 +215,7 @@ class Model:
 
     def __post_init__(self) -> None:
         positive(self, "layers", "d_model")
+        at_most(self, 10_000, "layers")
         for name in ("value_valve", "key_valve"):
             chosen = getattr(self, name).layers
             if chosen is not None and (not chosen or min(chosen) < 0 or max(chosen) >= self.layers):

@@ -20,6 +20,9 @@ from spikesink.study.settings.training import Training
 
 AFFECTS_RESULTS = False
 
+STORE = re.compile(r"(https?|sqlite|(postgresql|mysql|mssql)(\+\w+)?)://.+", re.S)
+"""Addresses that MLflow knows, of a server or a database."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tracking:
@@ -33,6 +36,17 @@ class Tracking:
     live: bool = True
     """Whether to log metrics to MLflow while runs train. When they have finished, the store is completed in any
     case."""
+
+    def __post_init__(self) -> None:
+        if self.uri is None:
+            return
+        if not STORE.fullmatch(self.uri):
+            raise ValueError(
+                f"uri = {self.uri!r} is no address of a store: begin with http://, https://, sqlite:///, "
+                "postgresql://, mysql:// or mssql://"
+            )
+        if any(letter in "{}" or letter.isspace() or not letter.isprintable() for letter in self.uri):
+            raise ValueError(f"uri = {self.uri!r}: an address has no braces and no spaces, write %7B, %7D or %20")
 
 
 @dataclass(frozen=True, kw_only=True)

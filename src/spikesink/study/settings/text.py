@@ -7,11 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from spikesink.study.settings.checks import SPECIFICATION, positive
+from spikesink.study.settings.checks import SPECIFICATION, at_least, at_most, positive
 
 AFFECTS_RESULTS = False
 
 
+CHARACTERS = 65
+"""Characters of the synthetic language."""
 TRAINING_NAMES = {"train", "training"}
 HELD_OUT_NAMES = {"valid", "validation", "val", "dev", "test", "testing", "eval", "evaluation", "heldout"}
 
@@ -92,6 +94,9 @@ class Corpus:
                     value = list(value) if isinstance(value, tuple) else value
                     raise ValueError(f"{name} = {value!r} is not read by kind {self.kind!r}: set it to {unset}")
         check_names(self.files, self.validation_files)
+        if self.kind == "bigram_backcopy":
+            at_least(self, 2, "synthetic_length")
+            at_most(self, CHARACTERS - 1, "synthetic_triggers")
 
 
 @dataclass(frozen=True, kw_only=True)

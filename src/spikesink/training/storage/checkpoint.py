@@ -26,8 +26,11 @@ KEPT = 2
 
 
 def run_digest(run: dict, tokens_sha256: str) -> str:
-    """Digest of everything that the weights depend on: settings, code and data, but not the number of devices."""
-    relevant = {key: run.get(key) for key in ("tokenizer", "model", "training", "seed", "code")}
+    """Digest of everything that the weights depend on: settings, code and data, but not the number of devices.
+
+    The variant's name is in it: two variants with the same settings may train at the same time, each into its folder.
+    """
+    relevant = {key: run.get(key) for key in ("variant", "tokenizer", "model", "training", "seed", "code")}
     relevant["tokens"] = tokens_sha256
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -1,0 +1,84 @@
+"""Whether packed text is long enough for what a study trains and measures on it: decided as soon as it is packed.
+
+A study tells its needs in the environment of its jobs. They are no setting of the tokens, which stay as they are when a
+measure changes.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from spikesink.data.batches import TokenError
+from spikesink.study.kinds import GATES
+from spikesink.study.run import Run, Study
+from spikesink.study.settings import Measures
+
+AFFECTS_RESULTS = False
+
+VARIABLE = "SPIKESINK_TOKENS_NEEDED"
+CONTEXTS_OF_STREAMING = 4
+"""Streaming is measured on text of so many contexts."""
+
+Need = tuple[int, str]
+"""How many tokens are needed at least, and what for."""
+
+
+def tell_jobs(study: Study) -> None:
+    """Put the needs of a study into the environment, for the jobs that pack its tokens."""
+    os.environ[VARIABLE] = json.dumps(needs(study))
+
+
+def check_packed(folder: Path, index: Mapping) -> None:
+    """Raises TokenError where a split in ``folder`` has fewer tokens than the study needs that asked for them."""
+    for place, wanted in json.loads(os.environ.get(VARIABLE, "{}")).items():
+        if not folder.resolve().as_posix().endswith(place):
+            continue
+        for split, (tokens, reason) in wanted.items():
+            found = index["splits"].get(split, {}).get("tokens", 0)
+            if found < tokens:
+                raise TokenError(
+                    f"the {split} split has {found:,} tokens, and {reason} needs {tokens:,}: lower that setting, or "
+                    "use more text (corpus.documents, corpus.validation_share)"
+                )
+
+
+def needs(study: Study) -> dict[str, dict[str, Need]]:
+    """By folder of tokens and by split, what the runs of a study and the models that it measures need."""
+    measures, place = study.config.measures, f"results/{study.config.study}"
+    longest = max(run.training.sequence_length for run in study.runs)
+    found = {
+        f"{place}/data/tokens": {
+            "train": (longest + 1, f"training.sequence_length = {longest}"),
+            "validation": max(need_of(run, study) for run in study.runs),
+        }
+    }
+    for name, model in study.config.pretrained.items():
+        found[f"{place}/pretrained/{name}/tokens"] = {"validation": held_out(measures, model.context, True, False)}
+    return found
+
+
+def need_of(run: Run, study: Study) -> Need:
+    """What measuring a run needs of the held-out text."""
+    mechanism = study.config.mechanism
+    in_depth = mechanism.variants == "all" or run.variant in mechanism.compare
+    per_position = GATES[run.model.gate.kind].per_position
+    return held_out(study.config.measures, run.training.sequence_length, in_depth, per_position)
+
+
+def held_out(measures: Measures, context: int, in_depth: bool, per_position: bool) -> Need:
+    """What measuring a model of this context needs; ``per_position``: its gate's table ends with the context."""
+    wanted = [(context + 1, f"a context of {context:,} tokens")]
+    if not per_position:
+        wanted.append((measures.sink_tokens + 1, f"measures.sink_tokens = {measures.sink_tokens:,}"))
+    if in_depth:
+        calibration = measures.calibration_sequences
+        calibrated = f"measures.calibration_sequences = {calibration:,} with a context of {context:,}"
+        wanted += [
+            (2 * context + 1, f"measures.gradient_sequences, at least 2, with a context of {context:,} tokens"),
+            ((calibration + 1) * context + 1, calibrated),
+        ]
+        if not per_position:
+            length = CONTEXTS_OF_STREAMING * context
+            wanted.append((length + 1, f"streaming over {CONTEXTS_OF_STREAMING} contexts of {context:,} tokens"))
+    return max(wanted)

@@ -1,0 +1,57 @@
+"""Labels: what figures and tables call a variant. A label is plain text, in which {lr} becomes the variant's number."""
+
+import re
+from collections.abc import Sequence
+
+from spikesink.study.errors import ConfigError
+from spikesink.study.settings import Model, Training
+
+LONGEST = 100
+BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+def with_numbers(label: str, model: Model, training: Training, path: str) -> str:
+    """The label with the variant's numbers in place of {heads}, {head_dim} and so on. Raises ConfigError."""
+    first, last = training.loss_window or (0, training.sequence_length)
+    numbers = {
+        "heads": model.attention.heads,
+        "head_dim": model.attention.head_dim,
+        "width": model.feed_forward.width,
+        "sequence_length": training.sequence_length,
+        "steps": training.steps,
+        "lr": training.optimiser.lr,
+        "first": first + 1,
+        "last": last,
+    }
+    check_label(label, path)
+    for name in BRACES.findall(label):
+        if name not in numbers:
+            raise ConfigError(f"{path} = {label!r}: {{{name}}} is no number of a variant: use {', '.join(numbers)}")
+    return BRACES.sub(lambda match: f"{numbers[match[1]]:.10g}", label)
+
+
+def check_label(label: str, path: str) -> None:
+    """Raises ConfigError for a label that no figure, table or command line can show."""
+    if not label.strip() or len(label) > LONGEST:
+        raise ConfigError(f"{path} has {len(label)} letters: write 1 to {LONGEST}")
+    if not label.isprintable() or label != label.strip():
+        raise ConfigError(f"{path} = {label!r}: write it on one line, without control characters or spaces at its ends")
+    if label.startswith("-"):
+        raise ConfigError(f"{path} = {label!r} begins like an option of a command: begin with another character")
+
+
+def shown_names(variants: Sequence[tuple[str, str | None]]) -> list[str]:
+    """What figures that compare variants call each, given by name and label: its label, where no other has the same."""
+    labels = [label for _, label in variants]
+    return [label if label and labels.count(label) == 1 else name.replace("_", " ") for name, label in variants]
+
+
+def check_distinct(variants: Sequence[tuple[str, str | None]]) -> None:
+    """Raises ConfigError where two compared variants, given by name and label, would be shown by one name."""
+    seen: dict[str, str] = {}
+    for (variant, _), name in zip(variants, shown_names(variants), strict=True):
+        if name in seen:
+            raise ConfigError(
+                f"mechanism.compare: {seen[name]!r} and {variant!r} are both shown as {name!r}: give one another label"
+            )
+        seen[name] = variant

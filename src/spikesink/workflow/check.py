@@ -1,0 +1,65 @@
+"""The one check of a study, for the command ``spikesink`` and for Snakemake: what one refuses, the other refuses too.
+
+What the config alone decides is decided here, before anything starts: also what a later job would refuse.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from spikesink.study.errors import ConfigError
+from spikesink.study.glyphs import missing_glyphs
+from spikesink.study.micro_batch import micro_batch
+from spikesink.study.resolve import read_config, resolve
+from spikesink.study.run import Study
+from spikesink.tables.paper.names import paper_rows
+
+
+class Checked(NamedTuple):
+    """A study, and the config that it was read from."""
+
+    study: Study
+    config: dict
+
+
+def checked_study(
+    overlays: Iterable[Path | str] = (),
+    base: Path | str = "config.yaml",
+    changes: Mapping | None = None,
+    workflow: Path | str = "workflow",
+) -> Checked:
+    """The study of ``base`` with overlays on top, and ``changes`` last. Raises ConfigError for one that cannot be run.
+
+    ``workflow`` is the folder that has scales/ and ablations/.
+    """
+    config = read_config(overlays, base, changes, workflow)
+    study = resolve(config, workflow)
+    check_devices(study)
+    check_shown(study)
+    return Checked(study, config)
+
+
+def check_devices(study: Study) -> None:
+    """Raises ConfigError where the devices of training cannot have equal shares of a batch."""
+    resources = study.config.resources.train
+    devices = resources.nodes * max(1, resources.gpus_per_node)
+    for training in dict.fromkeys(run.training for run in study.runs):
+        try:
+            micro_batch(training, devices)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
+def check_shown(study: Study) -> None:
+    """Raises ConfigError for a row of the papers that there is not, and for a label that figures cannot show."""
+    for run in study.runs:
+        if run.stands_for is not None and run.stands_for not in paper_rows():
+            raise ConfigError(
+                f"stands_for = {run.stands_for!r} of variant {run.variant!r}: the papers have no such row; use one of "
+                f"{', '.join(paper_rows())}, or null"
+            )
+        if run.label and (missing := missing_glyphs(run.label)):
+            raise ConfigError(
+                f"label = {run.label!r} of variant {run.variant!r}: no font here has {missing[0]!r}: install one that "
+                "has it, for example Noto Sans CJK, or write the label in other letters"
+            )

@@ -1,0 +1,31 @@
+"""What is checked before Snakemake reads anything: the files after --configfile and the values after --config.
+
+profiles/default calls it. Snakemake would answer a faulty one with a traceback, before it reads the Snakefile.
+"""
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from spikesink.study.errors import ConfigError
+from spikesink.study.strict_yaml import read_yaml
+
+VALUE = re.compile(r"[A-Za-z_][\w-]*\w=.*", re.S)
+
+
+def check_command_line(arguments: Sequence[str]) -> None:
+    """End the program with one line where a file cannot be read, or a value has no name."""
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--configfile", "--configfiles", nargs="*", default=[])
+    parser.add_argument("--config", "-C", nargs="*", default=[])
+    try:
+        options, _ = parser.parse_known_args(arguments)
+        for path in options.configfile:
+            read_yaml(path)
+        for value in options.config:
+            if not VALUE.fullmatch(value):
+                raise ConfigError(f"--config {value}: is no key=value: write for example study=mine")
+    except ConfigError as error:
+        raise SystemExit(f"config error: {error}") from None
+    except argparse.ArgumentError:
+        return  # Snakemake says what is wrong with its options
