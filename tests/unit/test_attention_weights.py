@@ -84,6 +84,20 @@ def test_softpick_is_its_formula_and_may_give_no_weight_at_all():
     assert (weights.sum(-1) == 0).any() and (weights.sum(-1) < 1).any()
 
 
+def test_sigmoid_attention_is_its_formula_and_its_weights_do_not_compete():
+    body, x, context = attention(softmax="sigmoid")
+    weights = scores_and_values(body, x, context)[0].sigmoid()
+    assert (weights.triu(1) == 0).all() and weights.sum(-1).max() > 2
+    check(body, x, context, weights)
+
+
+def test_relu_attention_is_its_formula_over_the_keys_that_a_query_sees():
+    body, x, context = attention(softmax="relu")
+    weights = scores_and_values(body, x, context)[0].clamp(min=0) / torch.arange(1, 10)[:, None]
+    check(body, x, context, weights)
+    assert (weights.sum(-1) == 0).any()
+
+
 def test_softpick_is_stable_for_large_scores_and_exact_for_masked_ones():
     x = torch.tensor([200.0, 100.0, -300.0, float("-inf")])
     torch.testing.assert_close(softpick(x), torch.tensor([1.0, 0.0, 0.0, 0.0]))
@@ -94,7 +108,16 @@ def test_softpick_is_stable_for_large_scores_and_exact_for_masked_ones():
     assert softpick(torch.zeros(3)).tolist() == [0.0, 0.0, 0.0]
 
 
-@pytest.mark.parametrize("settings", [{"softmax": "sink_logit"}, {"softmax": "softpick"}, {"extra_key": "key_bias"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"softmax": "sink_logit"},
+        {"softmax": "softpick"},
+        {"softmax": "sigmoid"},
+        {"softmax": "relu"},
+        {"extra_key": "key_bias"},
+    ],
+)
 def test_the_output_is_close_to_float32_in_bfloat16(settings):
     """Training computes in bfloat16: a large logit and the dummy query must not spoil it."""
     body, x, context = attention(**settings)

@@ -86,7 +86,7 @@ def test_a_part_that_is_not_used_does_not_count(package):
 
 def test_every_part_of_the_model_is_one_that_a_run_may_lack():
     """A part that nobody leaves out would retrain all runs when it is edited."""
-    parts = {module.literal(name, "PART") for name in module.module_digests("spikesink.model.decoder")} - {None}
+    parts = {module.literal(name, "PART") for name in module.module_digests(TRAINING)} - {None}
     baseline = next(run for run in load().runs if run.variant == BASELINE)
     assert parts == unused_parts(baseline)
 

@@ -16,7 +16,8 @@ from spikesink.study.memory import branch_bytes
 from spikesink.study.resolve import load, resolve
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Model, Training, build
-from spikesink.study.sizes import parameters
+from spikesink.study.sizes import hidden_matrix_parameters, parameters
+from spikesink.training.muon import is_hidden_matrix
 
 ROOT = Path(__file__).parents[2]
 SCALES = sorted((ROOT / "workflow/scales").glob("*.yaml"))
@@ -146,10 +147,10 @@ def test_gates_of_every_kind_have_the_size_of_the_real_model():
 
 
 def test_norms_and_attentions_of_every_kind_have_the_size_of_the_real_model():
-    norms = ("rms", "sandwich", "sandwich_qk", "dyt")
+    norms = ("rms", "sandwich", "sandwich_qk", "dyt", "post")
     for kind, shape, feed_forward, tied in itertools.product(norms, SHAPES, FEED_FORWARDS, (False, True)):
         compare(norm={"kind": kind}, attention=shape, feed_forward=feed_forward, tied_embeddings=tied)
-    parts = [{"softmax": kind} for kind in ("softmax", "softmax1", "sink_logit", "softpick")]
+    parts = [{"softmax": kind} for kind in ("softmax", "softmax1", "sink_logit", "softpick", "sigmoid", "relu")]
     parts += [{"extra_key": kind} for kind in ("key_bias", "key_value_bias")]
     for part, shape, bias, norm in itertools.product(parts, SHAPES, (False, True), (False, True)):
         for feed_forward in FEED_FORWARDS[::3]:
@@ -157,7 +158,8 @@ def test_norms_and_attentions_of_every_kind_have_the_size_of_the_real_model():
 
 
 def test_valves_of_every_kind_have_the_size_of_the_real_model():
-    kinds = ("v_scale", "v_scale_backward_only", "v_scale_forward_only")
+    backward = tuple(f"v_scale_backward_{part}" for part in ("only", "uniform", "first"))
+    kinds = ("v_scale", "v_scale_forward_only", *backward)
     for kind, c, layers in itertools.product(kinds, ("learned", "fixed"), (None, (0,), (0, 1))):
         valve = {"kind": kind, "c": c, "layers": layers}
         for shape, feed_forward in itertools.product(SHAPES, FEED_FORWARDS[::3]):
@@ -165,7 +167,7 @@ def test_valves_of_every_kind_have_the_size_of_the_real_model():
             compare(attention=shape, feed_forward=feed_forward, key_valve=valve, value_valve={"kind": "v_scale"})
 
 
-def saved_bytes(model: Model, precision: str, compile: bool = False) -> float:
+def saved_bytes(model: Model, precision: str, compile: bool = False, residual: torch.dtype | None = None) -> float:
     """Bytes per token that autograd keeps for the backward pass of a model, its weights and their copies apart."""
     decoder = Decoder(model, vocabulary=31, positions=64)
     initialise(decoder, seed=0)
@@ -185,7 +187,7 @@ def saved_bytes(model: Model, precision: str, compile: bool = False) -> float:
     tokens = torch.zeros(2, 64, dtype=torch.long)
     lower = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), lower:
-        decoder(tokens, targets=tokens)
+        decoder(tokens, targets=tokens, residual=residual)
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()) / tokens.numel()
 
 
@@ -194,6 +196,9 @@ KEPT: dict[str, dict] = {
     "grouped_query": {"attention": {"heads": 4, "head_dim": 16, "kv_heads": 2}},
     "qk_norm": {"attention": {"heads": 4, "head_dim": 16, "qk_norm": True}},
     "softpick": {"attention": {"heads": 4, "head_dim": 16, "softmax": "softpick"}},
+    "sigmoid": {"attention": {"heads": 4, "head_dim": 16, "softmax": "sigmoid"}},
+    "relu": {"attention": {"heads": 4, "head_dim": 16, "softmax": "relu"}},
+    "post": {"norm": {"kind": "post"}},
     "sandwich": {"norm": {"kind": "sandwich"}},
     "sandwich_qk": {"norm": {"kind": "sandwich_qk"}},
     "dyt": {"norm": {"kind": "dyt"}},
@@ -206,12 +211,14 @@ KEPT: dict[str, dict] = {
 }
 
 
-def compare_kept(overrides: dict, precision: str, compile: bool, tolerance: float) -> None:
+def compare_kept(overrides: dict, precision: str, compile: bool, tolerance: float, residual: str = "float32") -> None:
     """A second layer keeps what the estimate says a layer keeps."""
     plain = {"d_model": 64, "attention": {"heads": 4, "head_dim": 16}, "feed_forward": {"kind": "swiglu", "width": 172}}
     one, two = (model_settings(**plain | overrides | {"layers": layers}) for layers in (1, 2))
-    counted = saved_bytes(two, precision, compile) - saved_bytes(one, precision, compile)
+    dtype = None if residual == "float32" else torch.bfloat16
+    counted = saved_bytes(two, precision, compile, dtype) - saved_bytes(one, precision, compile, dtype)
     settings = {"steps": 1, "sequence_length": 64, "batch_size": 2, "precision": precision, "compile": compile}
+    settings["residual"] = residual
     training = build(Training, settings | {"optimiser": {"lr": 1.0}, "schedule": {"warmup_steps": 0}})
     assert sum(branch_bytes(one, training)) == pytest.approx(counted, rel=tolerance)
 
@@ -224,6 +231,22 @@ def test_the_estimate_of_memory_keeps_what_autograd_keeps(variant, precision):
 
 def test_the_estimate_of_memory_keeps_what_a_compiled_model_keeps():
     compare_kept(KEPT["sandwich"], "bfloat16", compile=True, tolerance=0.05)
+
+
+@pytest.mark.parametrize("variant", ["baseline", "sandwich", "post"])
+def test_the_estimate_of_memory_keeps_what_a_bfloat16_residual_stream_keeps(variant):
+    compare_kept(KEPT[variant], "bfloat16", compile=False, tolerance=0.12, residual="bfloat16")
+
+
+@pytest.mark.parametrize("variant", ["baseline", "attention_only", "conditional_head", "value_state_channel", "qwen2"])
+def test_the_matrices_that_muon_turns_are_counted(variant):
+    """They have one moment and all else two: another count would plan another disk."""
+    overrides = VARIANTS.get(variant, {"gate": {"kind": "value_state", "per": "channel", "at": "value"}})
+    model = model_settings(**overrides)
+    with torch.device("meta"):
+        decoder = Decoder(model, vocabulary=VOCABULARY, positions=POSITIONS)
+    real = sum(matrix.numel() for name, matrix in decoder.named_parameters() if is_hidden_matrix(name, matrix))
+    assert hidden_matrix_parameters(model) == real
 
 
 def scales_page() -> str:

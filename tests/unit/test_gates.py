@@ -1,10 +1,16 @@
 """Gates (2603.05498 Table 7; at the values, 2505.06708 and 2510.09017)."""
 
+import json
+from dataclasses import asdict
+
 import models
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spikesink.model.gates import AttentionGate
+from spikesink.model.trained import load_run
+from spikesink.study.errors import InputError
 from spikesink.study.settings import Gate, build
 
 
@@ -95,3 +101,24 @@ def test_a_gate_at_the_values_acts_on_what_attention_mixes():
 def test_a_value_state_gate_belongs_at_the_values():
     with pytest.raises(ValueError, match="at = 'output' with kind = 'value_state'"):
         build(Gate, {"kind": "value_state"})
+
+
+@pytest.mark.parametrize("per", ["channel", "head", "single"])
+def test_a_run_whose_constant_gates_have_their_former_shape_is_one_clear_line(tmp_path, per):
+    """They had two dimensions, and so decayed with the matrices."""
+    model = models.decoder(gate={"kind": "unconditional", "per": per})
+    training = {"steps": 2, "sequence_length": 8, "batch_size": 1, "optimiser": {"lr": 1.0}}
+    run = {"tokenizer": {"vocabulary": models.VOCABULARY, "bos": "none"}, "model": asdict(model.settings)}
+    (tmp_path / "run.json").write_text(json.dumps(run | {"training": training | {"schedule": {"warmup_steps": 0}}}))
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    loaded, _ = load_run(tmp_path, "cpu")
+    assert torch.equal(loaded.blocks[0].body.gate.table, model.blocks[0].body.gate.table)
+    former = {
+        name: tensor.unsqueeze(0) if name.endswith("table") else tensor for name, tensor in model.state_dict().items()
+    }
+    save_file(former, tmp_path / "model.safetensors")
+    with pytest.raises(InputError) as error:
+        load_run(tmp_path, "cpu")
+    text = str(error.value)
+    assert "\n" not in text and "model.safetensors does not fit" in text
+    assert "size mismatch for blocks.0.body.gate.table" in text and "(and 1 more)" in text and "again" in text

@@ -23,8 +23,20 @@ from spikesink.model.valves import AttentionValve
 from spikesink.pretrained.formats import PretrainedError, to_config
 from spikesink.study import kinds
 from spikesink.study.memory import memory_bytes
-from spikesink.study.settings import Attention, Corpus, FeedForward, Gate, Model, Norm, Training, Valve, build
+from spikesink.study.settings import (
+    Attention,
+    Corpus,
+    FeedForward,
+    Gate,
+    Model,
+    Norm,
+    Optimiser,
+    Training,
+    Valve,
+    build,
+)
 from spikesink.study.sizes import flops_per_token, parameters
+from spikesink.training.optimiser import BUILDERS as OPTIMISER_BUILDERS
 
 TRAINING = build(
     Training,
@@ -140,6 +152,7 @@ def test_every_table_has_every_kind_that_the_settings_allow():
     assert set(kinds.FEED_FORWARDS) == set(FEED_FORWARD_BUILDERS)
     assert choices(Gate, "kind") == set(kinds.GATES)
     assert choices(Valve, "kind") == set(kinds.VALVES)
+    assert choices(Optimiser, "kind") == set(kinds.OPTIMISERS) == set(OPTIMISER_BUILDERS)
     assert choices(Corpus, "kind") == set(KINDS)
     assert set(kinds.NORM_PARAMETERS) == set(NORM_BUILDERS)
     assert {norm for places in kinds.NORMS.values() for norm in places} - {None} <= set(NORM_BUILDERS)

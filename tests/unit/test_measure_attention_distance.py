@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from spikesink.measures.probes.attention_rows import attention_rows
 from spikesink.measures.probes.observe import block_inputs
+from spikesink.measures.probes.shares import shares
 from spikesink.measures.questions.attention_distance import attention_distance
 from spikesink.model.attention import CausalAttention
 
@@ -25,7 +26,7 @@ def test_rows_are_those_of_the_whole_map(name):
         if isinstance(block.body, CausalAttention):
             seen += 1
             x = block.pre_norm(h)
-            whole = block.body.probabilities(x, context)
+            whole = shares(block.body, block.body.probabilities(x, context))
             for chunk in (1, 5, 64):
                 parts = list(attention_rows(block.body, x, context, chunk))
                 assert [first for first, _ in parts] == list(range(0, T, chunk))
@@ -80,14 +81,16 @@ def test_a_planted_sink_lengthens_its_heads_distance_and_what_is_left_is_uniform
     assert sink["entropy_without_sink"] == pytest.approx(sum(math.log(t) for t in later) / len(later), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["baseline", "softpick", "sink_logit", "key_value_bias", "attention_only", "crossed"])
+@pytest.mark.parametrize(
+    "name", ["baseline", "softpick", "relu", "sink_logit", "key_value_bias", "attention_only", "crossed"]
+)
 def test_every_number_is_that_of_the_eager_map(name):
     """Against sums over the whole map, weights divided by their sum; queries without any weight are left out."""
     model = models.decoder(**models.VARIANTS[name])
     tokens = models.tokens(3, T)
     rows = attention_distance(model, tokens, batch_size=2, local=3, query_chunk=5)
     maps = [
-        block.body.probabilities(block.pre_norm(h), context).double()
+        shares(block.body, block.body.probabilities(block.pre_norm(h), context)).double()
         for _, block, h, context in block_inputs(model, tokens)
         if isinstance(block.body, CausalAttention)
     ]
@@ -100,13 +103,13 @@ def test_every_number_is_that_of_the_eager_map(name):
         for suffix, first in (("", 0), ("_without_sink", 1)):
             kept = weights[:, 1:, first:]
             total = kept.sum(dim=-1)
-            shares = (kept / total[..., None])[total > 0]
+            share = (kept / total[..., None])[total > 0]
             distance = back[1:, first:].expand_as(kept)[total > 0]
-            assert row["distance" + suffix] == pytest.approx((shares * distance).sum(dim=-1).mean().item(), rel=1e-5)
+            assert row["distance" + suffix] == pytest.approx((share * distance).sum(dim=-1).mean().item(), rel=1e-5)
             assert row["local_share" + suffix] == pytest.approx(
-                (shares * (distance < 3)).sum(dim=-1).mean().item(), rel=1e-5
+                (share * (distance < 3)).sum(dim=-1).mean().item(), rel=1e-5
             )
-            entropy = -(shares * shares.clamp(min=1e-300).log()).sum(dim=-1).mean().item()
+            entropy = -(share * share.clamp(min=1e-300).log()).sum(dim=-1).mean().item()
             assert row["entropy" + suffix] == pytest.approx(entropy, rel=1e-4)
 
 

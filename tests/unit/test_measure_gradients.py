@@ -11,6 +11,7 @@ from gradient_plant import harmonic, mixture_gradient, planted, rows_of
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.independence import sink_observations
 from spikesink.measures.probes.backward import SITES, backward
+from spikesink.measures.probes.shares import shares
 from spikesink.measures.probes.sink_mass import attention_on, logit_gap
 from spikesink.measures.questions.dynamics import snapshot_summary
 from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
@@ -172,8 +173,10 @@ def test_attention_on_a_key_is_a_column_of_the_attention_map(name):
         body, x = model.blocks[0].body, model.blocks[0].pre_norm(h)
         q, k = body.queries_keys(x, context)
         for position in (0, 4):
-            expected = body.probabilities(x, context)[..., position]
-            torch.testing.assert_close(attention_on(body, q, k, position), expected)
+            weights = body.probabilities(x, context)
+            as_mixed = attention_on(body, q, k, position, in_shares=False)
+            torch.testing.assert_close(as_mixed, weights[..., position])
+            torch.testing.assert_close(attention_on(body, q, k, position), shares(body, weights)[..., position])
 
 
 def test_the_logit_gap_is_key_0s_score_above_the_other_visible_keys():

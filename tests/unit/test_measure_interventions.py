@@ -60,6 +60,22 @@ def find(rows: list[dict], **wanted) -> dict:
     return row
 
 
+@pytest.mark.parametrize("kind", ["rms", "sandwich", "post"])
+def test_channels_are_set_in_the_stream_that_goes_on(kind):
+    """After a norm on the residual sum too, and whether the block runs whole or in parts."""
+    model = models.decoder(norm={"kind": kind})
+    tokens, channels = models.tokens(2, T), torch.tensor([3, 7])
+    plain = [state.stream_BTD for state in observe(model, tokens)]
+    inputs = []
+    model.blocks[2].register_forward_pre_hook(lambda module, arguments: inputs.append(arguments[0].detach()))
+    with channels_set(model.blocks[1], 0, channels, torch.tensor([5.0, -1.0])):
+        model(tokens)
+        parts = [state.stream_BTD for state in observe(model, tokens)]
+    expected = plain[2].clone()
+    expected[:, 0, channels] = torch.tensor([5.0, -1.0])
+    assert torch.equal(inputs[0], expected) and torch.equal(parts[2], expected)
+
+
 def test_a_planted_spike_is_zeroed_fixed_and_left_alone_by_the_control():
     model = planted()
     rows = models.tokens(8, T + 1)

@@ -134,6 +134,22 @@ def test_a_post_norm_counts_to_the_branch():
     assert table[2.0] > 1.3 * table[1.0]
 
 
+def test_under_post_norm_the_gradient_at_the_sum_is_taken_before_the_norm():
+    """Else the norm's shrinking would count as what the branch does: change is 1 where a branch passes nothing back."""
+    model = models.decoder(norm={"kind": "post"})
+    with torch.no_grad():
+        model.embedding.weight.mul_(50)
+        for parameter in model.blocks[3].body.parameters():
+            parameter.zero_()
+    table = reshaping(model, rows(1))
+    torch.testing.assert_close(column(table, "change", block=4), torch.ones(len(column(table, "change", block=4))))
+    taps = backward(model, rows(1), ("stream", "sum", "input"))
+    for block in (1, 2, 3):
+        expected = taps["input"][block].gradient.norm(dim=-1) / taps["sum"][block].gradient.norm(dim=-1)
+        torch.testing.assert_close(column(table, "bloat", block=block), expected[0], rtol=1e-4, atol=0)
+    assert not torch.allclose(taps["sum"][1].gradient, taps["stream"][2].gradient, rtol=0.1)
+
+
 def test_sequences_positions_and_chunks_are_what_was_asked_for():
     model = models.decoder()
     table = reshaping(model, rows(5), sequences=3, positions=7)

@@ -12,7 +12,6 @@ from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Decoder
 from spikesink.model.rotary import rotary_tables, rotate
-from spikesink.model.softpick import softpick
 
 T = 17
 
@@ -33,7 +32,7 @@ def one_token(body: CausalAttention, x_BTD: Tensor, embedding: Tensor, cache: li
         q, keys, values = body.extra_key.extended(q, keys, values)
         q = q[:, :, 1:]
     scores = q @ body.per_query_head(keys).transpose(-1, -2) * body.head_dim**-0.5
-    weights = softpick(scores) if body.softmax.forms_map else scores.softmax(dim=-1)
+    weights = body.scores_to_weights(scores)
     y = (weights @ body.per_query_head(values))[..., : body.head_dim].transpose(1, 2)
     if body.gate is not None:
         y = body.gate(y, x_BTD, embedding)
@@ -52,7 +51,7 @@ def with_a_real_cache(model: Decoder, tokens_BT: Tensor, size: int, start: int) 
                 out = one_token(block.body, x, embedding, caches.setdefault(index, []), size, start, tables)
             else:
                 out = block.body(x, Context(embedding, *tables))
-            h = h + block.post_norm(out)
+            h = block.sum_norm(h + block.post_norm(out))
         logits.append(model.norm(h) @ model.head_weight.T)
     return torch.cat(logits, dim=1)
 

@@ -8,9 +8,13 @@ import torch
 from torch import nn
 
 from spikesink.measures.probes.observe import observe
+from spikesink.measures.probes.shares import shares
 from spikesink.measures.questions.activations import activations
 from spikesink.measures.questions.attention import attention_received, attention_sinks
 from spikesink.measures.questions.perplexity import perplexity
+from spikesink.model.softmax import scores_to_weights
+from spikesink.model.unnormalised import relu, sigmoid
+from spikesink.study.kinds import SOFTMAX
 
 LAYERS, WIDTH, HEADS, HEAD_DIM = 2, 16, 4, 4
 
@@ -56,6 +60,37 @@ def test_uniform_attention_gives_the_harmonic_floor():
         assert row["largest_key_mass"] == pytest.approx(harmonic, rel=1e-4)
         assert row["sink_share"] == row["sink_share_gu"] == 0
         assert row["sink_position"] == 0
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "relu"])
+def test_weights_that_do_not_sum_to_one_count_in_shares(kind):
+    """Sigmoid weights start at 1/2: taken as they are, every key of every head would be a sink (2410.10781)."""
+    model = silent()
+    facts = model.blocks[0].body.softmax
+    for block in model.blocks[::2]:
+        block.body.softmax, block.body.scores_to_weights = SOFTMAX[kind], scores_to_weights(kind)
+        if kind == "relu":
+            block.body.scores_to_weights = lambda scores: relu(scores + 1)  # of equal scores above 0
+    harmonic = sum(1 / t for t in range(1, 65)) / 64
+    assert not model.blocks[0].body.softmax.bounded and facts.bounded
+    for row in attention_sinks(model, models.tokens(3, 64), epsilon=0.3, batch_size=2):
+        assert row["sink_mass"] == row["largest_key_mass"] == pytest.approx(harmonic, rel=1e-4)
+        assert row["sink_share"] == 0
+
+
+def test_a_planted_sink_is_found_in_sigmoid_attention_and_a_query_without_weight_gives_none():
+    model = silent()
+    blank_embeddings(model)
+    plant_sink(model, layer=1, head=2, token=30, strength=30.0)
+    body = model.blocks[2].body
+    body.softmax, body.scores_to_weights = SOFTMAX["sigmoid"], lambda scores: sigmoid(scores - 8)
+    tokens = torch.randint(0, 30, (5, 64), generator=torch.Generator().manual_seed(0))
+    tokens[:, 0] = 30
+    rows = attention_sinks(model, tokens, epsilon=0.3, batch_size=2)
+    assert [(row["layer"], row["head"]) for row in rows if row["sink_share"] > 0] == [(1, 2)]
+    weights = torch.tensor([[0.0, 0.0, 0.0], [0.9, 0.9, 0.0], [0.2, 0.1, 0.1]])
+    expected = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.5, 0.25, 0.25]])
+    torch.testing.assert_close(shares(body, weights), expected)
 
 
 def test_alpha_divides_by_all_queries():

@@ -108,6 +108,8 @@ def test_memory_has_its_known_value():
     assert memory(precision="float32") == 16 * PARAMETERS + whole
     assert memory(micro_batch_size=3) == memory(devices=2) == held + attention + swiglu + logits / 2
     assert memory(loss_chunk=16) == memory() - logits + 16 * 10 * 10
+    lower = memory(precision="bfloat16", residual="bfloat16")
+    assert memory() - lower == 2 * 2 * 64 * 2 * 8 + 64 * 10 * 6  # two bytes less per channel, four instead of ten
     assert memory(loss_window=[8, 16]) == memory() - logits / 2
     inputs = 2 * 2 * 64 * 4 * 8
     assert memory(activation_checkpointing=True) == held + inputs + swiglu
@@ -127,7 +129,9 @@ def test_softpick_keeps_maps_of_the_squared_context():
 def test_disk_has_its_known_value():
     assert weights_bytes(model(), VOCABULARY, 16) == 4 * PARAMETERS
     assert checkpoint_bytes(model(), VOCABULARY, training()) == 3 * 12 * PARAMETERS
-    assert checkpoint_bytes(model(), VOCABULARY, training(optimiser={"kind": "sgd", "lr": 1.0})) == 3 * 8 * PARAMETERS
+    for kind, state in [("sgd", 8 * PARAMETERS), ("rmsprop", 8 * PARAMETERS), ("muon", 12 * PARAMETERS - 4 * 1088)]:
+        # Muon keeps one moment for the 2 x (256 + 288) weights of matrices, and AdamW two for the rest.
+        assert checkpoint_bytes(model(), VOCABULARY, training(optimiser={"kind": kind, "lr": 1.0})) == 3 * state
 
 
 @pytest.mark.parametrize(

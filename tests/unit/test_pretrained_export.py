@@ -54,6 +54,8 @@ EXPORTED = {
     "grouped_query": ("LlamaForCausalLM", VARIANTS["grouped_query"]),
     "narrow_heads": ("LlamaForCausalLM", VARIANTS["narrow_heads"]),
     "v_scale_backward_only": ("LlamaForCausalLM", VARIANTS["v_scale_backward_only"]),
+    "v_scale_backward_uniform": ("LlamaForCausalLM", VARIANTS["v_scale_backward_uniform"]),
+    "v_scale_backward_first": ("LlamaForCausalLM", VARIANTS["v_scale_backward_first"]),
     "key_valve": ("LlamaForCausalLM", VARIANTS["key_valve"]),
     "qwen2": ("LlamaForCausalLM", VARIANTS["qwen2"]),
     "qwen3": ("Qwen3ForCausalLM", VARIANTS["qwen3"]),
@@ -71,7 +73,7 @@ HELD = {
     "gate.kind": ["none"],
     "attention.softmax": ["softmax"],
     "attention.extra_key": ["none"],
-    "value_valve.kind": ["none", "v_scale_backward_only"],
+    "value_valve.kind": ["none", *(f"v_scale_backward_{part}" for part in ("only", "uniform", "first"))],
     "key_valve.kind": ["none", "v_scale_backward_only"],
 }
 TEXTS = [

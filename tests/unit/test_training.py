@@ -10,14 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-import models
 import polars
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from spikesink.study.settings import Optimiser, Schedule, build
-from spikesink.training.optimiser import build_optimiser, clip_gradients, parameter_groups
+from spikesink.study.settings import Schedule, build
 from spikesink.training.schedule import learning_rate_share
 from spikesink.training.snapshots import snapshot_steps
 
@@ -275,67 +273,3 @@ def test_the_entry_point_needs_only_torch_lightning_numpy_and_safetensors(token_
     )
     assert measured.returncode == 0, measured.stderr
     assert {"attention.csv", "activations.csv"} <= {path.name for path in (tmp_path / "run" / "measures").iterdir()}
-
-
-def test_quadratic_warmup_and_cosine_are_the_released_codes_formula():
-    schedule = build(Schedule, {"warmup_steps": 2000})
-    for step in (0, 500, 1999, 2000, 26_000, 50_000):
-        expected = min(
-            1 - (1 - min(step, 2000) / 2000) ** 2,
-            0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * (step - 2000) / 48_000)) if step >= 2000 else 1.0,
-        )
-        assert learning_rate_share(schedule, step, 50_000) == pytest.approx(expected)
-    assert learning_rate_share(schedule, 0, 50_000) == 0
-    assert learning_rate_share(schedule, 50_000, 50_000) == pytest.approx(0.1)
-
-
-def test_linear_warmup_and_constant_rate():
-    linear = build(Schedule, {"warmup_steps": 10, "warmup": "linear", "min_lr_ratio": 1.0})
-    assert [learning_rate_share(linear, step, 100) for step in (0, 4, 9, 50, 99)] == [0.1, 0.5, 1.0, 1.0, 1.0]
-
-
-def test_decay_reaches_all_parameters_or_matrices_only():
-    model = models.decoder(value_valve={"kind": "v_scale"}, norm={"kind": "sandwich"})
-    total = sum(parameter.numel() for parameter in model.parameters())
-    (everything,) = parameter_groups(model, 0.1, "all")
-    assert sum(parameter.numel() for parameter in everything["params"]) == total
-    matrices, vectors = parameter_groups(model, 0.1, "matrices")
-    assert matrices["weight_decay"] == 0.1 and vectors["weight_decay"] == 0.0
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    assert all(names[id(parameter)].split(".")[-1] in ("weight", "theta") for parameter in vectors["params"])
-    assert {parameter.dim() for parameter in vectors["params"]} == {1}
-    assert sum(parameter.numel() for group in (matrices, vectors) for parameter in group["params"]) == total
-
-
-def test_gradients_are_clipped_to_the_global_norm():
-    model = models.decoder()
-    (model(models.tokens()).square().sum() * 1e3).backward()
-    before = clip_gradients(model, 1.0)
-    norm = torch.sqrt(sum(parameter.grad.square().sum() for parameter in model.parameters()))
-    assert before > 1
-    assert norm.item() == pytest.approx(1.0, rel=1e-4)
-
-
-def test_tied_embeddings_are_decayed_and_clipped_once():
-    """A matrix counted twice would decay twice as fast and weigh double in the gradient norm."""
-    model = models.decoder(tied_embeddings=True)
-    (group,) = parameter_groups(model, 0.1, "all")
-    assert len({id(parameter) for parameter in group["params"]}) == len(group["params"])
-    assert sum(parameter is model.embedding.weight for parameter in group["params"]) == 1
-    model(models.tokens()).square().sum().backward()
-    expected = torch.sqrt(sum(parameter.grad.square().sum() for parameter in group["params"]))
-    assert clip_gradients(model, 1.0).item() == pytest.approx(expected.item(), rel=1e-5)
-
-
-def test_sgd_is_momentum_and_coupled_weight_decay():
-    """buf <- momentum buf + gradient + weight_decay p, p <- p - lr buf: no dampening, no Nesterov."""
-    model = torch.nn.Linear(3, 2, bias=False)
-    settings = build(Optimiser, {"kind": "sgd", "lr": 0.1, "momentum": 0.8, "weight_decay": 0.5})
-    optimiser = build_optimiser(model, settings)
-    weight, buffer = model.weight.detach().clone(), torch.zeros(2, 3)
-    for gradient in torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(0)):
-        model.weight.grad = gradient.clone()
-        optimiser.step()
-        buffer = 0.8 * buffer + gradient + 0.5 * weight
-        weight = weight - 0.1 * buffer
-        torch.testing.assert_close(model.weight.detach(), weight)

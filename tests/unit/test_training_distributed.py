@@ -163,13 +163,44 @@ def test_bfloat16_trains_with_float32_weights(unbroken, token_folder, tmp_path, 
     assert json.loads((run / "manifest.json").read_text())["precision"] == "bfloat16"
 
 
-def test_sgd_on_shards_is_sgd(token_folder, tmp_path):
+@pytest.mark.parametrize(
+    "optimiser, tolerance",
+    [
+        ({"kind": "sgd", "lr": 2.0, "weight_decay": 0.001}, 1e-4),
+        ({"kind": "rmsprop", "lr": 0.005, "weight_decay": 0.1}, 1e-3),
+        ({"kind": "muon", "lr": 0.01, "momentum": 0.95, "weight_decay": 0.1}, 0.05),  # it iterates in bfloat16
+    ],
+)
+def test_an_optimiser_on_shards_is_that_on_one_device(token_folder, tmp_path, optimiser, tolerance):
     """Shards take another implementation than whole weights; with weight decay and momentum they must agree."""
-    optimiser = {"kind": "sgd", "lr": 2.0, "weight_decay": 0.001}
     one = finished(changed(optimiser=optimiser), token_folder, tmp_path / "one")
     two = finished(changed(optimiser=optimiser, strategy="fsdp"), token_folder, tmp_path / "two", 2)
-    assert difference(two, one) < 1e-4
+    assert difference(two, one) < tolerance
     assert metrics(one)[-1]["loss"] < metrics(one)[0]["loss"] - 0.2
+
+
+def test_muon_on_shards_resumes_where_it_stopped(token_folder, tmp_path):
+    """Its state is that of two optimisers; lost, or given to the wrong parameters, it would change the curve."""
+    run = changed(optimiser={"kind": "muon", "lr": 0.01, "momentum": 0.95}, strategy="fsdp")
+    whole = finished(run, token_folder, tmp_path / "whole")
+    codes, _ = train(run, token_folder, tmp_path, 1, partial(signal_at_step, 9, signal.SIGTERM, 0))
+    assert codes == [128 + signal.SIGTERM]
+    resumed = finished(run, token_folder, tmp_path)
+    assert json.loads((resumed / "manifest.json").read_text())["resumed_from_step"] == 10
+    assert difference(resumed, whole) < 1e-6
+
+
+@pytest.mark.parametrize("strategy, ranks", [("auto", 1), ("fsdp", 2)])
+def test_a_bfloat16_residual_stream_trains(unbroken, token_folder, tmp_path, strategy, ranks):
+    """As the released code of 2603.05498 has it. Weights and optimiser state stay float32."""
+    options = {"strategy": strategy, "precision": "bfloat16", "residual": "bfloat16", "micro_batch_size": 1}
+    run = finished(changed(**options, loss_chunk=24), token_folder, tmp_path, ranks)
+    for name, tensor in load_file(run / "model.safetensors").items():
+        assert tensor.dtype == torch.float32
+        assert not torch.equal(tensor, tensor.bfloat16().float()), name
+    for row, exact in zip(metrics(run), metrics(unbroken), strict=True):
+        assert row["loss"] == pytest.approx(exact["loss"], rel=0.02)
+    assert metrics(run) != metrics(unbroken)
 
 
 def compare_shards(rank: int, port: int) -> None:

@@ -127,3 +127,47 @@ def test_a_key_valve_is_v_scales_jacobian_on_keys_with_the_keys_initial_deviatio
     r = raw.square().sum(-1)
     # The rotation keeps norms, so the contraction shows in the norm of the rotated keys.
     torch.testing.assert_close(k.norm(dim=-1), raw.norm(dim=-1) * r / (r + 16.0))
+
+
+def gradients(kind: str, v: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
+    """What reaches v [B, K, T, H] through a valve of this kind; the forward pass must leave v as it is."""
+    v = v.clone().requires_grad_()
+    passed = v_scale(kind)(v)
+    assert torch.equal(passed, v)
+    passed.backward(upstream)
+    return v.grad
+
+
+def values_of_all_lengths() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    lengths = torch.logspace(-2, 1, 5, dtype=torch.double)[:, None]
+    v, upstream = (torch.randn(3, 2, 5, 6, generator=generator, dtype=torch.double) for _ in range(2))
+    return v * lengths, upstream
+
+
+def test_uniform_scaling_is_one_factor_with_v_scales_mean_eigenvalue():
+    """Equal mean attenuation: over a sequence and head, the traces of both Jacobians have one sum."""
+    v, upstream = values_of_all_lengths()
+    factor = gradients("v_scale_backward_uniform", v, upstream) / upstream
+    assert factor.amax(dim=(-2, -1)).sub(factor.amin(dim=(-2, -1))).abs().max() < 1e-6
+    assert factor[..., 0, 0].unique().numel() == 3 * 2  # of each sequence and head its own
+    module = v_scale("v_scale_backward_only")
+    jacobian = torch.autograd.functional.jacobian(lambda one: module(one).flatten(), v[:1, :1])
+    mean = jacobian.flatten(1).diagonal().mean()
+    torch.testing.assert_close(factor[0, 0, 0, 0], mean, rtol=1e-5, atol=0)
+
+
+def test_uniform_scaling_starts_near_one_half():
+    """1/2 + 1 / (2 head_dim) where every |v|^2 is C, the mean of the initial values: [calc] of 2603.17771."""
+    module = v_scale("v_scale_backward_uniform", heads=1)
+    v = torch.randn(1, 1, 4, 6, dtype=torch.double)
+    v = v / v.norm(dim=-1, keepdim=True) * module.initial_c**0.5
+    assert module.mean_eigenvalue(v).item() == pytest.approx(0.5 + 1 / 12, rel=1e-6)
+
+
+def test_scaling_at_token_0_is_v_scales_gradient_there_and_nothing_elsewhere():
+    v, upstream = values_of_all_lengths()
+    found = gradients("v_scale_backward_first", v, upstream)
+    torch.testing.assert_close(found[:, :, 1:], upstream[:, :, 1:])
+    torch.testing.assert_close(found[:, :, :1], gradients("v_scale_backward_only", v, upstream)[:, :, :1])
+    assert (found[:, :, :1] - upstream[:, :, :1]).abs().max() > 0.1

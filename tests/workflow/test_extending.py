@@ -110,15 +110,15 @@ def test_what_is_new_is_trained_measured_and_drawn(extended):
 
     with open(table) as file:
         rows = {row["model"]: row for row in csv.DictReader(file)}
-    assert rows.keys() == {"baseline/seed0", "layer_norm_sigmoid/seed0"}
+    assert rows.keys() == {"baseline/seed0", "layer_norm_softplus/seed0"}
     assert all(0 < float(row["block_influence_first"]) < 2 for row in rows.values())
 
     assert figure.read_bytes().startswith(b"\x89PNG")
     with open(figure.with_suffix(".csv")) as file:
         drawn = {(row["variant"], row["position"]) for row in csv.DictReader(file)}
-    assert drawn == set(product(("baseline", "layer_norm_sigmoid"), ("first", "later")))
+    assert drawn == set(product(("baseline", "layer_norm_softplus"), ("first", "later")))
 
-    norms = polars.read_parquet(results / "runs/layer_norm_sigmoid/seed0/measures/normalisation.parquet")
+    norms = polars.read_parquet(results / "runs/layer_norm_softplus/seed0/measures/normalisation.parquet")
     assert set(norms.filter(polars.col("kind") != "head")["norm"]) == {"layer"}, "its name, never 'none'"
     description = json.loads((results / "data/corpus.json").read_text())
     assert (description["kind"], description["documents"]) == ("sums", 200)
@@ -161,8 +161,8 @@ LEFT_OUT = [
     ("a norm", SETTINGS, """norm.kind = "layer": use one of 'rms',"""),
     ("a norm", FACTS, "norm.kind = 'layer' is unknown in spikesink.study.kinds"),
     ("a norm", "src/spikesink/model/norms.py", "norm = 'layer' is unknown in spikesink.model.norms"),
-    ("a softmax", FACTS, "attention.softmax = 'sigmoid' is unknown in spikesink.study.kinds"),
-    ("a softmax", "src/spikesink/model/softmax.py", "attention.softmax = 'sigmoid' forms its map"),
+    ("a softmax", FACTS, "attention.softmax = 'softplus' is unknown in spikesink.study.kinds"),
+    ("a softmax", "src/spikesink/model/softmax.py", "attention.softmax = 'softplus' forms its map"),
     ("a corpus", "src/spikesink/data/kinds/__init__.py", "corpus.kind = 'sums' is unknown in spikesink.data.kinds"),
 ]
 

@@ -17,7 +17,8 @@ from spikesink.study.settings import Model
 class Block(nn.Module):
     """One block in the papers' counting, the first (attention) or second branch of a layer.
 
-    h + post_norm(body(pre_norm(h))); where the settings have no norm at a place, it leaves its input as it is.
+    sum_norm(h + post_norm(body(pre_norm(h)))); where the settings have no norm at a place, it leaves its input as it
+    is. The stream keeps its dtype.
     """
 
     def __init__(self, settings: Model, body: nn.Module, is_attention: bool) -> None:
@@ -25,10 +26,12 @@ class Block(nn.Module):
         places = NORMS[settings.norm.kind]
         self.pre_norm = build_norm(places.before, settings.norm, settings.d_model, is_attention)
         self.post_norm = build_norm(places.after, settings.norm, settings.d_model, is_attention)
+        self.sum_norm = build_norm(places.sum, settings.norm, settings.d_model, is_attention)
         self.body = body
 
     def forward(self, h_BTD: Tensor, context: Context) -> Tensor:
-        return h_BTD + self.post_norm(self.body(self.pre_norm(h_BTD), context))
+        summed = h_BTD + self.post_norm(self.body(self.pre_norm(h_BTD), context))
+        return self.sum_norm(summed.to(h_BTD.dtype))
 
 
 class Decoder(nn.Module):
@@ -76,12 +79,16 @@ class Decoder(nn.Module):
         window: tuple[int, int] | None = None,
         targets: Tensor | None = None,
         loss_chunk: int | None = None,
+        residual: torch.dtype | None = None,
     ) -> Tensor:
         """Logits [B, T, V], or [B, last - first, V] when only the positions ``window`` = [first, last) are wanted.
 
         With targets, as many as logits, the mean cross-entropy in nats instead, ``loss_chunk`` positions at a time.
+        ``residual`` is the dtype of the residual stream and of the loss; None: the embedding's, and float32.
         """
         h = self.embedding(tokens_BT)
+        if residual is not None:
+            h = h.to(residual)
         context = self.context(h)
         for block in self.blocks:
             h = block(h, context)
@@ -90,4 +97,4 @@ class Decoder(nn.Module):
         h = self.norm(h)
         if targets is None:
             return F.linear(h, self.head_weight)
-        return next_token_loss(h, self.head_weight, targets, loss_chunk)
+        return next_token_loss(h, self.head_weight, targets, loss_chunk, residual or torch.float32)

@@ -17,7 +17,7 @@ class ExtraKey(nn.Module):
     * key_bias (Gu et al., 2410.10781): a learned key per key-value head, value 0.
     * key_value_bias (Sun et al., 2402.17762): a learned key and a learned value per key-value head.
 
-    The key carries no position. All start at 0, so each starts as softmax1.
+    The key carries no position. Where all start at 0, each starts as softmax1; spikesink.model.initial sets them.
 
     It is written as a longer causal attention, which fused kernels compute. The extra key stands before the sequence,
     and an extra query, whose output is dropped, keeps the causal mask square. A logit per query head needs one more

@@ -32,7 +32,8 @@ class AttentionGate(nn.Module):
         elif self.kind == "positional":
             self.table = nn.Parameter(torch.empty(positions, *self.shape))
         elif self.kind == "unconditional":
-            self.table = nn.Parameter(torch.empty(self.shape))
+            # One-dimensional, so that weight decay on matrices leaves it out, as in the code of 2603.05498.
+            self.table = nn.Parameter(torch.empty(self.shape[0] * self.shape[1]))
         else:
             raise ValueError(f"gate.kind = {self.kind!r} is no gate that {__name__} can build: add the kind there")
 
@@ -51,5 +52,5 @@ class AttentionGate(nn.Module):
                 )
             g = self.table[: y_BTNH.shape[1]]
         else:  # unconditional
-            g = self.table
+            g = self.table.view(self.shape)
         return y_BTNH * torch.sigmoid(g)

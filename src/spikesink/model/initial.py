@@ -18,22 +18,27 @@ from spikesink.study.settings import Model
 def initial_value(settings: Model, seed: int, name: str, shape: torch.Size) -> Tensor:
     """The float32 value that the parameter ``name`` of a decoder starts from, on the CPU.
 
-    Matrices and tables are normal around 0. A norm says what its parameters start from. Everything else with one
-    dimension starts from 0: V-scale's theta, biases, extra keys and sink logits.
+    A norm says what its parameters start from. Everything else is normal around 0, or 0.
     """
-    if len(shape) >= 2:
-        digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-        generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-        return torch.empty(shape).normal_(0, standard_deviation(settings, name), generator=generator)
     module, _, parameter = name.rpartition(".")
     if module.endswith("norm"):
         is_attention = module.startswith("blocks.") and int(name.split(".")[1]) % 2 == 0
         return initial_norm(settings.norm, parameter, shape, is_attention)
-    return torch.zeros(shape)
+    std = standard_deviation(settings, name)
+    if std == 0:
+        return torch.zeros(shape)
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return torch.empty(shape).normal_(0, std, generator=generator)
 
 
 def standard_deviation(settings: Model, name: str) -> float:
+    """Of the values that the parameter ``name``, which is no norm's, starts from; 0: all start from 0."""
     initialisation = settings.initialisation
+    if name.endswith((".bias", ".theta", ".extra_key.logit")):
+        return 0.0
+    if name.endswith((".extra_key.key", ".extra_key.value")):
+        return initialisation.extra_key_std
     if name == "embedding.weight":
         return initialisation.embedding_std
     if name == "head.weight":

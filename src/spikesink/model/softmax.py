@@ -5,9 +5,14 @@ from collections.abc import Callable
 from torch import Tensor
 
 from spikesink.model.softpick import softpick
+from spikesink.model.unnormalised import relu, sigmoid
 from spikesink.study.kinds import SOFTMAX
 
-FORMED: dict[str, Callable[[Tensor], Tensor]] = {"softpick": softpick}
+FORMED: dict[str, Callable[[Tensor], Tensor]] = {
+    "softpick": softpick,
+    "sigmoid": sigmoid,
+    "relu": relu,
+}
 """Weights from scores, both [..., T, T], of the kinds that form their attention map; -inf marks masked scores."""
 
 
@@ -23,7 +28,7 @@ def scores_to_weights(kind: str) -> Callable[[Tensor], Tensor]:
     """
     if SOFTMAX[kind].forms_map != (kind in FORMED):
         raise ValueError(
-            f"attention.softmax = {kind!r} forms its map (map_bytes above 0 in spikesink.study.kinds) if and only if "
+            f"attention.softmax = {kind!r} forms its map (it has map_bytes in spikesink.study.kinds) if and only if "
             f"{__name__}.FORMED has a function for it: change one of the two"
         )
     return FORMED.get(kind, softmax)

@@ -53,4 +53,6 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 
 def one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """The first of the faults that torch lists under a heading, and how many more there are."""
+    first, *others = [" ".join(line.split()) for line in str(error).splitlines()[1:]] or [str(error)]
+    return f"{first} (and {len(others)} more)" if others else first

@@ -19,6 +19,9 @@ class AttentionValve(nn.Module):
     * v_scale: the map and its gradient.
     * v_scale_backward_only: returns v itself, bit for bit; its gradient is that of the map at theta = 0. C is fixed,
       because theta would get a gradient although the forward pass does not depend on it.
+    * v_scale_backward_uniform: returns v itself; the gradients of all tokens of a sequence and head are multiplied by
+      one number, the mean eigenvalue of their Jacobians. So it throttles as much on average and selects nothing.
+    * v_scale_backward_first: returns v itself; the gradient of token 0 is that of the map, the others pass unchanged.
     * v_scale_forward_only: returns the contracted vector; its gradient reaches v unchanged.
     """
 
@@ -38,13 +41,29 @@ class AttentionValve(nn.Module):
         r = v.square().sum(dim=-1, keepdim=True)
         return (v * (r / (r + c))).to(v_BKTH.dtype)
 
+    def mean_eigenvalue(self, v_BKTH: Tensor) -> Tensor:
+        """Of the map's Jacobian, the mean over a head's channels and a sequence's tokens [B, K, 1, 1], in float32."""
+        c, width = self.initial_c, v_BKTH.shape[-1]
+        r = v_BKTH.float().square().sum(dim=-1, keepdim=True)
+        across, along = r / (r + c), (r.square() + 3 * c * r) / (r + c).square()
+        return (((width - 1) * across + along) / width).mean(dim=-2, keepdim=True)
+
     def forward(self, v_BKTH: Tensor) -> Tensor:
         fixed = v_BKTH.detach()
         if self.kind == "v_scale_backward_only":
-            scaled = self.contracted(v_BKTH)
-            return fixed + (scaled - scaled.detach())
+            return with_gradient_of(self.contracted(v_BKTH), fixed)
+        if self.kind == "v_scale_backward_uniform":
+            return with_gradient_of((self.mean_eigenvalue(fixed) * v_BKTH).to(v_BKTH.dtype), fixed)
+        if self.kind == "v_scale_backward_first":
+            first, later = v_BKTH.split([1, v_BKTH.shape[2] - 1], dim=2)
+            return with_gradient_of(torch.cat((self.contracted(first), later), dim=2), fixed)
         if self.kind == "v_scale_forward_only":
             return self.contracted(fixed) + (v_BKTH - fixed)
         if self.kind == "v_scale":
             return self.contracted(v_BKTH)
         raise ValueError(f"valve kind {self.kind!r} is unknown in {__name__}: add the kind there")
+
+
+def with_gradient_of(scaled: Tensor, value: Tensor) -> Tensor:
+    """``value``, bit for bit, with the gradient of ``scaled``."""
+    return value + (scaled - scaled.detach())

@@ -8,7 +8,7 @@ TRAINING = "spikesink.training.__main__"
 
 
 def unused_parts(run: Run) -> frozenset[str]:
-    """The swappable parts that this run's model does not have: an edit of their modules leaves the run as it is.
+    """The swappable parts that this run does not have: an edit of their modules leaves the run as it is.
 
     A module says at its top which part it is: ``PART = "gates"``.
     """
@@ -17,6 +17,8 @@ def unused_parts(run: Run) -> frozenset[str]:
         "gates": model.gate.kind != "none",
         "valves": not model.value_valve.kind == model.key_valve.kind == "none",
         "softpick": attention.softmax == "softpick",
+        "unnormalised": attention.softmax in ("sigmoid", "relu"),
+        "muon": run.training.optimiser.kind == "muon",
         "extra_key": SOFTMAX[attention.softmax].extra_key or EXTRA_KEYS[attention.extra_key] > 0,
     }
     return frozenset(part for part, is_used in used.items() if not is_used)

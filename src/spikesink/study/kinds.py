@@ -32,6 +32,8 @@ class NormPlaces(NamedTuple):
     """On the residual stream, before the branch."""
     after: str | None = None
     """On the branch's output, before the residual sum."""
+    sum: str | None = None
+    """On the residual sum: what it returns is the stream that goes on."""
     queries_keys: str | None = None
     """On all queries, and on all keys, of a position together, before the rotation."""
 
@@ -44,6 +46,7 @@ NORMS = Kinds(
         "sandwich": NormPlaces(before="rms", after="rms"),
         "sandwich_qk": NormPlaces(after="rms", queries_keys="rms"),
         "dyt": NormPlaces(before="dyt"),
+        "post": NormPlaces(sum="rms"),
     },
 )
 """Which norms each kind of normalisation has, and where (2603.05498 Table 5)."""
@@ -66,17 +69,20 @@ class Softmax(NamedTuple):
     """Whether one more key takes part, which stands before the text."""
     head_logit: bool = False
     """Whether the score of that key is a learned logit per query head."""
-    map_bytes: int = 0
-    """Where the attention map is formed whole, the bytes that autograd keeps of an entry beside its weight; 0: a fused
-    kernel computes attention and no map is kept."""
+    map_bytes: int | None = None
+    """Where the attention map is formed whole, the bytes that autograd keeps of an entry beside its weight; None: a
+    fused kernel computes attention and no map is kept."""
     sums_to_one: bool = True
     """Whether the weights of a query, the extra key's included, sum to 1."""
+    bounded: bool = True
+    """Whether the weights of a query sum to at most 1. Where they may sum to more, what a measure calls attention is
+    each weight's share of the sum, as Gu et al. (2410.10781) have it."""
     absent_score: float = -math.inf
     """A key with this score gets no weight and leaves the others' weights as they are."""
 
     @property
     def forms_map(self) -> bool:
-        return self.map_bytes > 0
+        return self.map_bytes is not None
 
 
 SOFTMAX = Kinds(
@@ -87,6 +93,8 @@ SOFTMAX = Kinds(
         "softmax1": Softmax(extra_key=True),
         "sink_logit": Softmax(extra_key=True, head_logit=True),
         "softpick": Softmax(map_bytes=17, sums_to_one=False, absent_score=0.0),
+        "sigmoid": Softmax(map_bytes=0, sums_to_one=False, bounded=False),
+        "relu": Softmax(map_bytes=0, sums_to_one=False, bounded=False, absent_score=0.0),
     },
 )
 
@@ -156,6 +164,29 @@ VALVES = Kinds(
         "none": Valve(changes_forward=False, learns_threshold=False),
         "v_scale": Valve(changes_forward=True, learns_threshold=True),
         "v_scale_backward_only": Valve(changes_forward=False, learns_threshold=False),
+        "v_scale_backward_uniform": Valve(changes_forward=False, learns_threshold=False),
+        "v_scale_backward_first": Valve(changes_forward=False, learns_threshold=False),
         "v_scale_forward_only": Valve(changes_forward=True, learns_threshold=True),
+    },
+)
+
+
+class Optimiser(NamedTuple):
+    """What an optimiser remembers between steps."""
+
+    moments: int
+    """Numbers that it keeps per parameter."""
+    matrix_moments: int
+    """Numbers that it keeps per weight of a matrix inside the layers."""
+
+
+OPTIMISERS = Kinds(
+    "optimiser.kind",
+    __name__,
+    {
+        "adamw": Optimiser(moments=2, matrix_moments=2),
+        "sgd": Optimiser(moments=1, matrix_moments=1),
+        "rmsprop": Optimiser(moments=1, matrix_moments=1),
+        "muon": Optimiser(moments=2, matrix_moments=1),
     },
 )

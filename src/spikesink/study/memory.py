@@ -9,6 +9,7 @@ from spikesink.study.sizes import (
     parameters,
     second_branch_parameters,
     state_bytes,
+    stream_norms,
     widths,
 )
 
@@ -26,7 +27,8 @@ def memory_bytes(model: Model, vocabulary: int, training: Training, devices: int
     attention, second = (branch * tokens for branch in branch_bytes(model, training))
     logits = logits_bytes(vocabulary, training, sequences)
     if training.activation_checkpointing:  # the input of every block, and the inside of one or the logits
-        return held + 2 * model.layers * 4 * model.d_model * tokens + max(attention, second, logits)
+        inputs = 2 * model.layers * stream_bytes(training) * model.d_model * tokens
+        return held + inputs + max(attention, second, logits)
     return held + model.layers * (attention + second) + logits
 
 
@@ -37,7 +39,7 @@ def held_bytes(model: Model, vocabulary: int, training: Training, devices: int) 
     the head, the block at work, the next block, and the gradient of one block.
     """
     count = parameters(model, vocabulary, training.sequence_length)
-    state = (state_bytes(training) + 4) * count
+    state = state_bytes(model, vocabulary, training) + 4 * count
     size = compute_bytes(training)
     if training.strategy != "fsdp":
         return state + (size * count if size < 4 else 0)
@@ -51,21 +53,25 @@ def compute_bytes(training: Training) -> int:
     return 4 if training.precision == "float32" else 2
 
 
+def stream_bytes(training: Training) -> int:
+    """Bytes of a number of the residual stream."""
+    return 4 if training.residual == "float32" else 2
+
+
 def branch_bytes(model: Model, training: Training) -> tuple[float, float]:
     """Bytes per token that autograd keeps of one layer's attention branch and of its second branch.
 
     In the computing precision: queries, keys, values and what they mix to; a gate and what it leaves; the hidden widths
-    of the feed-forward branch. Around every block 4 D for its input and 8 D per norm on the residual stream, in
-    float32. A softmax that forms its map keeps every entry of it, other attention keeps no map. torch.compile computes
-    what is cheap again: one D per norm and two entries of a map, in the computing precision. The counts are those of
-    PyTorch's saved tensors, which a test compares.
+    of the feed-forward branch. Around every block D for its input, in the precision of the residual stream, and 8 D
+    per norm on the stream, in float32. A softmax that forms its map keeps every entry of it, other attention keeps no
+    map. torch.compile computes what is cheap again: one D per norm and two entries of a map, in the computing
+    precision. The counts are those of PyTorch's saved tensors, which a test compares.
     """
     size, compiled = compute_bytes(training), training.compile
     shape, places, softmax = model.attention, NORMS[model.norm.kind], SOFTMAX[model.attention.softmax]
     queries, keys = widths(model)
     norm = size if compiled else 8
-    stream_norms = sum(place is not None for place in (places.before, places.after))
-    around = model.d_model * (4 + norm * stream_norms)
+    around = model.d_model * (stream_bytes(training) + norm * len(stream_norms(model)))
     attention = around + size * (2 * queries + 2 * keys)
     if (places.queries_keys is not None or shape.qk_norm) and not compiled:
         attention += norm * (queries + keys)
@@ -83,9 +89,14 @@ def branch_bytes(model: Model, training: Training) -> tuple[float, float]:
 
 
 def logits_bytes(vocabulary: int, training: Training, sequences: int) -> int:
-    """Bytes of the logits that exist at a time: as computed, in float32 and, for the gradient, as log-probabilities."""
+    """Bytes of the logits that exist at a time: as computed and, for the gradient, as log-probabilities.
+
+    Where the loss is computed in float32 and they are not, they exist in float32 too.
+    """
     first, last = training.loss_window or (0, training.sequence_length)
     together = sequences * (last - first)
     if training.loss_chunk is not None:
         together = min(together, training.loss_chunk)
+    if training.residual == "bfloat16":
+        return together * vocabulary * 4
     return together * vocabulary * (8 if training.precision == "float32" else 10)

@@ -8,7 +8,7 @@ positions, V vocabulary.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from spikesink.study.kinds import EXTRA_KEYS, FEED_FORWARDS, NORM_PARAMETERS, NORMS, SOFTMAX, VALVES, Kinds
+from spikesink.study.kinds import EXTRA_KEYS, FEED_FORWARDS, NORM_PARAMETERS, NORMS, OPTIMISERS, SOFTMAX, VALVES, Kinds
 from spikesink.study.settings import Model, Training
 
 CHECKPOINTS = 3
@@ -36,9 +36,14 @@ def parameters(model: Model, vocabulary: int, positions: int) -> int:
 
 
 def branch_norm_parameters(model: Model) -> int:
-    """Parameters of the norms on the residual stream before and after one branch."""
+    """Parameters of the norms on the residual stream around one branch."""
+    return sum(NORM_PARAMETERS[norm](model.d_model) for norm in stream_norms(model))
+
+
+def stream_norms(model: Model) -> list[str]:
+    """The norms on the residual stream before and after one branch and on its residual sum."""
     places = NORMS[model.norm.kind]
-    return sum(NORM_PARAMETERS[norm](model.d_model) for norm in (places.before, places.after) if norm is not None)
+    return [norm for norm in (places.before, places.after, places.sum) if norm is not None]
 
 
 def attention_parameters(model: Model, positions: int) -> int:
@@ -166,9 +171,22 @@ def training_flops(model: Model, vocabulary: int, training: Training) -> float:
     return per_token * training_tokens(training)
 
 
-def state_bytes(training: Training) -> int:
-    """Bytes per parameter of float32 weights and optimiser state: AdamW has two moments, SGD one."""
-    return 12 if training.optimiser.kind == "adamw" else 8
+def hidden_matrix_parameters(model: Model) -> int:
+    """Weights of the matrices inside the layers, which an optimiser may treat apart."""
+    queries, keys = widths(model)
+    attention = 2 * model.d_model * (queries + keys)
+    if GATE_SIZES[model.gate.kind].multiplied(model):
+        attention += gate_parameters(model, positions=0)
+    if model.feed_forward.kind == "attention":
+        return model.layers * 2 * attention
+    return model.layers * (attention + second_branch_parameters(model, positions=0))
+
+
+def state_bytes(model: Model, vocabulary: int, training: Training) -> int:
+    """Bytes of float32 weights and optimiser state."""
+    count, matrices = parameters(model, vocabulary, training.sequence_length), hidden_matrix_parameters(model)
+    optimiser = OPTIMISERS[training.optimiser.kind]
+    return 4 * (count + optimiser.moments * (count - matrices) + optimiser.matrix_moments * matrices)
 
 
 def weights_bytes(model: Model, vocabulary: int, positions: int) -> int:
@@ -178,4 +196,4 @@ def weights_bytes(model: Model, vocabulary: int, positions: int) -> int:
 
 def checkpoint_bytes(model: Model, vocabulary: int, training: Training) -> int:
     """Disk that a run needs on top while it trains: its checkpoints, weights and optimiser state."""
-    return CHECKPOINTS * state_bytes(training) * parameters(model, vocabulary, training.sequence_length)
+    return CHECKPOINTS * state_bytes(model, vocabulary, training)

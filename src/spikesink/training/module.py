@@ -18,11 +18,12 @@ def next_token_loss(decoder: Decoder, rows: Tensor, training: Training) -> Tenso
     """Mean cross-entropy in nats over rows [B, T + 1], in float32.
 
     With a loss window [first, last) only the predictions made at those positions count; earlier tokens stay visible as
-    context (2603.05498 Table 8).
+    context (2603.05498 Table 8). With a residual stream in bfloat16 each position's loss is computed in bfloat16.
     """
     window = training.loss_window
+    residual = torch.bfloat16 if training.residual == "bfloat16" else None
     targets = rows[:, 1:] if window is None else rows[:, 1:][:, window[0] : window[1]]
-    return decoder(rows[:, :-1], window, targets=targets, loss_chunk=training.loss_chunk)
+    return decoder(rows[:, :-1], window, targets=targets, loss_chunk=training.loss_chunk, residual=residual)
 
 
 class LanguageModel(L.LightningModule):
@@ -56,7 +57,7 @@ class LanguageModel(L.LightningModule):
             by_block=mesh is not None,
         )
         if mesh is not None:
-            shard(self.decoder, mesh["data_parallel"], self.dtype_of_matrices)
+            shard(self.decoder, mesh["data_parallel"], self.dtype_of_matrices, getattr(torch, training.residual))
             materialise(self.decoder, mesh["data_parallel"], self.device, self.seed)
 
     def configure_optimizers(self) -> dict:

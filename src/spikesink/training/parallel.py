@@ -31,16 +31,17 @@ def prepare(decoder: Decoder, *, compile: bool, activation_checkpointing: bool, 
         decoder.compile()
 
 
-def shard(decoder: Decoder, mesh: DeviceMesh, dtype: torch.dtype) -> None:
+def shard(decoder: Decoder, mesh: DeviceMesh, dtype: torch.dtype, residual: torch.dtype = torch.float32) -> None:
     """Shard weights, gradients and optimiser state over ``mesh`` (FSDP2); a block gathers its weights when it runs.
 
-    Master weights and gradient sums are float32; blocks gather their weights in ``dtype``, the rest in float32.
-    Activations are left to autocast, so the residual stream is float32 as on a single device. With bfloat16 there is
-    one difference from a single device: gains and other small parameters inside blocks are rounded when gathered. The
-    final norm and the head, or the tied embedding, stay gathered from forward to backward.
+    Master weights are float32; blocks gather their weights in ``dtype``, the rest in ``residual``, the dtype of the
+    residual stream, in which gradients are summed over devices too. Activations are left to autocast and to the
+    decoder. With bfloat16 there is one difference from a single device: gains and other small parameters inside blocks
+    are rounded when gathered. The final norm and the head, or the tied embedding, stay gathered from forward to
+    backward.
     """
-    exact = MixedPrecisionPolicy(cast_forward_inputs=False)
-    rounded = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    exact = MixedPrecisionPolicy(param_dtype=residual, reduce_dtype=residual, cast_forward_inputs=False)
+    rounded = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=residual, cast_forward_inputs=False)
     for block in decoder.blocks:
         fully_shard(block, mesh=mesh, mp_policy=rounded)
     if not decoder.settings.tied_embeddings:

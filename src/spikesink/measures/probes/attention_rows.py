@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from spikesink.measures.probes.shares import shares
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 
@@ -12,9 +13,9 @@ from spikesink.model.context import Context
 def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Iterator[tuple[int, Tensor]]:
     """Yields (first query, weights [B, N, C, J] in float32) for C queries at a time, J = first + C.
 
-    The queries see no key from J on. The numbers are those of ``body.probabilities``, but memory grows with T, not with
-    its square. The rows are formed because a fused kernel does not show them: it gives the weight on a fixed set of
-    keys, but neither the weight near a query's own position nor the entropy.
+    The queries see no key from J on. The numbers are those of ``body.probabilities``, in shares, but memory grows with
+    T, not with its square. The rows are formed because a fused kernel does not show them: it gives the weight on a
+    fixed set of keys, but neither the weight near a query's own position nor the entropy.
     """
     q, k = (tensor.float() for tensor in body.queries_keys(x_BTD, context))
     extra = 0
@@ -28,4 +29,4 @@ def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk
         scores = queries @ keys.transpose(-1, -2) * body.head_dim**-0.5
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1 + first + extra)
         scores = scores.masked_fill(future, float("-inf"))
-        yield first, body.scores_to_weights(scores)[..., extra:]
+        yield first, shares(body, body.scores_to_weights(scores))[..., extra:]

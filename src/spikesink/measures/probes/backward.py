@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 
-SITES = ("stream", "branch", "input", "query", "key", "value", "mixed", "mixture")
+SITES = ("stream", "branch", "input", "sum", "query", "key", "value", "mixed", "mixture")
 
 
 class Tap(NamedTuple):
@@ -33,9 +33,10 @@ def backward(
     The loss is that of an optimisation step, the mean next-token cross-entropy over these rows and the positions
     ``window`` = [first, last). Sites of every block: stream, the residual stream before it (2L + 1: after the last
     block), through both branch and skip connection; branch, the same stream through the branch alone; input, what
-    pre_norm hands to the body (h~ of 2603.17771). Of attention blocks too: query, key, value, outputs of the three
-    projections, before norms, rotation and valves, heads side by side; mixed, the values as attention mixes them, after
-    valve and gate; mixture, the attention output of every query head before an output gate.
+    pre_norm hands to the body (h~ of 2603.17771); sum, the residual sum, before a norm on it. Of attention blocks too:
+    query, key, value, outputs of the three projections, before norms, rotation and valves, heads side by side; mixed,
+    the values as attention mixes them, after valve and gate; mixture, the attention output of every query head before
+    an output gate.
 
     Parameters need no gradient and get none: their ``grad`` stays as it was. Memory is that of one training step
     without parameter gradients.
@@ -80,6 +81,7 @@ def tapped(model: Decoder, tap: Callable[[str, int, Tensor], Tensor]) -> Iterato
             before(block, lambda h, number=number: tap("stream", number, h))
             before(block.pre_norm, lambda h, number=number: tap("branch", number, h))
             after(block.pre_norm, lambda x, number=number: tap("input", number, x))
+            before(block.sum_norm, lambda h, number=number: tap("sum", number, h))
             if isinstance(block.body, CausalAttention):
                 tap_attention(block.body, before, after, lambda site, x, number=number: tap(site, number, x))
         after(model.blocks[-1], lambda h: tap("stream", len(model.blocks) + 1, h))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spikesink.measures.probes.shares import shares
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Block, Decoder
@@ -23,7 +24,7 @@ class Observation(NamedTuple):
     stream_BTD: Tensor
     """The residual stream after the block."""
     attention_BNTT: Tensor | None
-    """The attention map (query, key), where one was asked for and the block has one."""
+    """The attention map (query, key) in shares, where one was asked for and the block has one."""
 
 
 @torch.no_grad()
@@ -38,9 +39,9 @@ def observe(model: Decoder, tokens_BT: Tensor, *, attention: bool = False) -> It
     for index, block in enumerate(model.blocks, start=1):
         x = block.pre_norm(h)
         is_attention = isinstance(block.body, CausalAttention)
-        probabilities = block.body.probabilities(x, context) if attention and is_attention else None
+        probabilities = shares(block.body, block.body.probabilities(x, context)) if attention and is_attention else None
         output = block.post_norm(block.body(x, context))
-        h = h + output
+        h = block.sum_norm(h + output)
         kind = "attention" if is_attention else "feed_forward"
         yield Observation(index, kind, output.float(), h.float(), probabilities)
 

@@ -3,21 +3,27 @@
 import torch
 from torch import Tensor
 
+from spikesink.measures.probes.shares import shares
 from spikesink.model.attention import CausalAttention
 
 
-def attention_on(body: CausalAttention, q_BNTH: Tensor, k_BKTH: Tensor, position: int) -> Tensor:
+def attention_on(
+    body: CausalAttention, q_BNTH: Tensor, k_BKTH: Tensor, position: int, *, in_shares: bool = True
+) -> Tensor:
     """a_ts for the key s = ``position``: [B, N, T] over queries t, float32, zero for t < s.
 
     Takes rotated queries and keys, as ``body.queries_keys`` returns them. It is the attention output for values that
     are 1 at that key and 0 elsewhere, so it is exact on every backend. Weight on an extra key does not count. A softmax
-    that forms its map in the model forms it here too.
+    that forms its map in the model forms it here too; its weights are in shares, unless they are asked for as they mix
+    values.
     """
     q, k = q_BNTH.float(), k_BKTH.float()
     indicator = torch.zeros_like(k)
     indicator[:, :, position, 0] = 1
     if body.softmax.forms_map:
-        return (body.weights(q, k) @ body.per_query_head(indicator))[..., 0]
+        weights = body.weights(q, k)
+        weights = shares(body, weights) if in_shares else weights
+        return (weights @ body.per_query_head(indicator))[..., 0]
     if body.extra_key is None:
         return body.attend(q, k, indicator)[..., 0]
     q, k, v = body.extra_key.extended(q, k, indicator)

@@ -48,7 +48,8 @@ def attention_distance(
     block: 1-based; layer: attention blocks counted from 0; head: from 0.
     sink_mass: mean attention on the sink over all T queries (2603.05498 Eq 27).
     The other columns are means over the queries t after the sink.
-    mass: summed weight on the text: 1 for softmax, less with softpick or where an extra key takes weight.
+    mass: summed weight on the text: 1 for softmax, less with softpick or where an extra key takes weight. The weights
+        of sigmoid and ReLU attention, which may sum to more, count in shares of their sum.
     distance: sum over keys j of A_tj (t - j), in tokens.
     local_share: weight on keys with t - j < ``local``, the query's own among them.
     entropy: entropy of the weights, in nats.

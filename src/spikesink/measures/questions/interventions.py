@@ -61,25 +61,20 @@ class Scoring(NamedTuple):
 def channels_set(block: Block, position: int, channels: Tensor, values: Tensor | float) -> Iterator[None]:
     """While it is open, the stream after ``block`` holds ``values`` in these channels of the token at ``position``.
 
-    Done at the block's norms, one of which sees the stream before it and one its output, so that it holds whether the
-    block runs whole or in parts.
+    Done at the norm on the residual sum, the last of the block, so that it holds whether the block runs whole or in
+    parts.
     """
-    before: list[Tensor] = []
 
-    def remember(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        before[:] = inputs
+    def change(module: nn.Module, inputs: tuple[Tensor, ...], stream: Tensor) -> Tensor:
+        stream = stream.clone()
+        stream[:, position, channels] = torch.as_tensor(values).to(stream)
+        return stream
 
-    def change(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        output = output.clone()
-        output[:, position, channels] = (values - before[0][:, position, channels].float()).to(output.dtype)
-        return output
-
-    handles = block.pre_norm.register_forward_pre_hook(remember), block.post_norm.register_forward_hook(change)
+    handle = block.sum_norm.register_forward_hook(change)
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
+        handle.remove()
 
 
 def barred(body: CausalAttention, position: int, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:

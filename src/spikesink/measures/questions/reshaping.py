@@ -44,8 +44,8 @@ def reshaping(
 ) -> list[dict]:
     """One row per block, sequence and position: what a branch does to the gradient (2603.17771, Figs 3, 10, 11).
 
-    g1 = dL/dh_out is the gradient after the branch's residual sum, g2 = dL/dh~ the one behind the pre-norm, and g3 =
-    J_norm^T g2 = dL/dh_in - g1 what comes back through the branch.
+    g1 = dL/dh_out is the gradient at the branch's residual sum, before a norm on it, g2 = dL/dh~ the one behind the
+    pre-norm, and g3 = J_norm^T g2 = dL/dh_in - g1 what comes back through the branch.
 
     block: 1-based; layer: from 0; branch: attention or feed_forward, the branch's place in the layer or, for a second
         attention, attention. sequence, position: 0-based; group: the position group of Fig 3.
@@ -62,10 +62,10 @@ def reshaping(
     table = []
     batches = rows[:sequences].split(batch_size)
     for number, batch in enumerate(batches):
-        taps = backward(model, batch, ("stream", "branch", "input"), window=window, loss_chunk=loss_chunk)
+        taps = backward(model, batch, ("stream", "branch", "input", "sum"), window=window, loss_chunk=loss_chunk)
         for block, module in enumerate(model.blocks, start=1):
             h_in = taps["stream"][block].value[:, :positions]
-            g1 = taps["stream"][block + 1].gradient[:, :positions]
+            g1 = taps["sum"][block].gradient[:, :positions]
             g2 = taps["input"][block].gradient[:, :positions]
             # The gradient through the branch alone, not dL/dh_in - g1, which cancels where the norm shrinks it.
             g3 = taps["branch"][block].gradient[:, :positions]

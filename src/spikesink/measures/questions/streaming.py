@@ -82,7 +82,7 @@ def attend(model: Decoder, body: CausalAttention, window: Window, q: Tensor, k: 
 
 
 def whole_map(model: Decoder, body: CausalAttention, window: Window, q: Tensor, k: Tensor) -> Tensor:
-    """What ``body.weights`` gives, on the keys in the cache; the forward pass of softpick alone asks for it."""
+    """What ``body.weights`` gives, on the keys in the cache; only a softmax that forms its map asks for it."""
     whole = torch.zeros(*q.shape[:3], q.shape[2], device=q.device)
     for queries, keys, weights in cached_rows(model, body, window, q, k):
         whole[:, :, queries, keys] = weights

@@ -62,7 +62,7 @@ def value_gradient_bounds(
             for block, mixture in taps["mixture"].items():
                 body = model.blocks[block - 1].body
                 x = taps["input"][block].value.to(context.embedding_BTD.dtype)
-                a = attention_on(body, *body.queries_keys(x, context), position)[..., position:]
+                a = attention_on(body, *body.queries_keys(x, context), position, in_shares=False)[..., position:]
                 g = mixture.gradient.unflatten(-1, (body.heads, body.head_dim)).transpose(1, 2)[:, :, position:]
                 parts.setdefault(block, []).append(moments(a, g * len(batch)))
     table = []

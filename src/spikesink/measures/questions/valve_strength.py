@@ -21,8 +21,8 @@ def valve_strength(model: Decoder) -> list[dict]:
     """One row per valve and key-value head (2603.17771, Fig 13); no rows for a model without valves. Needs no tokens.
 
     block: 1-based; layer, head: from 0; path: value or key; kind: the valve's kind.
-    theta: learned logarithm of the factor on C, one per key-value head; None where C is fixed, as it always is with
-        v_scale_backward_only.
+    theta: learned logarithm of the factor on C, one per key-value head; None where C is fixed, as it always is where
+        the valve leaves the forward pass as it is.
     initial_c: C at theta = 0; c: the threshold in force, initial_c exp(theta). Vectors whose squared norm is far below
         c are contracted, and so is their gradient.
     """

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spikesink.study.kinds import NORMS
+<<<<<<< HEAD
 from spikesink.study.settings.checks import SPECIFICATION, at_most, positive
+=======
+from spikesink.study.settings.checks import SPECIFICATION, not_negative, positive
+>>>>>>> c4a6953 (Controls that reviews of the papers asked for; V-scale's theta and constant gates decay only when asked)
 
 AFFECTS_RESULTS = False
 
@@ -17,9 +21,10 @@ class Norm:
 
     __pydantic_config__ = SPECIFICATION
 
-    kind: Literal["rms", "sandwich", "sandwich_qk", "dyt"] = "rms"
+    kind: Literal["rms", "sandwich", "sandwich_qk", "dyt", "post"] = "rms"
     """rms: RMSNorm before each branch; sandwich: before and after; sandwich_qk: none before, RMSNorm on queries, keys
-    and after each branch; dyt: DynamicTanh before each branch. The final norm is always RMSNorm."""
+    and after each branch; dyt: DynamicTanh before each branch; post: post-norm as in the first Transformer, RMSNorm on
+    every residual sum (Gu et al. 2410.10781, who leave out the final norm). The final norm is always RMSNorm."""
     eps: float = 1e-5
     """Added to the mean square inside RMSNorm."""
     dyt_alpha_attention: float = 0.8
@@ -76,9 +81,11 @@ class Attention:
     """Biases on the query, key and value projections (Qwen2)."""
     qk_norm: bool = False
     """RMSNorm on every head's queries and keys before the rotation (Qwen3)."""
-    softmax: Literal["softmax", "softmax1", "sink_logit", "softpick"] = "softmax"
+    softmax: Literal["softmax", "softmax1", "sink_logit", "softpick", "sigmoid", "relu"] = "softmax"
     """softmax; softmax1: e^x / (1 + sum e^x) (Miller 2023); sink_logit: a learned logit per head joins the sum, and
-    its weight is dropped (gpt-oss); softpick: relu(e^x - 1) / sum |e^x - 1| (2504.20966)."""
+    its weight is dropped (gpt-oss); softpick: relu(e^x - 1) / sum |e^x - 1| (2504.20966); sigmoid: 1 / (1 + e^-x),
+    without normalisation (Gu et al. 2410.10781); relu: relu(x) / number of visible keys (Wortsman et al.
+    2309.08586)."""
     extra_key: Literal["none", "key_bias", "key_value_bias"] = "none"
     """A learned key per head that every query may attend to: key_bias with value 0 (Gu et al. 2410.10781),
     key_value_bias with a learned value (Sun et al. 2402.17762)."""
@@ -145,10 +152,19 @@ class Valve:
 
     __pydantic_config__ = SPECIFICATION
 
-    kind: Literal["none", "v_scale", "v_scale_backward_only", "v_scale_forward_only"] = "none"
+    kind: Literal[
+        "none",
+        "v_scale",
+        "v_scale_backward_only",
+        "v_scale_backward_uniform",
+        "v_scale_backward_first",
+        "v_scale_forward_only",
+    ] = "none"
     """v_scale: v |v|^2 / (|v|^2 + C) per head; v_scale_backward_only: the forward pass is unchanged, the gradient
-    passes through v_scale's Jacobian with the initial C; v_scale_forward_only: v is contracted, its gradient passes
-    unchanged."""
+    passes through v_scale's Jacobian with the initial C; v_scale_backward_uniform: as that, but all tokens of a
+    sequence get one factor per head, the mean of the Jacobian's eigenvalues over these tokens; v_scale_backward_first:
+    as v_scale_backward_only at token 0, and unchanged at all others; v_scale_forward_only: v is contracted, its
+    gradient passes unchanged."""
     c: Literal["learned", "fixed"] = "learned"
     """C = c_factor d_model head_dim std^2 exp(theta); std is that of the projection's initial weights. There is one
     theta per key-value head. learned: it starts at 0; fixed: it stays 0."""
@@ -180,9 +196,12 @@ class Initialisation:
     d_model * std^2, and otherwise they are nearly all equal at the start."""
     head_std: float | None = None
     """Output head; null means 1 / sqrt(d_model)."""
+    extra_key_std: float = 0.0
+    """Keys and values of attention.extra_key. With 0 they start at 0; the code of 2410.10781 has 0.02."""
 
     def __post_init__(self) -> None:
         positive(self, "embedding_std", "linear_std", "query_key_std", "head_std")
+        not_negative(self, "extra_key_std")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,26 +12,31 @@ AFFECTS_RESULTS = False
 
 @dataclass(frozen=True, kw_only=True)
 class Optimiser:
-    """AdamW, or SGD with momentum."""
+    """What turns gradients into steps."""
 
     __pydantic_config__ = SPECIFICATION
 
-    kind: Literal["adamw", "sgd"] = "adamw"
-    """adamw; sgd: with momentum and without adaptive step sizes, as torch.optim.SGD."""
+    kind: Literal["adamw", "sgd", "rmsprop", "muon"] = "adamw"
+    """adamw; sgd: with momentum and without adaptive step sizes, as torch.optim.SGD; rmsprop: adaptive and without
+    momentum, as torch.optim.RMSprop; muon: torch.optim.Muon for the matrices inside the layers, with the root mean
+    square of AdamW's steps, and AdamW for all other parameters."""
     lr: float
     """Peak learning rate."""
     beta1: float = 0.9
     """Decay of AdamW's first moment."""
     beta2: float = 0.95
-    """Decay of AdamW's second moment."""
+    """Decay of the second moment of AdamW and RMSProp."""
     eps: float = 1e-8
-    """Added to the square root of AdamW's second moment."""
+    """Added to the square root of the second moment of AdamW and RMSProp."""
     momentum: float = 0.9
-    """Momentum of sgd; adamw does not use it."""
+    """Momentum of sgd and muon."""
     weight_decay: float = 0.1
-    """Weight decay: decoupled from the gradient in adamw, added to the gradient in sgd."""
+    """Weight decay: added to the gradient in sgd, decoupled from it in all others."""
     decay: Literal["all", "matrices"] = "all"
-    """all: every parameter decays (2603.05498); matrices: only parameters of two or more dimensions (2603.17771)."""
+    """all: every parameter decays (2603.05498); matrices: only parameters of two or more dimensions (2603.17771), so
+    no gains, biases, constant gates, extra keys and sink logits. V-scale's theta decays with neither."""
+    decay_theta: bool = False
+    """Whether V-scale's theta decays too. 2603.17771 decays matrices only, so it does not."""
     clip_norm: float = 1.0
     """Gradients with a larger global norm are scaled down to this norm."""
 
@@ -52,7 +57,9 @@ class Schedule:
     warmup_steps: int
     """Steps until the peak learning rate."""
     warmup: Literal["quadratic", "linear"] = "quadratic"
-    """quadratic: 1 - (1 - step / warmup_steps)^2 (2603.05498); linear: step / warmup_steps (2603.17771)."""
+    """With steps counted from 0, quadratic: 1 - (1 - step / warmup_steps)^2, which begins at 0 (released code of
+    2603.05498); linear: (step + 1) / warmup_steps (2603.17771 says no more than linear, and its code is not
+    released)."""
     min_lr_ratio: float = 0.1
     """Final learning rate as a share of the peak. With 1 the learning rate is constant after the warm-up."""
 
@@ -82,7 +89,11 @@ class Training:
     schedule: Schedule
     """Learning-rate schedule."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 on a GPU, float32 on a CPU; weights and optimiser state are always float32."""
+    """Of matrix products. auto: bfloat16 on a GPU, float32 on a CPU; weights and optimiser state are always float32."""
+    residual: Literal["float32", "bfloat16"] = "float32"
+    """Of the residual stream and the loss, and with fsdp of the gradients that devices exchange. bfloat16, as the
+    released code of 2603.05498 has it, needs precision: bfloat16; a spike near 3,800 is rounded to multiples of 16
+    then."""
     compile: bool = False
     """Whether to compile the decoder with torch.compile."""
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
@@ -107,10 +118,17 @@ class Training:
         positive(self, "steps", "sequence_length", "batch_size", "log_every", "checkpoint_every")
         positive(self, "micro_batch_size", "loss_chunk")
         not_negative(self, "snapshots")
+<<<<<<< HEAD
         at_most(self, 99_999_999, "steps")  # files of checkpoints have eight digits
         at_most(self, 10_000_000, "batch_size")
         if self.snapshots > self.steps:
             raise ValueError(f"snapshots = {self.snapshots} are more than steps = {self.steps}: lower it")
+=======
+        if self.residual == "bfloat16" and self.precision != "bfloat16":
+            raise ValueError(
+                f"residual = 'bfloat16' with precision = {self.precision!r}: set precision to bfloat16 as well"
+            )
+>>>>>>> c4a6953 (Controls that reviews of the papers asked for; V-scale's theta and constant gates decay only when asked)
         if self.loss_window is not None:
             first, last = self.loss_window
             if not 0 <= first < last <= self.sequence_length:
