@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spikesink.study.kinds import NORMS
-<<<<<<< HEAD
-from spikesink.study.settings.checks import SPECIFICATION, at_most, positive
-=======
-from spikesink.study.settings.checks import SPECIFICATION, not_negative, positive
->>>>>>> c4a6953 (Controls that reviews of the papers asked for; V-scale's theta and constant gates decay only when asked)
+from spikesink.study.settings.checks import SPECIFICATION, at_most, not_negative, positive
 
 AFFECTS_RESULTS = False
 

@@ -118,17 +118,14 @@ class Training:
         positive(self, "steps", "sequence_length", "batch_size", "log_every", "checkpoint_every")
         positive(self, "micro_batch_size", "loss_chunk")
         not_negative(self, "snapshots")
-<<<<<<< HEAD
         at_most(self, 99_999_999, "steps")  # files of checkpoints have eight digits
         at_most(self, 10_000_000, "batch_size")
         if self.snapshots > self.steps:
             raise ValueError(f"snapshots = {self.snapshots} are more than steps = {self.steps}: lower it")
-=======
         if self.residual == "bfloat16" and self.precision != "bfloat16":
             raise ValueError(
                 f"residual = 'bfloat16' with precision = {self.precision!r}: set precision to bfloat16 as well"
             )
->>>>>>> c4a6953 (Controls that reviews of the papers asked for; V-scale's theta and constant gates decay only when asked)
         if self.loss_window is not None:
             first, last = self.loss_window
             if not 0 <= first < last <= self.sequence_length:
