@@ -35,6 +35,7 @@ CONTENT = {
     f"/datasets/some/corpus/resolve/{COMMIT}/en/part-0.json.gz": gzip.compress(LINES, mtime=0),
     f"/datasets/some/corpus/resolve/{COMMIT}/en/part-1.jsonl.zst": zstandard.compress(LINES),
     f"/some/model/resolve/{COMMIT}/tokenizer.json": gpt2_like(),
+    f"/some/model/resolve/{COMMIT}/config.json": b'{"bos_token_id": null, "eos_token_id": 256}',
 }
 CORPUS = {
     "kind": "hub",

@@ -1,5 +1,6 @@
 """Tokenizers lose nothing, are the same every time, and say what they lack."""
 
+import json
 import os
 import subprocess
 import sys
@@ -26,9 +27,11 @@ TIES = (
 TRAINED = Tokenizer(kind="trained", vocabulary=300, bos="sequence")
 
 
-def existing(path: Path, **vocabulary: int) -> Path:
+def existing(path: Path, *, special: tuple[str, ...] = (), **vocabulary: int) -> Path:
     """A tokenizer.json as somebody else would have made it."""
-    tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token="a")).save(str(path))
+    made = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token="a"))
+    made.add_special_tokens(list(special))
+    made.save(str(path))
     return path
 
 
@@ -37,7 +40,7 @@ def test_training_gives_the_boundary_tokens_and_the_vocabulary_asked_for(tmp_pat
     assert (loaded.bos_id, loaded.eos_id, loaded.size) == (0, 1, 300)
     again = tokenizer.load(tmp_path / "deep" / "tokenizer.json")
     assert (again.bos_id, again.eos_id, again.size) == (0, 1, 300)
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["tokenizer.json"]
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"tokenizer.json", "tokenizer_config.json"}
 
 
 @pytest.mark.parametrize(
@@ -71,25 +74,29 @@ def test_characters_have_the_ids_of_the_synthetic_corpus(tmp_path):
 
 
 def test_a_given_tokenizer_keeps_its_boundaries(tmp_path):
-    source = existing(tmp_path / "given.json", **{"a": 0, "<|begin_of_text|>": 1, "<|end_of_text|>": 2})
+    names = ("<|begin_of_text|>", "<|end_of_text|>")
+    source = existing(tmp_path / "given.json", special=names, **{"a": 0, names[0]: 1, names[1]: 2})
+    (tmp_path / "config.json").write_text(json.dumps({"bos_token_id": 1, "eos_token_id": [7, 2]}))
     settings = Tokenizer(kind="file", name=str(source), vocabulary=3, bos="document", eos=True)
     loaded = tokenizer.build(settings, [], tmp_path / "tokenizer.json")
     assert (loaded.bos_id, loaded.eos_id, loaded.size) == (1, 2, 3)
 
 
 def test_a_tokenizer_like_gpt2_has_an_eos_but_no_bos(tmp_path):
-    source = str(existing(tmp_path / "given.json", **{"a": 0, "<|endoftext|>": 50256}))
+    given = existing(tmp_path / "given.json", special=("<|endoftext|>",), **{"a": 0, "<|endoftext|>": 50256})
+    (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": 50256}))
+    source = str(given)
     common = {"kind": "file", "name": source, "vocabulary": 50257}
     loaded = tokenizer.build(Tokenizer(**common, bos="none", eos=True), [], tmp_path / "tokenizer.json")
     assert (loaded.bos_id, loaded.eos_id) == (None, 50256)
-    with pytest.raises(TokenizerError, match=r"bos = 'sequence': the tokenizer has none of .*; set bos: none"):
+    with pytest.raises(TokenizerError, match=r"bos = 'sequence': the tokenizer declares no BOS .*: set bos: none"):
         tokenizer.build(Tokenizer(**common, bos="sequence"), [], tmp_path / "refused.json")
     assert not (tmp_path / "refused.json").exists()
 
 
 def test_a_missing_eos_is_refused(tmp_path):
     source = existing(tmp_path / "given.json", a=0)
-    with pytest.raises(TokenizerError, match=r"eos = true: .*; set eos: false"):
+    with pytest.raises(TokenizerError, match=r"eos = true: .*: set eos: false"):
         settings = Tokenizer(kind="file", name=str(source), vocabulary=10, bos="none", eos=True)
         tokenizer.build(settings, [], tmp_path / "tokenizer.json")
 

@@ -91,6 +91,7 @@ def corpus(tmp_path) -> str:
 def pack(folder: Path, settings: str, **described: object) -> int:
     """Pack the text of a model that pretrained.json describes; the exit status."""
     byte_level_tokenizer().save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"bos_token": "<s>", "eos_token": {"content": "</s>"}}')
     description = {"tokenizer": str(folder / "tokenizer.json"), "vocabulary": 262, "bos": "sequence"} | described
     (folder / "pretrained.json").write_text(json.dumps(description))
     options = ["--settings", settings, "--corpus", folder / "corpus.json", "--pretrained", folder / "pretrained.json"]
@@ -115,7 +116,7 @@ def test_only_held_out_text_is_packed_in_the_models_tokens(tmp_path, corpus, bos
 @pytest.mark.parametrize(
     ("described", "message"),
     [
-        ({"vocabulary": 200}, "vocabulary = 200 is too small: the tokenizer has 262 ids"),
+        ({"vocabulary": 200}, "vocabulary = 200 is too small: document "),
         ({"tokenizer": "absent.json"}, "absent.json does not exist"),
         ({"tokenizer": None}, "does not describe a model"),
     ],

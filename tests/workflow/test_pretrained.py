@@ -45,6 +45,8 @@ def save_tokenizer(folder: Path, name: str) -> None:
     )
     made.train_from_iterator(["and the earth was without form, and void; and darkness was upon the face of"], trainer)
     made.save(str(folder / "tokenizer.json"))
+    declared = {"bos_token": "<s>", "eos_token": "</s>"} if name == "tiny_llama" else {"bos_token": None}
+    (folder / "tokenizer_config.json").write_text(json.dumps(declared))
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,8 @@ rule tokenizer:
     input:
         rules.corpus.output,
     output:
-        "results/{study}/data/tokenizer.json",
+        tokenizer="results/{study}/data/tokenizer.json",
+        names="results/{study}/data/tokenizer_config.json",
     log:
         "results/{study}/logs/tokenizer.log",
     retries: job.retries
@@ -51,7 +52,7 @@ rule tokenizer:
         "tokenizer"
     shell:
         "{params.command:q} tokenizer --settings {params.settings:q} --corpus {input:q}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        " --output {output.tokenizer:q} 2>&1 | tee {log:q}"
 
 
 job = tokens_job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.packing"])
@@ -62,7 +63,8 @@ job = tokens_job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.p
 rule tokens:
     input:
         corpus=rules.corpus.output,
-        tokenizer=rules.tokenizer.output,
+        tokenizer=rules.tokenizer.output.tokenizer,
+        names=rules.tokenizer.output.names,
     output:
         index="results/{study}/data/tokens/tokens.json",
         train="results/{study}/data/tokens/train.bin",

@@ -29,11 +29,12 @@ rule pretrained_model:
         revision=lambda wildcards: PRETRAINED[wildcards.model].revision or "",
         context=lambda wildcards: PRETRAINED[wildcards.model].context,
         bos=lambda wildcards: PRETRAINED[wildcards.model].bos,
+        bos_token=lambda wildcards: PRETRAINED[wildcards.model].bos_token or "",
     message:
         "pretrained model {wildcards.model}"
     shell:
         "{params.command:q} fetch {params.source:q} --revision={params.revision:q} --context {params.context:q}"
-        " --bos {params.bos:q} --output {output:q} 2>&1 | tee {log:q}"
+        " --bos {params.bos:q} --bos-token={params.bos_token:q} --output {output:q} 2>&1 | tee {log:q}"
 
 
 job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.packing"])

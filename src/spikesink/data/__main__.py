@@ -17,6 +17,7 @@ from spikesink.runs.command import one_line_errors
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 from spikesink.study.settings import Corpus, Tokenizer, build
+from spikesink.study.tokenizer_files import BESIDE
 
 
 @one_line_errors(ValueError)
@@ -48,6 +49,8 @@ def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
     source = tokenizer.source_file(settings, download=True)
     if source is not None and source.is_file():
         description["tokenizer"] = {"name": settings.name, "kind": settings.kind, "digest": file_sha256(source)}
+        beside = [path for name in BESIDE if (path := source.with_name(name)).is_file()]
+        description["tokenizer"]["beside"] = {path.name: file_sha256(path) for path in beside}
     with whole(output) as part:
         part.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
 
@@ -63,7 +66,9 @@ def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
         if not is_held_out
     )
     loaded = tokenizer.build(settings, documents, output)
-    print(f"{output}: {loaded.size} ids, bos {loaded.bos_id}, eos {loaded.eos_id}", file=sys.stderr)
+    sides = {"bos": loaded.bos, "eos": loaded.eos}
+    said = "; ".join(f"{side} {found.id} {found.token} ({found.source})" for side, found in sides.items())
+    print(f"{output}: {loaded.size} ids; {said}", file=sys.stderr)
 
 
 def pack_tokens(
@@ -120,7 +125,7 @@ def tokenizer_of_pretrained(path: Path) -> Tokenizer:
     described = read_json(path, "fetch the model again")
     try:
         name, vocabulary, bos = (described[key] for key in ("tokenizer", "vocabulary", "bos"))
-        return Tokenizer(kind="file", name=name, vocabulary=vocabulary, bos=bos)
+        return Tokenizer(kind="file", name=name, vocabulary=vocabulary, bos=bos, bos_token=described.get("bos_token"))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} does not describe a model ({error}): fetch the model again") from None
 

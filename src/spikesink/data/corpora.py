@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -112,8 +113,12 @@ def local_sources(description: dict[str, Any]) -> list[dict[str, str]]:
     """Name and SHA-256 of the files on this machine that a corpus and its tokenizer are read from."""
     files = description["files"] if description["kind"] == "files" else []
     tokenizer = description.get("tokenizer", {})
-    local = [*files, tokenizer] if tokenizer.get("kind") == "file" else files
-    return [{"file": file["name"], "sha256": file["digest"]} for file in local]
+    local = {file["name"]: file["digest"] for file in files}
+    if tokenizer.get("kind") == "file":
+        local[tokenizer["name"]] = tokenizer["digest"]
+        for name, digest in tokenizer["beside"].items():
+            local[str(Path(tokenizer["name"]).with_name(name))] = digest
+    return [{"file": name, "sha256": digest} for name, digest in local.items()]
 
 
 def check_two_documents(corpus: Corpus) -> None:

@@ -20,6 +20,10 @@ class HubError(ValueError):
     """A hub file that cannot be fetched or found; the message names it and says what to do."""
 
 
+class HubFileAbsentError(HubError):
+    """A file that a repository does not have."""
+
+
 def hub_file(repository: str, name: str, *, revision: str, kind: str, download: bool) -> Path:
     """Local path of one file of a ``dataset`` or ``model`` repository.
 
@@ -40,7 +44,7 @@ def hub_file(repository: str, name: str, *, revision: str, kind: str, download: 
     except errors.RevisionNotFoundError:
         raise HubError(f"{where}: no such revision; check the commit") from None
     except errors.RemoteEntryNotFoundError:
-        raise HubError(f"{where}: no such file; check the path") from None
+        raise HubFileAbsentError(f"{where}: no such file; check the path") from None
     except errors.HFValidationError as error:
         raise HubError(f"{repository!r} is not a hub id: {first_line(error)}") from None
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
@@ -53,6 +57,22 @@ def hub_file(repository: str, name: str, *, revision: str, kind: str, download: 
     except OSError as error:  # every other HTTP failure, timeouts, a full disk
         raise HubError(f"{where} cannot be downloaded: {first_line(error)}") from None
     return Path(path)
+
+
+def optional_hub_file(repository: str, name: str, *, revision: str, kind: str) -> Path | None:
+    """Local path of a file that is fetched where the repository has it; None where it has not.
+
+    With HF_HUB_OFFLINE it is None where the cache has not. Raises HubError where the hub cannot be reached otherwise:
+    taken for absent, the file would say nothing, and what it says would be looked for elsewhere.
+    """
+    try:
+        return hub_file(repository, name, revision=revision, kind=kind, download=True)
+    except HubFileAbsentError:
+        return None
+    except HubError:
+        if huggingface_hub.constants.HF_HUB_OFFLINE:
+            return None
+        raise
 
 
 def content_digest(path: Path) -> str | None:

@@ -21,7 +21,9 @@ from spikesink.data.batches import FORMAT, INDEX, file_sha256
 from spikesink.data.enough import check_packed
 from spikesink.data.errors import CorpusError
 from spikesink.data.kinds.bigram_backcopy import sample_language
+from spikesink.data.special_tokens import Boundary
 from spikesink.runs.atomic import whole
+from spikesink.study.errors import first_line
 from spikesink.study.settings import Corpus, Tokenizer
 
 SPLITS = ("train", "validation")
@@ -40,7 +42,7 @@ def pack(
     Memory does not grow with the corpus, apart from 8 bytes per document. Raises CorpusError, TokenizerError, and
     TokenError where the text is too short for the study.
     """
-    loaded = tokenizer.load(tokenizer_path)
+    loaded = tokenizer.load(tokenizer_path, settings.bos_token, settings.eos_token)
     tokenizer.check(loaded, settings)
     folder = Path(folder)
     (folder / INDEX).unlink(missing_ok=True)
@@ -60,8 +62,8 @@ def pack(
         "vocabulary": settings.vocabulary,
         "bos": settings.bos,
         "eos": settings.eos,
-        "bos_id": loaded.bos_id if settings.bos != "none" else None,
-        "eos_id": loaded.eos_id if settings.eos else None,
+        **boundary_entries("bos", loaded.bos if settings.bos != "none" else None),
+        **boundary_entries("eos", loaded.eos if settings.eos else None),
         "tokenizer_sha256": file_sha256(tokenizer_path),
         "sources": list(sources),
         "splits": {name: split.entry(name) for name, split in written.items()},
@@ -76,30 +78,53 @@ def pack(
     return index
 
 
+def boundary_entries(side: str, found: Boundary | None) -> dict[str, Any]:
+    """What the index says of the BOS or EOS that the stream has: its id, its text, and where it is declared."""
+    entries = (None, None, None) if found is None else found
+    return dict(zip((f"{side}_id", f"{side}_token", f"{side}_source"), entries, strict=True))
+
+
 def add_documents(splits: dict[str, "Split"], corpus: Corpus, settings: Tokenizer, loaded: tokenizer.Loaded) -> None:
     """Encode the documents of the corpus and add each to its split; those of other splits are skipped."""
+    first = 0
     with tqdm(unit=" tokens", unit_scale=True, desc="packing", mininterval=1) as progress:
         for texts, held_out in corpora.split_batches(corpus):
             split_of = ["validation" if is_held_out else "train" for is_held_out in held_out]
-            wanted = [(text, name) for text, name in zip(texts, split_of, strict=True) if name in splits]
-            encoded = encode(loaded, settings, [text for text, _ in wanted])
-            for (text, name), ids in zip(wanted, encoded, strict=True):
-                splits[name].add(ids, len(text.encode()))
+            numbers = [number for number, name in enumerate(split_of) if name in splits]
+            encoded = encode(loaded, settings, [texts[number] for number in numbers])
+            for number, ids in zip(numbers, encoded, strict=True):
+                if ids is None or max(ids, default=0) >= settings.vocabulary:
+                    place = f"document {first + number} of {corpora.short_name(corpus)}"
+                    refuse(loaded, settings, texts[number], place)
+                splits[split_of[number]].add(ids, len(texts[number].encode()))
                 progress.update(len(ids))
+            first += len(texts)
 
 
-def encode(loaded: tokenizer.Loaded, settings: Tokenizer, texts: list[str]) -> list[list[int]]:
-    """The token ids of every text, with the boundary tokens that the settings ask for. Raises TokenizerError."""
+def encode(loaded: tokenizer.Loaded, settings: Tokenizer, texts: list[str]) -> list[list[int] | None]:
+    """The token ids of every text, with the boundary tokens that the settings ask for; None where it has none."""
     before = [loaded.bos_id] if settings.bos == "document" else []
     after = [loaded.eos_id] if settings.eos else []
     try:
         encodings = loaded.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-    except Exception as error:  # the library raises nothing more specific
-        raise tokenizer.TokenizerError(
-            f"the tokenizer cannot encode the corpus ({error}): tokenizer.kind 'characters' reads only the synthetic "
-            f"corpus, 'trained' reads any text"
-        ) from None
+    except Exception:  # the library raises nothing more specific, and does not say which text it was
+        return [None] if len(texts) == 1 else [encode(loaded, settings, [text])[0] for text in texts]
     return [before + encoding.ids + after for encoding in encodings]
+
+
+def refuse(loaded: tokenizer.Loaded, settings: Tokenizer, text: str, place: str) -> None:
+    """Raise TokenizerError that says why the text at ``place`` cannot be encoded."""
+    try:
+        largest = max(loaded.tokenizer.encode(text, add_special_tokens=False).ids)
+    except Exception as error:
+        raise tokenizer.TokenizerError(
+            f"the tokenizer cannot encode {place} ({first_line(error)}): tokenizer.kind 'characters' reads only the "
+            "synthetic corpus, and a tokenizer without an unknown token only what it knows; 'trained' reads any text"
+        ) from None
+    raise tokenizer.TokenizerError(
+        f"vocabulary = {settings.vocabulary} is too small: {place} has the token id {largest} "
+        f"({loaded.tokenizer.id_to_token(largest)!r}); use the tokenizer that belongs to the model, or raise vocabulary"
+    )
 
 
 class Split:

@@ -1,5 +1,6 @@
 """Tokenizers: trained here, fetched, or given as a file. Each is a ``tokenizer.json`` of the ``tokenizers`` library."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -8,19 +9,22 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from spikesink.data.hub import HubError, hub_file
-from spikesink.data.kinds.bigram_backcopy import sample_language
+from spikesink.data.hub import HubError, hub_file, optional_hub_file
+from spikesink.data.special_tokens import (
+    DECLARED_IN,
+    OWN,
+    Boundary,
+    TokenizerError,
+    boundary,
+    choices,
+    special_tokens,
+)
 from spikesink.runs.atomic import whole
+from spikesink.runs.lfs import PULL, is_lfs_pointer
 from spikesink.study.settings import Tokenizer
+from spikesink.study.tokenizer_files import BESIDE
 
-BOS, EOS = "<bos>", "<eos>"  # in tokenizers that are made here
-# The names that published tokenizers use; a tokenizer.json lists its special tokens but not what they are for.
-BOS_NAMES = (BOS, "<s>", "<|begin_of_text|>", "<|startoftext|>", "[BOS]")
-EOS_NAMES = (EOS, "</s>", "<|end_of_text|>", "<|endoftext|>", "[EOS]")
-
-
-class TokenizerError(ValueError):
-    """A tokenizer that cannot be read or does not fit the settings; the message says what to do."""
+CONFIG = "tokenizer_config.json"
 
 
 @dataclass(frozen=True)
@@ -29,40 +33,63 @@ class Loaded:
 
     tokenizer: tokenizers.Tokenizer
     """Reads special tokens in the text as ordinary text, so that only packing places boundaries."""
-    bos_id: int | None
-    """Id of the BOS token; None if it has none."""
-    eos_id: int | None
-    """Id of the EOS token; None if it has none."""
+    bos: Boundary
+    eos: Boundary
     size: int
     """Largest token id plus one."""
 
+    @property
+    def bos_id(self) -> int | None:
+        """Id of the BOS token; None if it has none."""
+        return self.bos.id
+
+    @property
+    def eos_id(self) -> int | None:
+        """Id of the EOS token; None if it has none."""
+        return self.eos.id
+
 
 def build(settings: Tokenizer, documents: Iterable[str], path: str | Path) -> Loaded:
-    """Write the tokenizer of ``settings`` to ``path``, atomically, and return it.
+    """Write the tokenizer of ``settings`` to ``path``, atomically, and return it. Beside it tokenizer_config.json names
+    its BOS and EOS, and where they were declared.
 
     ``documents`` are the training documents; only kind ``trained`` reads them. Opens no connection: a hub tokenizer
     must have been fetched by :func:`source_file` before. Raises TokenizerError.
     """
+    folder = None  # of files that declare something; tokenizers that are made here have none
     if settings.kind == "trained":
         tokenizer = train(islice(documents, settings.documents), settings.vocabulary)
     elif settings.kind == "characters":
+        from spikesink.data.kinds.bigram_backcopy import (
+            sample_language,  # late: it imports datasets, which takes seconds
+        )
+
         tokenizer = of_characters(sample_language().characters)
     else:
-        tokenizer = read(source_file(settings))
-    loaded = with_boundaries(tokenizer)
+        source = source_file(settings)
+        tokenizer, folder = read(source), source.parent
+    loaded = with_boundaries(tokenizer, folder, settings.bos_token, settings.eos_token)
     check(loaded, settings)
+    if loaded.size > settings.vocabulary:
+        raise TokenizerError(
+            f"vocabulary = {settings.vocabulary} is too small: the tokenizer has {loaded.size} ids; set it to that"
+        )
     if loaded.size < 0.9 * settings.vocabulary:  # published models round theirs up a little
         raise TokenizerError(
             f"vocabulary = {settings.vocabulary} is too large: the tokenizer has only {loaded.size} ids; set it to that"
         )
     with whole(path) as part:
         part.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+    names = {"bos_token": loaded.bos, "eos_token": loaded.eos}
+    config = {key: of.token for key, of in names.items()} | {DECLARED_IN: {key: of.source for key, of in names.items()}}
+    with whole(Path(path).with_name(CONFIG)) as part:
+        part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     return loaded
 
 
-def load(path: str | Path) -> Loaded:
-    """Read a ``tokenizer.json`` and find its boundary tokens by name. Raises TokenizerError."""
-    return with_boundaries(read(Path(path)))
+def load(path: str | Path, bos_token: str | None = None, eos_token: str | None = None) -> Loaded:
+    """Read a ``tokenizer.json``; the files beside it, or the settings, name its BOS and EOS. Raises TokenizerError."""
+    return with_boundaries(read(Path(path)), Path(path).parent, bos_token, eos_token)
 
 
 def source_file(settings: Tokenizer, download: bool = False) -> Path | None:
@@ -70,25 +97,35 @@ def source_file(settings: Tokenizer, download: bool = False) -> Path | None:
     if settings.kind == "file":
         return Path(settings.name)
     if settings.kind == "hub":
+        where = {"revision": settings.revision, "kind": "model"}
         try:
-            return hub_file(
-                settings.name, "tokenizer.json", revision=settings.revision, kind="model", download=download
-            )
+            if download:
+                for name in BESIDE:
+                    optional_hub_file(settings.name, name, **where)
+            return hub_file(settings.name, "tokenizer.json", **where, download=download)
         except HubError as error:
             raise TokenizerError(str(error)) from None
     return None
 
 
 def check(loaded: Loaded, settings: Tokenizer) -> None:
-    """Raise TokenizerError if the tokenizer is larger than the vocabulary or lacks a boundary token that is wanted."""
-    if loaded.size > settings.vocabulary:
-        raise TokenizerError(
-            f"vocabulary = {settings.vocabulary} is too small: the tokenizer has {loaded.size} ids; set it to that"
-        )
-    if settings.bos != "none" and loaded.bos_id is None:
-        raise TokenizerError(f"bos = {settings.bos!r}: the tokenizer has none of {', '.join(BOS_NAMES)}; set bos: none")
-    if settings.eos and loaded.eos_id is None:
-        raise TokenizerError(f"eos = true: the tokenizer has none of {', '.join(EOS_NAMES)}; set eos: false")
+    """Raise TokenizerError if the tokenizer lacks a boundary token that is wanted, or the vocabulary lacks its id."""
+    wanted = []
+    if settings.bos != "none":
+        wanted.append((loaded.bos, "bos", f"bos = {settings.bos!r}", "bos: none"))
+    if settings.eos:
+        wanted.append((loaded.eos, "eos", "eos = true", "eos: false"))
+    for found, side, setting, remedy in wanted:
+        if found.id is None:
+            special = choices(special_tokens(loaded.tokenizer))
+            raise TokenizerError(
+                f"{setting}: the tokenizer declares no {side.upper()} ({found.source}): set {remedy}, or name a "
+                f"special token as {side}_token: {special}"
+            )
+        if found.id >= settings.vocabulary:
+            raise TokenizerError(
+                f"{setting}: {found.token!r} has the id {found.id}, beyond vocabulary = {settings.vocabulary}: {remedy}"
+            )
 
 
 def train(documents: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
@@ -98,7 +135,7 @@ def train(documents: Iterable[str], vocabulary: int) -> tokenizers.Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=[BOS, EOS],
+        special_tokens=list(OWN.values()),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -114,7 +151,7 @@ def of_characters(characters: str) -> tokenizers.Tokenizer:
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(tokenizers.Regex(r"[\s\S]"), "isolated")
     tokenizer.decoder = decoders.Fuse()
-    tokenizer.add_special_tokens([BOS, EOS])
+    tokenizer.add_special_tokens(list(OWN.values()))
     return tokenizer
 
 
@@ -122,21 +159,25 @@ def read(path: Path) -> tokenizers.Tokenizer:
     """Read a tokenizer.json. Raises TokenizerError."""
     if not path.is_file():
         raise TokenizerError(f"{path} does not exist: give the path of a tokenizer.json")
+    if is_lfs_pointer(path):
+        raise TokenizerError(f"{path} {PULL}")
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing more specific
         raise TokenizerError(f"{path} is not a tokenizer.json that can be read: {str(error).splitlines()[0]}") from None
 
 
-def with_boundaries(tokenizer: tokenizers.Tokenizer) -> Loaded:
-    """The tokenizer with the ids of its BOS and EOS, set to read special tokens in the text as ordinary text."""
+def with_boundaries(
+    tokenizer: tokenizers.Tokenizer, folder: Path | None, bos_token: str | None, eos_token: str | None
+) -> Loaded:
+    """The tokenizer with its BOS and EOS, set to read special tokens in the text as ordinary text."""
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return Loaded(
         tokenizer=tokenizer,
-        bos_id=next((vocabulary[name] for name in BOS_NAMES if name in vocabulary), None),
-        eos_id=next((vocabulary[name] for name in EOS_NAMES if name in vocabulary), None),
+        bos=boundary("bos", tokenizer, folder, bos_token),
+        eos=boundary("eos", tokenizer, folder, eos_token),
         size=max(vocabulary.values()) + 1,
     )

@@ -17,7 +17,7 @@ def main() -> None:
     if options.step == "check":
         print(summary(options.source, options.revision))
     elif options.step == "fetch":
-        fetch(options.source, options.revision, options.context, options.bos, options.output)
+        fetch(options.source, options.revision, options.context, options.bos, options.output, options.bos_token)
     else:
         from spikesink.pretrained.export import export  # late: checking needs neither tokenizers nor the hub
 
@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     fetch.add_argument("--revision", help="commit of a hub id")
     fetch.add_argument("--context", type=int, default=2048, help="sequence length to measure it with, in tokens")
     fetch.add_argument("--bos", choices=("sequence", "none"), required=True, help="whether a BOS starts sequences")
+    fetch.add_argument("--bos-token", help="the BOS, if not the one that the model's files declare")
     fetch.add_argument("--output", type=Path, required=True, help="JSON file to write")
     export = steps.add_parser("export", help="write a trained run as a checkpoint for transformers")
     export.add_argument("--run", type=Path, required=True, help="results/<study>/runs/<variant>/seed<k>")

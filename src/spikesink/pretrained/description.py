@@ -8,6 +8,7 @@ from spikesink.pretrained.formats import PretrainedError
 from spikesink.pretrained.load import checked
 from spikesink.pretrained.vocabulary import TOKENIZER
 from spikesink.runs.atomic import whole
+from spikesink.study.settings import Tokenizer
 
 
 def summary(source: str, revision: str | None) -> str:
@@ -21,13 +22,17 @@ def summary(source: str, revision: str | None) -> str:
     )
 
 
-def fetch(source: str, revision: str | None, context: int, bos: str, output: Path) -> None:
+def fetch(
+    source: str, revision: str | None, context: int, bos: str, output: Path, bos_token: str | None = None
+) -> None:
     """Write what measuring jobs need to know about a checkpoint as JSON to ``output``, with its files' digests.
 
     The checkpoint is fetched from the hub first if ``source`` is a hub id. ``context`` is the sequence length in tokens
-    to measure it with, cut to what the model was made for; ``bos`` says whether a BOS starts every sequence. Raises
-    PretrainedError.
+    to measure it with, cut to what the model was made for; ``bos`` says whether a BOS starts every sequence, and
+    ``bos_token`` which one, if not the one that the model declares. Raises PretrainedError, TokenizerError.
     """
+    from spikesink.data import tokenizer  # late: checking a model needs no tokenizers
+
     revision = revision or None
     if revision is None and not Path(source).is_dir():
         raise PretrainedError(f"{source} has no revision: pin a commit of the hub model, or name a local folder")
@@ -35,6 +40,14 @@ def fetch(source: str, revision: str | None, context: int, bos: str, output: Pat
     folder = found.folder.absolute()
     if not (folder / TOKENIZER).is_file():
         raise PretrainedError(f"{folder} has no {TOKENIZER}: a model is measured on text, which needs its tokenizer")
+    settings = Tokenizer(
+        kind="file",
+        name=str(folder / TOKENIZER),
+        vocabulary=found.described.vocabulary,
+        bos=bos,
+        bos_token=bos_token or None,
+    )
+    tokenizer.check(tokenizer.load(settings.name, settings.bos_token), settings)
     described = {
         "source": source,
         "revision": revision,
@@ -44,8 +57,9 @@ def fetch(source: str, revision: str | None, context: int, bos: str, output: Pat
         "vocabulary": found.described.vocabulary,
         "positions": found.described.positions,
         "context": min(context, found.described.positions),
-        "tokenizer": str(folder / TOKENIZER),
+        "tokenizer": settings.name,
         "bos": bos,
+        "bos_token": settings.bos_token,
         "files": {path.name: file_identity(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
     with whole(output) as part:

@@ -17,6 +17,7 @@ from pathlib import Path
 from spikesink.runs.atomic import whole
 from spikesink.study.file_ranges import expanded
 from spikesink.study.settings import Config
+from spikesink.study.tokenizer_files import BESIDE
 
 AFFECTS_RESULTS = False
 
@@ -33,7 +34,10 @@ def of_text(config: Config) -> list[str]:
         with suppress(ValueError):  # the corpus step says what is wrong with a range
             patterns = (*config.corpus.files, *(config.corpus.validation_files or ()))
             names += [name for pattern in patterns for name in expanded(pattern)]
-    return names + ([config.tokenizer.name] if config.tokenizer.kind == "file" else [])
+    if config.tokenizer.kind == "file":
+        path = Path(config.tokenizer.name)
+        names += [config.tokenizer.name, *(str(path.with_name(name)) for name in BESIDE)]
+    return names
 
 
 def of_model(source: str) -> list[str]:

@@ -190,6 +190,9 @@ class Pretrained:
     """Commit of the hub model; a hub id needs one."""
     bos: Literal["sequence", "none"]
     """sequence: every sequence starts with the tokenizer's BOS, as for Llama; none: without a BOS, as for Qwen."""
+    bos_token: str | None = None
+    """The special token that is the BOS. null: the one that the model's files declare; with bos: sequence, a model that
+    declares none is refused."""
     context: int = 2048
     """Length in tokens of the sequences that it is measured on (2603.17771: 2048)."""
 

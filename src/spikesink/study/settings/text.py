@@ -121,6 +121,11 @@ class Tokenizer:
     every document, at whatever position of a sequence; none: no BOS."""
     eos: bool = False
     """Whether the stream has an EOS token after every document."""
+    bos_token: str | None = None
+    """The special token that is the BOS (kinds: hub, file), for example <|endoftext|>. null: the one that the
+    tokenizer's files declare; where they declare none and bos wants one, the tokenizer is refused."""
+    eos_token: str | None = None
+    """The special token that is the EOS, as for bos_token."""
 
     def __post_init__(self) -> None:
         positive(self, "vocabulary", "documents")
@@ -130,5 +135,8 @@ class Tokenizer:
             raise ValueError(f"name is missing: kind {self.kind!r} needs a hub id or a path")
         if self.kind == "hub" and not self.revision:
             raise ValueError("revision is missing: kind 'hub' needs a pinned commit")
-        if self.kind in ("trained", "characters") and (self.name or self.revision):
-            raise ValueError(f"name and revision are not read by kind {self.kind!r}: set them to null")
+        if self.kind in ("trained", "characters"):
+            if self.name or self.revision:
+                raise ValueError(f"name and revision are not read by kind {self.kind!r}: set them to null")
+            if self.bos_token or self.eos_token:
+                raise ValueError(f"bos_token and eos_token are not read by kind {self.kind!r}: set them to null")
