@@ -24,7 +24,11 @@ def read_table(
     study that was published before the column existed lacks it.
     """
     try:
-        table = pl.read_csv(path, infer_schema_length=None) if path.suffix == ".csv" else pl.read_parquet(path)
+        table = (
+            pl.read_csv(path, infer_schema_length=None, glob=False)
+            if path.suffix == ".csv"
+            else pl.read_parquet(path, glob=False)
+        )
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or 'no such file'}): {remedy}") from error
     except pl.exceptions.PolarsError as error:
@@ -64,7 +68,7 @@ def read_measures(folder: Path, questions: Iterable[str]) -> dict[str, pl.DataFr
     for question in questions:
         path = RunFolder(folder).measure(question)
         try:
-            tables[question] = pl.read_parquet(path)
+            tables[question] = pl.read_parquet(path, glob=False)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise InputError(f"{path} cannot be read ({error}): measure this model again") from error
     return tables

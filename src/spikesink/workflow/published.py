@@ -31,7 +31,7 @@ from spikesink.runs.atomic import whole
 from spikesink.runs.checkout import git_state
 from spikesink.runs.code_digest import code_digest
 from spikesink.study.errors import ConfigError, InputError
-from spikesink.study.names import check_name
+from spikesink.study.names import NAME, check_name
 from spikesink.study.resolve import resolve
 from spikesink.study.run import Study
 from spikesink.study.strict_yaml import read_yaml
@@ -45,17 +45,26 @@ SOFTWARE = ("spikesink", "torch", "lightning", "numpy", "scipy", "polars", "matp
 
 def published_names() -> list[str]:
     """Names of the published studies, ``published/<study>`` each."""
-    return [path.parent.relative_to(RESULTS).as_posix() for path in sorted(RESULTS.glob("published/*/manifest.json"))]
+    return [f"published/{name}" for name in named("published/*/manifest.json", above=1)]
 
 
 def published_ablations() -> list[str]:
     """Names of the ablations of all published studies, by their folders: reading the studies would take time."""
-    return sorted({path.name for path in RESULTS.glob("published/*/tables/parts/*")})
+    return named("published/*/tables/parts/*")
 
 
 def published_models() -> list[str]:
     """Names of the published models that published studies have measured, by their folders."""
-    return sorted({path.name for path in RESULTS.glob("published/*/pretrained/*")})
+    return named("published/*/pretrained/*")
+
+
+def named(pattern: str, above: int = 0) -> list[str]:
+    """Names, in order, of what a pattern finds among the results, or of the folders ``above`` it.
+
+    A name that no study of ours can have becomes no rule's wildcard and no file's name: such a folder is left out.
+    """
+    names = {Path(*path.parts[: len(path.parts) - above]).name for path in RESULTS.glob(pattern)}
+    return sorted(name for name in names if NAME.fullmatch(name))
 
 
 def read_published(name: str) -> Drawn:

@@ -46,7 +46,8 @@ def use_this_checkout(checkout: Path) -> None:
     A job with a conda environment or a container has an interpreter of its own.
     """
     programs = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    os.environ.update(PYTHONPATH=str(checkout / "src"), PATH=os.pathsep.join(programs))
+    # Text is UTF-8 in every job, whatever the locale of the shell says.
+    os.environ.update(PYTHONPATH=str(checkout / "src"), PATH=os.pathsep.join(programs), PYTHONUTF8="1")
 
 
 def ignore_time_warning() -> None:

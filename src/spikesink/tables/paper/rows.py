@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 @cache
 def spike_rows() -> dict[str, dict]:
     """Rows of 2603.05498 by variant name."""
-    table = pl.read_csv(HERE / "paper_rows.csv")
+    table = pl.read_csv(HERE / "paper_rows.csv", glob=False)
     return {
         row["variant"]: {
             "paper_row": row["variant"],
@@ -38,7 +38,7 @@ def spike_rows() -> dict[str, dict]:
 @cache
 def v_scale_rows() -> dict[str, dict]:
     """The 0.3B rows of 2603.17771's rebuttal by model name; the perplexity is exp(validation loss)."""
-    table = pl.read_csv(HERE / "paper_v_scale.csv").filter(
+    table = pl.read_csv(HERE / "paper_v_scale.csv", glob=False).filter(
         (pl.col("source") == "rebuttal") & (pl.col("scale") == "0.3b")
     )
     values = {(model, quantity): value for _, _, model, quantity, value in table.iter_rows()}
