@@ -7,15 +7,17 @@ import numpy as np
 import polars as pl
 import pytest
 from fake_study import fake_study
-from figure_checks import draw_ablation
+from figure_checks import ablation_style, draw_ablation
 
-from spikesink.figures.ablations import ablation, lifecycle, sink_map, training
+from spikesink.figures.ablations import abilities, ablation, lifecycle, sink_map, training
 from spikesink.figures.drawing import style, sweeps
 from spikesink.figures.drawing.files import save
 from spikesink.figures.drawing.grid import columns_for
+from spikesink.quantities import QUANTITIES
 from spikesink.tables.collecting.parts import collect
 
-FAMILIES = {"ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map, "training": training}
+FAMILIES = {"abilities": abilities, "ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map}
+FAMILIES["training"] = training
 NORM = {
     "norm": {
         "sandwich": {
@@ -75,6 +77,20 @@ def test_the_ablation_panels_carry_every_run_and_the_baselines_mean(parts):
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[0] == "baseline" and labels[3] == "failed\ndiverged: 2 of 2 seeds"
     assert figure.axes[2].get_xscale() == "log" and figure.axes[0].get_xscale() == "linear"
+
+
+def test_the_abilities_are_those_of_the_runs_and_chance_is_on_the_axis(parts):
+    """An ability that no run was asked for has no panel; where none was measured, the figure says so."""
+    figure = draw_ablation(abilities, parts, "norm")
+    runs = pl.read_parquet(parts / "runs.parquet").filter(pl.col("status") == "finished")
+    panels = ("context_gain", "induction_accuracy", "retrieval_choice", "perplexity_4x")
+    assert [axis.get_xlabel() for axis in figure.axes] == [QUANTITIES[name].label for name in panels]
+    for axis, quantity in zip(figure.axes, panels, strict=True):
+        drawn = [x for marks in axis.collections for x in marks.get_offsets()[:, 0] if not np.ma.is_masked(x)]
+        assert set(np.round(runs[quantity], 6)) <= set(np.round(drawn, 6))
+    assert figure.axes[2].lines[-1].get_xdata() == [25, 25]
+    bare = abilities.data(parts, "norm").with_columns(quantity=None, value=None).unique("variant", maintain_order=True)
+    assert "not measured" in abilities.draw(bare, ablation_style(parts, "norm")).texts[0].get_text()
 
 
 def test_the_mean_of_spikes_is_the_tables_geometric_mean(tmp_path):

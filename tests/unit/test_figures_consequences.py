@@ -4,6 +4,7 @@ import models
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from figure_checks import draw_models
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from spikesink.figures.drawing.canvas import PAGE
 from spikesink.figures.mechanism import (
     attention_distance,
+    context_use,
     interventions,
     normalisation,
     quantisation,
@@ -18,16 +20,19 @@ from spikesink.figures.mechanism import (
     streaming,
 )
 from spikesink.measures.questions.attention_distance import attention_distance as measure_distance
+from spikesink.measures.questions.induction import induction, repeated_random_tokens
 from spikesink.measures.questions.interventions import Scoring
 from spikesink.measures.questions.interventions import interventions as measure_interventions
 from spikesink.measures.questions.normalisation import normalisation as measure_normalisation
+from spikesink.measures.questions.perplexity import perplexity
 from spikesink.measures.questions.quantisation import activation_ranges
 from spikesink.measures.questions.quantisation import quantisation as measure_quantisation
+from spikesink.measures.questions.retrieval import retrieval
 from spikesink.measures.questions.sink_geometry import key_query_embedding
 from spikesink.measures.questions.sink_geometry import sink_geometry as measure_geometry
 from spikesink.measures.questions.streaming import streaming as measure_streaming
 
-FAMILIES = (attention_distance, interventions, normalisation, quantisation, sink_geometry, streaming)
+FAMILIES = (attention_distance, context_use, interventions, normalisation, quantisation, sink_geometry, streaming)
 HEADS = 8
 
 
@@ -46,7 +51,25 @@ def tables(**overrides) -> dict[str, pl.DataFrame]:
         "key_query_embedding": key_query_embedding(model, rows[:, :-1], batch_size=6, points=6),
         "streaming": measure_streaming(model, rows, batch_size=6, caches=(6, 8), starts=(0, 4)),
     }
-    return {question: pl.DataFrame(table, infer_schema_length=None) for question, table in found.items()}
+    return abilities(model, rows) | {
+        question: pl.DataFrame(table, infer_schema_length=None) for question, table in found.items()
+    }
+
+
+def abilities(model, rows) -> dict[str, pl.DataFrame]:
+    """What the model does with its context; beyond it, made-up losses that rise by 1 nat in every context."""
+    positional = model.settings.gate.kind == "positional"
+    beyond = [(4 * part, 4 * part + 4, 1 if part < 4 else 2 if part < 8 else 4, 4, 4.0 + part) for part in range(16)]
+    found = {
+        "perplexity": perplexity(model, rows, 6),
+        "induction": induction(model, repeated_random_tokens(torch.arange(1, 31), 6, 20, 7), starts=True, batch_size=6),
+        "retrieval": retrieval(model, rows[:, :-1], torch.arange(1, 31), batch_size=6),
+        "beyond_context": [
+            dict(zip(("first", "last", "contexts", "tokens", "nll_nats"), row, strict=True))
+            for row in ([] if positional else beyond)
+        ],
+    }
+    return {question: pl.DataFrame(table) for question, table in found.items()}
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +208,19 @@ def test_interventions_have_a_mark_each_and_one_for_every_control_key(two):
             for value in [*values, sum(values) / len(values)]:
                 assert min(abs(x - value) for x in marks) < 1e-9
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(interventions.NAMES.values())
+
+
+def test_the_use_of_the_context_is_what_was_measured(two):
+    """Retrieval is the mean of its seeds with their deviation; text beyond the context is placed in contexts."""
+    text, copies, needles, beyond = draw_models(context_use, two).axes
+    measured = two["V-scale"]
+    assert list(beyond.lines[1].get_xdata()) == [(part + 1) / 4 for part in range(16)]
+    assert list(beyond.lines[1].get_ydata()) == pytest.approx([np.exp(1 + part / 4) for part in range(16)])
+    chosen = measured["retrieval"].filter(pl.col("distance") == 8)
+    shares = 100 * chosen["chosen"] / chosen["sequences"]
+    points = dict(zip(*needles.lines[1].get_data(), strict=True))
+    assert list(points) == [4, 8, 12, 16] and points[8] == pytest.approx(shares.mean())
+    loss = measured["perplexity"]["nll_nats"] / measured["perplexity"]["tokens"]
+    assert text.lines[1].get_ydata()[0] == pytest.approx((loss[0] + loss[1]) / 2)
+    second = measured["induction"].filter(pl.col("copy") == 2)
+    assert list(copies.lines[3].get_ydata()) == pytest.approx((second["nll_nats"] / second["tokens"]).to_list())

@@ -24,7 +24,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 
 from spikesink.figures import compared, overview
-from spikesink.figures.ablations import ablation, lifecycle, sink_map, training
+from spikesink.figures.ablations import abilities, ablation, lifecycle, sink_map, training
 from spikesink.figures.catalogue import FAMILIES as LISTED
 from spikesink.figures.catalogue import FIGURES
 from spikesink.figures.drawing import canvas, ends, style
@@ -35,7 +35,8 @@ from spikesink.tables.inputs import read_table
 from spikesink.tables.statistics.intervals import mean_interval
 from spikesink.tables.statistics.statistics import statistics
 
-FAMILIES = {"ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map, "training": training}
+FAMILIES = {"abilities": abilities, "ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map}
+FAMILIES["training"] = training
 WIDTHS = {"column": canvas.COLUMN, "page": canvas.PAGE}
 SEEDS = {f"seed{seed}": {"perplexity": 20.0 + seed, "spike": 50.0 * 3**seed} for seed in range(5)}
 NORM = {
@@ -312,6 +313,16 @@ def test_a_figures_data_name_the_run_that_each_value_is_of(measured, tmp_path):
     norms = measured["gradient_paths"]["none"]["gradients"].filter(pl.col("position") == 5)["value"]
     drawn = data.filter((pl.col("model") == "none") & (pl.col("path") == "value") & (pl.col("position") == 5))
     assert drawn["gradient_norm"].to_list() == pytest.approx([norms.mean()])
+
+
+def test_a_figure_of_one_seed_says_so(measured, tmp_path):
+    """A reader must not take one run for the mean of five; a published model has no seed."""
+    folders = written(measured["gradient_paths"], tmp_path)
+    for folder, variant in zip(folders.values(), ("baseline", "v_scale"), strict=True):
+        (folder / "run.json").write_text(f'{{"variant": "{variant}", "seed": 3, "ablation": "baseline"}}')
+    data = compared.data_of("gradient_paths", folders)
+    looks = style.style_of_variants(folders)
+    assert compared.draw("gradient_paths", data, looks).get_suptitle() == "one run of each variant, seed 3"
 
 
 def test_names_at_the_ends_of_lines_move_apart_or_give_way_to_a_legend():

@@ -17,7 +17,7 @@ from spikesink.runs.code_digest import constant
 
 VARIANTS = {"baseline": "baseline", "conditional_head": "gating", "v_scale": "v_scale"}
 ABLATIONS = ("gating", "v_scale")
-FAMILIES = ("ablation", "lifecycle", "sink_map", "training")
+FAMILIES = ("abilities", "ablation", "lifecycle", "sink_map", "training")
 CLAIMS = "judge the papers' claims"
 OVERVIEW = "figure overview of all ablations"
 PROVENANCE = {"provenance of all runs", "page of provenance"}

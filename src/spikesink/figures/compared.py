@@ -66,13 +66,20 @@ def run_of(folder: Path) -> dict:
 
 
 def draw(figure: str, data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
-    """The picture of a figure's data. Models without values have no panel; the title names them and says why."""
+    """The picture of a figure's data. Models without values have no panel; the title names them and says why.
+
+    The title also says that a figure shows one seed of the variants: what differs between seeds is not on it.
+    """
     lost = dict(data.filter(pl.col("status").is_in(WITHOUT_VALUES)).select("model", "status").iter_rows())
     shown = {model: look for model, look in style.items() if model not in lost}
     if shown:
         picture = module_of(figure).draw(data.filter(~pl.col("model").is_in(list(lost))), shown, width)
     else:
         picture = new_figure(inches(width, COLUMN), 0.5)
-    if lost:
-        title(picture, "; ".join(f"{model} {status}" for model, status in lost.items()))
+    said = [f"{model} {status}" for model, status in lost.items()]
+    seeds = data["seed"].drop_nulls().unique()
+    if len(seeds) == 1 and shown:
+        said.append(f"one run of each variant, seed {seeds[0]}")
+    if said:
+        title(picture, "; ".join(said))
     return picture

@@ -76,13 +76,17 @@ OF_ABILITIES = (
     *(
         ability(
             f"perplexity_{contexts}x",
-            f"Perplexity {where} the context",
+            f"Perplexity {label} the context",
             "1",
             NEEDLES,
             f"perplexity at positions {where} the trained context, of text of four contexts",
             tested=False,
         )
-        for contexts, where in ((1, "up to once"), (2, "from once to twice"), (4, "from twice to four times"))
+        for contexts, label, where in (
+            (1, "up to 1×", "up to once"),
+            (2, "at 1× to 2×", "from once to twice"),
+            (4, "at 2× to 4×", "from twice to four times"),
+        )
     ),
     ability(
         "backcopy_loss_trigger",

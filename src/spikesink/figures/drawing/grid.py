@@ -54,11 +54,15 @@ def grid(
 
 
 def strip(count: int, height: float, extra: float, width: str = "auto", **shared) -> tuple[Figure, list[Axes]]:
-    """Panels of this height in inches, side by side on a page and below each other in a column."""
+    """Panels of this height in inches, side by side as far as the width allows; in a column below each other."""
     inches = canvas.inches(width, canvas.PAGE)
-    rows = 1 if inches / count >= STRIP_NARROWEST else count
+    columns = columns_for(count, int(inches / STRIP_NARROWEST))
+    rows = -(-count // columns)
     figure = canvas.new_figure(inches, extra + height * rows)
-    return figure, list(figure.subplots(rows, count // rows, squeeze=False, **shared).flatten())
+    axes = list(figure.subplots(rows, columns, squeeze=False, **shared).flatten())
+    for axis in axes[count:]:
+        axis.remove()
+    return figure, axes[:count]
 
 
 def is_left(axis: Axes) -> bool:

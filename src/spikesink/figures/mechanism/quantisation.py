@@ -4,6 +4,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures.drawing.canvas import legend
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
@@ -62,6 +63,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     costs.set_ylim(len(shown) - 0.4, -0.6)
     costs.grid(False, axis="y")
     costs.set_xlabel("Perplexity over that in full precision")
+    costs.xaxis.set_major_locator(MaxNLocator(nbins=4))
     if spans_a_decade(relative_cost(data)["cost"]):
         log_scale(costs.xaxis)
     ranges.set_xlabel("Feed-forward block")
