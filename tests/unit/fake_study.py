@@ -34,9 +34,10 @@ def fake_run(
     measures = folder / "measures"
     measures.mkdir()
     nll = [2 * math.log(perplexity) * 10] * 4 + [0.0] * 4
-    pl.DataFrame({"position": range(8), "tokens": [10] * 8, "nll_nats": nll}).write_parquet(
-        measures / "perplexity.parquet"
-    )
+    scored = pl.DataFrame({"position": range(8), "tokens": [10] * 8, "nll_nats": nll, "draw_seed": [0] * 8})
+    scored.write_parquet(measures / "perplexity.parquet")
+    documents = {"document": [0, 1], "tokens": [40, 40], "nll_nats": [0.45 * sum(nll), 0.55 * sum(nll)]}
+    pl.DataFrame(documents).write_parquet(measures / "document_perplexity.parquet")
     attention = []
     for index in range(layers * heads):
         is_sink = index < sink * layers * heads
@@ -49,6 +50,10 @@ def fake_run(
                 "sink_share": float(is_sink),
                 "sink_share_gu": 0.5 * is_sink,
                 "sink_mass": mass,
+                "sink_share_trained": float(is_sink),
+                "sink_mass_trained": mass,
+                "trained_first": 0,
+                "trained_last": 8,
                 "largest_key_mass": mass,
                 "sink_position": 0,
                 "tokens": TOKENS,
@@ -75,6 +80,9 @@ def fake_run(
                 "output_top2": output[1],
                 "output_top3": output[2],
                 "median": 0.5,
+                "ordinary_median": 0.4,
+                "maximum_token0": 0.5 * top,
+                "maximum_later": top,
                 "maximum": top,
                 "maximum_position": 7 if plateau else 3,
                 "maximum_channel": 11,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikesink.data import batches
-from spikesink.data.batches import TokenError, TokenStream, batch, chunks
+from spikesink.data.batches import TokenError, TokenStream, batch
 
 
 def stream_of(count: int, bos: str = "none", bos_id: int | None = None) -> TokenStream:
@@ -82,15 +82,6 @@ def test_every_epoch_shows_each_sequence_once_in_a_new_order():
 def test_a_stream_shorter_than_one_sequence_is_refused():
     with pytest.raises(TokenError, match=r"4 tokens.*sequence_length = 4"):
         batch(stream_of(4), seed=0, step=0, batch_size=1, sequence_length=4)
-    with pytest.raises(TokenError, match="3 tokens"):
-        chunks(stream_of(3), 4)
-
-
-def test_chunks_are_in_order_and_bounded():
-    assert chunks(stream_of(21), 4)[:, 0].tolist() == [100, 104, 108, 112, 116]
-    assert chunks(stream_of(21), 4, limit_tokens=11).shape == (2, 5)
-    with pytest.raises(TokenError, match="limit of 3"):
-        chunks(stream_of(21), 4, limit_tokens=3)
 
 
 def test_open_reads_what_was_written(folder):

@@ -18,7 +18,7 @@ from spikesink.figures.mechanism import (
     spike_lifecycle,
     vocabulary_probe,
 )
-from spikesink.measures.probes.spikes import SpikeRule
+from spikesink.measures.probes.spikes import SpikeRule, ordinary_medians
 from spikesink.measures.questions.activations import activations
 from spikesink.measures.questions.alignment import silu_identity as measure_silu
 from spikesink.measures.questions.amplifier import amplifier_norms as measure_norms
@@ -37,7 +37,7 @@ def tables(model: models.Decoder) -> dict[str, pl.DataFrame]:
         "activations": activations(model, rows, batch_size=4),
         "lifecycle": lifecycle(model, rows, **RULE),
         "spike_channels": spike_channels(model, rows, **RULE),
-        "vocabulary_probe": measure_vocabulary(model, **RULE),
+        "vocabulary_probe": measure_vocabulary(model, ordinary_medians(model, rows, batch_size=4, **RULE), **RULE),
         "silu_identity": measure_silu(model, rows, **RULE),
         "amplifier_norms": measure_norms(model),
         "amplifier_spectrum": measure_spectrum(model, rows, **RULE),

@@ -48,6 +48,22 @@ def test_a_planted_spike_has_one_step_up_and_one_step_down_block():
     }
 
 
+def test_spike_tokens_are_no_part_of_the_median_that_judges_them():
+    """Tokens 0, 2, 4 and 6 of eight are tall in all channels: a median of all tokens would be theirs, 30, and none of
+    them massive at 20 medians."""
+    model = silent()
+    with torch.no_grad():
+        model.embedding.weight.fill_(1.0)
+        model.embedding.weight[25] = 30.0
+        model.embedding.weight[25, 7] = 500.0
+    tokens = torch.zeros(2, 8, dtype=torch.long)
+    tokens[:, ::2] = 25
+    rows = spike_tokens(model, tokens, rule=RELATIVE)
+    assert [(row["position"], row["token_id"], row["spikes"]) for row in rows] == [
+        (place, 25, 2) for place in (0, 2, 4, 6)
+    ]
+
+
 def test_several_blocks_may_share_a_step():
     """As in the paper's Qwen2.5-14B: were the threshold one half, a step in four parts would not be found."""
     down = {f"b{block}": (0, {7: -150.0}) for block in (8, 10, 11, 12)}

@@ -5,8 +5,9 @@ import planted_spikes
 import pytest
 import torch
 from planted_spikes import CHANNEL, D_MODEL, amplified, direction
+from torch import nn
 
-from spikesink.measures.probes.spikes import SpikeRule
+from spikesink.measures.probes.spikes import SpikeRule, ordinary_medians
 from spikesink.measures.questions import amplifier_inputs
 from spikesink.measures.questions.amplifier import step_up
 from spikesink.measures.questions.amplifier_inputs import (
@@ -23,9 +24,40 @@ from spikesink.model.norms import NoNorm
 RULE = SpikeRule(ratio=100)
 
 
+def ones(model: models.Decoder) -> torch.Tensor:
+    """A median of 1 at every hidden state."""
+    return torch.ones(len(model.blocks) + 1)
+
+
+class TallFirst(nn.Module):
+    """A branch that adds 40 to every channel of token 0, and 9,000 to one: as in models whose token 0 spikes."""
+
+    def forward(self, x, context):
+        out = torch.zeros_like(x)
+        out[:, 0] = 40.0
+        out[:, 0, CHANNEL] = 9000.0
+        return out
+
+
+def test_a_vocabulary_that_spikes_whole_is_no_yardstick_of_itself():
+    """The median of the probed tokens is 41, so that 300 medians would be more than any of them reaches. The median
+    of ordinary tokens of text is 1."""
+    model = planted_spikes.silent()
+    with torch.no_grad():
+        model.embedding.weight.fill_(1.0)
+    model.blocks[1].body = TallFirst()
+    rule = SpikeRule(ratio=300)
+    medians = ordinary_medians(model, models.tokens(3, 8), rule=rule, batch_size=2)
+    assert medians.tolist() == pytest.approx([1, 1, 1, 1, 1])
+    rows = vocabulary_probe(model, medians, rule=rule)
+    assert all(row["is_spike"] and row["threshold"] == pytest.approx(300) for row in rows)
+    assert rows[0]["excess"] == pytest.approx(9001 / 300)
+
+
 def test_exactly_the_planted_token_ids_spike(capsys):
     """opposed ids point against the amplified direction: SiLU lets nothing through."""
-    rows = vocabulary_probe(amplified([3, 11, 30], opposed=[5]), rule=RULE, batch_size=4)
+    model = amplified([3, 11, 30], opposed=[5])
+    rows = vocabulary_probe(model, ones(model), rule=RULE, batch_size=4)
     assert [row["token_id"] for row in rows] == list(range(models.VOCABULARY))
     assert [row["token_id"] for row in rows if row["is_spike"]] == [3, 11, 30]
     for row in rows:
@@ -40,8 +72,8 @@ def test_exactly_the_planted_token_ids_spike(capsys):
 def test_the_probe_does_not_depend_on_the_batch():
     model = models.decoder()
     rule = SpikeRule(0, 4)
-    whole = vocabulary_probe(model, rule=rule)
-    for one, other in zip(whole, vocabulary_probe(model, rule=rule, batch_size=3), strict=True):
+    whole = vocabulary_probe(model, ones(model), rule=rule)
+    for one, other in zip(whole, vocabulary_probe(model, ones(model), rule=rule, batch_size=3), strict=True):
         assert {name: one[name] for name in ("state", "channel", "is_spike")} == {
             name: other[name] for name in ("state", "channel", "is_spike")
         }
@@ -52,7 +84,7 @@ def test_the_probe_does_not_depend_on_the_batch():
 def test_the_maximum_is_the_models_own():
     """Position 0 sees itself alone, so the probe agrees with the token in a longer text."""
     model, tokens = models.decoder(), models.tokens(5, 9)
-    rows = vocabulary_probe(model, rule=SpikeRule(magnitude=1, ratio=0))
+    rows = vocabulary_probe(model, ones(model), rule=SpikeRule(magnitude=1, ratio=0))
     with torch.no_grad():
         h = model.embedding(tokens)
         context, largest = model.context(h), h.abs().amax(dim=-1)[:, 0]
@@ -167,7 +199,7 @@ def test_every_variant_can_be_asked(name):
     """No rows where the question does not apply: an output at position 0 that is not linear in the input."""
     model, tokens = models.decoder(**models.VARIANTS[name]), models.tokens(3, 8)
     rule = SpikeRule(0, 2)
-    assert len(vocabulary_probe(model, rule=rule)) == models.VOCABULARY
+    assert len(vocabulary_probe(model, ones(model), rule=rule)) == models.VOCABULARY
     delimiters = delimiter_probe(model, tokens, delimiters=[int(tokens[0, 3])], rule=rule)
     assert all(0 <= row["self_attention"] <= 1 for row in delimiters)
     maps = first_token_value_output(model, tokens, rule=rule)

@@ -10,8 +10,8 @@ from torch import nn
 from spikesink.measures.probes.observe import observe
 from spikesink.measures.probes.shares import shares
 from spikesink.measures.questions.activations import activations
-from spikesink.measures.questions.attention import attention_received, attention_sinks
-from spikesink.measures.questions.perplexity import perplexity
+from spikesink.measures.questions.attention import attention_received, attention_sinks, trained_queries
+from spikesink.measures.questions.perplexity import by_document, losses, perplexity
 from spikesink.model.softmax import scores_to_weights
 from spikesink.model.unnormalised import relu, sigmoid
 from spikesink.study.kinds import SOFTMAX
@@ -185,11 +185,59 @@ def test_a_planted_spike_rises_stays_and_falls():
     assert (spike["maximum_position"], spike["maximum_channel"]) == (3, 7)
     assert [round(rows[2][f"top{rank}"], 3) for rank in (1, 2, 3)] == [899.5, 0.5, 0.5]
     assert [row["output_top1"] for row in rows] == [None, 0, 900, 0, 890]
-    assert all(row["median"] == pytest.approx(0.5) for row in rows)
+    assert all(row["median"] == row["ordinary_median"] == pytest.approx(0.5) for row in rows)
+    assert [row["maximum_token0"] for row in rows] == pytest.approx([0.5] * 5)
+    assert [row["maximum_later"] for row in rows] == [row["maximum"] for row in rows]
     token0 = math.sqrt(16 * 0.25)
     assert rows[2]["norm_token0"] == pytest.approx(token0)
     early = (14 * token0 + math.sqrt(15 * 0.25 + 899.5**2)) / 15
     assert rows[2]["norm_early"] == pytest.approx(early)
+
+
+def test_the_median_is_of_ordinary_tokens():
+    """Token 0 and the token of the spike are judged by it: of these four tokens they would make the median 30."""
+    model = silent()
+    with torch.no_grad():
+        model.embedding.weight.fill_(1.0)
+        model.embedding.weight[17:19] = 30.0
+        model.embedding.weight[18, 5] = -400.0
+    tokens = torch.zeros(3, 4, dtype=torch.long)
+    tokens[:, 0], tokens[:, 2] = 17, 18
+    row = activations(model, tokens, batch_size=2)[0]
+    assert (row["ordinary_median"], row["maximum"]) == (1.0, 400.0)
+    assert (row["maximum_token0"], row["maximum_later"]) == (30.0, 400.0)
+    assert activations(model, tokens[:, :1], batch_size=3)[0]["ordinary_median"] == 30.0, "there is no other token"
+
+
+@pytest.mark.parametrize(
+    ("context", "window", "queries"),
+    [
+        (64, None, (0, 64)),
+        (16, None, (0, 16)),
+        (4096, None, (0, 64)),
+        (64, (16, 64), (16, 64)),
+        (4096, (1024, 4096), (1024, 1088)),
+    ],
+)
+def test_trained_queries_are_the_first_that_count(context, window, queries):
+    assert trained_queries(context, window, 64) == queries
+
+
+def test_a_sink_that_only_later_queries_see_is_one_inside_the_loss_window():
+    """A model that was trained on positions 16 and later may have its sink for these queries alone."""
+    attention = torch.zeros(1, 1, 64, 64)
+    attention[..., :16, 40], attention[..., 16:, 0] = 1, 1
+    assert attention_received(attention)[0, 0, 0] == 0.75
+    assert attention_received(attention, 16)[0, 0, 0] == 1
+
+
+def test_the_perplexity_of_every_document_is_told_apart():
+    model, rows = models.decoder(), models.tokens(4, 9)
+    losses_NT = losses(model, rows, batch_size=3)
+    documents = torch.tensor([[0] * 8, [0] * 3 + [5] * 5, [5] * 8, [9] * 8])
+    found = by_document(losses_NT, documents)
+    assert [(row["document"], row["tokens"]) for row in found] == [(0, 11), (5, 13), (9, 8)]
+    assert found[1]["nll_nats"] == pytest.approx((losses_NT[1, 3:].sum() + losses_NT[2].sum()).item())
 
 
 def test_the_maximum_is_taken_over_all_sequences():

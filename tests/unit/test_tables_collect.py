@@ -1,6 +1,7 @@
 """Collected numbers are the planted ones, by the papers' definitions."""
 
 import json
+import math
 import sys
 
 import polars as pl
@@ -23,7 +24,12 @@ def test_runs_carry_the_planted_perplexity_sinks_and_spike(tmp_path):
     assert dyt["sink_ratio"] == pytest.approx(25.0)
     assert dyt["sink_ratio_gu"] == pytest.approx(12.5)
     assert (dyt["spike"], dyt["spike_position"], dyt["spike_channel"]) == (40.0, 7, 11)
-    assert dyt["spike_over_median"] == pytest.approx(80.0)
+    assert dyt["spike_over_median"] == pytest.approx(100.0), "over the median of ordinary tokens, 0.4"
+    assert dyt["spike_over_elsewhere"] == pytest.approx(0.5)
+    assert (dyt["sink_ratio_trained"], dyt["trained_first"], dyt["trained_last"]) == (pytest.approx(25.0), 0, 8)
+    # Two documents of equal length at 10 % above and below the mean: sqrt(2) (0.1 nll) / 2 documents, times perplexity.
+    assert dyt["perplexity_spread"] == pytest.approx(30 * 2**0.5 * 0.1 * math.log(30) * 2**0.5 / 2)
+    assert (dyt["documents"], dyt["draw_seed"]) == (2, 0)
     assert dyt["token0_over_early"] == pytest.approx(8.0)
     assert (dyt["parameters"], dyt["status"], dyt["label"]) == (1_000_000, "finished", "dyt")
 
@@ -58,16 +64,17 @@ def test_perplexity_weighs_tokens_not_positions():
 
 
 def test_the_spike_is_the_largest_maximum_not_the_largest_mean():
-    state = {"top1": 9.0, "median": 1.0, "norm_token0": 4.0, "norm_early": 2.0}
+    state = {"ordinary_median": 2.0, "norm_token0": 4.0, "norm_early": 2.0, "maximum_later": 10.0}
     states = pl.DataFrame(
         [
-            {**state, "maximum": 10.0, "maximum_position": 1, "maximum_channel": 5},
-            {**state, "top1": 8.0, "maximum": 12.0, "maximum_position": 0, "maximum_channel": 6},
+            {**state, "maximum": 10.0, "maximum_position": 1, "maximum_channel": 5, "maximum_token0": 9.0},
+            {**state, "maximum": 12.0, "maximum_position": 0, "maximum_channel": 6, "maximum_token0": 12.0},
         ]
     )
     found = spike(states)
     assert (found["spike"], found["spike_position"], found["spike_channel"]) == (12.0, 0, 6)
-    assert (found["spike_over_median"], found["token0_over_early"]) == (8.0, 2.0)
+    assert (found["spike_over_median"], found["token0_over_early"]) == (6.0, 2.0)
+    assert found["spike_over_elsewhere"] == 1.2, "of all states, not of the spike's"
 
 
 def test_a_diverged_run_keeps_its_status_and_has_no_measures(tmp_path):

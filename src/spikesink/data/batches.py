@@ -108,19 +108,6 @@ def batch(stream: TokenStream, *, seed: int, step: int, batch_size: int, sequenc
     return stream.sequences(indices, sequence_length)
 
 
-def chunks(stream: TokenStream, sequence_length: int, limit_tokens: int | None = None) -> np.ndarray:
-    """Rows for evaluation in stream order, int64 [n, T + 1]; n * T, the tokens predicted, is at most ``limit_tokens``.
-
-    Raises TokenError when the stream, or the limit, is shorter than one sequence.
-    """
-    count = at_least_one_sequence(stream, sequence_length)
-    if limit_tokens is not None:
-        if limit_tokens < sequence_length:
-            raise TokenError(f"a limit of {limit_tokens} tokens is shorter than one sequence of {sequence_length}")
-        count = min(count, limit_tokens // sequence_length)
-    return stream.sequences(np.arange(count), sequence_length)
-
-
 def read_index(folder: str | Path) -> dict:
     """The index of a packed corpus; raises TokenError when it is missing or not readable."""
     path = Path(folder) / INDEX

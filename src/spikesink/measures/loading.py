@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from spikesink.data.batches import TokenError, TokenStream
+from spikesink.data.drawn_rows import document_starts
 from spikesink.measures.subject import Subject
 from spikesink.model.decoder import Decoder
 from spikesink.model.trained import load_run
@@ -19,7 +20,9 @@ def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str
     model, training = load_run(run, device)
     check_vocabulary(model, stream, tokens)
     tokenizer = tokenizer or tokens.with_name("tokenizer.json")
-    return Subject(model, training.sequence_length, training.loss_window, stream, tokenizer, RunFolder(run).snapshots)
+    starts = document_starts(tokens, "validation")
+    context, window = training.sequence_length, training.loss_window
+    return Subject(model, context, window, stream, tokenizer, RunFolder(run).snapshots, starts)
 
 
 def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:
@@ -34,7 +37,8 @@ def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:
     model = load_pretrained(described["folder"], device=device).decoder
     check_vocabulary(model, stream, tokens)
     tokenizer, snapshots = Path(described["tokenizer"]), RunFolder(description.parent).snapshots
-    return Subject(model, described["context"], None, stream, tokenizer, snapshots)
+    starts = document_starts(tokens, "validation")
+    return Subject(model, described["context"], None, stream, tokenizer, snapshots, starts)
 
 
 def check_vocabulary(model: Decoder, stream: TokenStream, tokens: Path) -> None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from spikesink.data.batches import TokenStream, chunks
+from spikesink.data.batches import TokenStream
+from spikesink.data.drawn_rows import documents_of_targets, drawn_places, held_out_rows
 from spikesink.model.decoder import Decoder
 from spikesink.study.kinds import GATES
 from spikesink.study.settings import Measures
@@ -32,16 +34,27 @@ class Subject:
     """tokenizer.json of these tokens."""
     snapshots: Path
     """Folder of the weights at earlier steps; it exists only where a run kept some."""
+    document_starts: np.ndarray | None = None
+    """Where every document of the held-out tokens starts; None: it is all one document."""
 
     def rows(self, sequences: int, length: int | None = None) -> Tensor:
-        """At most this many held-out rows [n, T + 1], T = ``length`` (default: the context).
+        """At most this many held-out rows [n, T + 1], T = ``length`` (default: the context), drawn from all documents.
 
         The table of a positional gate limits T to the context. Raises TokenError when the text holds no such row.
         """
+        return torch.from_numpy(held_out_rows(self.stream, self.length_of(length), sequences))
+
+    def documents(self, sequences: int, length: int | None = None) -> Tensor:
+        """The number of the document that every target of ``rows`` is from: [n, T]."""
+        length = self.length_of(length)
+        starts = np.zeros(1, np.int64) if self.document_starts is None else self.document_starts
+        places = drawn_places(self.stream, length, sequences)
+        return torch.from_numpy(documents_of_targets(self.stream, starts, places, length))
+
+    def length_of(self, length: int | None) -> int:
+        """The length of rows that are asked for with ``length``."""
         length = length or self.context
-        if GATES[self.model.settings.gate.kind].per_position:
-            length = min(length, self.context)
-        return torch.from_numpy(chunks(self.stream, length, sequences * length))
+        return min(length, self.context) if GATES[self.model.settings.gate.kind].per_position else length
 
     def tokens(self, sequences: int, length: int) -> Tensor:
         """At most this many held-out sequences [n, T] of this length, whatever the context."""

@@ -6,8 +6,11 @@ from spikesink.quantities.of_abilities import OF_ABILITIES
 
 WHOLE, REAL, TEXT = pl.Int64(), pl.Float64(), pl.String()
 
-PERPLEXITY = {"position": WHOLE, "tokens": WHOLE, "nll_nats": REAL}
+PERPLEXITY = {"position": WHOLE, "tokens": WHOLE, "nll_nats": REAL, "draw_seed": WHOLE}
 """measures/perplexity.parquet: one row per position of the chunk, the negative log-likelihood summed in nats."""
+
+DOCUMENT_PERPLEXITY = {"document": WHOLE, "tokens": WHOLE, "nll_nats": REAL}
+"""measures/document_perplexity.parquet: the same with one row per held-out document."""
 
 ATTENTION = {
     "block": WHOLE,
@@ -21,6 +24,10 @@ ATTENTION = {
     "tokens": WHOLE,
     "epsilon": REAL,
     "sequences": WHOLE,
+    "sink_share_trained": REAL,
+    "sink_mass_trained": REAL,
+    "trained_first": WHOLE,
+    "trained_last": WHOLE,
 }
 """measures/attention.parquet: one row per attention block and head; shares and masses lie between 0 and 1."""
 
@@ -29,9 +36,12 @@ ACTIVATIONS = {
     "kind": TEXT,
     **{name: REAL for name in ("top1", "top2", "top3", "output_top1", "output_top2", "output_top3")},
     "median": REAL,
+    "ordinary_median": REAL,
     "maximum": REAL,
     "maximum_position": WHOLE,
     "maximum_channel": WHOLE,
+    "maximum_token0": REAL,
+    "maximum_later": REAL,
     "norm_token0": REAL,
     "norm_early": REAL,
     "sequences": WHOLE,
@@ -52,14 +62,18 @@ RUNS = {
     "stands_for": TEXT,
     "perplexity": REAL,
     "perplexity_loss_window": REAL,
+    "perplexity_spread": REAL,
     "sink_ratio": REAL,
     "sink_ratio_gu": REAL,
     "sink_mass_mean": REAL,
     "sink_mass_max": REAL,
+    "sink_ratio_trained": REAL,
+    "sink_mass_mean_trained": REAL,
     "spike": REAL,
     "spike_position": WHOLE,
     "spike_channel": WHOLE,
     "spike_over_median": REAL,
+    "spike_over_elsewhere": REAL,
     "token0_over_early": REAL,
     **{quantity.name: REAL for quantity in OF_ABILITIES},
     "parameters": WHOLE,
@@ -74,9 +88,17 @@ RUNS = {
     "sink_epsilon": REAL,
     "sink_tokens": WHOLE,
     "sink_sequences": WHOLE,
+    "trained_first": WHOLE,
+    "trained_last": WHOLE,
+    "documents": WHOLE,
+    "draw_seed": WHOLE,
     "digest": TEXT,
 }
-"""runs.parquet of a collected ablation: one row per run; see ``spikesink.quantities`` for the numbers."""
+"""runs.parquet of a collected ablation: one row per run; see ``spikesink.quantities`` for the numbers.
+
+Sinks are measured at ``sink_tokens`` for every run, and those called trained from the queries ``trained_first`` to
+``trained_last`` - 1. Perplexity is of ``documents`` held-out documents, drawn with ``draw_seed``.
+"""
 
 HEADS = {**IDENTITY, **ATTENTION}
 STATES = {**IDENTITY, **ACTIVATIONS}

@@ -27,7 +27,7 @@ class SpikeRule(NamedTuple):
     magnitude: float = 100.0
     """A massive activation is larger than this."""
     ratio: float = 1000.0
-    """And larger than so many times the median |h| of its hidden state."""
+    """And larger than so many times the median |h| of the ordinary tokens of its hidden state."""
     step_share: float = 0.1
     """A step block adds, or takes away, at least this share of the spike. The paper's other blocks add 2 to 3 orders of
     magnitude less than the spike, and at most four blocks share a step (Table 1), so 0.01 to 0.25 part the two."""
@@ -38,6 +38,7 @@ class SpikeRule(NamedTuple):
         return cls(settings.spike_magnitude, settings.spike_over_median, settings.step_share)
 
     def threshold(self, median: Tensor) -> Tensor:
+        """The magnitude above which an activation is massive, where ordinary tokens have this median."""
         # Never 0, so that |h| / threshold exists where a state is 0 almost everywhere.
         return (self.ratio * median).clamp(min=max(self.magnitude, 1e-30))
 
@@ -84,17 +85,50 @@ class Spikes(NamedTuple):
         return torch.zeros_like(self.token_excess_NT, dtype=torch.bool).scatter(1, closest, True)
 
 
+def median_without(magnitude_BTD: Tensor, judged_BT: Tensor) -> Tensor:
+    """The median magnitude of every sequence over the tokens that are not judged [B]; over all where none is left."""
+    others = magnitude_BTD.masked_fill(judged_BT[..., None], torch.nan).flatten(1).nanmedian(dim=1).values
+    return torch.where(others.isnan(), magnitude_BTD.flatten(1).median(dim=1).values, others)
+
+
+def first_position(magnitude_BTD: Tensor) -> Tensor:
+    """Which tokens stand at position 0: [B, T]."""
+    found = torch.zeros(magnitude_BTD.shape[:2], dtype=torch.bool, device=magnitude_BTD.device)
+    found[:, 0] = True
+    return found
+
+
+def ordinary_median(magnitude_BTD: Tensor, rule: SpikeRule) -> Tensor:
+    """The median |h| of every sequence's ordinary tokens at a hidden state [B], from the magnitudes of that state.
+
+    Ordinary are the tokens after position 0 without a massive activation. The others are judged by this median, so they
+    are no part of it: the channels of a spike token are larger than those of other tokens, not its spike alone.
+    """
+    first = first_position(magnitude_BTD)
+    threshold_B = rule.threshold(median_without(magnitude_BTD, first))
+    return median_without(magnitude_BTD, first | (magnitude_BTD.amax(dim=2) > threshold_B[:, None]))
+
+
+@torch.no_grad()
+def ordinary_medians(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int) -> Tensor:
+    """``ordinary_median`` of all 2L + 1 hidden states over sequences [n, T], mean over the sequences: [S]."""
+    parts = [
+        torch.stack([ordinary_median(seen.stream_BTD.abs(), rule) for seen in observe(model, batch.to(model.device))])
+        for batch in tokens.split(batch_size)
+    ]
+    return torch.cat(parts, dim=1).mean(dim=1).cpu()
+
+
 @torch.no_grad()
 def find_spikes(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int) -> Spikes:
-    """Massive activations over sequences [n, T] and all 2L + 1 hidden states, with the median taken per sequence."""
+    """Massive activations over sequences [n, T] and all 2L + 1 hidden states, by each sequence's ordinary tokens."""
     parts = []
     for batch in tokens.split(batch_size):
         excess = magnitude = torch.zeros((), device=model.device)
         for seen in observe(model, batch.to(model.device)):
             h = seen.stream_BTD.abs()
-            median = h.flatten(1).median(dim=1).values
             magnitude = torch.maximum(magnitude, h)
-            excess = torch.maximum(excess, h / rule.threshold(median)[:, None, None])
+            excess = torch.maximum(excess, h / rule.threshold(ordinary_median(h, rule))[:, None, None])
         channel, position = excess.max(dim=1)
         parts.append((channel, magnitude.amax(dim=1), position, excess.amax(dim=2), magnitude.amax(dim=2)))
     return Spikes(*(torch.cat(pieces).cpu() for pieces in zip(*parts, strict=True)))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from spikesink.measures.probes.observe import observe
+from spikesink.measures.probes.spikes import first_position, median_without
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
@@ -37,8 +38,11 @@ def activations(model: Decoder, tokens: Tensor, *, batch_size: int) -> list[dict
         over the tokens of a sequence; means over sequences.
     output_top1, output_top2, output_top3: the same of the block's own output; None for the embedding.
     median: mean over sequences of the median |h|.
+    ordinary_median: mean over sequences of the median |h| of the ordinary tokens: all but token 0 and the token of the
+        sequence's largest |h|, which are judged by it.
     maximum: the largest |h| over all sequences, with its maximum_position and maximum_channel, 0-based. The spike of
         the model is the largest maximum of all states; the paper leaves the reduction over sequences open.
+    maximum_token0, maximum_later: the largest |h| over all sequences at position 0, and at all later positions.
     norm_token0, norm_early: mean L2 norm of token 0, and of tokens 1 to 15 (2603.17771).
     sequences: n; tokens: T.
     """
@@ -49,12 +53,17 @@ def activations(model: Decoder, tokens: Tensor, *, batch_size: int) -> list[dict
         for seen in observe(model, batch.to(device)):
             kinds[seen.block] = seen.kind
             stream = seen.stream_BTD
-            norms = stream.norm(dim=-1)
-            largest, place = stream.abs().flatten(1).max(dim=1)
+            norms, magnitude = stream.norm(dim=-1), stream.abs()
+            largest, place = magnitude.flatten(1).max(dim=1)
+            of_token = magnitude.amax(dim=2)
+            judged = first_position(magnitude) | (of_token == largest[:, None])
             part = {
                 "top": top_channels(stream),
-                "median": stream.abs().flatten(1).median(dim=1).values,
+                "median": magnitude.flatten(1).median(dim=1).values,
+                "ordinary": median_without(magnitude, judged),
                 "largest": largest,
+                "largest_token0": of_token[:, 0],
+                "largest_later": of_token[:, 1:].amax(dim=1) if tokens.shape[1] > 1 else torch.zeros(len(batch)),
                 "place": place,
                 "token0": norms[:, 0],
                 "early": norms[:, EARLY].mean(dim=1),
@@ -76,9 +85,12 @@ def activations(model: Decoder, tokens: Tensor, *, batch_size: int) -> list[dict
                 **{f"top{rank}": value for rank, value in enumerate(top, start=1)},
                 **{f"output_top{rank}": value for rank, value in enumerate(output_top, start=1)},
                 "median": whole["median"].mean().item(),
+                "ordinary_median": whole["ordinary"].mean().item(),
                 "maximum": whole["largest"][index].item(),
                 "maximum_position": int(whole["place"][index]) // width,
                 "maximum_channel": int(whole["place"][index]) % width,
+                "maximum_token0": whole["largest_token0"].max().item(),
+                "maximum_later": whole["largest_later"].max().item(),
                 "norm_token0": whole["token0"].mean().item(),
                 "norm_early": whole["early"].mean().item(),
                 "sequences": tokens.shape[0],

@@ -14,20 +14,46 @@ READS = ("sink_epsilon", "sink_tokens", "sequences", "batch_size")
 
 
 def answers(subject: Subject, settings: Measures) -> Answers:
-    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    length = settings.sink_tokens
+    tokens = subject.tokens(settings.sequences, length)
     rows = attention_sinks(subject.model, tokens, epsilon=settings.sink_epsilon, batch_size=settings.batch_size)
-    yield "attention", rows
+    first, last = trained_queries(subject.context, subject.window, length)
+    inside = rows
+    if (first, last) != (0, length):
+        # A map grows with the square of the length, so as much smaller batches need the same memory.
+        batch_size = max(1, settings.batch_size * length**2 // max(last, length) ** 2)
+        tokens = subject.tokens(settings.sequences, last)
+        options = {"epsilon": settings.sink_epsilon, "batch_size": batch_size, "first": first}
+        inside = attention_sinks(subject.model, tokens, **options)
+    trained = {"trained_first": first, "trained_last": last}
+    yield (
+        "attention",
+        [
+            row | {f"{name}_trained": own[name] for name in ("sink_share", "sink_mass")} | trained
+            for row, own in zip(rows, inside, strict=True)
+        ],
+    )
 
 
-def attention_received(attention_BNTT: Tensor) -> Tensor:
-    """alpha_k = (1/T) sum_t A[t, k], the mean attention on key k over all T queries: [B, N, T]."""
-    return attention_BNTT.float().mean(dim=-2)
+def trained_queries(context: int, window: tuple[int, int] | None, length: int) -> tuple[int, int]:
+    """The positions [first, last) of queries inside which a model's sinks are measured: the first ones it trained on.
+
+    They are positions of its training context whose loss counts, ``length`` of them where there are so many.
+    """
+    first, last = window or (0, context)
+    return first, min(last, first + length)
 
 
-def attention_sinks(model: Decoder, tokens: Tensor, *, epsilon: float, batch_size: int) -> list[dict]:
+def attention_received(attention_BNTT: Tensor, first: int = 0) -> Tensor:
+    """alpha_k = mean over t of A[t, k], the mean attention on key k of the queries t >= ``first``: [B, N, T]."""
+    return attention_BNTT[..., first:, :].float().mean(dim=-2)
+
+
+def attention_sinks(model: Decoder, tokens: Tensor, *, epsilon: float, batch_size: int, first: int = 0) -> list[dict]:
     """One row per attention block and query head, over sequences [n, T] of token ids.
 
-    alpha_k is the mean attention that key k receives from all T queries of a sequence (2603.05498 Eq 27).
+    alpha_k is the mean attention that key k receives from all T queries of a sequence (2603.05498 Eq 27), or from those
+    at position ``first`` and later.
 
     block: the attention block, 1-based over all 2L blocks; layer: attention blocks counted from 0; head: from 0.
     sink_share: share of the sequences in which the largest alpha_k over the keys k <= T / 2 exceeds ``epsilon``
@@ -38,6 +64,8 @@ def attention_sinks(model: Decoder, tokens: Tensor, *, epsilon: float, batch_siz
     largest_key_mass: mean over sequences of the largest alpha_k with k <= T / 2.
     sink_position: the key k <= T / 2 that was the largest one most often, 0-based.
     tokens: T; epsilon: the threshold; sequences: n.
+    sink_share_trained, sink_mass_trained (of the question, not of this function): the same from queries at the
+        positions trained_first to trained_last - 1, which the model was trained on, in sequences that end there.
     """
     device = model.device
     sequences, length = tokens.shape
@@ -45,7 +73,7 @@ def attention_sinks(model: Decoder, tokens: Tensor, *, epsilon: float, batch_siz
     for batch in tokens.split(batch_size):
         for seen in observe(model, batch.to(device), attention=True):
             if seen.attention_BNTT is not None:
-                received.setdefault(seen.block, []).append(attention_received(seen.attention_BNTT).cpu())
+                received.setdefault(seen.block, []).append(attention_received(seen.attention_BNTT, first).cpu())
     rows = []
     for layer, (block, parts) in enumerate(sorted(received.items())):
         alpha = torch.cat(parts)[..., : length // 2]

@@ -17,11 +17,12 @@ import polars as pl
 from spikesink.runs.folder import FINISHED, RunFolder
 from spikesink.study.errors import InputError
 from spikesink.study.names import BASELINE
-from spikesink.tables.collecting.measured import perplexity_of, sinks, spike
+from spikesink.tables.collecting.measured import over_documents, perplexity_of, sinks, spike
 from spikesink.tables.contracts import (
     ACTIVATIONS,
     ATTENTION,
     CURVES,
+    DOCUMENT_PERPLEXITY,
     HEADS,
     IDENTITY,
     METRICS,
@@ -37,7 +38,9 @@ FINITE = {
     "attention": ["sink_share", "sink_share_gu", "sink_mass", "largest_key_mass"],
     "activations": ["top1", "top2", "top3", "median", "maximum"],
 }
-"""By measure, the columns in which every value must be a finite number."""
+"""By measure, the columns that must be there, every value a finite number. Others may be newer than a measure."""
+KEYS = {"perplexity": ["position", "tokens"], "attention": ["layer", "head"], "activations": ["state"]}
+"""By measure, the columns that say what a row is about."""
 
 
 def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]) -> dict[str, pl.DataFrame]:
@@ -54,8 +57,9 @@ def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]
         name = f"{run['variant']} with seed {run['seed']}"
         finished = row["status"] == FINISHED
         if finished:
-            positions, heads, states = measures_of(folder, f"measure {name} again")
-            row |= numbers_of(run, positions, heads, states)
+            again = f"measure {name} again"
+            positions, heads, states = measures_of(folder, again)
+            row |= numbers_of(run, positions, heads, states) | over_documents(documents_of(folder, again))
             row |= abilities.columns(read_measures(path, abilities.READS))
             parts["heads"].append(identified(row, heads, HEADS))
             parts["states"].append(identified(row, states, STATES))
@@ -101,14 +105,24 @@ def described(run: dict[str, Any], manifest: dict[str, Any], names: Mapping[str,
 def measures_of(folder: RunFolder, remedy: str) -> list[pl.DataFrame]:
     """The measures perplexity, attention and activations of a finished run. Raises InputError."""
     schemas = {"perplexity": PERPLEXITY, "attention": ATTENTION, "activations": ACTIVATIONS}
-    return [read_table(folder.measure(name), schemas[name], remedy, finite) for name, finite in FINITE.items()]
+    return [
+        read_table(folder.measure(name), schemas[name], remedy, finite, required=[*KEYS[name], *finite])
+        for name, finite in FINITE.items()
+    ]
+
+
+def documents_of(folder: RunFolder, remedy: str) -> pl.DataFrame | None:
+    """The perplexity by document; None of a run that was measured before it existed. Raises InputError."""
+    path = folder.measure("document_perplexity")
+    return read_table(path, DOCUMENT_PERPLEXITY, remedy, ["nll_nats"]) if path.exists() else None
 
 
 def numbers_of(run: dict, positions: pl.DataFrame, heads: pl.DataFrame, states: pl.DataFrame) -> dict:
     """Perplexity, sinks and spike of a finished run."""
     window = run["loss_window"]
     inside = perplexity_of(positions, tuple(window) if window else None)
-    return {"perplexity": perplexity_of(positions), "perplexity_loss_window": inside, **sinks(heads), **spike(states)}
+    whole = {"perplexity": perplexity_of(positions), "perplexity_loss_window": inside}
+    return whole | {"draw_seed": positions["draw_seed"][0]} | sinks(heads) | spike(states)
 
 
 def identified(row: dict[str, Any], table: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:

@@ -7,13 +7,13 @@ from spikesink.study.names import BASELINE
 from spikesink.tables.render.layout import Column
 from spikesink.tables.render.numbers import ABSENT, bracketed, probability, writer
 
-SHOWN = ("perplexity", "sink_ratio", "spike")
+SHOWN = ("perplexity", "sink_ratio", "sink_mass_mean", "spike_over_median", "spike_over_elsewhere", "spike")
 KINDS = {"linear": "", "share": " (points)", "log": " (ratio)"}
 """What a change is, by the scale of its quantity."""
 
 
 def changes(variants: pl.DataFrame) -> list[Column]:
-    """Change, effect size and corrected p value of perplexity, sink ratio and spike; the baseline has no row."""
+    """Change, effect size and corrected p value of the quantities SHOWN; the baseline has no row."""
     rows = variants.filter(pl.col("variant") != BASELINE).to_dicts()
     shown = [
         Column("", "variant", [row["label"] for row in rows]),

@@ -15,6 +15,10 @@ TEXTS = frozenset({"ablation", "variant", "row", "quantity", "status", "digest",
 """Headings of columns of words, which are aligned to the left."""
 
 
+SINK_MASSES, TRAINED = ("sink_mass_mean", "sink_mass_max"), ("sink_ratio_trained", "sink_mass_mean_trained")
+SPIKES = ("spike_over_median", "spike_over_elsewhere", "spike")
+
+
 class Column(NamedTuple):
     """A column: which group it belongs to, its heading with the unit, its cells, whether a narrow table keeps it.
 
@@ -46,13 +50,29 @@ def columns(variants: pl.DataFrame) -> list[Column]:
         shown.append(ours("perplexity_loss_window", window))
     write = writer(QUANTITIES["parameters"].format)
     shown += [
-        *(ours(name, [with_interval(row, name) for row in rows]) for name in ("sink_ratio", "sink_mass_max", "spike")),
+        *(ours(name, [with_interval(row, name) for row in rows]) for name in ("sink_ratio", *SINK_MASSES)),
+        *inside_trained(rows),
+        *(ours(name, [with_interval(row, name) for row in rows]) for name in SPIKES),
         ours("spike_position", [row["spike_positions"] or ABSENT for row in rows])._replace(essential=False),
         ours("parameters", [write(row["parameters"]) if row["parameters"] else ABSENT for row in rows])._replace(
             essential=False
         ),
     ]
     return shown + (papers(rows, best_paper_perplexity(variants)) if any(row["paper_row"] for row in rows) else [])
+
+
+def inside_trained(rows: list[dict]) -> list[Column]:
+    """Sinks inside the positions that a variant was trained on, where one of them was not trained on just those."""
+    if not any(trained_elsewhere(row) for row in rows):
+        return []
+    return [ours(name, [written(row[name], writer(QUANTITIES[name].format)) for row in rows]) for name in TRAINED]
+
+
+def trained_elsewhere(row: dict) -> bool:
+    """Whether the sinks of a variant at the common length are not those inside its trained positions."""
+    return row["sink_ratio_trained"] is not None and any(
+        row[inside] != row[common] for inside, common in zip(TRAINED, ("sink_ratio", "sink_mass_mean"), strict=True)
+    )
 
 
 def ours(name: str, cells: list[str], best: frozenset[int] = NONE) -> Column:
@@ -89,9 +109,12 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     lines = [
         f"Scale: {runs['scale'][0]}; {spread}.",
         f"Sink ratio: heads in which a key of the first half receives more than {threshold} "
-        "(arXiv 2603.05498 Eq 27-28). Largest head: its mean attention on position 0.",
-        "Spike: largest magnitude in the residual stream over all hidden states, at that position (from 0).",
+        "(arXiv 2603.05498 Eq 27-28). Mean and largest head: mean attention on position 0.",
+        "× median: the spike over the median magnitude of the ordinary tokens in its hidden state. × elsewhere: the "
+        "largest magnitude at position 0 over that at later positions. Spike: largest magnitude in the residual stream "
+        "over all hidden states, at that position (from 0); it grows with the scale of the stream.",
     ]
+    lines += trained_note(variants, runs)
     if best_perplexity(variants) | best_paper_perplexity(variants):
         aside = (
             "" if (variants["status"] == FINISHED).all() else "; variants with runs that did not finish are left aside"
@@ -123,6 +146,19 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
             "sink rate of position 0 alone, here its mean over layers; it reports no spike of this definition."
         )
     return lines
+
+
+def trained_note(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
+    """Which queries the columns of trained positions are from, by variant; nothing where there are none."""
+    elsewhere = [row["variant"] for row in variants.iter_rows(named=True) if trained_elsewhere(row)]
+    if not elsewhere:
+        return []
+    spans = runs.filter(pl.col("variant").is_in(elsewhere)).unique("variant", maintain_order=True).iter_rows(named=True)
+    found = [f"{row['label']} {row['trained_first']} to {row['trained_last'] - 1}" for row in spans]
+    return [
+        f"Trained positions: from queries inside a variant's own context and loss window ({'; '.join(found)}), beside "
+        f"the common T, which may lie outside."
+    ]
 
 
 def with_half_width(row: dict, name: str) -> str:

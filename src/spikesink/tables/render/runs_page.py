@@ -9,18 +9,26 @@ from spikesink.tables.render.numbers import writer, written
 
 SHOWN = (
     "perplexity",
+    "perplexity_spread",
     "sink_ratio",
+    "sink_mass_mean",
     "sink_mass_max",
-    "spike",
+    "sink_ratio_trained",
+    "sink_mass_mean_trained",
     "spike_over_median",
+    "spike_over_elsewhere",
+    "spike",
     "spike_position",
     "parameters",
     "tokens",
 )
 NOTES = [
     "Sink ratio: heads in which a key of the first half receives more than the threshold of mean attention (arXiv "
-    "2603.05498 Eq 27-28); largest head: its mean attention on position 0; spike: largest magnitude in the residual "
-    "stream, and how many medians of its hidden state that is. A run that did not finish has no numbers.",
+    "2603.05498 Eq 27-28), at one length for all runs; mean and largest head: mean attention on position 0; trained "
+    "positions: from queries inside the run's own context and loss window. Spike: largest magnitude in the residual "
+    "stream; × median: over the median of the ordinary tokens in its hidden state; × elsewhere: largest magnitude at "
+    "position 0 over that at later positions. ± over documents: standard error of the perplexity over held-out "
+    "documents. A run that did not finish has no numbers.",
     "The digest is of a run's settings and code; under provenance it leads to both. All columns are in runs.csv.",
 ]
 

@@ -9,7 +9,8 @@ from spikesink.tables.inputs import read_table
 from spikesink.tables.render.numbers import writer, written
 from spikesink.tables.statistics.average import means_over_seeds
 
-SHOWN = [QUANTITIES[name] for name in ("perplexity", "sink_ratio", "sink_mass_max", "spike")]
+NAMES = ("perplexity", "sink_ratio", "sink_mass_mean", "sink_mass_max", "spike_over_median", "spike")
+SHOWN = [QUANTITIES[name] for name in NAMES]
 HEADER = ("ablation", "variant", *(quantity.heading for quantity in SHOWN))
 
 
@@ -32,5 +33,6 @@ def summary(path: Path) -> str:
         text.append("  ".join([*cells, *line[len(HEADER) :]]).rstrip())
     seeds = variants["seeds"].max()
     text.append(f"Means over {seeds} seeds." if seeds > 1 else "One seed per variant.")
-    text.append("Sink ratio: heads with a key above the threshold. Largest head: its mean attention on position 0.")
+    text.append("Sink ratio: heads with a key above the threshold. Mean, largest head: mean attention on position 0.")
+    text.append("× median: the spike over the median of the ordinary tokens in its hidden state.")
     return "\n".join(text)

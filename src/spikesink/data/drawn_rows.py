@@ -1,0 +1,48 @@
+"""Held-out rows for measures: a draw over the whole held-out text, and which document every token is from.
+
+Measures take some sequences of the text, never the first ones: these are one chapter of one book. Every measure takes
+its rows here, so all of them see the same draw.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from spikesink.data.batches import REMEDY, TokenError, TokenStream, at_least_one_sequence, read_index
+
+DRAW_SEED = 0
+"""Seed of the draw, the same for every model and measure; tables of perplexity record it."""
+
+
+def drawn_places(stream: TokenStream, sequence_length: int, sequences: int) -> np.ndarray:
+    """Places [n] of at most this many rows of ``sequence_length`` in the stream, drawn without replacement.
+
+    A row is as likely as any other, so a document counts by its length. Fewer rows are the first ones of more. Raises
+    TokenError when the stream is shorter than one sequence.
+    """
+    count = at_least_one_sequence(stream, sequence_length)
+    return np.random.default_rng(DRAW_SEED).permutation(count)[:sequences]
+
+
+def held_out_rows(stream: TokenStream, sequence_length: int, sequences: int) -> np.ndarray:
+    """At most this many drawn rows, int64 [n, T + 1]: inputs are [:, :-1], targets [:, 1:]."""
+    return stream.sequences(drawn_places(stream, sequence_length, sequences), sequence_length)
+
+
+def document_starts(folder: str | Path, split: str) -> np.ndarray:
+    """The position in the stream at which every document of a split starts. Raises TokenError."""
+    path = Path(folder) / read_index(folder)["splits"][split]["document_starts"]
+    try:
+        return np.load(path).astype(np.int64)
+    except (OSError, ValueError) as error:
+        raise TokenError(f"{path} cannot be read ({error}): {REMEDY}") from error
+
+
+def documents_of_targets(
+    stream: TokenStream, starts: np.ndarray, places: np.ndarray, sequence_length: int
+) -> np.ndarray:
+    """The number of the document that every target of the rows at ``places`` [n] is from: int64 [n, T], from 0."""
+    first = places[:, None] * sequence_length + np.arange(sequence_length)
+    # Behind a BOS of the sequence the first target is the row's first token of the stream; otherwise its second one.
+    targets = first + (stream.bos != "sequence")
+    return np.searchsorted(starts, targets, side="right") - 1
