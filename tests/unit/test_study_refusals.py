@@ -50,6 +50,9 @@ REFUSED = [
     ({"corpus": {"kind": "hub"}}, r"corpus: dataset is missing: kind 'hub' needs"),
     ({"tokenizer": {"vocabulary": 100}}, r"tokenizer: vocabulary = 100 is too small"),
     ({"tokenizer": {"kind": "characters"}}, r"tokenizer.kind = 'characters' with corpus.kind = 'embedded'"),
+    ({"training": {"residual": "bfloat16"}}, r"residual = 'bfloat16' with precision = 'auto': set precision to bf"),
+    ({"model": {"initialisation": {"extra_key_std": -0.1}}}, r"extra_key_std = -0.1 must be a number, 0 or greater"),
+    ({"training": {"optimiser": {"kind": "moun"}}}, r"optimiser.kind = .*use one of 'adamw', 'sgd', 'rmsprop', 'muon'"),
     ({"training": {"schedule": {"warmup_steps": 10**6}}}, r"schedule.warmup_steps = 1000000 leaves nothing of steps"),
     ({"scale": "smal"}, r"scale = 'smal': there is no .*smal.yaml, .* use one of 0.1b, .* small, smoke"),
     (

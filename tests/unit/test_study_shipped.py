@@ -174,6 +174,8 @@ def test_the_7b_overlay_is_the_papers_recipe_with_all_its_rows():
         batch_size=512,
         optimiser=Optimiser(lr=3e-4),
         schedule=Schedule(warmup_steps=2000),
+        precision="bfloat16",
+        residual="bfloat16",
         compile=True,
         strategy="fsdp",
         micro_batch_size=4,
@@ -185,6 +187,15 @@ def test_the_7b_overlay_is_the_papers_recipe_with_all_its_rows():
     rows = set(paper_rows())
     assert len(rows) == 41
     assert {run.variant for run in study.runs} == rows | {"v_scale", "v_scale_backward_only"}
+
+
+def test_the_comments_of_7b_say_how_many_tokens_a_step_has():
+    study = load([ROOT / "workflow/scales/7b.yaml"], base=ROOT / "config.yaml")
+    steps = {run.variant: run.training.batch_size * run.training.sequence_length for run in study.runs}
+    longer = {"loss_1024_5120": 2.62, "loss_2048_6144": 3.15}
+    assert {name: round(tokens / 1e6, 2) for name, tokens in steps.items() if tokens != 512 * 4096} == longer
+    text = " ".join(line.lstrip("# ") for line in (ROOT / "workflow/scales/7b.yaml").read_text().splitlines())
+    assert "A step has 2.1 million tokens up to a context of 4,096, and 2.62 and 3.15 million in the contexts" in text
 
 
 def test_nano_full_stands_for_every_row_of_the_paper():
