@@ -112,6 +112,34 @@ def test_a_missing_file_is_refused(folder, name):
         TokenStream.open(folder, "train")
 
 
+def test_an_index_that_says_something_else_than_it_did_is_refused(folder):
+    """Its values would be used without a word: another BOS, fewer ids."""
+    index = json.loads((folder / "tokens.json").read_text())
+    index["sum"] = batches.index_sum(index)
+    (folder / "tokens.json").write_text(json.dumps(index))
+    assert len(TokenStream.open(folder, "train").tokens) == 50
+    (folder / "tokens.json").write_text(json.dumps(index | {"vocabulary": index["vocabulary"] + 1}))
+    with pytest.raises(TokenError, match=r"tokens\.json is damaged, it is not what its own sum says: delete"):
+        TokenStream.open(folder, "train")
+
+
+@pytest.mark.parametrize("key", ["splits", "dtype", "bos", "vocabulary"])
+@pytest.mark.parametrize("value", [None, [1]])
+def test_an_index_without_a_key_or_with_another_type_is_refused(folder, key, value):
+    index = json.loads((folder / "tokens.json").read_text())
+    (folder / "tokens.json").write_text(json.dumps(index | {key: value}))
+    with pytest.raises(TokenError, match=f"tokens.json has no '{key}', or something else in its place: delete"):
+        TokenStream.open(folder, "train")
+
+
+@pytest.mark.parametrize("entry", [None, [], {}, {"file": "../train.bin", "bytes": 100, "sha256": ""}])
+def test_an_entry_that_describes_no_file_of_the_folder_is_refused(folder, entry):
+    index = json.loads((folder / "tokens.json").read_text())
+    (folder / "tokens.json").write_text(json.dumps(index | {"splits": {"train": entry}}))
+    with pytest.raises(TokenError, match=r"does not describe the split|outside its folder"):
+        TokenStream.open(folder, "train")
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 99}'])
 def test_an_unreadable_index_is_refused(folder, content):
     (folder / "tokens.json").write_text(content)

@@ -40,7 +40,8 @@ def test_training_gives_the_boundary_tokens_and_the_vocabulary_asked_for(tmp_pat
     assert (loaded.bos_id, loaded.eos_id, loaded.size) == (0, 1, 300)
     again = tokenizer.load(tmp_path / "deep" / "tokenizer.json")
     assert (again.bos_id, again.eos_id, again.size) == (0, 1, 300)
-    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"tokenizer.json", "tokenizer_config.json"}
+    written = {path.name for path in (tmp_path / "deep").iterdir() if path.is_file()}
+    assert written == {"tokenizer.json", "tokenizer_config.json"}
 
 
 @pytest.mark.parametrize(

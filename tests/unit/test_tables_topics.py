@@ -444,7 +444,7 @@ def test_a_question_that_no_model_was_asked_leaves_its_columns_empty(tmp_path):
     assert found.columns == ["model", "measured", *names_of("mechanism")]
     assert found["blocks"].to_list() == [6, 6] and found["onset_sink"].to_list() == [None, None]
     (tmp_path / "b/measures/vocabulary_probe.parquet").unlink()
-    with pytest.raises(InputError, match=r"b/measures/vocabulary_probe\.parquet cannot be read"):
+    with pytest.raises(InputError, match=r"b/measures/vocabulary_probe\.parquet: cannot be read"):
         mechanism_table(models)
     (tmp_path / "a/measures/lifecycle.parquet").unlink()
     (tmp_path / "b/measures/lifecycle.parquet").unlink()

@@ -11,6 +11,7 @@ from spikesink.claims.page import counts, html, markdown
 from spikesink.claims.reading import read_claims
 from spikesink.claims.verdict import Finding, judge_all
 from spikesink.runs.command import one_line_errors
+from spikesink.tables.outputs import write_table, write_text
 
 
 @one_line_errors()
@@ -27,10 +28,9 @@ def main() -> None:
     observed = read_observations(options.runs, options.mechanism)
     claims = read_claims(options.claims, observed.names)
     findings = judge_all(claims, observed)
-    Path(options.output).parent.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame(findings, schema=Finding._fields, orient="row").write_csv(f"{options.output}.csv")
-    Path(f"{options.output}.md").write_text(markdown(findings, options.study))
-    Path(f"{options.output}.html").write_text(html(findings, options.study))
+    write_table(pl.DataFrame(findings, schema=Finding._fields, orient="row"), f"{options.output}.csv")
+    write_text(markdown(findings, options.study), f"{options.output}.md")
+    write_text(html(findings, options.study), f"{options.output}.html")
     print(counts(findings))
 
 

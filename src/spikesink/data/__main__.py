@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.data.batches import file_sha256
-from spikesink.runs.atomic import whole
 from spikesink.runs.command import one_line_errors
-from spikesink.runs.json_file import read_json
+from spikesink.runs.json_file import read_intact_json
+from spikesink.runs.sums import noted
 from spikesink.study.errors import InputError
 from spikesink.study.settings import Corpus, Tokenizer, build
 from spikesink.study.tokenizer_files import BESIDE
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     from spikesink.data.corpora import check_unchanged, local_sources
 
-    description = read_json(options.corpus, "run the corpus step again")
+    description = read_intact_json(options.corpus, "run the corpus step again")
     check_unchanged(corpus, description)
     if options.step == "tokenizer":
         build_tokenizer(corpus, tokenizer, options.output)
@@ -51,7 +51,7 @@ def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
         description["tokenizer"] = {"name": settings.name, "kind": settings.kind, "digest": file_sha256(source)}
         beside = [path for name in BESIDE if (path := source.with_name(name)).is_file()]
         description["tokenizer"]["beside"] = {path.name: file_sha256(path) for path in beside}
-    with whole(output) as part:
+    with noted(output) as part:
         part.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
 
 
@@ -122,7 +122,7 @@ def read_settings(text: str, of_pretrained: bool) -> tuple[Corpus, Tokenizer | N
 
 def tokenizer_of_pretrained(path: Path) -> Tokenizer:
     """The tokenizer of a published model, as settings. Raises InputError."""
-    described = read_json(path, "fetch the model again")
+    described = read_intact_json(path, "fetch the model again")
     try:
         name, vocabulary, bos = (described[key] for key in ("tokenizer", "vocabulary", "bos"))
         return Tokenizer(kind="file", name=name, vocabulary=vocabulary, bos=bos, bos_token=described.get("bos_token"))

@@ -18,6 +18,10 @@ import numpy as np
 
 INDEX = "tokens.json"
 FORMAT = 1
+KEYS = {"dtype": str, "vocabulary": int, "bos": str, "splits": dict}
+"""What every index has, and its type."""
+ENTRY = {"file": str, "bytes": int, "sha256": str}
+"""What the entry of every split has, and its type."""
 REMEDY = "delete the folder and pack the tokens again"
 
 
@@ -60,7 +64,11 @@ class TokenStream:
         if split not in index["splits"]:
             raise TokenError(f"{Path(folder) / INDEX} has no split {split!r}: it has {', '.join(index['splits'])}")
         entry = index["splits"][split]
+        if not all(isinstance(entry, dict) and isinstance(entry.get(key), kind) for key, kind in ENTRY.items()):
+            raise TokenError(f"{Path(folder) / INDEX} does not describe the split {split!r}: {REMEDY}")
         path = Path(folder) / entry["file"]
+        if path.name != entry["file"]:
+            raise TokenError(f"{Path(folder) / INDEX} names a file outside its folder, {entry['file']!r}: {REMEDY}")
         if not path.exists():
             raise TokenError(f"{path} is missing: {REMEDY}")
         size = path.stat().st_size
@@ -112,14 +120,24 @@ def read_index(folder: str | Path) -> dict:
     """The index of a packed corpus; raises TokenError when it is missing or not readable."""
     path = Path(folder) / INDEX
     try:
-        index = json.loads(path.read_text())
+        index = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TokenError(f"{path} is missing: pack the tokens first") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TokenError(f"{path} is not valid JSON ({error}): {REMEDY}") from None
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise TokenError(f"{path} is not a token index of format {FORMAT}: {REMEDY}")
+    if missing := [key for key, kind in KEYS.items() if not isinstance(index.get(key), kind)]:
+        raise TokenError(f"{path} has no {missing[0]!r}, or something else in its place: {REMEDY}")
+    if index.get("sum") not in (None, index_sum(index)):
+        raise TokenError(f"{path} is damaged, it is not what its own sum says: {REMEDY}")
     return index
+
+
+def index_sum(index: dict) -> str:
+    """The SHA-256 of all that an index says, without what it says of its own sum."""
+    rest = {key: value for key, value in index.items() if key != "sum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def file_sha256(path: str | Path) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from spikesink.data import corpora, tokenizer
-from spikesink.data.batches import FORMAT, INDEX, file_sha256
+from spikesink.data.batches import FORMAT, INDEX, file_sha256, index_sum
 from spikesink.data.enough import check_packed
 from spikesink.data.errors import CorpusError
 from spikesink.data.kinds.bigram_backcopy import sample_language
@@ -73,6 +73,7 @@ def pack(
         triggers = counts.triggers(corpus.synthetic_triggers).tolist()
         index["language"] = {"triggers": triggers, "bigrams": counts.bigrams.tolist()}
     check_packed(folder, index)
+    index["sum"] = index_sum(index)
     with whole(folder / INDEX) as part:
         part.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
     return index

@@ -19,8 +19,9 @@ from spikesink.data.special_tokens import (
     choices,
     special_tokens,
 )
-from spikesink.runs.atomic import whole
 from spikesink.runs.lfs import PULL, is_lfs_pointer
+from spikesink.runs.sums import intact, noted
+from spikesink.study.errors import InputError
 from spikesink.study.settings import Tokenizer
 from spikesink.study.tokenizer_files import BESIDE
 
@@ -78,11 +79,11 @@ def build(settings: Tokenizer, documents: Iterable[str], path: str | Path) -> Lo
         raise TokenizerError(
             f"vocabulary = {settings.vocabulary} is too large: the tokenizer has only {loaded.size} ids; set it to that"
         )
-    with whole(path) as part:
+    with noted(path) as part:
         part.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
     names = {"bos_token": loaded.bos, "eos_token": loaded.eos}
     config = {key: of.token for key, of in names.items()} | {DECLARED_IN: {key: of.source for key, of in names.items()}}
-    with whole(Path(path).with_name(CONFIG)) as part:
+    with noted(Path(path).with_name(CONFIG)) as part:
         part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     return loaded
 
@@ -162,7 +163,9 @@ def read(path: Path) -> tokenizers.Tokenizer:
     if is_lfs_pointer(path):
         raise TokenizerError(f"{path} {PULL}")
     try:
-        return tokenizers.Tokenizer.from_file(str(path))
+        return tokenizers.Tokenizer.from_file(str(intact(path, "make or fetch it again")))
+    except InputError as error:
+        raise TokenizerError(str(error)) from None
     except Exception as error:  # the library raises nothing more specific
         raise TokenizerError(f"{path} is not a tokenizer.json that can be read: {str(error).splitlines()[0]}") from None
 

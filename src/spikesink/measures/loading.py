@@ -1,6 +1,5 @@
 """The subject of a measuring job, loaded from the files that its command line names."""
 
-import json
 from pathlib import Path
 
 from spikesink.data.batches import TokenError, TokenStream
@@ -9,6 +8,7 @@ from spikesink.measures.subject import Subject
 from spikesink.model.decoder import Decoder
 from spikesink.model.trained import load_run
 from spikesink.runs.folder import RunFolder
+from spikesink.runs.json_file import read_intact_json
 
 
 def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str) -> Subject:
@@ -33,7 +33,7 @@ def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:
     from spikesink.pretrained.load import load_pretrained  # late: measuring a trained run needs none of it
 
     stream = TokenStream.open(tokens, "validation")
-    described = json.loads(description.read_text())
+    described = read_intact_json(description, "fetch the model again")
     model = load_pretrained(described["folder"], device=device).decoder
     check_vocabulary(model, stream, tokens)
     tokenizer, snapshots = Path(described["tokenizer"]), RunFolder(description.parent).snapshots

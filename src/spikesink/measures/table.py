@@ -3,12 +3,12 @@
 import csv
 from pathlib import Path
 
-from spikesink.runs.atomic import whole
+from spikesink.runs.sums import noted
 
 
 def write_table(path: Path, rows: list[dict]) -> None:
     """Write rows, whole or not at all: as CSV where ``path`` ends in .csv, which needs no polars, else as parquet."""
-    with whole(path) as part:
+    with noted(path) as part:
         if path.suffix == ".csv":
             with open(part, "w", newline="") as file:
                 writer = csv.DictWriter(file, rows[0].keys() if rows else (), lineterminator="\n")

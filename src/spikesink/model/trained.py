@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikesink.model.decoder import Decoder
 from spikesink.runs.folder import TRAIN_AGAIN, RunFolder, snapshots
+from spikesink.runs.sums import check_complete, intact
 from spikesink.study.errors import InputError
 from spikesink.study.settings import Model, Training, build
 
@@ -36,6 +37,7 @@ def load_snapshots(folder: Path, model: Decoder) -> Iterator[tuple[int, Decoder]
 
     It is the same model each time. Yields nothing where the run kept no snapshots. Raises InputError.
     """
+    check_complete(folder.parent, folder.name)
     for step, path in snapshots(folder).items():
         try:
             model.load_state_dict(load_weights(path))
@@ -47,7 +49,7 @@ def load_snapshots(folder: Path, model: Decoder) -> Iterator[tuple[int, Decoder]
 def load_weights(path: Path) -> dict[str, Tensor]:
     """The tensors in a safetensors file by name. Raises InputError."""
     try:
-        return load_file(path)
+        return load_file(intact(path, TRAIN_AGAIN))
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} cannot be read ({error}): {TRAIN_AGAIN}") from error
 

@@ -7,7 +7,7 @@ from spikesink.data.batches import file_sha256
 from spikesink.pretrained.formats import PretrainedError
 from spikesink.pretrained.load import checked
 from spikesink.pretrained.vocabulary import TOKENIZER
-from spikesink.runs.atomic import whole
+from spikesink.runs.sums import noted
 from spikesink.study.settings import Tokenizer
 
 
@@ -62,7 +62,7 @@ def fetch(
         "bos_token": settings.bos_token,
         "files": {path.name: file_identity(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
-    with whole(output) as part:
+    with noted(output) as part:
         part.write_text(json.dumps(described, indent=1) + "\n")
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 
+from spikesink.runs.disk_faults import in_one_line
 from spikesink.study.errors import ConfigError, InputError
 
 AFFECTS_RESULTS = False
@@ -22,7 +23,7 @@ def one_line_errors(*expected: type[Exception]) -> Callable[[Callable[..., int |
             try:
                 return main(*arguments) or 0
             except (InputError, ConfigError, OSError, *expected) as error:
-                print(f"error: {in_one_line(error)}", file=sys.stderr)
+                print(f"error: {said(error)}", file=sys.stderr)
                 return 1
 
         return command
@@ -30,8 +31,6 @@ def one_line_errors(*expected: type[Exception]) -> Callable[[Callable[..., int |
     return decorate
 
 
-def in_one_line(error: Exception) -> str:
+def said(error: Exception) -> str:
     """What the error says; of the system's errors the file, the fault and what to do."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'output'}: {error.strerror}: check the path"
-    return str(error)
+    return in_one_line(error) if isinstance(error, OSError) and error.strerror else str(error)

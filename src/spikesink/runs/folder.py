@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikesink.runs.json_file import read_json
+from spikesink.runs.json_file import read_intact_json
 from spikesink.study.errors import InputError
 
 AFFECTS_RESULTS = False
@@ -64,11 +64,11 @@ class RunFolder:
 
     def settings(self) -> dict[str, Any]:
         """The content of run.json. Raises InputError."""
-        return read_json(self.run, TRAIN_AGAIN)
+        return read_intact_json(self.run, TRAIN_AGAIN)
 
     def facts(self) -> dict[str, Any]:
         """The content of manifest.json. Raises InputError."""
-        return read_json(self.manifest, TRAIN_AGAIN)
+        return read_intact_json(self.manifest, TRAIN_AGAIN)
 
     def status(self) -> str:
         """How the run ended: finished or diverged. Raises InputError."""

@@ -82,8 +82,8 @@ def standing(run: Run, results: Path, progress: Progress | None, now: datetime) 
         pace = {"tokens_per_second": progress.tokens_per_second, "seconds_left": progress.seconds_left}
         return Standing(**common, **pace, step=progress.step, status="running")
     folder = RunFolder(run.folder)
-    if manifest := if_readable(folder.facts):
-        recorded = if_readable(folder.settings) or {}
+    if manifest := if_readable(lambda: read_json(folder.manifest, "")):
+        recorded = if_readable(lambda: read_json(folder.run, "")) or {}
         recorded.pop("code", None)
         status = manifest["status"] if canonical(recorded) == canonical(run.resolved()) else "out of date"
         speed, step = manifest.get("tokens_per_second"), manifest.get("steps", run.training.steps)

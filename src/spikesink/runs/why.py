@@ -7,7 +7,7 @@ from typing import Any
 
 from spikesink.runs import sources
 from spikesink.runs.code_digest import module_digests
-from spikesink.runs.folder import RunFolder
+from spikesink.runs.folder import TRAIN_AGAIN, RunFolder
 from spikesink.runs.identity import TRAINING, identity, training_modules
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
@@ -28,7 +28,7 @@ def differences(run: Run, config: Config | None = None) -> list[str]:
     for path in (folder.run, folder.manifest):
         if not path.exists():
             raise InputError(f"{path} does not exist: this run has not been trained yet")
-    record, manifest = folder.settings(), folder.facts()
+    record, manifest = (read_json(path, TRAIN_AGAIN) for path in (folder.run, folder.manifest))
     code = record.pop("code", None)
     settings = json.loads(json.dumps(run.resolved()))
     lines = [f"{key}: {show(old)} -> {show(new)}" for key, old, new in changes(record, settings)]

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from spikesink.runs.command import one_line_errors
+from spikesink.tables.outputs import write_table, write_text
 from spikesink.tables.parts import read_runs
 from spikesink.tables.render.changes import change_notes, changes
 from spikesink.tables.render.html import html
@@ -27,12 +28,11 @@ def main() -> None:
     tables = {title: (columns(variants), notes(variants, runs))}
     if (variants["pairs"] > 1).any():
         tables["Change against the baseline"] = (changes(variants), change_notes(variants))
-    Path(options.output).parent.mkdir(parents=True, exist_ok=True)
-    variants.write_csv(f"{options.output}.csv")
-    variants.write_parquet(f"{options.output}.parquet")
-    Path(f"{options.output}.md").write_text(markdown(tables))
-    Path(f"{options.output}.tex").write_text(latex(tables, options.ablation))
-    Path(f"{options.output}.html").write_text(html(tables, options.ablation))
+    write_table(variants, f"{options.output}.csv")
+    write_table(variants, f"{options.output}.parquet")
+    write_text(markdown(tables), f"{options.output}.md")
+    write_text(latex(tables, options.ablation), f"{options.output}.tex")
+    write_text(html(tables, options.ablation), f"{options.output}.html")
 
 
 if __name__ == "__main__":

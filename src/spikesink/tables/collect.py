@@ -7,6 +7,7 @@ from pathlib import Path
 from spikesink.runs.command import one_line_errors
 from spikesink.runs.json_file import json_object
 from spikesink.tables.collecting.parts import collect
+from spikesink.tables.outputs import write_table
 
 
 @one_line_errors()
@@ -23,9 +24,8 @@ def main() -> None:
     options = parser.parse_args()
     variants = json_object(options.variants, "--variants", "give one JSON object, or leave it out")
     tables = collect(options.runs, options.ablation, variants)
-    options.output.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        table.write_parquet(options.output / f"{name}.parquet")
+        write_table(table, options.output / f"{name}.parquet")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from spikesink.runs.folder import RunFolder
+from spikesink.runs.sums import intact
 from spikesink.study.errors import InputError
 
 
@@ -23,14 +24,13 @@ def read_table(
     With ``required`` only these columns must be there. Any other that is missing is null in every row, not measured: a
     study that was published before the column existed lacks it.
     """
+    intact(path, remedy)
     try:
         table = (
             pl.read_csv(path, infer_schema_length=None, glob=False)
             if path.suffix == ".csv"
             else pl.read_parquet(path, glob=False)
         )
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or 'no such file'}): {remedy}") from error
     except pl.exceptions.PolarsError as error:
         fault = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: not a whole {path.suffix[1:]} file ({fault}): {remedy}") from error
@@ -66,7 +66,7 @@ def read_measures(folder: Path, questions: Iterable[str]) -> dict[str, pl.DataFr
     """The tables of a model's measures by question, with all their columns. Raises InputError."""
     tables = {}
     for question in questions:
-        path = RunFolder(folder).measure(question)
+        path = intact(RunFolder(folder).measure(question), "measure this model again")
         try:
             tables[question] = pl.read_parquet(path, glob=False)
         except (OSError, pl.exceptions.PolarsError) as error:

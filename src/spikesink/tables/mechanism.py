@@ -7,6 +7,7 @@ from pathlib import Path
 from spikesink.runs.command import one_line_errors
 from spikesink.tables.collecting.mechanism import mechanism_table
 from spikesink.tables.inputs import labelled
+from spikesink.tables.outputs import write_table, write_text
 from spikesink.tables.render.mechanism_page import mechanism_page
 
 
@@ -17,9 +18,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="CSV file to write; the page is written beside it")
     options = parser.parse_args()
     models = mechanism_table(labelled(options.models))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    models.write_csv(options.output)
-    options.output.with_suffix(".html").write_text(mechanism_page(models))
+    write_table(models, options.output)
+    write_text(mechanism_page(models), options.output.with_suffix(".html"))
 
 
 if __name__ == "__main__":

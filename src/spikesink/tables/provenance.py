@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spikesink.runs.command import one_line_errors
 from spikesink.tables.collecting.provenance import provenance
+from spikesink.tables.outputs import write_table
 
 
 @one_line_errors()
@@ -19,8 +20,7 @@ def main() -> None:
     names = [(variant, seed) for variant in options.variants for seed in options.seeds]
     folders = [options.results / "runs" / variant / f"seed{seed}" for variant, seed in names]
     table = provenance(folders)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    table.write_csv(options.output)
+    write_table(table, options.output)
 
 
 if __name__ == "__main__":

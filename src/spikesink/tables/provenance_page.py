@@ -7,6 +7,7 @@ from pathlib import Path
 from spikesink.runs.command import one_line_errors
 from spikesink.tables.contracts import PROVENANCE
 from spikesink.tables.inputs import read_table
+from spikesink.tables.outputs import write_text
 from spikesink.tables.render.provenance_page import provenance_page
 
 
@@ -18,7 +19,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
     options = parser.parse_args()
     runs = read_table(options.provenance, PROVENANCE, "collect the provenance again")
-    options.output.write_text(provenance_page(runs, options.study))
+    write_text(provenance_page(runs, options.study), options.output)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikesink.runs.folder import DIVERGED, FINISHED, RunFolder, run_folders
+from spikesink.runs.folder import DIVERGED, FINISHED, TRAIN_AGAIN, RunFolder, run_folders
+from spikesink.runs.sums import intact
 from spikesink.study.errors import InputError
 from spikesink.tracking.store import flatten, run_name, run_params, run_tags
 
@@ -56,7 +57,7 @@ class EndedRun:
     def tags(self) -> dict[str, str]:
         """Identity and provenance."""
         facts = {name: value for name, value in self.manifest.items() if isinstance(value, str | Mapping)}
-        tags = flatten({name: value for name, value in facts.items() if name != "digest"})
+        tags = flatten({name: value for name, value in facts.items() if name not in ("digest", "sha256", "sum")})
         if commit := tags.get("git.commit"):
             tags["mlflow.source.git.commit"] = commit  # the name that MLflow's pages show
         return tags | run_tags(self.settings, self.digest)
@@ -171,7 +172,7 @@ def number(text: str) -> float | None:
 def table_rows(path: Path) -> list[Row]:
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with intact(path, "run snakemake again").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -185,7 +186,7 @@ def rows_by_variant(path: Path) -> dict[str, list[Row]]:
 def curves(path: Path) -> dict[str, dict[int, float]]:
     """The columns of metrics.csv: value by step. Raises InputError."""
     metrics: dict[str, dict[int, float]] = {}
-    with path.open(newline="") as file:
+    with intact(path, TRAIN_AGAIN).open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             try:
                 step = int(row.pop("step"))

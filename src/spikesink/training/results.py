@@ -10,6 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spikesink.runs.atomic import remove, whole
+from spikesink.runs.folder import RunFolder
+from spikesink.runs.json_file import with_sum
+from spikesink.runs.sums import file_sum
 from spikesink.training.storage.disk_errors import disk_errors
 from spikesink.training.storage.interruption import install
 from spikesink.training.task import Task
@@ -32,7 +35,13 @@ def write_results(task: Task, weights: dict[str, Tensor], facts: dict[str, Any])
         with whole(output.snapshots) as part:
             shutil.copytree(work.snapshots, part)
         with whole(output.manifest) as part:
-            part.write_text(json.dumps(facts, indent=2) + "\n")
+            part.write_text(json.dumps(with_sum(facts | {"sha256": sums(output)}), indent=2) + "\n")
     install(signal.SIG_IGN)  # everything is there, and what is left to do takes no time
     with disk_errors(task.checkpoints):
         remove(Path(work.path))
+
+
+def sums(output: RunFolder) -> dict[str, str]:
+    """The sum of every file of a run but its manifest, by path relative to the run's folder."""
+    files = [output.run, output.weights, output.metrics, *sorted(output.snapshots.iterdir())]
+    return {file.relative_to(output.path).as_posix(): file_sum(file) for file in files}

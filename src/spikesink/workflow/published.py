@@ -18,19 +18,21 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from spikesink.figures.catalogue import FIGURES
 from spikesink.measures.groups import GROUPS
+from spikesink.runs import sums
 from spikesink.runs.atomic import whole
 from spikesink.runs.checkout import git_state
 from spikesink.runs.code_digest import code_digest
-from spikesink.study.errors import ConfigError, InputError
+from spikesink.runs.inside import inside
+from spikesink.runs.sums import FROM_GIT, file_sum, noted
+from spikesink.study.errors import InputError
 from spikesink.study.names import NAME, check_name
 from spikesink.study.resolve import resolve
 from spikesink.study.run import Study
@@ -71,6 +73,7 @@ def read_published(name: str) -> Drawn:
     """What is drawn of a published study. Raises InputError, ConfigError."""
     folder = RESULTS / name
     manifest = read_manifest(folder)
+    sums.intact(folder / "study.yaml", FROM_GIT)
     study = of_study(resolve(read_yaml(folder / "study.yaml", as_text=True)))
     found = replace(study, name=name, figures=tuple(manifest["figures"]), questions=tuple(manifest["questions"]))
     for figure in found.figures:
@@ -88,15 +91,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a published study. Raises InputError where it is none, or names files outside its folder."""
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(path.read_bytes())
         names, files = [*manifest["figures"], *manifest["questions"]], dict(manifest["sha256"])
         for name in names:
             check_name(str(path), name)
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: not the manifest of a published study ({error!r}): publish it again") from error
     for file in files:
-        if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts or "\\" in file:
-            raise InputError(f"{path}: names a file outside its folder, {file!r}: bring it back from git")
+        inside(folder, file, path)
+    sums.intact(path, FROM_GIT)
     return manifest
 
 
@@ -112,12 +115,8 @@ def intact(name: str) -> str:
 
 def damaged(folder: Path) -> list[str]:
     """Files of a published study that are missing or not as its manifest says. Raises InputError."""
-    sums = read_manifest(folder)["sha256"]
-    return [
-        path
-        for path, known in sums.items()
-        if not (folder / path).exists() or sha256((folder / path).read_bytes()).hexdigest() != known
-    ]
+    listed = read_manifest(folder)["sha256"]
+    return [path for path, known in listed.items() if not (folder / path).is_file() or file_sum(folder / path) != known]
 
 
 def publish(finished: Study, target: Path) -> str:
@@ -144,25 +143,20 @@ def copy_files(source: Path, target: Path, files: list[str], config: Mapping, fa
     if (target / "manifest.json").exists():
         for path in read_manifest(target)["sha256"]:
             (target / path).unlink(missing_ok=True)
-    sums = {}
     for path in files:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(source / path, target / path)
-        except FileNotFoundError as error:
-            raise InputError(f"{source / path}: missing: run the study to its end, then publish it") from error
-        sums[path] = sha256((target / path).read_bytes()).hexdigest()
+        shutil.copyfile(sums.intact(source / path, "run the study to its end, then publish it"), target / path)
     text = yaml.safe_dump(dict(config), sort_keys=False)
     with whole(target / "study.yaml") as part:
-        part.write_text(f"# The whole config of a published study.\n{text}")
+        part.write_text(f"# The whole config of a published study.\n{text}", encoding="utf-8")
     manifest = {
         "published": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": git_state(),
         "versions": {name: metadata.version(name) for name in SOFTWARE},
         **facts,
-        "sha256": sums,
+        "sha256": {path: file_sum(target / path) for path in (*files, "study.yaml")},
     }
-    with whole(target / "manifest.json") as part:
+    with noted(target / "manifest.json") as part:
         part.write_text(json.dumps(manifest, indent=1) + "\n")
-    size = sum((target / path).stat().st_size for path in sums)
-    return f"{target}: {len(sums)} files, {size / 1e6:.1f} MB"
+    size = sum((target / path).stat().st_size for path in files)
+    return f"{target}: {len(files)} files, {size / 1e6:.1f} MB"

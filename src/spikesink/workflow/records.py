@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from spikesink.runs.atomic import whole
+from spikesink.runs.inside import inside
 
 LIVE = Path(".snakemake/metadata")
 FORMATS = (6,)
@@ -35,15 +36,25 @@ def exchange_records(results: str | Path, live: Path = LIVE) -> None:
     if found and (fault := unknown_layout(live / found[0])):
         print(f"{fault}, unlike in Snakemake 9.27: {kept} stays as it is, so copies may be made anew", file=sys.stderr)
         return
-    belongs = f"{Path(results).as_posix()}/"
-    there = {path for path in found if described(path).startswith(belongs)}
-    for path in there | set(record_files(kept)):
+    there = {path for path in (*found, *record_files(kept)) if belongs(path, Path(results))}
+    for path in there:
         one, other = content(live / path), content(kept / path)
-        if one != other:
-            newer, target = (one, kept / path) if ended(one) > ended(other) else (other, live / path)
+        if one == other:
+            continue
+        newer, target = (one, kept / path) if ended(one) > ended(other) else (other, live / path)
+        if ended(newer) >= 0:
             write(target, newer)
+        elif one:  # Snakemake would stop on it
+            print(f"{live / path}: damaged, and there is no other copy: removed", file=sys.stderr)
+            (live / path).unlink()
     if kept.is_dir() and has_lost_times(kept):
-        restore_times(kept)
+        restore_times(kept, Path(results))
+
+
+def belongs(record: Path, results: Path) -> bool:
+    """Whether a record describes an output in the folder ``results``: the records of a copy may name any file."""
+    output = described(record)
+    return output.startswith(f"{results.as_posix()}/") and ".." not in output.split("/")
 
 
 def unknown_layout(path: Path) -> str:
@@ -71,13 +82,13 @@ def has_lost_times(kept: Path) -> bool:
     return not known
 
 
-def restore_times(kept: Path) -> None:
+def restore_times(kept: Path, results: Path) -> None:
     """Give every output the time at which it was made. By these times Snakemake sees which input came later."""
     for path in record_files(kept):
         time = ended(content(kept / path))
-        with suppress(OSError):  # there may be none any more
-            if time > 0:
-                os.utime(described(path), (time, time))
+        with suppress(OSError, OverflowError, ValueError):  # no file any more, no time, a file outside the folder
+            if time > 0 and belongs(path, results):
+                os.utime(inside(results, described(path).removeprefix(f"{results.as_posix()}/"), path), (time, time))
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -110,7 +121,7 @@ def ended(record: bytes) -> float:
     """The time at which the job ended; -1 for a record that is missing or damaged, so that it is older than any."""
     try:
         return float(json.loads(record)["endtime"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         return -1.0
 
 

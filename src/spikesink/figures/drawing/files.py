@@ -1,11 +1,13 @@
 """A figure and its data as files."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
+
+from spikesink.runs.sums import noted
+from spikesink.tables.outputs import write_table
 
 Columns = Mapping[str, pl.DataType]
 """The columns of a figure's data: names and types, in order."""
@@ -18,7 +20,6 @@ def save(figure: Figure, data: pl.DataFrame, stem: str) -> None:
     The files are as wide as the figure, so that a paper shows the text at the style's size. The same figure gives the
     same bytes.
     """
-    Path(stem).parent.mkdir(parents=True, exist_ok=True)
     # The layout and the box around all text are found once, not for every file.
     figure.align_ylabels()
     figure.draw_without_rendering()
@@ -26,6 +27,8 @@ def save(figure: Figure, data: pl.DataFrame, stem: str) -> None:
     drawn, width = figure.get_tightbbox(), figure.get_figwidth()
     box = Bbox.from_extents(min(0, drawn.x0), drawn.y0 - 0.03, max(width, drawn.x1), drawn.y1 + 0.03)
     # The resolution of a PDF is that of clouds of many points; all else has none.
-    figure.savefig(f"{stem}.pdf", bbox_inches=box, dpi=400, metadata={"CreationDate": None})
-    figure.savefig(f"{stem}.png", bbox_inches=box)
-    data.write_csv(f"{stem}.csv")
+    with noted(f"{stem}.pdf") as part:
+        figure.savefig(part, bbox_inches=box, dpi=400, metadata={"CreationDate": None})
+    with noted(f"{stem}.png") as part:
+        figure.savefig(part, bbox_inches=box)
+    write_table(data, f"{stem}.csv")

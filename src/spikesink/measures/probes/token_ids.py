@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from spikesink.runs.sums import intact
+
 
 def token_ids(tokenizer: Path, texts: tuple[str, ...]) -> list[int]:
     """Ids of the tokens that are exactly one of ``texts``, in that order; a text that is no token has none.
@@ -18,6 +20,7 @@ def token_ids(tokenizer: Path, texts: tuple[str, ...]) -> list[int]:
         is_byte_level = '"ByteLevel"' in json.dumps([content.get("pre_tokenizer"), content.get("decoder")])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{tokenizer} is not a tokenizer.json that can be read: {error}") from None
+    intact(tokenizer, "make the tokenizer again")
     found = (
         next((vocabulary[name] for name in spellings(text, is_byte_level) if name in vocabulary), None)
         for text in texts

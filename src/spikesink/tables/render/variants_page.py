@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from spikesink.tables.outputs import write_text
 from spikesink.tables.render.html import html
 from spikesink.tables.render.layout import Column, columns, notes
 from spikesink.tables.render.markdown import markdown
@@ -16,8 +17,8 @@ def write_variants(runs: pl.DataFrame, stem: Path) -> None:
     shown = [ablations(variants), *columns(variants)]
     narrow = [column for column in shown if column.essential and column.heading != "row"]
     title, remarks = f"All variants of study {runs['study'][0]}", notes(variants, runs)
-    stem.with_suffix(".html").write_text(html({title: (shown, remarks)}, "variants"))
-    stem.with_suffix(".md").write_text(markdown({title: (narrow, remarks)}))
+    write_text(html({title: (shown, remarks)}, "variants"), stem.with_suffix(".html"))
+    write_text(markdown({title: (narrow, remarks)}), stem.with_suffix(".md"))
 
 
 def ablations(variants: pl.DataFrame) -> Column:

@@ -1,13 +1,14 @@
 """A disk that cannot be written ends a run in one line that says what to do."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 from torch.distributed.checkpoint.api import CheckpointException
+
+from spikesink.runs.disk_faults import number_of
 
 AFFECTS_RESULTS = False
 
@@ -21,7 +22,9 @@ def disk_errors(folder: Path) -> Iterator[None]:
     """Turn whatever keeps the body from writing in ``folder`` into a DiskError."""
     try:
         yield
-    except (OSError, SafetensorError, CheckpointException) as error:
+    except (OSError, RuntimeError, SafetensorError, CheckpointException) as error:
+        if isinstance(error, RuntimeError) and number_of(error) is None:
+            raise
         raise DiskError(
             f"{folder} cannot be written ({reason(error)}): free space there or make it writable, then start the run "
             "again; it resumes from its last checkpoint"
@@ -33,6 +36,5 @@ def reason(error: BaseException) -> str:
     if isinstance(error, CheckpointException):  # of shards: it holds an error for every rank that could not write
         error = next(iter(error.failures.values()))[0]
     text = " ".join(str(error).split())
-    if number := re.search(r"\(os error (\d+)\)", text):  # how safetensors passes the system's error on
-        return os.strerror(int(number[1]))
-    return getattr(error, "strerror", None) or text
+    number = number_of(error)
+    return os.strerror(number) if number else text
