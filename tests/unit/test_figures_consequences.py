@@ -41,15 +41,17 @@ def tables(**overrides) -> dict[str, pl.DataFrame]:
     model = models.decoder(**overrides)
     rows = models.tokens(6, 21)
     rows[:, 0] = 7
+    edited, heads = measure_interventions(model, rows, scoring=Scoring(6), calibration_sequences=2, controls=2)
     found = {
         "attention_distance": measure_distance(model, rows[:, :-1], batch_size=6),
-        "interventions": measure_interventions(model, rows, scoring=Scoring(6), calibration_sequences=2, controls=2),
+        "interventions": edited,
+        "intervention_heads": heads,
         "normalisation": measure_normalisation(model, rows[:, :-1], batch_size=6),
         "quantisation": measure_quantisation(model, rows, batch_size=6, calibration_sequences=2),
         "activation_ranges": activation_ranges(model, rows[:, :-1], batch_size=6),
         "sink_geometry": measure_geometry(model, rows[:, :-1], batch_size=6),
         "key_query_embedding": key_query_embedding(model, rows[:, :-1], batch_size=6, points=6),
-        "streaming": measure_streaming(model, rows, batch_size=6, caches=(6, 8), starts=(0, 4)),
+        "streaming": measure_streaming(model, rows, batch_size=6, caches=(6, 8), starts=(0, 1, 4)),
     }
     return abilities(model, rows) | {
         question: pl.DataFrame(table, infer_schema_length=None) for question, table in found.items()
@@ -179,34 +181,43 @@ def test_streaming_has_the_perplexity_by_position_and_by_cache(two):
     figure = draw_models(streaming, two)
     above, below = figure.axes[0], figure.axes[2]
     table = two["baseline"]["streaming"]
-    full, *evicted = above.lines[:3]
+    full, *evicted = above.lines[:4]
     whole = table.filter(pl.col("cache") == 20)
     assert list(full.get_ydata()) == pytest.approx(np.exp(whole["nll_nats"] / whole["tokens"]).to_list())
-    for line, start in zip(evicted, (0, 4), strict=True):
+    for line, start in zip(evicted, (0, 1, 4), strict=True):
         rows = table.filter((pl.col("cache") == 6) & (pl.col("start") == start))
         assert list(line.get_ydata()) == pytest.approx(np.exp(rows["nll_nats"] / rows["tokens"]).to_list())
         assert above.get_ylim()[0] <= min(line.get_ydata()) and above.get_ylim()[1] >= max(line.get_ydata())
-    for line, start in zip(below.lines, (0, 4), strict=True):
+    for line, start in zip(below.lines, (0, 1, 4), strict=True):
         assert list(line.get_xdata()) == [6, 8]
         for cache, y in zip((6, 8), line.get_ydata(), strict=True):
             late = table.filter((pl.col("cache") == cache) & (pl.col("start") == start) & (pl.col("position") >= 8))
             assert y == pytest.approx(np.exp(late["nll_nats"].sum() / late["tokens"].sum()))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["no eviction", "window", "first 4 + window"]
+    assert labels == ["no eviction", "window", "first 1 + window", "first 4 + window"]
 
 
-def test_interventions_have_a_mark_each_and_one_for_every_control_key(two):
+def test_interventions_have_a_mark_each_and_one_for_every_head_and_control_key(two):
     figure = draw_models(interventions, two)
     for axis, (column, label) in zip(figure.axes, interventions.PANELS, strict=True):
         assert axis.get_xlabel() == label
-        drawn = np.concatenate([offsets(marks) for marks in axis.collections])
-        assert len(drawn) == 2 * (len(interventions.NAMES) + 2)
+        drawn = np.concatenate([offsets(marks) for marks in axis.collections if len(offsets(marks))])
         table = two["baseline"]["interventions"].filter(pl.col("start") == "bos")
+        heads = two["baseline"]["intervention_heads"].filter((pl.col("start") == "bos") & pl.col("after_block"))
+        expected = 0
         for index, name in enumerate(interventions.NAMES):
             values = table.filter(pl.col("intervention") == name)[column].to_list()
+            means = [sum(values) / len(values)]
+            if len(values) > 1:
+                means += values
+            if column == "sink_mass" and name != "mask_other":
+                means += heads.filter(pl.col("intervention") == name)["sink_mass"].to_list()
+            expected += len(means)
             marks = [x for x, y in drawn if round(y) == index]
-            for value in [*values, sum(values) / len(values)]:
+            for value in means:
                 assert min(abs(x - value) for x in marks) < 1e-9
+        assert len(drawn) == 2 * expected
+    assert [1 in [line.get_xdata()[0] for line in axis.lines] for axis in figure.axes] == [False, False, True, False]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(interventions.NAMES.values())
 
 

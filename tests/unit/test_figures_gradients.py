@@ -20,6 +20,7 @@ from spikesink.figures.mechanism import (
     reshaping,
     valve_strength,
 )
+from spikesink.measures.onsets import onsets
 from spikesink.measures.questions import dynamics as dynamics_measure
 from spikesink.measures.questions import gradients as gradients_measure
 from spikesink.measures.questions import reshaping as reshaping_measure
@@ -37,7 +38,7 @@ def tables_of(**overrides) -> dict[str, pl.DataFrame]:
     gradients = gradients_measure.gradients(model, rows)
     points = reshaping_measure.reshaping(model, rows)
     snapshots = []
-    for step, scale in ((0, 0.2), (50, 1.0), (100, 3.0)):
+    for step, scale in ((5, 0.2), (50, 1.0), (100, 3.0)):
         with torch.no_grad():
             for block in model.blocks[::2]:
                 block.body.q.weight.mul_(scale)
@@ -50,7 +51,7 @@ def tables_of(**overrides) -> dict[str, pl.DataFrame]:
         "layers": layers(models.decoder(**overrides), rows[:, :-1]),
         "valve_strength": valve_table(model),
         "snapshot_summary": snapshots,
-        "onsets": dynamics_measure.onsets(snapshots, thresholds={"sink_mass": 0.2, "gradient_sink_ratio": 1.2}),
+        "onsets": onsets(snapshots),
     }
     return {name: pl.DataFrame(table, infer_schema_length=None) for name, table in lists.items()}
 
@@ -112,6 +113,9 @@ def test_gradient_sinks_mark_token_0_and_spread_the_rest(pair):
         ratios = tables["gradient_sink_ratio"]["ratio"]
         low, high = (ratios.quantile(share, "linear") for share in (0.25, 0.75))
         assert f"R = {ratios.median():.1f} [{low:.1f}, {high:.1f}]" in axis.get_title()
+        assert f"uniform: {tables['gradient_sink_ratio']['ratio_uniform'].median():.1f}" in axis.get_title()
+        dashes = [line.get_ydata()[0] for line in axis.lines]
+        np.testing.assert_allclose(dashes, np.log10(first["input_uniform"].to_numpy()))
     assert "nabla" in figure.axes[0].get_ylabel()
 
 
@@ -129,6 +133,11 @@ def test_gradient_paths_are_means_over_layers(pair):
     for path, axis in zip(("query", "key", "value"), figure.axes, strict=True):
         assert axis.get_yscale() == "log"
         lines = [line for line in axis.lines if len(line.get_xdata()) > 1]
+        if path == "value":
+            for null, tables in zip(lines[1::2], pair.values(), strict=True):
+                means = tables["gradients"].group_by("position").agg(pl.col("value_uniform").mean()).sort("position")
+                np.testing.assert_allclose(null.get_ydata(), means["value_uniform"].to_numpy())
+            lines = lines[::2]
         for line, tables in zip(lines, pair.values(), strict=True):
             means = tables["gradients"].group_by("position").agg(pl.col(path).mean()).sort("position")
             position = np.array(line.get_xdata())
@@ -199,25 +208,30 @@ def test_valve_maps_tell_keys_from_values_and_say_when_there_is_none(pair):
     assert [text.get_text() for text in draw_models(valve_strength, {"fixed": fixed}).texts] == ["No learned valve"]
 
 
-def test_dynamics_draw_a_course_per_layer_and_mark_its_onset(pair):
-    figure = draw_models(dynamics, pair)
-    assert len(figure.axes) == 3 * 2
+def test_dynamics_draw_a_course_per_layer_the_models_its_rest_and_its_onset(pair):
+    """Planted onset: the model's attention has risen half way after step 5 and by step 50."""
     tables = pair["baseline"]
+    planted = {"rest": 0.1, "final": 0.3, "half": 0.2, "after": 5, "by": 50}
+    is_sink = (pl.col("quantity") == "sink_mass") & pl.col("block").is_null()
+    changed = [
+        pl.when(is_sink).then(pl.lit(value)).when(pl.col("block").is_null()).then(None).otherwise(name).alias(name)
+        for name, value in planted.items()
+    ]
+    figure = draw_models(dynamics, {"baseline": tables | {"onsets": tables["onsets"].with_columns(changed)}})
+    assert len(figure.axes) == 3 and all(axis.get_xscale() == "log" for axis in figure.axes)
     axis = figure.axes[0]
-    assert axis.get_ylabel() == "Attention on position 0"
-    courses = [line for line in axis.lines if list(line.get_xdata()) == [0, 50, 100]]
-    assert len(courses) == 2
-    for layer, line in enumerate(courses):
-        members = tables["snapshot_summary"].filter(pl.col("layer") == layer)
-        largest = members.group_by("step").agg(pl.col("sink_mass").max()).sort("step")["sink_mass"]
-        assert list(line.get_ydata()) == largest.to_list()
-    marks = [line.get_xdata()[0] for line in axis.lines if line.get_marker() == "o" and len(line.get_xdata())]
-    onsets = tables["onsets"].filter(pl.col("quantity") == "sink_mass").group_by("layer").agg(pl.col("onset").min())
-    assert sorted(marks) == sorted(onsets["onset"].drop_nulls().to_list())
-    assert len(marks) > 0
-    # Thresholds that all heads share are drawn; the spike's was not asked for.
-    references = [len([line for line in axis.lines if line.get_linestyle() == "--"]) for axis in figure.axes[::2]]
-    assert references == [1, 1, 0]
+    courses = [list(line.get_ydata()) for line in axis.lines if list(line.get_xdata()) == [5, 50, 100]]
+    summary = tables["snapshot_summary"]
+    for layer, course in enumerate(courses[:2]):
+        members = summary.filter(pl.col("layer") == layer)
+        expected = members.group_by("step").agg(pl.col("sink_mass").mean()).sort("step")["sink_mass"]
+        assert course == pytest.approx(expected.to_list())
+    whole = summary.group_by("step").agg(pl.col("sink_mass").mean()).sort("step")["sink_mass"]
+    assert courses[2] == pytest.approx(whole.to_list())
+    bars = [line for line in axis.lines if list(line.get_xdata()) == [5, 50]]
+    assert [list(bar.get_ydata()) for bar in bars] == [[0.2, 0.2]]
+    rests = [[line.get_ydata()[0] for line in one.lines if line.get_linestyle() == "--"] for one in figure.axes]
+    assert rests == [[0.1], [], []]
 
 
 def test_importing_a_figure_needs_no_torch():

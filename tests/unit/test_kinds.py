@@ -9,7 +9,6 @@ import pytest
 from spikesink.data.corpora import describe, documents
 from spikesink.data.kinds import KINDS
 from spikesink.measures.questions.amplifier import amplifier_of
-from spikesink.measures.questions.interventions import key_masked
 from spikesink.measures.questions.normalisation import normalisation, normalised_channels
 from spikesink.measures.questions.reshaping import reshaping
 from spikesink.model.decoder import Decoder
@@ -118,14 +117,6 @@ def test_a_norm_that_says_nothing_is_not_measured():
     ):
         with pytest.raises((NotImplementedError, AttributeError)):
             measure()
-
-
-def test_a_softmax_whose_keys_cannot_be_masked_is_not_measured_without_its_sink():
-    model = models.decoder(**models.VARIANTS["softpick"])
-    for block in model.blocks[::2]:
-        block.body.softmax = kinds.Softmax(map_bytes=1, absent_score=1.0)
-    with key_masked(model, 0), pytest.raises(ValueError, match=r"score 1\.0 cannot be masked"):
-        model(models.tokens(length=9))
 
 
 def test_a_softmax_that_no_fused_kernel_computes_must_say_so(monkeypatch):

@@ -1,77 +1,124 @@
-"""Onsets: first steps from which quantities stay above thresholds, their order, and the table they are read from."""
+"""Onsets by half-rise and their order from planted courses, and the table that they are read from."""
 
 import models
 import pytest
 import torch
 from gradient_plant import planted, rows_of
 
+from spikesink.measures.onsets import onsets, orders
 from spikesink.measures.questions.activations import activations
 from spikesink.measures.questions.attention import attention_sinks
-from spikesink.measures.questions.dynamics import THRESHOLDS, onset, onsets, snapshot_summary
+from spikesink.measures.questions.dynamics import snapshot_summary
 from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
 
-STEPS = [0, 10, 20, 30, 40]
+STEPS = [5, 10, 20, 30, 40]
+SPIKE = "token0_over_early"
 
 
-def test_an_onset_lasts_to_the_end_of_the_run():
-    """A peak that falls again is none, and the first value can be one."""
-    assert onset(STEPS, [0, 5, 0, 5, 5], 1) == 30
-    assert onset(STEPS, [5, 5, 5, 5, 5], 1) == 0
-    assert onset(STEPS, [0, 5, 5, 5, 0], 1) is None
-    assert onset(STEPS, [0, 0, 0, 0, 5], 1) == 40
-    assert onset([40, 0, 30, 10, 20], [5, 0, 5, 5, 0], 1) == 30
-    assert onset([], [], 1) is None
-
-
-def test_an_onset_with_patience_lasts_that_many_snapshots_all_of_them_seen():
-    assert onset(STEPS, [0, 5, 5, 0, 5], 1, patience=2) == 10
-    assert onset(STEPS, [0, 5, 0, 5, 5], 1, patience=2) == 30
-    assert onset(STEPS, [0, 5, 0, 0, 5], 1, patience=2) is None
-    assert onset(STEPS, [0, 5, 0, 0, 5], 1, patience=1) == 10
-
-
-def test_the_threshold_is_strict_and_a_missing_value_is_not_above_it():
-    assert onset(STEPS, [0, 1, 1, 1, 2], 1) == 40
-    assert onset(STEPS, [0, 2, None, 2, 2], 1) == 30
-
-
-def course(head: int, **quantities: list[float]) -> list[dict]:
+def course(head: int = 0, block: int = 3, **quantities: list[float]) -> list[dict]:
+    """Rows of one head; quantities that are not given stay at rest."""
+    rest = {"sink_mass": 0.1, "gradient_sink_over_uniform": 1.0, "token0_over_early": 1.0}
     return [
-        {"step": step, "block": 3, "layer": 1, "head": head, **{name: values[i] for name, values in quantities.items()}}
+        {"step": step, "block": block, "layer": block // 2, "head": head, "sink_mass_uniform": 0.1}
+        | {name: quantities[name][i] if name in quantities else value for name, value in rest.items()}
         for i, step in enumerate(STEPS)
     ]
 
 
-def test_the_order_of_onsets_is_told_head_by_head():
+def found_for(rows: list[dict], quantity: str, block: int | None = None) -> dict:
+    (row,) = (row for row in rows if row["quantity"] == quantity and row["block"] == block)
+    return row
+
+
+def test_an_onset_is_half_way_from_rest_to_the_end_between_two_snapshots():
+    """Rest is the null of sink and gradient sink, whatever the first snapshot shows, and the start of the spike."""
     table = course(
-        0,
-        sink_mass=[0.1, 0.4, 0.4, 0.4, 0.5],
-        gradient_sink_ratio=[2.0, 2.0, 9.0, 9.0, 9.0],
-        token0_over_early=[1.0, 1.0, 1.0, 8.0, 9.0],
-    ) + course(
-        1,
-        sink_mass=[0.1, 0.1, 0.1, 0.1, 0.1],
-        gradient_sink_ratio=[2.0, 2.0, 9.0, 9.0, 9.0],
-        token0_over_early=[1.0, 1.0, 8.0, 8.0, 9.0],
+        sink_mass=[0.05, 0.1, 0.2, 0.4, 0.5],
+        gradient_sink_over_uniform=[1.5, 2.4, 2.6, 3.5, 4.0],
+        token0_over_early=[2.0, 2.0, 5.0, 7.0, 8.0],
     )
-    found = onsets(table[::-1])
-    assert [row["quantity"] for row in found[:3]] == list(THRESHOLDS)
-    first, second = ([row for row in found if row["head"] == head] for head in (0, 1))
-    assert [(row["onset"], row["rank"]) for row in first] == [(10, 1), (20, 2), (30, 3)]
-    assert {row["order"] for row in first} == {"sink_mass < gradient_sink_ratio < token0_over_early"}
-    assert [(row["onset"], row["rank"]) for row in second] == [(None, None), (20, 1), (20, 1)]
-    assert {row["order"] for row in second} == {"gradient_sink_ratio = token0_over_early"}
-    assert {(row["block"], row["layer"]) for row in found} == {(3, 1)}
-    chosen = onsets(table, thresholds={"token0_over_early": 0.5})
-    assert [(row["threshold"], row["onset"], row["order"]) for row in chosen] == [(0.5, 0, "token0_over_early")] * 2
+    rows = onsets(table[::-1])
+    for quantity, half, after, by in (
+        ("sink_mass", 0.3, 20, 30),
+        ("gradient_sink_over_uniform", 2.5, 10, 20),
+        ("token0_over_early", 5.0, 20, 30),
+    ):
+        for block in (None, 3):
+            row = found_for(rows, quantity, block)
+            assert row["half"] == pytest.approx(half)
+            assert (row["after"], row["by"]) == (after, by), quantity
+    assert found_for(rows, "sink_mass", 3)["layer"] == 1
 
 
-def test_a_rise_sets_each_heads_threshold_by_its_own_course():
-    """Half way from 0.1 to 0.5 is 0.3, reached at 30; a quantity that never rises has no onset."""
-    table = course(0, sink_mass=[0.1, 0.1, 0.2, 0.4, 0.5], token0_over_early=[3.0, 2.0, 2.0, 1.0, 1.0])
-    rows = onsets(table, thresholds={"sink_mass": 9, "token0_over_early": 9}, rise=0.5)
-    assert rows[0]["threshold"] == pytest.approx(0.3)
-    assert [row["onset"] for row in rows] == [30, None]
+def test_what_does_not_rise_has_no_onset_and_what_was_there_has_it_before_the_first_snapshot():
+    """A fixed threshold would call a course that starts above it, or wobbles at rest, an onset."""
+    rows = onsets(course(sink_mass=[0.1, 0.12, 0.11, 0.1, 0.12], token0_over_early=[3.0, 2.0, 1.0, 1.0, 1.0]))
+    for quantity in ("sink_mass", "gradient_sink_over_uniform", "token0_over_early"):
+        row = found_for(rows, quantity)
+        assert row["after"] is row["by"] is None
+    early = found_for(onsets(course(sink_mass=[0.4, 0.5, 0.5, 0.5, 0.5])), "sink_mass")
+    assert (early["after"], early["by"]) == (0, STEPS[0])
+    assert onsets([]) == orders([]) == []
+
+
+def test_a_course_that_falls_back_widens_its_onset():
+    """First above half after 10, for good from 40: it cannot be ordered against one in between."""
+    table = course(
+        sink_mass=[0.1, 0.1, 0.4, 0.2, 0.5],
+        gradient_sink_over_uniform=[1.0, 1.0, 1.0, 4.0, 4.0],
+    )
+    rows = onsets(table)
+    assert (found_for(rows, "sink_mass")["after"], found_for(rows, "sink_mass")["by"]) == (10, 40)
+    pair = orders(rows)[0]
+    assert (pair["earlier"], pair["later"]) == ("sink_mass", "gradient_sink_over_uniform")
+    assert (pair["order"], pair["undecided"]) == (0, True)
+
+
+def test_onsets_are_ordered_where_a_snapshot_separates_them_and_only_there():
+    table = course(
+        sink_mass=[0.1, 0.5, 0.5, 0.5, 0.5],
+        gradient_sink_over_uniform=[1.0, 1.0, 9.0, 9.0, 9.0],
+        token0_over_early=[1.0, 1.0, 9.0, 9.0, 9.0],
+    )
+    names = ("earlier", "later", "order", "undecided")
+    whole = [tuple(row[name] for name in names) for row in orders(onsets(table)) if row["block"] is None]
+    sink, gradient, spike = "sink_mass", "gradient_sink_over_uniform", "token0_over_early"
+    assert whole == [(sink, gradient, 1, False), (sink, spike, 1, False), (gradient, spike, 0, True)]
+    # The same courses, exchanged: the sink comes last.
+    late = course(
+        sink_mass=[0.1, 0.1, 0.5, 0.5, 0.5],
+        gradient_sink_over_uniform=[1.0, 9.0, 9.0, 9.0, 9.0],
+    )
+    whole = [row for row in orders(onsets(late)) if row["block"] is None]
+    assert [row["order"] for row in whole] == [-1, None, None]
+    assert [row["undecided"] for row in whole] == [False, None, None]
+
+
+def test_denser_snapshots_order_what_sparse_ones_cannot():
+    """Sink at step 12, spike at step 18 of the same run: undecided with a snapshot every 10 steps, decided every 2."""
+
+    def orders_at(steps: list[int]) -> list[int | None]:
+        table = [
+            {"step": step, "block": 1, "layer": 0, "head": 0, "sink_mass_uniform": 0.1}
+            | {"sink_mass": 0.5 if step >= 12 else 0.1, "gradient_sink_over_uniform": 1.0}
+            | {"token0_over_early": 9.0 if step >= 18 else 1.0}
+            for step in steps
+        ]
+        return [row["order"] for row in orders(onsets(table)) if row["block"] is None and row["later"] == SPIKE]
+
+    assert orders_at([0, 10, 20, 30])[0] == 0
+    assert orders_at(list(range(0, 31, 2)))[0] == 1
+
+
+def test_the_models_course_is_that_of_its_tables():
+    """Mean over heads and blocks of sink mass, median over blocks of the gradient sink: one head is not the model."""
+    table = course(head=0, sink_mass=[0.1, 0.1, 0.9, 0.9, 0.9]) + course(head=1)
+    table += course(block=1, gradient_sink_over_uniform=[1.0, 1.0, 1.0, 1.0, 9.0])
+    table += course(block=5, gradient_sink_over_uniform=[1.0, 1.0, 5.0, 5.0, 5.0])
+    rows = onsets(table)
+    assert found_for(rows, "sink_mass", 3)["final"] == pytest.approx(0.5)
+    assert found_for(rows, "sink_mass")["final"] == pytest.approx((0.5 + 0.1 + 0.1) / 3)
+    assert found_for(rows, "gradient_sink_over_uniform")["final"] == 5.0
 
 
 def test_a_summary_holds_the_measures_that_it_shortens():
@@ -94,8 +141,10 @@ def test_a_summary_holds_the_measures_that_it_shortens():
             assert row["layer"] == sinks[block, row["head"]]["layer"]
             expected = {
                 "sink_mass": sinks[block, row["head"]]["sink_mass"],
+                "sink_mass_uniform": sum(1 / t for t in range(1, 17)) / 16,
                 "gradient_sink_ratio": ratios[block]["ratio"],
                 "gradient_sink_ratio_per_sequence": ratios[block]["ratio_per_sequence"],
+                "gradient_sink_over_uniform": ratios[block]["over_uniform"],
                 "value_gradient_token0": firsts[block]["value"],
                 "value_gradient_token0_per_sequence": firsts[block]["value_per_sequence"],
                 "stream_token0": after["norm_token0"],

@@ -14,7 +14,7 @@ from spikesink.measures.probes.backward import SITES, backward
 from spikesink.measures.probes.shares import shares
 from spikesink.measures.probes.sink_mass import attention_on, logit_gap
 from spikesink.measures.questions.dynamics import snapshot_summary
-from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
+from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients, under_uniform_attention
 from spikesink.measures.questions.layers import layers
 from spikesink.measures.questions.reshaping import reshaping
 from spikesink.measures.questions.value_gradients import moments, theorem_bounds, value_gradient_bounds
@@ -55,6 +55,61 @@ def test_a_planted_gradient_sink_has_its_closed_form():
         (ratio,) = gradient_sink_ratio(table, early=early)
         assert ratio["early"] == last
         assert ratio["ratio"] == pytest.approx(harmonic(length) / others, rel=1e-5)
+        # The planted attention is uniform, so the null is the measure itself.
+        assert ratio["ratio_uniform"] == pytest.approx(ratio["ratio"], rel=1e-5)
+        assert ratio["over_uniform"] == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize(("length", "expected", "values"), [(64, 2.990, 5.044), (2048, 1.626, 8.231)])
+def test_uniform_attention_over_equal_gradients_has_harmonic_ratios(length, expected, values):
+    """R_GS(0) = H_T / mean of H_T - H_s over s = 1..31, and H_T (T - 1) / (T - H_T) for values against all later ones.
+
+    Without this null, a ratio of 3 would pass for a gradient sink where no key is preferred."""
+    body = models.decoder(**models.VARIANTS["grouped_query"]).blocks[0].body
+    input_TD, value_TD = under_uniform_attention(body, torch.ones(length, 16))
+    assert value_TD.shape == (length, 8) and input_TD.shape == (length, 16)
+    norms = [row.norm().item() for row in input_TD]
+    table = [
+        {"block": 1, "layer": 0, "position": t} | dict.fromkeys(("input", "input_per_sequence", "input_uniform"), norm)
+        for t, norm in enumerate(norms)
+    ]
+    (ratio,) = gradient_sink_ratio(table)
+    assert ratio["ratio_uniform"] == pytest.approx(expected, abs=0.002)
+    by_position = value_TD.norm(dim=-1)
+    assert (by_position[0] / by_position[1:].mean()).item() == pytest.approx(values, abs=0.002)
+    total = harmonic(length)
+    assert values == pytest.approx(total * (length - 1) / (length - total), abs=0.002)
+
+
+@pytest.mark.parametrize("name", ["baseline", "grouped_query", "qwen2", "conditional_head", "attention_only"])
+def test_the_null_is_the_gradient_of_a_model_that_attends_uniformly(name):
+    """With queries at zero attention is uniform: what values and inputs get through values is the null, block by block.
+
+    A gate also feeds the input, so of a gated model values alone are compared; queries at zero send keys nothing."""
+    model = models.decoder(**models.VARIANTS[name])
+    with torch.no_grad():
+        for block in model.blocks:
+            if hasattr(block.body, "q"):
+                for parameter in block.body.q.parameters():
+                    parameter.zero_()
+    batch = rows(4)
+    taps = backward(model, batch, ("value",))
+    for row in gradients(model, batch):
+        value = taps["value"][row["block"]].gradient.sum(dim=0)[row["position"]]
+        assert row["value_uniform"] == pytest.approx(value.norm().item(), rel=1e-3, abs=1e-9)
+        through = value @ model.blocks[row["block"] - 1].body.v.weight
+        assert row["input_uniform"] == pytest.approx(through.norm().item(), rel=1e-3, abs=1e-9)
+
+
+def test_a_valves_throttle_is_no_part_of_the_null():
+    """V-scale contracts the gradient of small values; the null is that of the same gradients without it."""
+    model = models.decoder(**models.VARIANTS["v_scale"])
+    with torch.no_grad():
+        for block in model.blocks[::2]:
+            block.body.q.weight.zero_()
+            block.body.v.weight.mul_(1e-2)
+    for row in gradients(model, rows()):
+        assert row["value"] < 0.1 * row["value_uniform"]
 
 
 def test_sequences_are_summed_before_the_norm_and_apart_in_their_own_column():
@@ -78,7 +133,7 @@ def test_every_variant_has_a_row_per_attention_block_and_position(name):
     assert [(row["block"], row["position"]) for row in table] == [(block, t) for block in blocks for t in range(12)]
     assert [row["layer"] for row in table[::12]] == list(range(len(blocks)))
     chunked = gradients(model, rows(), batch_size=2)
-    for column in ("input", "query", "key", "value", "input_per_sequence"):
+    for column in ("input", "query", "key", "value", "input_per_sequence", "input_uniform", "value_uniform"):
         expected = torch.tensor([row[column] for row in table])
         torch.testing.assert_close(torch.tensor([row[column] for row in chunked]), expected, rtol=1e-4, atol=1e-6)
         assert expected.isfinite().all()
@@ -271,17 +326,18 @@ def test_bounds_exist_for_every_attention_block_and_query_head():
 def test_the_gradient_sink_ratio_follows_definition_1():
     norms = [8.0, 1.0, 2.0, 3.0, 50.0]
     table = [
-        {"block": 3, "layer": 1, "position": t, "input": norm, "input_per_sequence": 2.0}
+        {"block": 3, "layer": 1, "position": t, "input": norm, "input_per_sequence": 2.0, "input_uniform": 2 * norm}
         for t, norm in enumerate(norms)
     ]
     expected = {"block": 3, "layer": 1, "position": 0, "early": 3, "ratio": 4.0, "ratio_per_sequence": 1.0}
+    expected |= {"ratio_uniform": 4.0, "over_uniform": 1.0}
     assert gradient_sink_ratio(table, early=3) == [expected]
     assert gradient_sink_ratio(table[::-1], early=3) == [expected]
     # s = 2 within 0..T_e is left out of its own mean; s beyond T_e is not in it, and the divisor stays T_e.
     assert gradient_sink_ratio(table, position=2, early=3)[0]["ratio"] == pytest.approx(2 / ((8 + 1 + 3) / 3))
     assert gradient_sink_ratio(table, position=4, early=3)[0]["ratio"] == pytest.approx(50 / (14 / 3))
     assert gradient_sink_ratio(table)[0]["early"] == 4
-    silent = [row | {"input": 0.0} for row in table]
+    silent = [row | {"input": 0.0, "input_uniform": 0.0} for row in table]
     assert gradient_sink_ratio(silent)[0]["ratio"] is None
     with pytest.raises(ValueError, match="position = 5 lies outside the 5 positions"):
         gradient_sink_ratio(table, position=5)

@@ -1,4 +1,4 @@
-"""Conditional independence: chains, direct links and groups that are known beforehand."""
+"""Conditional independence: chains, direct links, trends and repeated points that are known beforehand."""
 
 import math
 
@@ -7,135 +7,145 @@ import numpy as np
 import pytest
 import torch
 
-from spikesink.measures.independence import (
-    average_ranks,
-    averaged,
-    conditional_independence,
-    independence,
-    sink_observations,
-)
+from spikesink.measures.independence import averaged, independence, interval, sink_observations, without_trend
 from spikesink.measures.questions.attention import attention_sinks
 from spikesink.measures.questions.gradients import gradients
 from spikesink.measures.questions.layers import layers
+
+BLOCKS, STEPS = 4, 40
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-def test_a_chain_is_independent_given_its_middle():
-    """x -> z -> y: correlated, and not once z is known."""
-    e = noise(3, 400)
-    x = e[0]
-    z = x + 0.5 * e[1]
-    y = z + 0.5 * e[2]
-    assert conditional_independence(x, y, permutations=200)["p_fisher"] < 1e-6
-    given = conditional_independence(x, y, z, permutations=500)
-    assert abs(given["correlation"]) < 0.1
-    assert given["p_fisher"] > 0.1
-    assert given["p_permutation"] > 0.1
-    # The links of the chain remain.
-    assert conditional_independence(x, z, y, permutations=200)["correlation"] > 0.5
+def centred(values: np.ndarray) -> np.ndarray:
+    return values - values.mean(axis=1, keepdims=True)
 
 
-def test_a_direct_link_remains_given_the_middle():
-    e = noise(3, 400)
-    x = e[0]
-    z = x + 0.5 * e[1]
-    y = z + x + 0.5 * e[2]
-    given = conditional_independence(x, y, z, permutations=500)
-    assert given["correlation"] > 0.5
-    assert given["p_fisher"] < 1e-6
-    assert given["p_permutation"] == pytest.approx(1 / 501)
-
-
-def test_the_partial_correlation_has_its_textbook_value():
-    """(r_xy - r_xz r_yz) / sqrt((1 - r_xz^2)(1 - r_yz^2)), and Fisher's z with n - 4 degrees of freedom."""
-    x, y, z = noise(3, 30, seed=1)
-    y = y + z
-    r = np.corrcoef((x, y, z))
-    expected = (r[0, 1] - r[0, 2] * r[1, 2]) / math.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
-    found = conditional_independence(x, y, z, permutations=1)
-    assert found["correlation"] == pytest.approx(expected)
-    p = math.erfc(abs(math.atanh(expected)) * math.sqrt(26) / math.sqrt(2))
-    assert found["p_fisher"] == pytest.approx(p)
-
-
-def test_p_values_of_independent_data_are_uniform():
-    """One in ten data sets falls below 0.1, by either p-value: neither too eager nor too shy."""
-    below = np.zeros(2)
-    for seed in range(200):
-        x, y, z = noise(3, 25, seed=seed)
-        found = conditional_independence(x + z, y + z, z, permutations=99, seed=seed)
-        below += [found["p_fisher"] < 0.1, found["p_permutation"] <= 0.1]
-    assert 8 <= below.min() <= below.max() <= 32
-
-
-def test_groups_take_out_what_sets_them_apart():
-    """Three groups lie on a rising line, inside each x and y are unrelated: dependence between groups only."""
-    groups = np.repeat([0, 1, 2], 60)
-    x, y = noise(2, 180, seed=3) + 5 * groups
-    assert conditional_independence(x, y, permutations=50)["correlation"] > 0.9
-    within = conditional_independence(x, y, groups=groups, permutations=300)
-    assert within["p_fisher"] > 0.05
-    assert within["p_permutation"] > 0.05
-
-
-def test_ranks_do_not_change_under_monotone_maps():
-    x, y, z = noise(3, 50)
-    plain = conditional_independence(x, y + x, z, ranks=True, permutations=20)
-    assert conditional_independence(np.exp(5 * x), (y + x) ** 3, np.exp(z), ranks=True, permutations=20) == plain
-    assert average_ranks(np.array([3.0, 1.0, 3.0, 7.0])).tolist() == [1.5, 0.0, 1.5, 3.0]
-
-
-def test_nothing_is_said_where_nothing_varies_or_too_little_is_seen():
-    nothing = {"correlation": None, "p_fisher": None, "p_permutation": None}
-    x, y, z = noise(3, 20)
-    assert conditional_independence(np.full(20, 3.0), y, z) == nothing
-    assert conditional_independence(2 * z + 1, y, z) == nothing
-    assert conditional_independence(x[:4], y[:4], z[:4]) == nothing
-    assert conditional_independence(np.float32(2.0) + np.float32(1e-7) * x, y) == nothing  # float32 rounding
-
-
-def observations(chain: bool, layers: int = 4, snapshots: int = 40) -> list[dict]:
-    """Logarithms in a chain sink -> value_gradient -> activation, or with a link around its middle."""
-    e = noise(3, layers, snapshots)
-    sink = e[0]
-    gradient = sink + 0.5 * e[1]
-    activation = gradient + 0.5 * e[2] + (0 if chain else 1) * sink + np.arange(layers)[:, None]
+def rows_of(sink: np.ndarray, value_gradient: np.ndarray, activation: np.ndarray) -> list[dict]:
+    """Rows as ``averaged`` gives them, from logarithms [blocks, steps]; steps are 10, 20, ..."""
+    named = {"sink": sink, "value_gradient": value_gradient, "activation": activation}
     return [
-        {
-            "step": step,
-            "block": 2 * layer + 1,
-            "layer": layer,
-            "sink": math.exp(sink[layer, step]),
-            "value_gradient": math.exp(gradient[layer, step]),
-            "activation": math.exp(activation[layer, step]),
-        }
-        for layer in range(layers)
-        for step in range(snapshots)
+        {"step": 10 * (t + 1), "block": 2 * b + 1, "layer": b}
+        | {name: math.exp(values[b, t]) for name, values in named.items()}
+        for b in range(sink.shape[0])
+        for t in range(sink.shape[1])
     ]
 
 
+def chained(direct: float) -> list[dict]:
+    """sink -> value_gradient -> activation, and a direct link from sink to activation of this strength."""
+    e = noise(3, BLOCKS, STEPS)
+    sink = e[0]
+    gradient = sink + 0.5 * e[1]
+    return rows_of(sink, gradient, gradient + 0.5 * e[2] + direct * sink + np.arange(BLOCKS)[:, None])
+
+
+def of_sink_and_activation(rows: list[dict], step_controlled: bool) -> dict:
+    (row,) = (
+        row for row in rows if (row["x"], row["y"], row["step_controlled"]) == ("sink", "activation", step_controlled)
+    )
+    return row
+
+
 def test_the_papers_chain_is_told_from_a_direct_link():
-    for chain in (True, False):
-        rows = independence(observations(chain), within_blocks=True, permutations=200)
-        assert [(row["x"], row["y"], row["given"]) for row in rows] == [
+    """Given the middle of the chain nothing is left; with a link around it something is."""
+    for direct in (0.0, 1.0):
+        table = independence(chained(direct))
+        assert [(row["x"], row["y"], row["given"]) for row in table[:3]] == [
             ("sink", "activation", "value_gradient"),
             ("sink", "value_gradient", "activation"),
             ("value_gradient", "activation", "sink"),
         ]
-        assert rows[0]["correlation"] > 0.5
-        assert (rows[0]["partial_p_fisher"] > 0.05) == chain
-        assert (rows[0]["partial_p_permutation"] > 0.05) == chain
-        assert rows[2]["partial_correlation"] > 0.5
-        assert all(row["observations"] == 160 and row["within_blocks"] for row in rows)
+        for step_controlled in (False, True):
+            row = of_sink_and_activation(table, step_controlled)
+            assert row["correlation"] > 0.5 and row["observations"] == BLOCKS * STEPS
+            assert (row["partial_low"] <= 0 <= row["partial_high"]) == (direct == 0)
+        assert all(row["partial_correlation"] > 0.5 for row in table[2::3]), "the chain's own link remains"
 
 
-def test_an_observation_without_gradient_is_left_out():
-    table = observations(chain=True)
+def test_a_common_trend_in_training_is_no_dependence_once_the_step_is_controlled():
+    """All three grow with the logarithm of the step and have nothing else in common."""
+    trend = np.log(np.arange(1, STEPS + 1))
+    sink, gradient, activation = 0.3 * noise(3, BLOCKS, STEPS, seed=4) + trend
+    table = independence(rows_of(sink, gradient, activation))
+    assert of_sink_and_activation(table, False)["correlation"] > 0.8
+    controlled = of_sink_and_activation(table, True)
+    assert controlled["low"] <= 0 <= controlled["high"]
+    assert controlled["partial_low"] <= 0 <= controlled["partial_high"]
+
+
+def test_the_partial_correlation_has_its_textbook_value():
+    """(r_xy - r_xz r_yz) / sqrt((1 - r_xz^2)(1 - r_yz^2)); one block, one mean removed."""
+    x, y, z = (centred(values) for values in noise(3, 1, 30, seed=1))
+    y = y + z
+    r = np.corrcoef((x[0], y[0], z[0]))
+    expected = (r[0, 1] - r[0, 2] * r[1, 2]) / math.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
+    found = interval(x, y, z, terms=1)
+    assert found["correlation"] == pytest.approx(expected)
+    reach = 1.959964 / math.sqrt(found["effective"] - 4)
+    assert math.atanh(found["high"]) - math.atanh(expected) == pytest.approx(reach, rel=1e-4)
+
+
+def test_points_that_are_no_news_do_not_count():
+    """Blocks that are copies of one count once; a course that hardly moves between snapshots counts a few times."""
+    x, y = (centred(values) for values in noise(2, 1, STEPS, seed=2))
+    one = interval(x, y, None, terms=1)["effective"]
+    copies = interval(x.repeat(6, axis=0), y.repeat(6, axis=0), None, terms=1)
+    assert copies["effective"] == pytest.approx(one)
+    assert 0.7 * STEPS < one <= STEPS - 1
+    slow, other = (centred(np.cumsum(values, axis=1)) for values in noise(2, 1, STEPS, seed=3))
+    assert interval(slow, other, None, terms=1)["effective"] < 0.25 * STEPS
+
+
+def wandering(generator: np.random.Generator, memory: float) -> np.ndarray:
+    """A stationary course per block, neighbours correlated by ``memory``, four fifths of it common to all blocks."""
+    news = (
+        math.sqrt(0.2) * generator.standard_normal((3, STEPS + 60))
+        + math.sqrt(0.8) * generator.standard_normal((1, STEPS + 60))
+    )  # fmt: skip
+    values = np.zeros_like(news)
+    for t in range(1, news.shape[1]):
+        values[:, t] = memory * values[:, t - 1] + news[:, t]
+    return values[:, 60:]
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.8, 0.95])
+def test_the_interval_covers_what_it_says(memory):
+    """Sink and activation depend on the gradient alone, in courses that wander together: 95 % intervals hold 0.
+
+    Were all points counted as independent, far fewer would."""
+    generator = np.random.default_rng(0)
+    terms = np.ones((STEPS, 1))
+    held, held_naively = 0, 0
+    for _ in range(200):
+        z, x, y = (wandering(generator, memory) for _ in range(3))
+        x, y, z = (without_trend(values, terms) for values in (x + z, y + z, z))
+        found = interval(x, y, z, terms=1)
+        held += found["low"] is None or found["low"] <= 0 <= found["high"]
+        held_naively += abs(math.atanh(found["correlation"])) * math.sqrt(3 * STEPS - 4) < 1.96
+    assert held >= 184, "92 %, two standard errors below"
+    assert held_naively < 175
+
+
+def test_nothing_is_said_where_nothing_varies_or_too_little_is_seen():
+    nothing = {"correlation": None, "effective": None, "low": None, "high": None}
+    x, y, z = (centred(values) for values in noise(3, 2, 20))
+    assert interval(np.zeros_like(x), y, None, terms=1) == nothing
+    assert interval(2 * z, y, z, terms=1) == nothing, "x does not vary beyond what is given"
+    assert interval(x, y, np.zeros_like(z), terms=1) == nothing
+    few = interval(x[:1, :4], y[:1, :4], None, terms=1)
+    assert few["correlation"] is not None and few["low"] is few["high"] is None
+    level = np.full((1, 20), 2.0) + 1e-7 * noise(1, 20)
+    assert not without_trend(level, np.ones((20, 1))).any(), "float32 rounding is no variation"
+    assert independence([]) == []
+
+
+def test_a_step_at_which_a_block_has_no_gradient_is_left_out():
+    table = chained(0.0)
     table[0]["value_gradient"] = 0.0
-    assert independence(table, permutations=10)[0]["observations"] == 159
+    assert {row["observations"] for row in independence(table)} == {BLOCKS * (STEPS - 1)}
 
 
 def test_observations_are_sequence_by_sequence_what_the_measures_average():
@@ -156,14 +166,10 @@ def test_observations_are_sequence_by_sequence_what_the_measures_average():
         assert row["value_gradient"] == pytest.approx(firsts[row["block"]]["value_per_sequence"], rel=1e-4)
 
 
-def test_one_first_token_for_all_sequences_leaves_no_variation_within_a_block():
-    """Token 0 sees itself alone, so with a BOS its norm is one number per block and snapshot."""
-    rows = models.tokens(8, 13)
-    rows[:, 0] = 4
-    table = sink_observations(models.decoder(), rows)
-    found = independence(table, within_blocks=True, permutations=10)
-    assert found[0]["correlation"] is found[0]["partial_correlation"] is None
-    assert found[1]["correlation"] is not None
+def test_one_snapshot_leaves_no_variation_within_a_block():
+    """Its sequences are no observations: with a BOS token 0 sees itself alone, in every sequence the same."""
+    found = independence(averaged(sink_observations(models.decoder(), models.tokens(8, 13), step=3)))
+    assert len(found) == 6 and all(row["correlation"] is row["partial_correlation"] is None for row in found)
 
 
 @pytest.mark.parametrize("name", models.VARIANTS)

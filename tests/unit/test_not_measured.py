@@ -21,7 +21,7 @@ from spikesink.tables.render.summary import summary
 
 ROOT = Path(__file__).parents[2]
 NANO = ROOT / "results/published/nano"
-LACKS = ("sink_mass_mean", "sink_mass_max", "spike_over_median", "token0_over_early", "perplexity_loss_window")
+LACKS = ("sink_mass_mean", "sink_mass_max", "spike_over_median", "perplexity_loss_window")
 
 
 def run(monkeypatch, command, *arguments) -> int:

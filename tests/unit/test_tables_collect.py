@@ -30,7 +30,6 @@ def test_runs_carry_the_planted_perplexity_sinks_and_spike(tmp_path):
     # Two documents of equal length at 10 % above and below the mean: sqrt(2) (0.1 nll) / 2 documents, times perplexity.
     assert dyt["perplexity_spread"] == pytest.approx(30 * 2**0.5 * 0.1 * math.log(30) * 2**0.5 / 2)
     assert (dyt["documents"], dyt["draw_seed"]) == (2, 0)
-    assert dyt["token0_over_early"] == pytest.approx(8.0)
     assert (dyt["parameters"], dyt["status"], dyt["label"]) == (1_000_000, "finished", "dyt")
 
 
@@ -73,7 +72,7 @@ def test_the_spike_is_the_largest_maximum_not_the_largest_mean():
     )
     found = spike(states)
     assert (found["spike"], found["spike_position"], found["spike_channel"]) == (12.0, 0, 6)
-    assert (found["spike_over_median"], found["token0_over_early"]) == (6.0, 2.0)
+    assert found["spike_over_median"] == 6.0
     assert found["spike_over_elsewhere"] == 1.2, "of all states, not of the spike's"
 
 

@@ -235,13 +235,15 @@ def test_without_sink_heads_nothing_is_said_of_them():
 def test_gradients_gather_through_values():
     found = numbers_of(
         {
-            "gradient_sink_ratio": table("ratio", (2.0,), (4.0,), (10.0,)),
+            "gradient_sink_ratio": table(
+                "ratio ratio_uniform over_uniform", (2.0, 2.0, 1.0), (4.0, 4.0, 2.0), (10.0, 5.0, 2.0)
+            ),
             "gradients": table(
-                "position query key value",
-                (0, 0.0, 6.0, 20.0),
-                (0, 0.0, 2.0, 20.0),
-                (1, 1.0, 1.0, 1.0),
-                (2, 3.0, 3.0, 4.0),
+                "position query key value value_uniform",
+                (0, 0.0, 6.0, 20.0, 9.0),
+                (0, 0.0, 2.0, 20.0, 9.0),
+                (1, 1.0, 1.0, 1.0, 2.0),
+                (2, 3.0, 3.0, 4.0, 4.0),
             ),
             "value_gradient_bounds": table(
                 "mass lower actual upper",
@@ -257,6 +259,9 @@ def test_gradients_gather_through_values():
             "gradient_sink_ratio": 4.0,
             "gradient_sink_ratio_quartile1": 3.0,
             "gradient_sink_ratio_quartile3": 7.0,
+            "gradient_sink_ratio_uniform": 4.0,
+            "gradient_sink_over_uniform": 2.0,
+            "value_gradient_token0_uniform": 3.0,
             "query_gradient_token0": 0.0,
             "key_gradient_token0": 2.0,
             "value_gradient_token0": 8.0,
@@ -307,10 +312,11 @@ def test_reshaping_of_both_branches():
 
 def test_token_0_by_layer_and_learned_valves():
     layers = table(
-        "sink_rate stream_token0 attention_token0 feed_forward_token0 value_raw_token0 value_raw_early_mean",
-        (0.5, 10.0, 1.0, 8.0, 1.0, 1.0),
-        (1.0, 30.0, 3.0, 2.0, 1.0, 4.0),
-        (0.0, 20.0, 2.0, 2.0, 1.0, 10.0),
+        "sink_rate stream_token0 stream_early_mean attention_token0 feed_forward_token0 value_raw_token0 "
+        "value_raw_early_mean",
+        (0.5, 10.0, 10.0, 1.0, 8.0, 1.0, 1.0),
+        (1.0, 30.0, 5.0, 3.0, 2.0, 1.0, 4.0),
+        (0.0, 20.0, 10.0, 2.0, 2.0, 1.0, 10.0),
     )
     valves = table(
         "layer head path theta",
@@ -319,6 +325,7 @@ def test_token_0_by_layer_and_learned_valves():
     )
     expected = {
         "sink_rate_pct": 50.0,
+        "token0_over_early": 3.0,  # the mean of the layers' ratios, not the ratio of means
         "token0_stream": 20.0,
         "token0_attention": 2.0,
         "token0_feed_forward": 4.0,
@@ -334,27 +341,48 @@ def test_token_0_by_layer_and_learned_valves():
 
 
 def test_the_course_of_training():
+    """The model's row, not a block's; and controlled for the step."""
+    sink, gradient, spike = "sink_mass", "gradient_sink_over_uniform", "token0_over_early"
     onsets = table(
-        "quantity onset",
-        ("sink_mass", 200),
-        ("sink_mass", 100),
-        ("gradient_sink_ratio", 150),
-        ("token0_over_early", None),
+        "block quantity after by",
+        (1, sink, 1, 2),
+        (None, sink, 90, 100),
+        (None, gradient, 100, 150),
+        (None, spike, None, None),
+    )
+    orders = table(
+        "block earlier later order undecided",
+        (1, sink, gradient, 0, True),
+        (None, sink, gradient, 1, False),
+        (None, sink, spike, None, None),
+        (None, gradient, spike, None, None),
     )
     independence = table(
-        "x y within_blocks correlation partial_correlation",
-        ("sink", "activation", False, 0.1, 0.2),
-        ("sink", "activation", True, 0.7, -0.1),
-        ("sink", "value_gradient", True, 0.3, 0.4),
+        "x y step_controlled correlation partial_correlation partial_low partial_high partial_effective",
+        ("sink", "activation", False, 0.1, 0.2, 0.1, 0.3, 5.0),
+        ("sink", "activation", True, 0.7, -0.1, -0.5, 0.3, 12.5),
+        ("sink", "value_gradient", True, 0.3, 0.4, 0.3, 0.5, 6.0),
     )
-    assert numbers_of({"onsets": onsets, "independence": independence}) == {
+    found = numbers_of({"onsets": onsets, "onset_orders": orders, "independence": independence})
+    assert found == {
         "onset_sink": 100,
+        "onset_sink_after": 90,
         "onset_gradient_sink": 150,
+        "onset_gradient_sink_after": 100,
         "onset_spike": None,
+        "onset_spike_after": None,
+        "order_sink_gradient_sink": 1,
+        "order_sink_spike": None,
+        "order_gradient_sink_spike": None,
+        "onsets_undecided_pct": 0.0,
         "sink_activation_correlation": 0.7,
         "sink_activation_partial": -0.1,
+        "sink_activation_partial_low": -0.5,
+        "sink_activation_partial_high": 0.3,
+        "sink_activation_effective": 12.5,
     }
-    assert set(numbers_of({"onsets": NOTHING, "independence": NOTHING}).values()) == {None}
+    empty = dict.fromkeys(("onsets", "onset_orders", "independence"), NOTHING)
+    assert set(numbers_of(empty).values()) == {None}
 
 
 def test_perplexities_of_what_was_done_to_the_model():
@@ -362,14 +390,16 @@ def test_perplexities_of_what_was_done_to_the_model():
         {
             "quantisation": table("setting perplexity", ("full_precision", 20.0), ("static_per_tensor", 30.0)),
             "streaming": table(
-                "cache start nll_nats tokens", (64, 0, 1.0, 1), (8, 0, 3.0, 1), (8, 4, 1.0, 1), (8, 4, 3.0, 1)
+                "cache start nll_nats tokens",
+                *((64, 0, 1.0, 1), (8, 0, 3.0, 1), (8, 1, 2.5, 1), (8, 4, 1.0, 1), (8, 4, 3.0, 1)),
             ),
             "interventions": table(
-                "start intervention perplexity",
-                ("bos", "none", 20.0),
-                ("bos", "mask_other", 21.0),
-                ("bos", "mask_other", 23.0),
-                ("text", "none", 99.0),
+                "start intervention perplexity sink_mass spike",
+                ("bos", "none", 20.0, 0.3, 50.0),
+                ("bos", "zero_spike", 40.0, 0.5, 3.0),
+                ("bos", "mask_other", 21.0, 0.3, 50.0),
+                ("bos", "mask_other", 23.0, 0.3, 50.0),
+                ("text", "none", 99.0, 0.9, 9.0),
             ),
         }
     )
@@ -379,12 +409,67 @@ def test_perplexities_of_what_was_done_to_the_model():
             "int8_full_precision": 20.0,
             "int8_static_per_tensor": 30.0,
             "streaming_window": 20.0855,
+            "streaming_with_one": 12.1825,
             "streaming_with_first": 7.38906,
             "intervention_none": 20.0,
+            "intervention_zero_spike": 40.0,
             "intervention_mask_other": 22.0,
+            # A study that was published before the other columns existed has these.
+            "intervention_sink_mass_none": 0.3,
+            "intervention_sink_mass_zero_spike": 0.5,
+            "intervention_spike_none": 50.0,
+            "intervention_spike_zero_spike": 3.0,
         },
         rel=1e-5,
     )
+
+
+def test_what_interventions_leave_of_sink_gradient_sink_and_spike():
+    rows = table(
+        "start intervention perplexity sink_mass spike gradient_sink_over_uniform removed_norm removed_mass",
+        ("bos", "none", 20.0, 0.3, 50.0, 4.0, 0.0, None),
+        ("bos", "zero_equal_norm", 22.0, 0.2, 50.0, 3.0, 49.0, None),
+        ("bos", "mask_sink", 30.0, 0.1, 45.0, 0.5, None, 0.25),
+        ("bos", "mask_equal_mass", 25.0, 0.4, 55.0, 5.0, None, 0.26),
+    )
+    heads = table(
+        "start intervention attention_block head after_block sink_mass",
+        *(("bos", "none", block, head, block > 2, 0.3) for block in (1, 3) for head in (0, 1)),
+        *(("bos", "zero_spike", block, 0, block > 2, 0.4) for block in (1, 3)),
+        *(("bos", "zero_spike", block, 1, block > 2, 0.2) for block in (1, 3)),
+        *(("bos", "zero_equal_norm", block, head, block > 2, 0.3) for block in (1, 3) for head in (0, 1)),
+        ("text", "none", 3, 0, True, 0.0),
+    )
+    found = numbers_of({"interventions": rows, "streaming": NOTHING, "intervention_heads": heads})
+    assert {name: value for name, value in found.items() if value is not None} == {
+        "intervention_none": 20.0,
+        "intervention_zero_equal_norm": 22.0,
+        "intervention_mask_sink": 30.0,
+        "intervention_mask_equal_mass": 25.0,
+        "intervention_sink_mass_none": 0.3,
+        "intervention_sink_mass_zero_equal_norm": 0.2,
+        "intervention_sink_mass_mask_sink": 0.1,
+        "intervention_gradient_sink_none": 4.0,
+        "intervention_gradient_sink_zero_equal_norm": 3.0,
+        "intervention_gradient_sink_mask_sink": 0.5,
+        "intervention_gradient_sink_mask_equal_mass": 5.0,
+        "intervention_spike_none": 50.0,
+        "intervention_spike_mask_sink": 45.0,
+        "intervention_spike_mask_equal_mass": 55.0,
+        "intervention_removed_norm_zero_equal_norm": 49.0,
+        "intervention_removed_mass_mask_sink": 0.25,
+        "intervention_removed_mass_mask_equal_mass": 0.26,
+        "intervention_sink_raised_pct_zero_spike": 50.0,
+        "intervention_sink_raised_pct_zero_equal_norm": 0.0,
+    }
+
+
+def test_a_perplexity_too_large_for_a_number_is_infinite():
+    """A cache without the sink, or a spike set to 0, may cost more than 700 nats a token."""
+    rows = table("cache start nll_nats tokens", (8, 0, 3000.0, 2), (8, 4, 2.0, 2))
+    edited = table("start intervention perplexity sink_mass spike", ("text", "none", 20.0, 0.3, 50.0))
+    found = numbers_of({"streaming": rows, "interventions": edited})
+    assert found["streaming_window"] == float("inf") and found["streaming_with_first"] == pytest.approx(2.718282)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ makes attention and norm dependent, and independent given the value gradient.
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from spikesink.measures.probes.backward import backward
 from spikesink.measures.probes.sink_mass import attention_on
 from spikesink.model.decoder import Decoder
 
+QUANTITIES = ("sink", "activation", "value_gradient")
 PAIRS = (
     ("sink", "activation", "value_gradient"),
     ("sink", "value_gradient", "activation"),
@@ -71,96 +71,111 @@ def averaged(table: list[dict]) -> list[dict]:
         groups.setdefault((row["step"], row["block"], row["layer"]), []).append(row)
     return [
         {"step": step, "block": block, "layer": layer, "sequence": None}
-        | {name: sum(row[name] for row in rows) / len(rows) for name in ("sink", "activation", "value_gradient")}
+        | {name: sum(row[name] for row in rows) / len(rows) for name in QUANTITIES}
         for (step, block, layer), rows in groups.items()
     ]
 
 
-def independence(
-    table: list[dict], *, within_blocks: bool = False, ranks: bool = False, permutations: int = 2000, seed: int = 0
-) -> list[dict]:
-    """Correlations and partial correlations between sink, activation and value_gradient, one row for each of PAIRS.
+def independence(table: list[dict]) -> list[dict]:
+    """Correlations and partial correlations between sink, activation and value_gradient, two rows for each of PAIRS.
 
-    ``table`` holds rows of ``sink_observations`` or ``averaged``. All three quantities are positive and enter as
-    logarithms (mass and value gradient are proportional in Proposition 1 of 2603.17771), or as ranks.
+    ``table`` holds rows of ``averaged``, of the steps after the warm-up: while the learning rate rises, it drives all
+    three. All three are positive and enter as logarithms, as mass and value gradient are proportional in Proposition 1
+    of 2603.17771. Each block's own mean is removed, so that the course over the steps counts, not what sets layers
+    apart. Steps that not every block has are left out.
 
-    x, y, given: the quantities; observations: how many rows enter; within_blocks: as given. With it every block's own
-        mean is removed first and permutations stay within blocks: then only the course over steps and sequences counts,
-        not what sets layers apart.
-    correlation: of x and y; p_fisher, p_permutation: its p-values, as in ``conditional_independence``.
-    partial_correlation: of what a linear fit on the given quantity leaves of both; partial_p_fisher,
-        partial_p_permutation.
-    Values are None where nothing varies.
+    x, y, given: the quantities; observations: how many points, blocks times snapshots.
+    step_controlled: whether each block's linear trend over the logarithm of the step is removed as well. Without it,
+        any two quantities that grow in training correlate.
+    correlation: of x and y; partial_correlation: of what a linear fit on the given quantity leaves of both.
+    effective, low, high, and the same with partial_ in front: ``interval`` describes them. Values are None where
+        nothing varies, an interval where too few effective points remain.
 
-    Assumptions. Dependence is linear between logarithms: a curved one can leave a partial correlation. Observations are
-    independent, which these are not: layers share one residual stream, sequences share weights, and snapshots follow
-    one another. So p-values are too small, and the size of the coefficients is the finding. A common cause that is not
-    in the table, such as training time acting on all three, shows as dependence: compare ``within_blocks`` both ways.
+    Dependence is linear between logarithms: a curved one can leave a partial correlation.
     """
-    usable = [row for row in table if all(row[name] > 0 for name in ("sink", "activation", "value_gradient"))]
-    columns = {name: np.log([row[name] for row in usable]) for name in ("sink", "activation", "value_gradient")}
-    groups = [row["block"] for row in usable] if within_blocks else None
+    steps, logs = by_block_and_step(table)
     found = []
-    for x, y, given in PAIRS:
-        options = {"groups": groups, "ranks": ranks, "permutations": permutations, "seed": seed}
-        plain = conditional_independence(columns[x], columns[y], None, **options)
-        partial = conditional_independence(columns[x], columns[y], columns[given], **options)
-        row = {"x": x, "y": y, "given": given, "observations": len(usable), "within_blocks": within_blocks}
-        found.append(row | plain | {f"partial_{name}": value for name, value in partial.items()})
+    for step_controlled in (False, True) if len(steps) else ():
+        terms = [np.ones_like(steps), steps] if step_controlled else [np.ones_like(steps)]
+        rest = {name: without_trend(values, np.stack(terms, axis=1)) for name, values in logs.items()}
+        for x, y, given in PAIRS:
+            row = {"x": x, "y": y, "given": given, "observations": rest[x].size, "step_controlled": step_controlled}
+            plain = interval(rest[x], rest[y], None, len(terms))
+            partial = interval(rest[x], rest[y], rest[given], len(terms))
+            found.append(row | plain | {f"partial_{name}": value for name, value in partial.items()})
     return found
 
 
-def conditional_independence(
-    x: np.ndarray,
-    y: np.ndarray,
-    given: np.ndarray | None = None,
-    *,
-    groups: Sequence | None = None,
-    ranks: bool = False,
-    permutations: int = 2000,
-    seed: int = 0,
-) -> dict[str, float | None]:
-    """Partial correlation of x and y [n] given z [n] or [n, k], with two p-values for the hypothesis that it is 0.
-
-    p_fisher: Fisher's z, exact for Gaussian variables, with n - k - 3 degrees of freedom, one less for every group
-    beyond the first. p_permutation: the share of ``permutations`` of x's residuals, within groups, that correlate at
-    least as strongly, so never below 1 / (permutations + 1). ``ranks`` replaces values by ranks (Spearman). None where
-    x or y does not vary beyond z, or too few observations remain.
-    """
-    z = np.empty((len(x), 0)) if given is None else np.asarray(given, dtype=float).reshape(len(x), -1)
-    columns = np.column_stack((x, y, z)).astype(float)
-    if ranks:
-        columns = np.column_stack([average_ranks(column) for column in columns.T])
-    labels = np.zeros(len(x), dtype=int) if groups is None else np.unique(list(groups), return_inverse=True)[1]
-    members = [np.flatnonzero(labels == label) for label in range(labels.max(initial=-1) + 1)]
-    size = np.abs(columns[:, :2]).max(axis=0, initial=1)
-    for rows in members:
-        columns[rows] -= columns[rows].mean(axis=0)
-    residuals = columns[:, :2] - columns[:, 2:] @ np.linalg.lstsq(columns[:, 2:], columns[:, :2], rcond=None)[0]
-    scale = np.linalg.norm(residuals, axis=0)
-    degrees = len(x) - z.shape[1] - 3 - (len(members) - 1)
-    rounding = 1e-6 * size * math.sqrt(len(x))  # measured in float32
-    if degrees <= 0 or (scale <= rounding).any():
-        return {"correlation": None, "p_fisher": None, "p_permutation": None}
-    a, b = (residuals / scale).T
-    r = float(np.clip(a @ b, -1, 1))
-    deviates = math.inf if abs(r) == 1 else abs(math.atanh(r)) * math.sqrt(degrees)
-    generator = np.random.default_rng(seed)
-    shuffled = np.empty_like(a)
-    extreme = 0
-    for _ in range(permutations):
-        for rows in members:
-            shuffled[rows] = a[generator.permutation(rows)]
-        extreme += int(abs(shuffled @ b) >= abs(r) - 1e-12)
-    return {
-        "correlation": r,
-        "p_fisher": math.erfc(deviates / math.sqrt(2)),
-        "p_permutation": (1 + extreme) / (1 + permutations),
+def by_block_and_step(table: list[dict]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Logarithms of the steps [S] at which every block has three positive values, and of these values, [B, S] each."""
+    usable = {(row["block"], row["step"]): row for row in table if all(row[name] > 0 for name in QUANTITIES)}
+    blocks = sorted({row["block"] for row in table})
+    steps = [step for step in sorted({row["step"] for row in table}) if all((b, step) in usable for b in blocks)]
+    logs = {
+        name: np.log([[usable[block, step][name] for step in steps] for block in blocks]).reshape(
+            len(blocks), len(steps)
+        )
+        for name in QUANTITIES
     }
+    return np.log(np.asarray(steps, dtype=float)), logs
 
 
-def average_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0. Equal values all get the mean of their ranks."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts + 1) / 2)[inverse]
+def without_trend(values_BS: np.ndarray, terms_SK: np.ndarray) -> np.ndarray:
+    """What least squares on the terms, block by block, leaves of the values; exactly 0 where that is rounding."""
+    rest = values_BS - (terms_SK @ np.linalg.lstsq(terms_SK, values_BS.T, rcond=None)[0]).T
+    rounding = 1e-6 * np.abs(values_BS).max(initial=1)  # measured in float32
+    return np.where(np.abs(rest).max(axis=1, initial=0, keepdims=True) <= rounding, 0.0, rest)
+
+
+def interval(x_BS: np.ndarray, y_BS: np.ndarray, given_BS: np.ndarray | None, terms: int) -> dict[str, float | None]:
+    """Correlation of x and y, given a third quantity or not, from residuals of ``terms`` terms a block, with interval.
+
+    effective: how many independent points have as much to say. Snapshots follow one another and blocks share one
+        residual stream, so points are not independent. The variance of a correlation of n points is about the sum over
+        all pairs of points of R_x R_y / n^2, R the correlations of x and of y between the two points. R is taken as
+        rho^|distance in snapshots| (rho: the correlation of neighbours, corrected for its bias in short series, Kendall
+        1954) times the correlation of the two blocks.
+    low, high: 95 % interval by Fisher's z with the effective number.
+    """
+    nothing = dict.fromkeys(("correlation", "effective", "low", "high"))
+    residuals = [x_BS, y_BS]
+    if given_BS is not None:
+        if not given_BS.any():
+            return nothing
+        residuals = [one - given_BS * (one * given_BS).sum() / np.square(given_BS).sum() for one in residuals]
+    sizes = [np.linalg.norm(one) for one in residuals]
+    before = [np.linalg.norm(one) for one in (x_BS, y_BS)]
+    if not all(size > 1e-6 * was for size, was in zip(sizes, before, strict=True)):
+        return nothing
+    blocks, steps = x_BS.shape
+    r = float(np.clip((residuals[0] * residuals[1]).sum() / (sizes[0] * sizes[1]), -1, 1))
+    memory = np.prod([neighbours(one, terms) for one in residuals])
+    memory = float(np.clip(memory, 0, 0.99))
+    alike = np.prod([alikeness(one) for one in residuals], axis=0).sum() / blocks
+    points = (steps - terms) * blocks
+    effective = min(points, points * (1 - memory) / (1 + memory) / max(1.0, alike))
+    found = {"correlation": r, "effective": effective, "low": None, "high": None}
+    degrees = effective - 3 - (given_BS is not None)
+    if degrees > 0 and abs(r) < 1:
+        reach = 1.96 / math.sqrt(degrees)
+        found |= {"low": math.tanh(math.atanh(r) - reach), "high": math.tanh(math.atanh(r) + reach)}
+    return found
+
+
+def neighbours(residuals_BS: np.ndarray, terms: int) -> float:
+    """Correlation of neighbouring snapshots, over all blocks, corrected for the terms that were removed."""
+    steps = residuals_BS.shape[1]
+    if steps < 3:
+        return 0.0
+    rho = (residuals_BS[:, 1:] * residuals_BS[:, :-1]).sum() / np.square(residuals_BS).sum()
+    return float(np.clip(rho + (terms + (2 + terms) * max(rho, 0)) / steps, -0.99, 0.99))
+
+
+def alikeness(residuals_BS: np.ndarray) -> np.ndarray:
+    """Correlations between the courses of blocks, [B, B]; 1 with itself."""
+    sizes = np.linalg.norm(residuals_BS, axis=1)
+    sizes[sizes == 0] = 1.0
+    units = residuals_BS / sizes[:, None]
+    found = units @ units.T
+    np.fill_diagonal(found, 1.0)
+    return found

@@ -21,8 +21,8 @@ def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str
     check_vocabulary(model, stream, tokens)
     tokenizer = tokenizer or tokens.with_name("tokenizer.json")
     starts = document_starts(tokens, "validation")
-    context, window = training.sequence_length, training.loss_window
-    return Subject(model, context, window, stream, tokenizer, RunFolder(run).snapshots, starts)
+    context, window, warmup = training.sequence_length, training.loss_window, training.schedule.warmup_steps
+    return Subject(model, context, window, stream, tokenizer, RunFolder(run).snapshots, starts, warmup)
 
 
 def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:

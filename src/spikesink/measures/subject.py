@@ -36,6 +36,8 @@ class Subject:
     """Folder of the weights at earlier steps; it exists only where a run kept some."""
     document_starts: np.ndarray | None = None
     """Where every document of the held-out tokens starts; None: it is all one document."""
+    warmup_steps: int = 0
+    """Steps in which the learning rate of a run rose to its peak."""
 
     def rows(self, sequences: int, length: int | None = None) -> Tensor:
         """At most this many held-out rows [n, T + 1], T = ``length`` (default: the context), drawn from all documents.

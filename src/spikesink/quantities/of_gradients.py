@@ -71,6 +71,23 @@ OF_GRADIENTS = (
         meaning="R_GS(0): upper quartile over attention blocks",
         scale="log",
     ),
+    column(
+        "gradient_sink_ratio_uniform",
+        Taken("gradient_sink_ratio", "ratio_uniform", "quartile 2"),
+        unit="1",
+        source="this project",
+        meaning="R_GS(0) if every query attended to all keys alike, from the same gradients: median over attention "
+        "blocks, the null of gradient_sink_ratio",
+        scale="log",
+    ),
+    column(
+        "gradient_sink_over_uniform",
+        Taken("gradient_sink_ratio", "over_uniform", "quartile 2"),
+        unit="1",
+        source="this project",
+        meaning="R_GS(0) over its value under uniform attention, block by block: median; 1 is no gradient sink",
+        scale="log",
+    ),
     *columns(
         unit="1",
         source=f"{PAPER} Fig 2",
@@ -79,6 +96,8 @@ OF_GRADIENTS = (
         key_gradient_token0="gradient norm of keys at token 0, over that at later positions; means over blocks",
         value_gradient_token0="gradient norm of values at token 0, over that at later positions; means over blocks",
         value_over_key_token0="gradient norm of values at token 0, over that of keys; means over blocks",
+        value_gradient_token0_uniform="value_gradient_token0 if every query attended to all keys alike, from the same "
+        "gradients: its null",
     ),
     *columns(
         unit="% of heads",
@@ -129,6 +148,13 @@ OF_GRADIENTS = (
         source=f"{PAPER} Fig 7",
         meaning="L2 norm of what the feed-forward block adds to token 0 (r_mlp), mean over layers",
         scale="log",
+    ),
+    *columns(
+        unit="1",
+        source=f"{PAPER} rebuttal",
+        scale="log",
+        token0_over_early="norm of token 0 over the mean norm of tokens 1 to 15 in the residual stream after a layer, "
+        "at the training context, mean over layers",
     ),
     *columns(
         unit="1",

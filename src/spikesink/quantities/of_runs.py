@@ -3,7 +3,7 @@
 from spikesink.quantities.quantity import Quantity
 
 PERCENT, SHARE = (0.0, 100.0), (0.0, 1.0)
-SPIKE_PAPER, SINK_PAPER, GRADIENT_PAPER = "arXiv 2603.05498", "arXiv 2410.10781", "arXiv 2603.17771"
+SPIKE_PAPER, SINK_PAPER = "arXiv 2603.05498", "arXiv 2410.10781"
 
 OF_RUNS = (
     Quantity(
@@ -186,17 +186,6 @@ OF_RUNS = (
         heading="× elsewhere",
         averaged=True,
         tested=True,
-    ),
-    Quantity(
-        name="token0_over_early",
-        table="runs",
-        unit="1",
-        meaning="norm of token 0 over the mean norm of tokens 1 to 15, in the hidden state of the spike",
-        source=GRADIENT_PAPER,
-        scale="log",
-        label="Norm of token 0 over early tokens",
-        heading="token 0 over early tokens",
-        averaged=True,
     ),
     Quantity(
         name="parameters",

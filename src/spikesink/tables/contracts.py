@@ -74,7 +74,6 @@ RUNS = {
     "spike_channel": WHOLE,
     "spike_over_median": REAL,
     "spike_over_elsewhere": REAL,
-    "token0_over_early": REAL,
     **{quantity.name: REAL for quantity in OF_ABILITIES},
     "parameters": WHOLE,
     "tokens": WHOLE,

@@ -13,6 +13,7 @@ from spikesink.figures.drawing.grid import grid, is_left
 from spikesink.figures.drawing.scales import log_scale, spans_a_decade
 from spikesink.figures.drawing.stacked import Models
 from spikesink.figures.drawing.style import COLOURS, REFERENCE, SPIKE, Style
+from spikesink.quantities.perplexity import perplexity
 
 QUESTIONS = ("streaming",)
 CAPTION = (
@@ -26,7 +27,6 @@ CAPTION = (
 BINS = 16
 FULL = "no eviction"
 COLUMNS = {"model": TEXT, "panel": TEXT, "start": WHOLE, "cache": WHOLE, "position": REAL, "perplexity": REAL}
-PERPLEXITY = (pl.col("nll_nats").sum() / pl.col("tokens").sum()).exp().alias("perplexity")
 # The first is a window's, which evicts the sink's token.
 START_COLOURS = (SPIKE, COLOURS[0], *COLOURS[2:])
 
@@ -53,14 +53,21 @@ def by_position(table: pl.DataFrame) -> pl.DataFrame:
     whole = table.filter(pl.col("cache") > pl.col("position").max()).with_columns(start=pl.when(False).then("start"))
     rows = pl.concat([whole, table.filter(pl.col("cache") == cache)], how="vertical_relaxed")
     bins = rows.with_columns(position=(pl.col("position") // size + 0.5) * size)
-    return bins.group_by("start", "cache", "position").agg(PERPLEXITY).sort("start", "position")
+    return perplexities(bins, "start", "cache", "position").sort("start", "position")
 
 
 def by_cache(table: pl.DataFrame) -> pl.DataFrame:
     """Over the positions after every cache's first eviction."""
     small = evicting(table)
     late = small.filter(pl.col("position") >= small["cache"].max())
-    return late.group_by("start", "cache").agg(PERPLEXITY).sort("start", "cache").with_columns(position=None)
+    return perplexities(late, "start", "cache").sort("start", "cache").with_columns(position=None)
+
+
+def perplexities(table: pl.DataFrame, *by: str) -> pl.DataFrame:
+    """The perplexity of every combination of ``by``, over its positions."""
+    sums = table.group_by(*by).agg(pl.col("nll_nats", "tokens").sum())
+    found = [perplexity(nll, tokens) for nll, tokens in sums.select("nll_nats", "tokens").iter_rows()]
+    return sums.with_columns(perplexity=pl.Series(found, dtype=pl.Float64)).select(*by, "perplexity")
 
 
 def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:

@@ -1,49 +1,55 @@
-"""Does the model need its spike or its sink? Interventions with matched controls (Sun et al., 2402.17762)."""
+"""Does the model need its spike or its sink, and does one carry the other? Interventions with matched controls.
 
-import math
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+Sun et al. (2402.17762) score the perplexity alone. Here what is left of spike, sink and gradient sink is scored too: a
+spike taken away tests spike -> norm -> sink, a sink hidden from attention tests sink -> gradient sink -> spike.
+"""
+
+from statistics import fmean, median
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from spikesink.measures.probes.observe import observe
-from spikesink.measures.probes.replaced import replaced
+from spikesink.measures.matched import SINK, in_attention, in_stream, states_at
 from spikesink.measures.probes.starts import starts
 from spikesink.measures.questions.attention import attention_sinks
+from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
 from spikesink.measures.questions.perplexity import mean_nll
 from spikesink.measures.subject import Answers, Subject
-from spikesink.model.attention import CausalAttention
-from spikesink.model.decoder import Block, Decoder
+from spikesink.model.decoder import Decoder
+from spikesink.quantities.perplexity import perplexity
 from spikesink.study.settings import Measures
 
 GROUP = "consequences"
-QUESTIONS = ("interventions",)
+QUESTIONS = ("interventions", "intervention_heads")
 READS = (
     "consequence_tokens",
     "calibration_sequences",
     "spike_channels",
     "sink_epsilon",
     "sink_tokens",
+    "gradient_sequences",
     "batch_size",
+    "loss_chunk",
+    "chunk",
 )
 
 
 def answers(subject: Subject, settings: Measures) -> Answers:
     calibration = settings.calibration_sequences
     rows = subject.rows(subject.sequences_in(settings.consequence_tokens) + calibration)
-    scoring = Scoring(settings.batch_size, settings.sink_tokens, settings.sink_epsilon)
+    scoring = Scoring(
+        settings.batch_size,
+        settings.sink_tokens,
+        settings.sink_epsilon,
+        settings.gradient_sequences,
+        subject.window,
+        settings.loss_chunk,
+        settings.chunk,
+    )
     options = {"channels": settings.spike_channels, "calibration_sequences": calibration}
-    yield "interventions", interventions(subject.model, rows, scoring=scoring, **options)
-
-
-SINK = 0
-"""Position of the token that is changed, and of the key that is masked."""
-BARRED = -1e4
-"""Score of a masked key: its weight underflows to exactly 0 in float32."""
+    table, heads = interventions(subject.model, rows, scoring=scoring, **options)
+    yield "interventions", table
+    yield "intervention_heads", heads
 
 
 class Scoring(NamedTuple):
@@ -55,82 +61,16 @@ class Scoring(NamedTuple):
     """Sinks are measured on so many first tokens."""
     epsilon: float = 0.3
     """A head is a sink where a key receives more than this mean attention."""
+    gradient_sequences: int = 32
+    """Gradient sinks are measured on at most so many of the scored sequences."""
+    window: tuple[int, int] | None = None
+    """Positions [first, last) whose loss sends gradients; None: all."""
+    loss_chunk: int | None = None
+    """Positions whose logits exist at a time in a backward pass; None: all."""
+    chunk: int = 512
+    """Queries whose attention exists at a time."""
 
 
-@contextmanager
-def channels_set(block: Block, position: int, channels: Tensor, values: Tensor | float) -> Iterator[None]:
-    """While it is open, the stream after ``block`` holds ``values`` in these channels of the token at ``position``.
-
-    Done at the norm on the residual sum, the last of the block, so that it holds whether the block runs whole or in
-    parts.
-    """
-
-    def change(module: nn.Module, inputs: tuple[Tensor, ...], stream: Tensor) -> Tensor:
-        stream = stream.clone()
-        stream[:, position, channels] = torch.as_tensor(values).to(stream)
-        return stream
-
-    handle = block.sum_norm.register_forward_hook(change)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-def barred(body: CausalAttention, position: int, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-    """Queries and keys with one more channel, which adds BARRED to the key's score for every query but its own."""
-    key = position + int(body.extra_key is not None)
-    query_bar, key_bar = torch.ones_like(q[..., :1]), torch.zeros_like(k[..., :1])
-    query_bar[:, :, key : key + 1] = 0
-    key_bar[:, :, key : key + 1] = BARRED / body.head_dim**-0.5
-    return torch.cat((q, query_bar), dim=-1), torch.cat((k, key_bar), dim=-1)
-
-
-def masked_attend(body: CausalAttention, original, position: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    return original(*barred(body, position, q, k), F.pad(v, (0, 1)))[..., :-1]
-
-
-def masked_weights(body: CausalAttention, original, position: int, q: Tensor, k: Tensor) -> Tensor:
-    if body.softmax.absent_score == -math.inf:
-        return original(*barred(body, position, q, k))
-    if body.softmax.absent_score != 0:
-        raise ValueError(
-            f"a key with the score {body.softmax.absent_score} cannot be masked: {__name__} can 0 and -inf"
-        )
-    zeroed = k.clone()  # its score is 0 then, as q . 0 is
-    zeroed[:, :, position : position + 1] = 0
-    own = torch.arange(q.shape[2], device=q.device) == position
-    return torch.where(own[:, None], original(q, k), original(q, zeroed))
-
-
-@contextmanager
-def key_masked(model: Decoder, position: int) -> Iterator[None]:
-    """While it is open, no query but its own attends to the key at ``position``, in any attention block."""
-    bodies = [module for module in model.modules() if isinstance(module, CausalAttention)]
-    with (
-        replaced(bodies, "attend", lambda body: partial(masked_attend, body, body.attend, position)),
-        replaced(bodies, "weights", lambda body: partial(masked_weights, body, body.weights, position)),
-    ):
-        yield
-
-
-def states_at(model: Decoder, tokens: Tensor, position: int, batch_size: int) -> Tensor:
-    """The stream after each of the 2L blocks at one position of sequences [n, T]: [2L, n, D], float32."""
-    parts = []
-    for batch in tokens.split(batch_size):
-        # Causal: what comes after the position does not change it.
-        seen = list(observe(model, batch[:, : position + 1].to(model.device)))[1:]
-        parts.append(torch.stack([one.stream_BTD[:, position].cpu() for one in seen]))
-    return torch.cat(parts, dim=1)
-
-
-def step_up_block(states_SND: Tensor) -> int:
-    """The first block (1-based) after which the largest channel's mean magnitude exceeds half its largest value."""
-    largest = states_SND.abs().mean(dim=1).amax(dim=-1)
-    return int((largest > largest.max() / 2).int().argmax()) + 1
-
-
-@torch.no_grad()
 def interventions(
     model: Decoder,
     rows: Tensor,
@@ -140,95 +80,108 @@ def interventions(
     calibration_sequences: int = 32,
     block: int | None = None,
     controls: int = 4,
-) -> list[dict]:
-    """One row per start and intervention over held-out rows [n, T + 1].
+) -> tuple[list[dict], list[dict]]:
+    """One row per start and intervention over held-out rows [n, T + 1]; and the same head by head.
 
-    The first ``calibration_sequences`` rows give means and are not scored; all others are scored.
+    The first ``calibration_sequences`` rows give means and matched controls and are not scored; all others are scored.
 
     start: bos (sequences as they are) or text (without the token that all begin with), as ``starts`` says: behind a BOS
     the token at position 0 is the same in all sequences, and mean_spike changes nothing.
-    intervention, at the token at position 0 in the stream after ``block``, once:
+    intervention, in the stream after ``block``, once:
         none: nothing.
-        zero_spike: 0 in the ``channels`` channels of largest mean magnitude.
+        zero_spike: 0 in the ``channels`` channels of largest mean magnitude at position 0.
         mean_spike: in these channels their mean over the calibration rows (set_mean of Sun et al.).
-        zero_median: 0 in as many channels of median magnitude, the control of zero_spike.
+        zero_median: 0 in as many channels of median magnitude there, a control matched in number.
+        zero_equal_norm: 0 at entries (position, channel) of later tokens, drawn until they hold as much squared norm as
+        zero_spike takes away, a control matched in norm.
     intervention, in all attention blocks:
         mask_sink: no query but its own attends to the key at position 0.
-        mask_other: the same for another key, the control of mask_sink; one row for each of ``controls`` keys, drawn
-        from the first half of the sequence.
+        mask_equal_mass: the same for other keys, drawn for every attention block until they hold as much attention as
+        position 0 does there, a control matched in attention mass.
+        mask_other: the same for one other key, a control matched in number; one row for each of ``controls`` keys,
+        drawn from the first half of the sequence.
     block: the block that is changed, 1-based; by default the first one after which the largest channel's mean magnitude
     at position 0 exceeds half its maximum over blocks.
-    position: the token that is changed, 0-based. channels: how many channels are changed.
+    position: the token that is changed, 0-based; None where several are. channels: how many channels are changed.
+    removed_norm: the L2 norm that is taken from the stream, root mean square over the calibration sequences; None where
+    attention is changed. removed_mass: the mean attention over queries, heads and attention blocks on the hidden keys,
+    without that of their own queries, in the model left alone, over the calibration sequences; None elsewhere. Where
+    other entries or keys do not hold enough, all of them are taken, and these columns show it.
+
     nll_nats: mean negative log-likelihood per scored token in nats; perplexity: its exponential; tokens: how many were
     scored.
     spike: largest mean channel magnitude at position 0 from that block on.
+    gradient_sink_ratio, gradient_sink_over_uniform: R_GS(0) and its ratio to that under uniform attention, medians over
+    attention blocks.
     sink_share, sink_mass, sink_mass_max, largest_key_mass (2603.05498 Eq 27-28): over the heads of the attention blocks
     after ``block``, on the first ``scoring.sink_tokens`` tokens: share of heads and sequences that are sinks, mean
     attention on position 0, that of the head with most, and mean of the largest attention on one key of the first half.
     None where no attention block follows.
+    By head: the same for every head, and after_block: whether its block comes after ``block``.
 
-    The papers leave open which and how many channels, the block's rule and the controls' positions. Raises ValueError
-    when no row is left to score.
+    The papers leave open which and how many channels, the block's rule and the controls. Raises ValueError when no row
+    is left to score.
     """
     if not 0 < calibration_sequences < len(rows):
         raise ValueError(
             f"calibration_sequences = {calibration_sequences} of {len(rows)} held-out sequences: leave some to score"
         )
-    table = []
+    table, heads = [], []
     for start, sequences in starts(rows).items():
-        calibration, scored = sequences[:calibration_sequences], sequences[calibration_sequences:]
-        states = states_at(model, calibration[:, :-1], SINK, scoring.batch_size)
+        calibration, scored = sequences[:calibration_sequences, :-1], sequences[calibration_sequences:]
+        states = states_at(model, calibration, SINK, scoring.batch_size)
         changed = block or step_up_block(states)
-        for name, position, intervention in plan(model, states[changed - 1], changed, channels):
-            with intervention:
-                row = {"start": start, "intervention": name, "block": changed, "position": position}
-                table.append(row | {"channels": channels} | scores(model, scored, changed, scoring))
-        for position in control_keys(sequences.shape[1] // 2, controls):
-            with key_masked(model, position):
-                row = {"start": start, "intervention": "mask_other", "block": changed, "position": position}
-                table.append(row | {"channels": channels} | scores(model, scored, changed, scoring))
-    return table
+        plans = [
+            *in_stream(model, calibration, states[changed - 1], changed, channels, scoring.batch_size),
+            *in_attention(model, calibration, controls, scoring.batch_size, scoring.chunk),
+        ]
+        for plan in plans:
+            place = {"start": start, "intervention": plan.name, "block": changed, "position": plan.position}
+            removed = {"removed_norm": plan.removed_norm, "removed_mass": plan.removed_mass}
+            with plan.context:
+                found, by_head = scores(model, scored, changed, scoring)
+            table.append(place | {"channels": channels} | removed | found)
+            heads += [place | row for row in by_head]
+    return table, heads
 
 
-def plan(
-    model: Decoder, after_ND: Tensor, block: int, channels: int
-) -> list[tuple[str, int, AbstractContextManager[None]]]:
-    """(name, position, context manager) of each intervention at position 0; ``after_ND``: calibration states there."""
-    order = after_ND.abs().mean(dim=0).argsort(descending=True)
-    spike, median = order[:channels], order[(len(order) - channels) // 2 :][:channels]
-    mean = after_ND[:, spike].mean(dim=0).to(model.device)
-    body = model.blocks[block - 1]
-    return [
-        ("none", SINK, nullcontext()),
-        ("zero_spike", SINK, channels_set(body, SINK, spike, 0.0)),
-        ("mean_spike", SINK, channels_set(body, SINK, spike, mean)),
-        ("zero_median", SINK, channels_set(body, SINK, median, 0.0)),
-        ("mask_sink", SINK, key_masked(model, SINK)),
-    ]
+def step_up_block(states_SND: Tensor) -> int:
+    """The first block (1-based) after which the largest channel's mean magnitude exceeds half its largest value."""
+    largest = states_SND.abs().mean(dim=1).amax(dim=-1)
+    return int((largest > largest.max() / 2).int().argmax()) + 1
 
 
-def control_keys(keys: int, count: int) -> list[int]:
-    """``count`` of the first ``keys`` keys other than the sink, drawn with a fixed seed."""
-    others = [key for key in range(keys) if key != SINK]
-    return [
-        others[key] for key in torch.randperm(len(others), generator=torch.Generator().manual_seed(0))[:count].tolist()
-    ]
-
-
-def scores(model: Decoder, rows: Tensor, block: int, scoring: Scoring) -> dict:
-    """How well the model, as it is now, predicts these rows, and what is left of its spike and its sinks."""
+def scores(model: Decoder, rows: Tensor, block: int, scoring: Scoring) -> tuple[dict, list[dict]]:
+    """How well the model, as it is now, predicts these rows, and what is left of spike, sinks and gradient sink."""
     nll = mean_nll(model, rows, scoring.batch_size)
     inputs = rows[:, :-1]
     tokens = inputs[:, : scoring.sink_tokens]
     sinks = attention_sinks(model, tokens, epsilon=scoring.epsilon, batch_size=scoring.batch_size)
     stream = states_at(model, inputs, SINK, scoring.batch_size)[block - 1 :]
-    return {
+    found = {
         "nll_nats": nll,
-        "perplexity": math.exp(nll),
+        "perplexity": perplexity(nll, 1),
         "spike": stream.abs().mean(dim=1).max().item(),
+        **gradient_sink(model, rows[: scoring.gradient_sequences], scoring),
         **after_block(sinks, block),
         "tokens": rows[:, 1:].numel(),
     }
+    names = ("layer", "head", "sink_mass", "largest_key_mass", "sink_share")
+    heads = [
+        {"attention_block": row["block"], "after_block": row["block"] > block} | {name: row[name] for name in names}
+        for row in sinks
+    ]
+    return found, heads
+
+
+def gradient_sink(model: Decoder, rows: Tensor, scoring: Scoring) -> dict[str, float | None]:
+    options = {"window": scoring.window, "batch_size": scoring.batch_size, "loss_chunk": scoring.loss_chunk}
+    ratios = gradient_sink_ratio(gradients(model, rows, **options))
+    found = {}
+    for name, column in (("gradient_sink_ratio", "ratio"), ("gradient_sink_over_uniform", "over_uniform")):
+        known = [row[column] for row in ratios if row[column] is not None]
+        found[name] = median(known) if known else None
+    return found
 
 
 def after_block(sinks: list[dict], block: int) -> dict:
@@ -237,13 +190,9 @@ def after_block(sinks: list[dict], block: int) -> dict:
     return {
         name: reduce([row[column] for row in heads]) if heads else None
         for name, column, reduce in (
-            ("sink_share", "sink_share", mean_of),
-            ("sink_mass", "sink_mass", mean_of),
+            ("sink_share", "sink_share", fmean),
+            ("sink_mass", "sink_mass", fmean),
             ("sink_mass_max", "sink_mass", max),
-            ("largest_key_mass", "largest_key_mass", mean_of),
+            ("largest_key_mass", "largest_key_mass", fmean),
         )
     }
-
-
-def mean_of(values: list[float]) -> float:
-    return sum(values) / len(values)

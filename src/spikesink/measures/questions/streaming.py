@@ -107,7 +107,7 @@ def streaming(
     *,
     batch_size: int,
     caches: Sequence[int],
-    starts: Sequence[int] = (0, 4),
+    starts: Sequence[int] = (0, 1, 4),
     query_chunk: int = 256,
 ) -> list[dict]:
     """One row per cache size, number of first tokens kept and position, over held-out rows [n, T + 1] (2309.17453).

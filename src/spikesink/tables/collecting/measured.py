@@ -58,8 +58,7 @@ def sinks(heads: pl.DataFrame) -> dict[str, float]:
 def spike(states: pl.DataFrame) -> dict[str, float | int | None]:
     """The largest |h| over all hidden states (2603.05498 Sec 4), where it is, and how far it stands out there.
 
-    ``spike_over_median`` is the spike over the median |h| of that state's ordinary tokens (compare 2402.17762),
-    ``token0_over_early`` the norm of token 0 over the mean norm of tokens 1..15 there (2603.17771).
+    ``spike_over_median`` is the spike over the median |h| of that state's ordinary tokens (compare 2402.17762).
     ``spike_over_elsewhere`` is the largest |h| at position 0 over that at later positions, over all hidden states.
     """
     peak = states.row(states["maximum"].arg_max(), named=True)
@@ -69,7 +68,6 @@ def spike(states: pl.DataFrame) -> dict[str, float | int | None]:
         "spike_channel": peak["maximum_channel"],
         "spike_over_median": ratio(peak["maximum"], peak["ordinary_median"]),
         "spike_over_elsewhere": ratio(states["maximum_token0"].max(), states["maximum_later"].max()),
-        "token0_over_early": ratio(peak["norm_token0"], peak["norm_early"]),
     }
 
 

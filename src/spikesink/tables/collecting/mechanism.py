@@ -17,6 +17,7 @@ from spikesink.tables.topics import (
     abilities,
     amplifier,
     consequences,
+    edited_heads,
     gradients,
     layered,
     plateau,
@@ -25,7 +26,7 @@ from spikesink.tables.topics import (
     spikes,
 )
 
-TOPICS = (spikes, amplifier, plateau, sinks, gradients, reshaped, layered, consequences, abilities)
+TOPICS = (spikes, amplifier, plateau, sinks, gradients, reshaped, layered, consequences, edited_heads, abilities)
 
 
 def mechanism_table(models: dict[str, Path]) -> pl.DataFrame:

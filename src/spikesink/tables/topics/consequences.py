@@ -1,30 +1,39 @@
-"""Perplexities of a model that is quantised, streamed or edited (2603.17771 rebuttal; 2309.17453; 2402.17762)."""
+"""What is left of a model that is streamed or edited (2309.17453; 2402.17762; 2603.17771)."""
 
 from typing import Any
 
 import polars as pl
 
+from spikesink.quantities.of_consequences import EDITED
+from spikesink.quantities.perplexity import perplexity
+from spikesink.tables.inputs import with_absent
+
 READS = ("streaming", "interventions")
-INTERVENTIONS = ("none", "zero_spike", "mean_spike", "zero_median", "mask_sink", "mask_other")
+MEASURED = dict.fromkeys(EDITED.values(), pl.Float64())
+"""Columns of interventions; a study that was published before one existed lacks it."""
 
 
 def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """Perplexities on held-out text with the smallest cache, and with spikes or sinks taken away.
+    """Perplexities with the smallest cache, and what interventions leave of perplexity, sinks, spike and gradient sink.
 
     ``spikesink.measures.questions.streaming`` and ``interventions`` say what was done.
     """
-    changed = tables["interventions"]
+    changed = with_absent(tables["interventions"], MEASURED)
     changed = changed.filter(pl.col("start") == changed["start"][0])
-    by_intervention = dict(changed.group_by("intervention").agg(pl.col("perplexity").mean()).iter_rows())
+    means = changed.group_by("intervention").agg(pl.col(*MEASURED).mean())
+    found = {row["intervention"]: row for row in means.iter_rows(named=True)}
     return streaming(tables["streaming"]) | {
-        f"intervention_{name}": by_intervention.get(name) for name in INTERVENTIONS
+        name: found.get(intervention, {}).get(column) for (name, intervention), column in EDITED.items()
     }
 
 
 def streaming(table: pl.DataFrame) -> dict[str, Any]:
+    names = {0: "streaming_window", 1: "streaming_with_one"}
+    found = dict.fromkeys((*names.values(), "streaming_with_first"))
     if table.is_empty():
-        return {"streaming_window": None, "streaming_with_first": None}
+        return found
     smallest = table.filter(pl.col("cache") == table["cache"].min())
-    nll = pl.col("nll_nats").sum() / pl.col("tokens").sum()
-    perplexities = dict(smallest.group_by("start").agg(nll.exp()).iter_rows())
-    return {"streaming_window": perplexities[0], "streaming_with_first": perplexities[max(perplexities)]}
+    sums = smallest.group_by("start").agg(pl.col("nll_nats", "tokens").sum())
+    perplexities = {start: perplexity(nll, tokens) for start, nll, tokens in sums.iter_rows()}
+    found |= {name: perplexities.get(start) for start, name in names.items()}
+    return found | {"streaming_with_first": perplexities[max(perplexities)]}

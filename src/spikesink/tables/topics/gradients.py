@@ -21,6 +21,12 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     bounds = tables["value_gradient_bounds"]
     above = pl.col("actual") >= pl.col("lower") * (1 - ROUNDING)
     below = pl.col("actual") <= pl.col("upper") * (1 + ROUNDING)
+    if "value_uniform" in by_position.columns:  # studies that were published before have no null
+        at_0, after = (
+            by_position.filter(choice)["value_uniform"].mean()
+            for choice in (pl.col("position") == 0, pl.col("position") > 0)
+        )
+        found["value_gradient_token0_uniform"] = quotient(at_0, after)
     return found | {
         "value_over_key_token0": quotient(first["value"], first["key"]),
         "theorem_1_lower_pct": 100 * bounds.select(above.mean()).item(),

@@ -8,12 +8,13 @@ READS = ("layers", "valve_strength")
 
 
 def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """Token 0's values against those of early tokens, and V-scale's theta over the depth of the model.
+    """Token 0's norm and its values' against those of early tokens, and V-scale's theta over the depth of the model.
 
     theta is None without learned valves.
     """
     table = tables["layers"]
     return {
+        "token0_over_early": (table["stream_token0"] / table["stream_early_mean"]).mean(),
         "value_norm_token0": (table["value_raw_token0"] / table["value_raw_early_mean"]).median(),
         **thetas(tables["valve_strength"]),
     }
