@@ -15,7 +15,7 @@ from spikesink.runs.code_digest import constant
 AFFECTS_RESULTS = False
 
 DESCRIPTIONS = {
-    "quality": "how good the model is",
+    "quality": "how good the model is, and what it can still do",
     "forward": "where attention goes and how large activations are",
     "spikes": "how massive activations come about (2603.05498, section 3)",
     "geometry": "what norms make of spikes, and how queries and keys make sinks (2603.05498, Figs 5 and 6)",

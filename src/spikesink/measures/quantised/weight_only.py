@@ -19,8 +19,8 @@ AWQ_STEPS = 20
 
 def output_error(weight_OI: Tensor, quantised_OI: Tensor, hessian_II: Tensor) -> float:
     """Squared change of the matrix's output, summed over outputs and calibration tokens."""
-    change = quantised_OI.double() - weight_OI.double()
-    return ((change @ hessian_II.double()) * change).sum().item()
+    change = quantised_OI.float() - weight_OI.float()
+    return ((change @ hessian_II.float()) * change).sum(dtype=torch.float64).item()
 
 
 def gptq(weight_OI: Tensor, hessian_II: Tensor, size: int = GROUP_SIZE) -> Tensor:
@@ -29,12 +29,13 @@ def gptq(weight_OI: Tensor, hessian_II: Tensor, size: int = GROUP_SIZE) -> Tenso
     Inputs are taken in their order, and a group's grid is that of its weights when its turn comes, as in the authors'
     code. An input that was always 0 is rounded to nearest; their code sets its weights to 0.
     """
-    weight, hessian = weight_OI.double(), hessian_II.double().clone()
+    hessian = hessian_II.double().clone()
     diagonal = hessian.diagonal()
     diagonal[diagonal == 0] = 1
     diagonal += DAMPING * diagonal.mean()
     upper = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(hessian)), upper=True)
-    weight, found = weight.clone(), torch.empty_like(weight)
+    upper, weight = upper.float(), weight_OI.float().clone()
+    found = torch.empty_like(weight)
     for group in groups(weight.shape[1], size):
         grid = Int4.of(weight[:, group])
         errors = torch.zeros_like(weight[:, group])

@@ -1,7 +1,7 @@
 """What does quantisation cost, and which inputs make it so? (2603.17771, Table 4, and the rebuttal's W8A8 settings)"""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -66,7 +66,7 @@ def quantisation(model: Decoder, rows: Tensor, *, batch_size: int, calibration_s
     calibration, scored = rows[:calibration_sequences], rows[calibration_sequences:]
     table = []
     for setting, matrices, changed in settings_of(model, calibration[:, :-1], batch_size):
-        with changed:
+        with changed():
             nll = mean_nll(model, scored, batch_size)
         table.append(
             {
@@ -83,22 +83,22 @@ def quantisation(model: Decoder, rows: Tensor, *, batch_size: int, calibration_s
 
 def settings_of(
     model: Decoder, calibration: Tensor, batch_size: int
-) -> Iterator[tuple[str, int, AbstractContextManager]]:
+) -> Iterator[tuple[str, int, Callable[[], AbstractContextManager]]]:
     """Yields every setting: its name, how many matrices it quantises, and what to open while the model is scored.
 
-    The weights of a setting are made when it is asked for, so that those of one are in memory at a time.
+    The weights of a setting are made when it is opened, so that those of one are in memory at a time.
     """
     every, down = linears(model), down_projections(model)
     ranges = input_ranges(model, calibration, batch_size)
-    yield "full_precision", 0, nullcontext()
-    yield "dynamic_per_token", len(every), quantised(every, None)
-    yield "static_per_tensor", len(every), quantised(every, ranges)
+    yield "full_precision", 0, nullcontext
+    yield "dynamic_per_token", len(every), lambda: quantised(every, None)
+    yield "static_per_tensor", len(every), lambda: quantised(every, ranges)
     if down:
-        yield "down_projection_static", len(down), quantised(down, ranges)
-    yield "smoothquant", len(every), quantised(every, None, smoothing(model, calibration, batch_size))
-    yield "round_to_nearest", len(every), with_weights(model, rtn_weights(model))
-    yield "gptq", len(every), with_weights(model, gptq_weights(model, calibration, batch_size))
-    yield "awq", len(every), with_weights(model, awq_weights(model, calibration, batch_size))
+        yield "down_projection_static", len(down), lambda: quantised(down, ranges)
+    yield "smoothquant", len(every), lambda: quantised(every, None, smoothing(model, calibration, batch_size))
+    yield "round_to_nearest", len(every), lambda: with_weights(model, rtn_weights(model))
+    yield "gptq", len(every), lambda: with_weights(model, gptq_weights(model, calibration, batch_size))
+    yield "awq", len(every), lambda: with_weights(model, awq_weights(model, calibration, batch_size))
 
 
 @torch.no_grad()
