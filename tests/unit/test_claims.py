@@ -371,3 +371,13 @@ def test_a_bad_input_is_one_line(tmp_path, monkeypatch, capsys, name, content, m
     assert error.startswith("error: ") and error.count("\n") == 1
     assert name in error and message in error
     assert not (tmp_path / "out").exists()
+
+
+def test_an_ability_of_a_published_model_is_the_mechanisms_and_of_a_variant_the_runs():
+    """Every run has abilities in runs.csv; a published model is in mechanism.csv alone."""
+    runs = planted_runs({"baseline": [40.0, 50.0]}, "induction_accuracy")
+    models = {"baseline/seed0": {"induction_accuracy": 1.0}, "gpt2": {"induction_accuracy": 90.0}}
+    seen = observe(runs, planted_mechanism(models))
+    assert seen.values("baseline", "induction_accuracy") == {0: 40.0, 1: 50.0}
+    assert seen.values("pretrained", "induction_accuracy") == {"gpt2": 90.0}
+    assert observe(runs).absence("pretrained", "induction_accuracy") == "no published model is measured"
