@@ -14,7 +14,7 @@ def ability(name: str, label: str, unit: str, source: str, meaning: str, **facts
 
 def share(name: str, label: str, source: str, meaning: str) -> Quantity:
     """An ability in percent."""
-    facts = {"scale": "share", "bounds": PERCENT, "format": ",.1f", "heading": f"{name.replace('_', ' ')} (%)"}
+    facts = {"scale": "share", "bounds": PERCENT, "format": ",.1f", "heading": label[0].lower() + label[1:]}
     return ability(name, label, "%", source, meaning, **facts)
 
 
@@ -80,6 +80,7 @@ OF_ABILITIES = (
             "1",
             NEEDLES,
             f"perplexity at positions {where} the trained context, of text of four contexts",
+            heading=f"perplexity {label}",
             tested=False,
         )
         for contexts, label, where in (

@@ -17,6 +17,7 @@ TEXTS = frozenset({"ablation", "variant", "row", "quantity", "status", "digest",
 
 SINK_MASSES, TRAINED = ("sink_mass_mean", "sink_mass_max"), ("sink_ratio_trained", "sink_mass_mean_trained")
 SPIKES = ("spike_over_median", "spike_over_elsewhere", "spike")
+ABILITIES = ("induction_accuracy", "retrieval_choice", "perplexity_4x")
 
 
 class Column(NamedTuple):
@@ -54,6 +55,7 @@ def columns(variants: pl.DataFrame) -> list[Column]:
         *inside_trained(rows),
         *(ours(name, [with_interval(row, name) for row in rows]) for name in SPIKES),
         ours("spike_position", [row["spike_positions"] or ABSENT for row in rows])._replace(essential=False),
+        *abilities(rows),
         ours("parameters", [write(row["parameters"]) if row["parameters"] else ABSENT for row in rows])._replace(
             essential=False
         ),
@@ -66,6 +68,15 @@ def inside_trained(rows: list[dict]) -> list[Column]:
     if not any(trained_elsewhere(row) for row in rows):
         return []
     return [ours(name, [written(row[name], writer(QUANTITIES[name].format)) for row in rows]) for name in TRAINED]
+
+
+def abilities(rows: list[dict]) -> list[Column]:
+    """What variants can still do, where it was measured; a narrow table leaves it to the figure."""
+    return [
+        ours(name, [written(row[name], writer(QUANTITIES[name].format)) for row in rows])._replace(essential=False)
+        for name in ABILITIES
+        if any(row[name] is not None for row in rows)
+    ]
 
 
 def trained_elsewhere(row: dict) -> bool:

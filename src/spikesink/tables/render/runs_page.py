@@ -4,7 +4,7 @@ import polars as pl
 
 from spikesink.quantities import QUANTITIES
 from spikesink.tables.render.html import html
-from spikesink.tables.render.layout import Column
+from spikesink.tables.render.layout import ABILITIES, Column
 from spikesink.tables.render.numbers import writer, written
 
 SHOWN = (
@@ -19,6 +19,7 @@ SHOWN = (
     "spike_over_elsewhere",
     "spike",
     "spike_position",
+    *ABILITIES,
     "parameters",
     "tokens",
 )
@@ -28,7 +29,8 @@ NOTES = [
     "positions: from queries inside the run's own context and loss window. Spike: largest magnitude in the residual "
     "stream; × median: over the median of the ordinary tokens in its hidden state; × elsewhere: largest magnitude at "
     "position 0 over that at later positions. ± over documents: standard error of the perplexity over held-out "
-    "documents. A run that did not finish has no numbers.",
+    "documents. Induction: tokens of the second copy of random tokens that are predicted; retrieval: planted values "
+    "likelier after their key than three others (chance: 25 %). A run that did not finish has no numbers.",
     "The digest is of a run's settings and code; under provenance it leads to both. All columns are in runs.csv.",
 ]
 
