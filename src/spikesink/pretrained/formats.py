@@ -4,12 +4,15 @@ It writes the keys of transformers 4, which version 5 and other readers understa
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spikesink.pretrained.keys import check_keys, unsupported
+from spikesink.runs.lfs import PULL, is_lfs_pointer
 from spikesink.study.kinds import VALVES
 from spikesink.study.settings import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
 
@@ -27,6 +30,13 @@ ROPE_SCALING = {
 
 class PretrainedError(ValueError):
     """A checkpoint that cannot be read or written. The message is one line: file, tensor or field, what to do."""
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise PretrainedError for a Git LFS pointer. What else is wrong with the file is left to its reader."""
+    with suppress(OSError):
+        if is_lfs_pointer(path):
+            raise PretrainedError(f"{path} {PULL}")
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,9 @@ class Described:
 def read_config(folder: Path) -> Described:
     """Read config.json. Raises PretrainedError."""
     path = folder / CONFIG
+    refuse_pointer(path)
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_bytes())
         if not isinstance(config, dict):
             raise ValueError("it is not a JSON object")
     except FileNotFoundError:
@@ -140,8 +151,8 @@ def field(config: Mapping[str, Any], name: str, kind: type, default: Any = None)
         value = float(value)
     if type(value) is not kind:
         raise ValueError(f"{name} = {json.dumps(value)} is not of type {kind.__name__}")
-    if kind is not bool and not value > 0:
-        raise ValueError(f"{name} = {value} must be greater than 0")
+    if kind is not bool and not 0 < value < math.inf:
+        raise ValueError(f"{name} = {value} must be a number greater than 0")
     return value
 
 

@@ -10,7 +10,7 @@ from spikesink.model.decoder import Decoder
 from spikesink.pretrained.formats import Described, read_config
 from spikesink.pretrained.names import EMBEDDING, HEAD, hub_name, output_bias
 from spikesink.pretrained.source import local_folder
-from spikesink.pretrained.vocabulary import TOKENIZER, check_vocabulary
+from spikesink.pretrained.vocabulary import TOKENIZER, largest_id
 from spikesink.pretrained.weights import Place, check_equal, check_zero, located, opened
 from spikesink.study.settings import Model
 
@@ -49,15 +49,15 @@ def checked(source: str | Path, revision: str | None = None) -> Checked:
     described = read_config(folder)
     settings = described.settings
     if (folder / TOKENIZER).is_file():
-        check_vocabulary(folder / TOKENIZER, described.vocabulary)
+        largest_id(folder / TOKENIZER)  # can it be read? Ids that the model lacks matter where the text has them
     with torch.device("meta"):
         decoder = Decoder(settings, vocabulary=described.vocabulary, positions=described.positions)
     shapes = {hub_name(name): tuple(tensor.shape) for name, tensor in decoder.state_dict().items()}
     biases = [output_bias(layer) for layer in range(settings.layers)] if described.output_bias else []
     shapes |= {name: (settings.d_model,) for name in biases}
     shapes.setdefault(HEAD, shapes[EMBEDDING])
-    places = located(folder, shapes, frozenset({HEAD} if settings.tied_embeddings else ()))
-    if settings.tied_embeddings and HEAD in places:
+    places = located(folder, shapes, settings.tied_embeddings)
+    if settings.tied_embeddings and HEAD in places and EMBEDDING in places:
         check_equal(places, HEAD, EMBEDDING)
     for name in biases:
         check_zero(places, name)
@@ -78,6 +78,8 @@ def load_pretrained(
     """
     found = checked(source, revision)
     names = {hub_name(name): name for name in found.decoder.state_dict()}
+    if EMBEDDING not in found.places:
+        names[HEAD] = names[EMBEDDING]
     state = {}
     for path, members in groupby(found.places, lambda name: found.places[name].file):
         with opened(path) as file:

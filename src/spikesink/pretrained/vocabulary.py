@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
-from spikesink.pretrained.formats import PretrainedError
+from spikesink.pretrained.formats import PretrainedError, refuse_pointer
 
 TOKENIZER = "tokenizer.json"
 
 
 def largest_id(tokenizer_json: Path) -> int:
     """The largest token id of a tokenizer.json, added tokens included. Raises PretrainedError."""
+    refuse_pointer(tokenizer_json)
     try:
         content = json.loads(tokenizer_json.read_text(encoding="utf-8"))
         vocabulary = content["model"]["vocab"]  # Unigram has a list, all other kinds a mapping to ids
