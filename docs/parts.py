@@ -71,16 +71,16 @@ def notes_on_variants() -> str:
     return "\n".join(line for line in lines if line.startswith("- "))
 
 
-def headlines() -> str:
-    """The verdicts on the headline claims: the section of that name of the published claims.md."""
-    section = (PUBLISHED / "claims.md").read_text().split("\n## Headlines\n")[1].split("\n## ")[0]
+def primary_claims() -> str:
+    """The verdicts on the primary claims: the section of that name of the published claims.md."""
+    section = (PUBLISHED / "claims.md").read_text().split("\n## Primary claims\n")[1].split("\n## ")[0]
     return section.strip()
 
 
 def verdicts() -> str:
-    """How many claims of every paper have which verdict: the first table of the published claims.md."""
+    """How many claims have which verdict, by tier and by correction: the first tables of the published claims.md."""
     lines = (PUBLISHED / "claims.md").read_text().split("\n\n")
-    return next(block for block in lines if block.startswith("|"))
+    return "\n\n".join([block for block in lines if block.startswith("|")][:2])
 
 
 def first_seed() -> str:
@@ -96,21 +96,26 @@ def first_seed() -> str:
         command += ["--study", "nano", "--runs", f"{folder}/runs.csv", "--mechanism", f"{folder}/mechanism.csv"]
         subprocess.run([*command, "--output", f"{folder}/claims"], check=True, capture_output=True, cwd=ROOT)
         with Path(folder, "claims.csv").open(newline="") as file:
-            alone = Counter(row["verdict"] for row in csv.DictReader(file))
-    every = Counter(row["verdict"] for row in rows_of("claims.csv"))
-    names = ("reproduced", "not reproduced", "inconclusive", "not run")
+            alone = Counter(row["verdict"] for row in csv.DictReader(file) if counted(row))
+    every = Counter(row["verdict"] for row in rows_of("claims.csv") if counted(row))
+    names = ("reproduced", "not reproduced", "undecidable", "not run", "not measured")
     seeds = len({row["seed"] for row in rows_of("tables/runs.csv")})
     rows = [(f"all {seeds} seeds", *(str(every[name]) for name in names))]
     rows += [("the first seed alone", *(str(alone[name]) for name in names))]
     return table(("judged by", *names), rows, names)
 
 
+def counted(row: dict[str, str]) -> bool:
+    """Whether a row of claims.csv counts as a verdict: no check of the instrument, and not of one published model."""
+    return row["tier"] != "check" and not row["model"]
+
+
 def presuming() -> str:
     """How many claims are open because another claim that they presume is open."""
-    open_ones = [
-        row for row in rows_of("claims.csv") if "presumes baseline_has_sinks, which is inconclusive" in row["remark"]
-    ]
-    return f"{len(open_ones)} claims stay open because they presume that the baseline has sinks."
+    named = "baseline_has_sinks"
+    verdict = next(row["verdict"] for row in rows_of("claims.csv") if row["claim"] == named)
+    open_ones = [row for row in rows_of("claims.csv") if f"presumes {named}, which is" in row["remark"]]
+    return f"That the baseline has sinks is {verdict}; {len(open_ones)} claims are open for that reason alone."
 
 
 SEEDS = {
@@ -238,14 +243,27 @@ def quantities(name: str) -> str:
 
 def count_of_claims() -> str:
     """How many claims are judged."""
-    return f"The files in `workflow/claims/` state {len(rows_of('claims.csv'))} claims of the papers as data."
+    stated = [
+        (claim.get("tier", content.get("tier", "exploratory")))
+        for path in sorted((ROOT / "workflow/claims").glob("*.yaml"))
+        for content in [yaml.safe_load(path.read_text())]
+        for places in content["claims"].values()
+        for claims in places.values()
+        for claim in claims.values()
+    ]
+    numbers = Counter(stated)
+    tiers = ", ".join(f"{numbers[tier]} {tier}" for tier in ("primary", "secondary", "exploratory"))
+    return (
+        f"The files in `workflow/claims/` state {len(stated) - numbers['check']} claims as data: {tiers}. "
+        f"Beside them stand {numbers['check']} checks of the instrument."
+    )
 
 
 PARTS: dict[str, Callable[[], str]] = {
     "variants": variants,
     "variants-in-short": variants_in_short,
     "notes-on-variants": notes_on_variants,
-    "headlines": headlines,
+    "primary-claims": primary_claims,
     "verdicts": verdicts,
     "first-seed": first_seed,
     "presuming": presuming,

@@ -16,7 +16,7 @@ from spikesink.claims.region import Region
 from spikesink.claims.verdict import Finding, judge, judge_all
 from spikesink.claims.vocabulary import Claim
 
-YES, NO, UNSURE, ABSENT = "reproduced", "not reproduced", "inconclusive", "not run"
+YES, NO, UNSURE, ABSENT, BLANK = "reproduced", "not reproduced", "undecidable", "not run", "not measured"
 
 
 def claim(**keys) -> Claim:
@@ -49,16 +49,25 @@ def test_a_ratio_of_magnitudes(dyt, expected):
 @pytest.mark.parametrize(
     ("dyt", "expected"),
     [
-        ([0.0, 0.0, 1.0, 0.0], YES),  # a sink ratio of 0 has no logarithm
-        ([95.0, 110.0, 92.0, 99.0], NO),
+        ([0.0, 0.4, 1.0, 0.5], YES),  # a sink ratio of 0 has no logarithm
+        ([45.0, 50.0, 42.0, 49.0], NO),
         ([5.0, 60.0, 2.0, 55.0], UNSURE),
+        ([0.0, 0.0, 1.0, 0.0], UNSURE),  # a fifth seed may have sinks
     ],
 )
 def test_a_ratio_of_shares(dyt, expected):
-    assert verdict({"baseline": BASE, "dyt": dyt}, quantity="sink_ratio", below=0.25) == expected
+    values = {"baseline": [40.0, 51.0, 40.0, 48.0], "dyt": dyt}
+    assert verdict(values, quantity="sink_ratio", below=0.25) == expected
 
 
-def test_a_ratio_to_0_is_inconclusive_and_says_so():
+def test_a_ratio_of_shares_is_never_negative_and_shows_both_means():
+    values = {"baseline": [40.0, 51.0, 40.0, 48.0], "dyt": [0.0, 0.4, 5.0, 0.5]}
+    found = judge(claim(quantity="sink_ratio", below=0.25), observations(values, "sink_ratio"))
+    low, high = (float(end) for end in found.interval.strip("[]").split(", "))
+    assert 0 == low < high and found.observed == "0.0330 (1.48 / 44.8)"
+
+
+def test_a_ratio_to_0_is_undecidable_and_says_so():
     found = judge(
         claim(quantity="sink_ratio", below=0.25),
         observations({"baseline": [0.0, 0.0], "dyt": [1.0, 2.0]}, "sink_ratio"),
@@ -86,7 +95,39 @@ def test_a_difference(dyt, expected):
     [([40.0, 45.0, 42.0], YES), ([5.0, 6.0, 4.0], NO), ([5.0, 60.0, 30.0], UNSURE), ([], ABSENT)],
 )
 def test_a_value(dyt, expected):
-    assert verdict({"dyt": dyt}, quantity="sink_ratio", compare="value", above=25) == expected
+    values = {"baseline": [40.0], "dyt": dyt}
+    assert verdict(values, quantity="sink_ratio", compare="value", above=25) == expected
+
+
+def test_a_quantity_that_no_run_has_is_not_measured():
+    found = judge(claim(quantity="sink_ratio", compare="value", above=25), observations({"dyt": [1.0]}, "spike"))
+    assert (found.verdict, found.remark) == (BLANK, "no run has sink_ratio: not measured, or never present")
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [(5, UNSURE), (6, YES), (20, YES)])
+def test_seeds_that_all_agree_are_counted(seeds, expected):
+    """Five of five seeds leave open that half of all seeds do it: 2 x 0.5^5 = 0.06."""
+    keys = {"quantity": "spike_position", "compare": "seeds", "at_most": 0}
+    values = {"baseline": [0.0] * seeds, "dyt": [0.0] * seeds}
+    found = judge(claim(**keys), observations(values, "spike_position"))
+    assert (found.verdict, found.observed) == (expected, f"{seeds} of {seeds} seeds")
+    assert found.p == pytest.approx(2 * 0.5**seeds)
+    assert verdict(values, quantity="spike_position", compare="value", at_most=0) == expected, "equal values as well"
+    assert verdict({"dyt": [9.0] * 6}, **keys) == NO
+
+
+def test_a_correlation_over_variants_is_of_ranks_seed_by_seed():
+    rows = {"lr_7.5e-5": (12.0, 10.0), "lr_1.5e-4": (11.0, 20.0), "baseline": (10.0, 30.0), "lr_6e-4": (9.0, 25.0)}
+    keys = {"quantity": "sink_ratio", "against": "perplexity", "compare": "correlation", "of": list(rows)}
+    table = planted_runs({name: [0.0] * 6 for name in rows}).with_columns(
+        *(
+            pl.Series(column, [rows[name][place] + (seed % 2) * 0.1 for name in rows for seed in range(6)])
+            for place, column in enumerate(("perplexity", "sink_ratio"))
+        )
+    )
+    found = judge(claim(**keys, below=0), observe(table))
+    assert found.observed == "6 of 6 seeds", "each has the same -0.8"
+    assert (found.verdict, found.paper) == (YES, "-1.00")
 
 
 LIST = ["heads32_dim8", "heads32_dim16", "baseline"]
@@ -152,21 +193,23 @@ def test_with_one_seed_the_value_decides_and_has_no_interval():
 
 
 def test_the_interval_is_that_of_pairs_and_the_seeds_are_named():
-    values = {"baseline": [100.0, 120.0, "diverged", 90.0], "dyt": [50.0, "diverged", 3.0, 60.0]}
-    found = judge(claim(below=0.9), observations(values))
-    half = stats.t.ppf(0.975, 1) * abs(math.log(0.5) - math.log(60 / 90)) / 2
-    low, high = (math.exp(math.log(0.5 * 60 / 90) / 2 + side * half) for side in (-1, 1))
-    assert (found.seeds, found.verdict) == ("0, 3", UNSURE)
+    base, dyt = [100.0, 120.0, "diverged", 9.0, 11.0], [50.0, "diverged", 3.0, 5.0, 6.0]
+    found = judge(claim(below=0.4), observations({"baseline": base, "dyt": dyt}))
+    logs = [math.log(50 / 100), math.log(5 / 9), math.log(6 / 11)]
+    low, high = (math.exp(end) for end in stats.ttest_1samp(logs, 0).confidence_interval(0.95))
+    assert found.verdict == NO
     assert [float(end) for end in found.interval.strip("[]").split(", ")] == pytest.approx([low, high], rel=0.01)
-    assert found.remark == "dyt: seed 1 diverged; baseline: seed 2 diverged"
+    assert found.remark.endswith("dyt: seed 1 diverged; baseline: seed 2 diverged")
+    assert found.method == "paired, correlation 1.00"
 
 
-def test_intervals_of_a_list_hold_together():
-    # Steps of 0.94 and 1.06 are above 0 at 95 % (1 - 12.7 x 0.06), not at the 97.5 % that two need (1 - 25.5 x 0.06).
-    values = {"heads32_dim8": [0.0, 0.0], "heads32_dim16": [50.0, 50.0], "baseline": [50.94, 51.06]}
-    keys = {"quantity": "sink_ratio", "compare": "increasing"}
-    assert verdict(values, of=LIST[1:], **keys) == YES
-    assert verdict(values, of=LIST, **keys) == UNSURE
+def test_several_variants_must_all_hold_and_fail_only_at_a_level_divided_by_their_number():
+    """That each holds is tested at 5 %. Of many of which none fails, one is below 5 % in more than 5 % of studies."""
+    values = {"baseline": [1.0, 1.02, 0.98, 1.0], "dyt": [1.02, 1.2, 1.11, 1.05], "sandwich": [0.5, 0.51, 0.49, 0.5]}
+    one, both = (judge(claim(of=names, at_most=1), observations(values)) for names in ("dyt", ["dyt", "sandwich"]))
+    assert 0.02 < one.p < 0.1 and both.p == pytest.approx(2 * one.p)
+    one, both = (judge(claim(of=names, below=1.3), observations(values)) for names in ("dyt", ["dyt", "sandwich"]))
+    assert (one.verdict, both.verdict) == (YES, YES) and both.p == pytest.approx(one.p), "the larger of the two decides"
 
 
 def test_scaled_down_variants_match_through_the_row_that_they_stand_for():
@@ -182,7 +225,7 @@ def test_missing_runs_are_named_not_judged():
     assert (found.verdict, found.observed, found.interval) == (ABSENT, "", "")
     assert found.remark == "dyt: seed 0 diverged, seed 1 failed"
     apart = judge(claim(below=0.5), observations({"baseline": [10.0, "failed"], "dyt": ["diverged", 1.0]}))
-    assert (apart.verdict, apart.remark) == (ABSENT, "dyt and baseline have no seed in common")
+    assert (apart.observed, apart.interval) == ("0.100", "one seed, no interval"), "runs without a seed in common"
 
 
 def test_quantities_of_the_mechanism_and_quotients_of_them():
@@ -201,10 +244,16 @@ def test_quantities_of_the_mechanism_and_quotients_of_them():
     found = judge(claim(**published, above=98), observed)
     assert (found.verdict, found.observed) == (YES, "Qwen3-8B 99.9; Qwen2.5-7B 98.4")
     assert judge(claim(**published, above=99), observed).verdict == NO, "every published model must do it"
+    rows = judge_all([claim(**published, above=99)], observed)
+    assert [(row.model, row.verdict, row.counts) for row in rows] == [
+        ("Qwen3-8B", YES, False),
+        ("Qwen2.5-7B", NO, False),
+        ("", NO, True),
+    ]
     lost = judge(claim(quantity="onset_spike", compare="value", of="baseline", above=1), observed)
-    assert (lost.verdict, lost.remark) == (ABSENT, "no run has onset_spike: not measured, or never present")
+    assert (lost.verdict, lost.remark) == (BLANK, "no run has onset_spike: not measured, or never present")
     shallow = judge(claim(quantity="cosine_spike", compare="value", of="dyt", above=1), observed)
-    assert shallow.verdict == ABSENT
+    assert shallow.verdict == BLANK
 
 
 def test_a_difference_of_quantities_may_pass_zero():
@@ -297,7 +346,7 @@ def write_tables(folder, values, models):
     planted_mechanism(models).write_csv(folder / "mechanism.csv")
     (folder / "claims.yaml").write_text(
         "claims:\n  arXiv 2603.05498:\n    Table 5:\n"
-        "      small: {claim: A <small> spike, quantity: spike, compare: ratio, of: dyt, below: 0.5, headline: true}\n"
+        "      small: {claim: A <small> spike, tier: primary, quantity: spike, compare: ratio, of: dyt, below: 0.5}\n"
         "      steps: {claim: A step, quantity: step_up_count, compare: value, of: baseline, at_least: 1}\n"
     )
 
@@ -317,40 +366,43 @@ def test_the_command_writes_the_ledger_and_its_pages(tmp_path, monkeypatch, caps
     assert table["verdict"].to_list() == [YES, YES]
     assert table["source"][0] == "arXiv 2603.05498 Table 5"
     assert capsys.readouterr().out.startswith("2 claims: 2 reproduced, 0 not reproduced,")
-    page = (tmp_path / "out/claims.md").read_text()
-    assert "## arXiv 2603.05498" in page and "### reproduced (2)" in page and "### inconclusive" not in page
     web = (tmp_path / "out/claims.html").read_text()
     assert "A &lt;small&gt; spike" in web and "http" not in web, "escaped, and nothing to load"
 
 
-def test_the_page_begins_with_counts_and_headlines(tmp_path, monkeypatch):
+def test_the_page_begins_with_counts_and_primary_claims_and_folds_the_exploratory(tmp_path, monkeypatch):
     write_tables(tmp_path, {"baseline": [10.0], "dyt": [8.0]}, {"baseline/seed0": {"step_up_blocks": "2"}})
     run_entry(tmp_path, monkeypatch)
-    table = (
-        "| claim | source | expected | observed | 95 % interval | verdict |\n| --- | --- | --- | --- | --- | --- |\n"
-        "| A <small> spike | 2603.05498 Table 5 | dyt / baseline: below 0.5 | 0.800 | one seed, no interval "
-        "| not reproduced |"
+    row = (
+        "| A <small> spike (our bound) (2603.05498 Table 5) | spike: below 0.5 | 0.800 | 0.0401 | 7 % | not reproduced "
+        "| – | – |"
     )
     page, web = ((tmp_path / f"out/claims.{kind}").read_text() for kind in ("md", "html"))
-    assert "| arXiv 2603.05498 | 1 | 1 | 0 | 0 | 2 |\n| all | 1 | 1 | 0 | 0 | 2 |" in page
-    assert f"## Headlines\n\n{table}\n\n## arXiv 2603.05498\n\n### reproduced (1)" in page
-    assert web.index('class="tally"') < web.index("<h2>Headlines</h2>") < web.index("<h2>arXiv 2603.05498</h2>")
+    assert "| primary | 0 | 1 | 0 | 0 | 0 | 1 |\n| exploratory | 1 | 0 | 0 | 0 | 0 | 1 |" in page
+    assert row in page
+    assert page.index("## Primary claims") < page.index("<details>") < page.index("A step")
+    assert web.index('class="tally"') < web.index("<h2>Primary claims</h2>") < web.index("<details>")
 
 
-def test_a_ledger_without_headlines_has_no_section_of_them(tmp_path, monkeypatch):
-    write_tables(tmp_path, {"baseline": [10.0]}, {})
+def test_checks_of_the_instrument_stand_apart_and_are_never_counted(tmp_path, monkeypatch, capsys):
+    write_tables(tmp_path, {"baseline": [10.0], "dyt": [8.0]}, {"baseline/seed0": {"step_up_blocks": "2"}})
     text = (tmp_path / "claims.yaml").read_text()
-    (tmp_path / "claims.yaml").write_text(text.replace(", headline: true", ""))
+    (tmp_path / "claims.yaml").write_text(text.replace("A step,", "A step, tier: check,"))
     run_entry(tmp_path, monkeypatch)
-    assert "Headlines" not in (tmp_path / "out/claims.md").read_text()
-    assert not pl.read_csv(tmp_path / "out/claims.csv")["headline"].any()
+    assert capsys.readouterr().out.startswith("1 claims: 0 reproduced, 1 not reproduced,")
+    page = (tmp_path / "out/claims.md").read_text()
+    assert (
+        "| all | 0 | 1 | 0 | 0 | 0 | 1 |" in page
+        and "| A step (Table 5) |" in page.split("Checks of the instrument")[1]
+    )
+    assert pl.read_csv(tmp_path / "out/claims.csv")["p_holm_all"].null_count() == 2
 
 
 def test_models_that_all_diverged_leave_the_other_claims(tmp_path, monkeypatch):
     write_tables(tmp_path, {"baseline": [10.0], "dyt": [1.0]}, {})
     (tmp_path / "mechanism.csv").write_text("model,measured\nbaseline/seed0,false\n")
     assert run_entry(tmp_path, monkeypatch) == 0
-    assert pl.read_csv(tmp_path / "out/claims.csv")["verdict"].to_list() == [YES, ABSENT]
+    assert pl.read_csv(tmp_path / "out/claims.csv")["verdict"].to_list() == [YES, BLANK]
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """Files of claims are read strictly, and those of this project say what they must."""
 
+import re
+from itertools import permutations
 from pathlib import Path
 
+import polars as pl
 import pytest
+import yaml
 from fresh_python import loaded_by
 
 from spikesink.claims.quantities import CLAIMABLE, DERIVED, LISTS
 from spikesink.claims.reading import parse, read_claims
-from spikesink.claims.verdict import expected
-from spikesink.claims.vocabulary import COMPARISONS, PRETRAINED
+from spikesink.claims.vocabulary import BOUNDS, COMPARISONS, PRETRAINED, Claim
+from spikesink.claims.words import expected
 from spikesink.quantities import BOTH
 from spikesink.study.errors import InputError
 from spikesink.study.resolve import load
@@ -31,6 +35,7 @@ def test_a_claim_knows_where_it_stands():
         ("dyt",),
         "baseline",
     )
+    assert claim.claim == "A statement (our bound)"
     assert expected(claim) == "dyt / baseline: below 0.5"
 
 
@@ -43,7 +48,12 @@ def test_a_claim_knows_where_it_stands():
         ({"minus": "median"}, "quantity 'median' is not measured"),
         ({"minus": "cosine_spike"}, "minus 'cosine_spike' and quantity 'spike' are not of one table"),
         ({"minus": "spike", "relative_to": "spike"}, "relative_to and minus exclude each other"),
-        ({"headline": "perhaps"}, 'headline = "perhaps"'),
+        ({"headline": True}, "headline = true: unknown key"),
+        ({"tier": "main"}, 'tier = "main": use one of'),
+        ({"paper_bound": 0.4}, "paper_bound = 0.4: is no bound of this claim"),
+        ({"coprimary": "spike"}, "coprimary = ['spike']: give other quantities"),
+        ({"coprimary": "spike_over"}, "quantity 'spike_over' is not measured"),
+        ({"compare": "correlation", "against": "perplexity"}, "at least four variants in of"),
         ({"of": "dty"}, "'dty' is no row of the papers and no variant of the study; did you mean 'dyt'"),
         ({"of": ["dyt", "nobody"]}, "'nobody' is no row"),
         ({"to": "nobody"}, "'nobody' is no row"),
@@ -86,7 +96,7 @@ def test_a_fault_is_one_line_that_names_the_claim_and_the_value(changes, message
     [
         ({}, "claims = None: give a mapping"),
         ({"claims": {}}, "holds no claims"),
-        ({"claim": {}}, "'claim': unknown key; known keys: claims, variants"),
+        ({"claim": {}}, "'claim': unknown key; known keys: claims, variants, tier"),
         ({"claims": {"paper": ["a"]}}, "paper = ['a']: give a mapping"),
         ({"claims": {"a": {"b": {"c": "text"}}}}, "claim c = 'text': give a mapping"),
         (stated() | {"variants": "dyt"}, "variants = 'dyt': give a list of names"),
@@ -130,19 +140,141 @@ def test_the_projects_claims_are_many_and_use_the_whole_vocabulary():
     assert len({claim.claim for claim in claims}) == len(claims), "every statement says what it is about"
 
 
-def test_the_headlines_are_a_few_of_both_papers():
+def planted(number: int, tier: str) -> dict:
+    return {f"claim_{place}": GOOD | {"tier": tier, "below": 0.5 + place / 100} for place in range(number)}
+
+
+def test_more_than_twenty_primary_claims_are_refused():
+    """Holm's correction is over the primary claims: with many of them it leaves none."""
+    parse({"c": {"claims": {"arXiv 1": {"a": planted(20, "primary")}}}})
+    parse({"c": {"claims": {"arXiv 1": {"a": planted(21, "secondary")}}}})
+    with pytest.raises(InputError, match="claim claim_20: is primary claim 21, and at most 20 may be"):
+        parse({"c": {"claims": {"arXiv 1": {"a": planted(21, "primary")}}}})
+
+
+def test_a_claim_that_tests_the_same_as_another_is_refused():
+    again = {"claims": {"arXiv 2": {"Table 1": {"again": GOOD | {"claim": "In other words", "tier": "secondary"}}}}}
+    with pytest.raises(InputError, match="d: claim again: tests the same as planted: keep one of them"):
+        parse({"c": stated(), "d": again})
+
+
+def test_the_tier_of_a_file_is_that_of_its_claims():
+    assert parse({"c": stated() | {"tier": "secondary"}})[0].tier == "secondary"
+    assert parse({"c": stated(tier="check") | {"tier": "secondary"}})[0].tier == "check"
+    assert parse({"c": stated()})[0].tier == "exploratory"
+
+
+@pytest.mark.parametrize(
+    ("changes", "ours"),
+    [
+        ({}, True),
+        ({"below": 1}, False),
+        ({"below": 0.5, "paper_bound": 0.5}, False),
+        ({"below": 0.5, "above": 0.1, "paper_bound": 0.5}, True),
+        ({"quantity": "sink_ratio", "compare": "value", "below": None, "at_least": 100}, False),
+        ({"quantity": "sink_ratio", "compare": "value", "below": None, "at_least": 90}, True),
+        ({"quantity": "spike", "compare": "highest", "among": ["gelu"], "below": None, "tolerance": 0.1}, True),
+    ],
+)
+def test_a_bound_that_the_paper_does_not_state_is_marked(changes, ours):
+    assert parse({"c": stated(**changes)})[0].claim.endswith(" (our bound)") == ours
+
+
+def project() -> tuple[Claim, ...]:
+    return read_claims([ROOT / "workflow/claims"])
+
+
+def test_every_bound_is_marked_as_ours_or_is_the_papers():
+    for claim in project():
+        bounds = {getattr(claim, key) for key in (*BOUNDS, "tolerance")} - {None, 0.0, 1.0}
+        whole = {100.0} if CLAIMABLE[claim.quantity].unit.startswith("%") else set()
+        assert bool(bounds - whole - set(claim.paper_bound)) == claim.claim.endswith("(our bound)"), claim.name
+
+
+def test_the_primary_claims_are_a_few_of_both_papers():
     """They stand at the top of the page: what is claimed of the mechanism, of every ablation and of V-scale."""
-    headlines = [claim for claim in read_claims([ROOT / "workflow/claims"]) if claim.headline]
-    assert 15 <= len(headlines) <= 20
-    assert {claim.paper for claim in headlines} == {"arXiv 2603.05498", "arXiv 2603.17771"}
-    assert {CLAIMABLE[claim.quantity].table for claim in headlines} == {"mechanism", "runs"}
+    primary = [claim for claim in project() if claim.tier == "primary"]
+    assert 15 <= len(primary) <= 20
+    assert {claim.paper for claim in primary} == {"arXiv 2603.05498", "arXiv 2603.17771"}
+    assert {CLAIMABLE[claim.quantity].table for claim in primary} == {"mechanism", "runs"}
+
+
+def test_consequences_of_definitions_are_checks():
+    checks = {claim.name for claim in project() if claim.tier == "check"}
+    assert checks >= {
+        "no_query_path",
+        "normalised_bounded",
+        "compress_bound",
+        "mean_spike_harmless",
+        "value_gradient_lower_bound",
+        "silu_keeps_direction",
+        "sink_logit_gap",
+    }
+
+
+def no_change(claim: Claim) -> bool:
+    """Whether a claim holds where a variant is like the baseline."""
+    if claim.compare in ("ratio", "difference"):
+        return claim.region.holds(1.0 if claim.compare == "ratio" else 0.0)
+    return bool(claim.tolerance)
+
+
+def test_what_stays_presumes_that_it_is_there_and_what_goes_does_not():
+    there = {"sink_ratio": "baseline_has_sinks", "sink_rate_pct": "baseline_has_sinks", "spike": "baseline_has_spike"}
+    for claim in project():
+        if claim.compare in ("ratio", "difference") and claim.reference == "baseline":
+            if no_change(claim) and claim.quantity in there:
+                assert claim.presumes == there[claim.quantity], claim.name
+            if not no_change(claim):
+                assert claim.presumes not in there.values(), claim.name
+
+
+def test_as_low_a_perplexity_is_bounded_on_one_side():
+    for claim in project():
+        if claim.quantity == "perplexity" and claim.compare == "ratio" and no_change(claim):
+            assert claim.region.low == -float("inf"), f"{claim.name}: a lower perplexity is no failure"
+
+
+def test_no_claim_follows_from_another():
+    """Of two claims of one paper about the same numbers, one may not allow all that the other allows."""
+    seen: dict[tuple, list[Claim]] = {}
+    for claim in project():
+        about = (
+            claim.paper,
+            claim.quantity,
+            claim.compare,
+            claim.of,
+            claim.reference,
+            claim.relative_to,
+            claim.minus,
+            claim.among,
+        )
+        seen.setdefault((*about, claim.against), []).append(claim)
+    for claims in seen.values():
+        for one, other in permutations(claims, 2):
+            inner, outer = one.region, other.region
+            assert not (inner.low >= outer.low and inner.high <= outer.high), (one.name, other.name)
+
+
+def test_every_claim_about_a_spike_is_about_its_relative_size_too():
+    """A spike that grows with all other activations is no larger spike."""
+    for claim in project():
+        if claim.quantity == "spike":
+            assert "spike_over_median" in claim.coprimary, claim.name
+
+
+def test_every_variant_beyond_the_papers_has_a_claim():
+    spoken_of = {name for claim in project() for name in claim.variants}
+    for path in sorted((ROOT / "workflow/ablations").glob("*.yaml")):
+        for name, variant in yaml.safe_load(path.read_text()).items():
+            assert variant.get("stands_for", name) in spoken_of, f"{path.name}: {name}"
 
 
 def test_every_row_of_the_papers_tables_has_claims_for_sinks_and_spike():
     claims = read_claims([ROOT / "workflow/claims"])
     for quantity in ("sink_ratio", "spike"):
-        spoken_of = {claim.of for claim in claims if claim.quantity == quantity and claim.reference == "baseline"}
-        assert {(row,) for row in spike_rows() if row != "baseline"} <= spoken_of
+        spoken_of = {row for claim in claims if claim.quantity == quantity for row in claim.of}
+        assert {row for row in spike_rows() if row != "baseline"} <= spoken_of
 
 
 def test_the_papers_own_numbers_fulfil_every_claim_about_a_row():
@@ -161,20 +293,27 @@ def test_the_papers_own_numbers_fulfil_every_claim_about_a_row():
     assert len(claims) > 100
     for claim in claims:
         values = {name: [row[columns[claim.quantity]]] for name, row in spike_rows().items()}
-        finding = judge(claim, observe(planted_runs(values, claim.quantity)))
+        table = planted_runs(values, claim.quantity)
+        if claim.against:
+            others = [row[columns[claim.against]] for row in spike_rows().values()]
+            table = table.with_columns(pl.Series(claim.against, others))
+        finding = judge(claim, observe(table))
         assert finding.verdict == "reproduced", finding
+        shares = [float(share) for share in re.findall(r"(-?\d+) %", finding.effect)]
+        assert all(share == 100 for share in shares), "the paper's effect is all of the paper's effect"
 
 
 @pytest.mark.parametrize("scales", [["7b"], ["nano_full"], ["nano"]])
 def test_claims_speak_of_variants_that_studies_have(scales):
-    """Of the scales with every row; the default study has some of them."""
+    """Of the scales with every row, or of a file of ablations; the default study has some of them."""
     study = load([ROOT / f"workflow/scales/{scale}.yaml" for scale in scales], ROOT / "config.yaml")
     names = {run.stands_for or run.variant for run in study.runs} | {PRETRAINED}
     spoken_of = {name for claim in read_claims([ROOT / "workflow/claims"]) for name in claim.variants}
     if scales == ["nano"]:
         assert len(names & spoken_of) > 15
     else:
-        assert spoken_of <= names
+        files = (ROOT / "workflow/ablations").glob("*.yaml")
+        assert spoken_of <= names.union(*(yaml.safe_load(path.read_text()) for path in files))
 
 
 def test_the_quantities_of_the_mechanism_are_the_columns_of_its_table():

@@ -79,7 +79,7 @@ def test_a_stale_part_is_named_and_then_replaced(generate, parts, tmp_path, monk
     monkeypatch.setattr(sys, "argv", ["generate.py"])
     assert generate.main() == 0
     verdicts = parts.verdicts()
-    assert verdicts.startswith("|  | reproduced |")
+    assert verdicts.startswith("| claims | reproduced |")
     assert page.read_text() == f"Before\n<!-- include: verdicts -->\n{verdicts}\n<!-- end -->\nAfter\n"
 
 
@@ -92,9 +92,10 @@ def test_tables_keep_their_columns(parts):
 def test_the_published_page_of_claims_is_of_its_csv(parts):
     """nano.md includes sections of claims.md; they must be about the findings in claims.csv beside it."""
     findings = parts.rows_of("claims.csv")
-    headlines = [one for one in findings if one["headline"] == "true"]
-    assert len(headlines) == len(parts.headlines().splitlines()) - 2
-    assert f"| {len(findings)} |" in parts.verdicts().splitlines()[-1]
+    primary = [one for one in findings if one["tier"] == "primary"]
+    assert len(primary) == len(parts.primary_claims().splitlines()) - 2
+    counted = sum(parts.counted(one) for one in findings)
+    assert any(line.startswith("| all |") and f"| {counted} |" in line for line in parts.verdicts().splitlines())
 
 
 @every_page

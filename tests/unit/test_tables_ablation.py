@@ -60,6 +60,23 @@ def test_v_scale_stands_beside_the_other_paper_with_its_own_baseline():
     assert all("2603.17771" in row["paper_source"] and row["paper_spike"] is None for row in rows)
 
 
+def test_every_row_stands_beside_the_baseline_of_its_own_paper(study_root, monkeypatch):
+    """V-scale's 50.2 % are of a model of 0.3B parameters whose baseline has 61.7 %, not of 7B with 46.0 %."""
+    rows = {row["paper_row"]: row for row in beside([("baseline", None), ("sandwich", None), ("v_scale", None)])}
+    own = {name: round(row["paper_baseline_sink_ratio"], 1) for name, row in rows.items()}
+    assert own == {"baseline": 46.0, "sandwich": 46.0, "v_scale": 61.7}
+    assert rows["v_scale"]["paper_baseline_perplexity"] == pytest.approx(18.48, abs=0.01)
+    text = written_tables(study_root, monkeypatch, {"norm": {"sandwich": {}, "v_scale": {}}}, "norm")["md"].read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| v scale |"))
+    assert row.endswith("| v_scale | 18.30 (of 18.48) | 50.2 (of 61.7) | – |")
+    assert "- (of ...): the baseline of that row's own paper" in text
+
+
+def test_rows_of_one_paper_stand_beside_its_baseline_alone(study_root, monkeypatch):
+    text = written_tables(study_root, monkeypatch, {"v": {"v_scale": {}}}, "v")["md"].read_text()
+    assert "61.7" in text and "(of" not in text, "the first row is that paper's baseline"
+
+
 def test_a_stands_for_without_a_row_is_an_error_that_names_it():
     with pytest.raises(InputError, match="'mine' has stands_for 'heads3_dim3'"):
         beside([("baseline", None), ("mine", "heads3_dim3")])
@@ -88,10 +105,12 @@ def test_markdown_has_heading_units_notes_and_the_papers_values(study_root, monk
 def test_changes_against_the_baseline_have_their_own_table(study_root, monkeypatch):
     text = written_tables(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["md"].read_text()
     table = text.split("## Change against the baseline\n\n")[1].splitlines()
-    assert table[0].startswith("| variant | pairs | perplexity: change | perplexity: d_z | perplexity: p |")
-    # 10 and 14 against 20 and 20: -8 ± 12.706 x 2, d_z = -8 / sqrt(8), t(1) = -4.
-    assert table[2].startswith("| sandwich qk | 2 | -8.00 [-33.41, 17.41] | -2.8 | 0.156 |")
-    assert table[3].startswith("| dyt | 1 | -12.00 | – | – |"), "one pair has no interval and no test"
+    assert table[0].startswith(
+        "| variant | pairs | perplexity: change | perplexity: r | perplexity: d | perplexity: p |"
+    )
+    # 10 and 14 against 20 and 20: -8 ± 12.706 x 2, d = -8 / sqrt((8 + 0) / 2), t(1) = -4.
+    assert table[2].startswith("| sandwich qk | 2 | -8.00 [-33.41, 17.41] | – | -4.0 | 0.156 |")
+    assert table[3].startswith("| dyt | 1 | -12.00 | – | – | – |"), "one pair has no interval and no test"
 
 
 def test_csv_and_parquet_hold_the_same_rows_baseline_first(study_root, monkeypatch):
@@ -102,7 +121,7 @@ def test_csv_and_parquet_hold_the_same_rows_baseline_first(study_root, monkeypat
     for name in ("low", "high", "change", "change_low", "change_high", "effect_size", "p", "p_holm"):
         assert f"spike_{name}" in table.columns
     paper = ["paper_row", "paper_source", "paper_perplexity", "paper_sink_ratio", "paper_spike"]
-    assert table.columns[-5:] == paper
+    assert table.columns[-8:-3] == paper
 
 
 def test_numbers_are_rounded_for_reading():

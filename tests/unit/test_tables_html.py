@@ -67,7 +67,13 @@ def test_every_table_has_its_own_id_title_groups_and_notes(tmp_path, monkeypatch
     ids = [value for name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids)) and {"norm", "norm1"} <= set(ids)
     assert page.tags.count("table") == 2
-    for expected in ("Ablation norm of study fake", "Change against the baseline", "this study", "paper", "d_z:"):
+    for expected in (
+        "Ablation norm of study fake",
+        "Change against the baseline",
+        "this study",
+        "paper",
+        "d: the change",
+    ):
         assert expected in page.text
     assert "Runs that did not finish are in no mean: dyt seed 1: diverged." in page.text
 

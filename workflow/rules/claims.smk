@@ -1,4 +1,5 @@
-# What a study says about the papers' claims, from its two tables and the files in workflow/claims: `snakemake claims`.
+# What a study says about the papers' claims, from its tables, the heads of its runs and the files in workflow/claims:
+# `snakemake claims`.
 # The paths from where results are, the same in every copy of a checkout.
 CLAIMS = sorted(os.path.relpath(path) for path in Path(workflow.basedir).glob("workflow/claims/*.yaml"))
 
@@ -10,6 +11,11 @@ rule judge_claims:
         claims=CLAIMS,
         runs="results/{study}/tables/runs.csv",
         mechanism="results/{study}/tables/mechanism.csv",
+        heads=lambda wildcards: expand(
+            "results/{study}/tables/parts/{ablation}/heads.parquet",
+            study=wildcards.study,
+            ablation=drawn_of(wildcards.study).ablations or [BASELINE],
+        ),
     output:
         csv="results/{study}/claims.csv",
         markdown="results/{study}/claims.md",
@@ -33,10 +39,11 @@ rule judge_claims:
         **job.params,
         ledger=sha256(b"".join(Path(path).read_bytes() for path in CLAIMS)).hexdigest(),
         origin=lambda wildcards: origin(runs_origin(wildcards.study), mechanism_origin(wildcards.study)),
+        parts=lambda wildcards, input: [str(Path(heads).parent) for heads in input.heads],
         study=lambda wildcards: drawn_of(wildcards.study).study,
         stem=lambda wildcards, output: stem(output),
     message:
         "judge the papers' claims"
     shell:
         "{params.command:q} --claims {input.claims:q} --runs {input.runs:q} --mechanism {input.mechanism:q}"
-        " --study {params.study:q} --output {params.stem:q} 2>&1 | tee {log:q}"
+        " --parts {params.parts:q} --study {params.study:q} --output {params.stem:q} 2>&1 | tee {log:q}"

@@ -2,12 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
+from spikesink.claims.formats import html, markdown
+from spikesink.claims.mixed_model import components, effects, read_heads
 from spikesink.claims.observations import read_observations
-from spikesink.claims.page import counts, html, markdown
+from spikesink.claims.page import blocks_of, counts
 from spikesink.claims.reading import read_claims
 from spikesink.claims.verdict import Finding, judge_all
 from spikesink.runs.command import one_line_errors
@@ -22,16 +25,31 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=Path, required=True, help="runs.csv of the study")
     parser.add_argument("--mechanism", type=Path, help="mechanism.csv of the study, if there is one")
+    parser.add_argument("--parts", type=Path, nargs="*", default=[], help="folders of the study's collected ablations")
     parser.add_argument("--study", required=True, help="name of the study, for the page's title")
     parser.add_argument("--output", required=True, help="path of the results without .csv, .md, .html")
     options = parser.parse_args()
     observed = read_observations(options.runs, options.mechanism)
     claims = read_claims(options.claims, observed.names)
     findings = judge_all(claims, observed)
+    heads = read_heads(options.parts) if options.parts else None
+    mixed, spreads = (effects(heads), spreads_of(components(heads))) if heads is not None else ([], "")
+    title = f"Claims of the papers in study {options.study}, scale {observed.scale}"
+    page = blocks_of(findings, mixed, spreads)
     write_table(pl.DataFrame(findings, schema=Finding._fields, orient="row"), f"{options.output}.csv")
-    write_text(markdown(findings, options.study), f"{options.output}.md")
-    write_text(html(findings, options.study), f"{options.output}.html")
+    write_text(markdown(title, page), f"{options.output}.md")
+    write_text(html(title, page), f"{options.output}.html")
     print(counts(findings))
+
+
+def spreads_of(found: Mapping[str, float] | None) -> str:
+    """A sentence on how far the baseline's logits differ between seeds, layers and heads."""
+    if found is None:
+        return ""
+    return (
+        f" In the baseline the standard deviation is {found['seeds']:.2f} between seeds, {found['layers']:.2f} between "
+        f"layers and {found['heads']:.2f} between heads."
+    )
 
 
 if __name__ == "__main__":

@@ -69,6 +69,11 @@ class Observations:
                 found[seed] = value / divisor - subtrahend
         return found
 
+    def knows(self, quantity: str) -> bool:
+        """Whether any run or model has a value of the quantity; a study of an older instrument lacks some."""
+        rows = [row for table in (self.runs, self.mechanism) for models in table.values() for row in models.values()]
+        return any(usable(row.get(quantity)) for row in rows)
+
     def table(self, name: str, quantity: str) -> Rows:
         """Where a variant's values are. Published models are in mechanism.csv alone, also of a quantity of both."""
         table = CLAIMABLE[quantity].table
@@ -84,8 +89,7 @@ class Observations:
             return "no published model is measured" if name == PRETRAINED else f"{variant} was not analysed in depth"
         if left_out := self.left_out(name):
             return left_out
-        anywhere = any(row.get(quantity) is not None for rows in table.values() for row in rows.values())
-        return f"{variant} has no {quantity}" if anywhere else f"no run has {quantity}: not measured, or never present"
+        return f"{variant} has no {quantity}"
 
     def left_out(self, name: str) -> str:
         """The seeds of a variant whose runs did not finish, with their status; a seed that others have is missing."""

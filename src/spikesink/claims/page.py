@@ -1,44 +1,155 @@
-"""The findings for a reader, as Markdown and as HTML without anything to load: verdict counts, headlines, then all by
-paper and verdict."""
+"""The findings for a reader: what the page of claims says, block by block, for ``spikesink.claims.formats`` to write.
 
-from collections.abc import Iterator, Sequence
-from html import escape
-
-from spikesink.claims import headlines
-from spikesink.claims.headlines import markdown_table, observed, stated
-from spikesink.claims.verdict import INCONCLUSIVE, NOT_REPRODUCED, NOT_RUN, REPRODUCED, VERDICTS, Finding
-
-TALLY = ("", *VERDICTS, "claims")
-HEADINGS = ("claim", "source", "expected", "observed", "95 % interval", "seeds")
-RULE = (
-    "With several seeds the 95 % interval of a claim's statistic, over pairs of runs of equal seed, decides: wholly "
-    "inside the claimed region it is reproduced, wholly outside not reproduced, else inconclusive. With one seed the "
-    "value alone decides, without an interval. Intervals of a claim about several variants hold together (Bonferroni). "
-    "A claim that presumes another, such as that there are sinks, is inconclusive where that one is not reproduced. "
-    '"Our bound" marks what a paper says in words or as a picture, without a number. '
-    "The papers' rows are single runs of models of up to 7 billion parameters: a verdict is about this study's scale."
-)
-COLOURS = {REPRODUCED: "#1b7837", NOT_REPRODUCED: "#b2182b", INCONCLUSIVE: "#8c6d00", NOT_RUN: "#666666"}
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; width: 100%; margin-bottom: 1.5em; }
-th, td { text-align: left; vertical-align: top; padding: .3em .6em; border-bottom: 1px solid #ddd; }
-th { border-bottom: 2px solid #888; }
-.claims td, .headlines td { font-variant-numeric: tabular-nums; }
-.claims th:first-child, .headlines th:first-child { width: 32%; }
-.headlines td:last-child { white-space: nowrap; }
-.tally { width: auto; }
-.tally td:nth-child(n+2), .tally th:nth-child(n+2) { text-align: right; }
+First the counts with and without corrections, then the primary claims, the check of the claims about sinks, the
+secondary claims by paper, published models, and, folded, the exploratory claims and the checks of the instrument.
 """
 
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
-def grouped(findings: Sequence[Finding]) -> Iterator[tuple[str, str, list[Finding]]]:
-    """Paper, verdict and findings, in the order of the papers in the claims and of VERDICTS."""
+from spikesink.claims.decision import ALPHA, NOT_REPRODUCED, REPRODUCED, UNDECIDABLE
+from spikesink.claims.mixed_model import Effect
+from spikesink.claims.verdict import NOT_MEASURED, NOT_RUN, VERDICTS, Finding
+from spikesink.claims.vocabulary import TIERS
+from spikesink.claims.words import write
+from spikesink.tables.render.numbers import probability
+
+TALLY = ("claims", *VERDICTS, "all")
+CORRECTED = ("claims judged by an interval", "correction", REPRODUCED, NOT_REPRODUCED)
+HEADINGS = ("claim", "expected", "observed", "paper", "of paper's effect", "verdict", "p")
+PRIMARY_HEADINGS = (*HEADINGS[:-1], "p (Holm)", "with Holm")
+CHECKED = ("check", "expected", "observed", "result")
+MODELS = ("claim", "expected", "model", "observed", "verdict")
+MIXED = ("variant", "change of logit sink mass", "p (Holm)")
+RULES = (
+    "A claim is reproduced where the 95 % interval of its statistic over seeds lies wholly inside the claimed region, "
+    "and not reproduced where it lies wholly outside. Else the seeds do not decide: the page says how many would, with "
+    "a probability of 80 %, at the paper's effect or at ours, given the spread seen here.",
+    "That something stays (a region closed on both sides) is a test of equivalence: two one-sided tests at 5 %, which "
+    "is the 90 % interval. The margin is in the claim.",
+    "Runs of equal seed are compared in pairs where they are clearly correlated, else as independent (Welch). Counts "
+    "of seeds have Clopper and Pearson's interval; shares that reach 0 or 100 % have Gaffke's, the same for counts.",
+    "Several statistics of one claim must all hold. With one seed its value alone decides and has no p value.",
+    'A claim that something stays presumes that it is there: sinks cannot stay where there are none. "(our bound)" '
+    "marks every bound other than 0, 1 or all that the paper does not state.",
+    "A verdict is about this study's scale. The papers' rows are single runs of models of up to 7 billion parameters.",
+)
+
+
+class Block(NamedTuple):
+    """A piece of the page: a heading, a paragraph, a list, a table, or the beginning or end of a folded part."""
+
+    kind: Literal["heading", "paragraph", "list", "table", "fold", "end"]
+    text: str = ""
+    headings: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+
+
+def blocks_of(findings: Sequence[Finding], mixed: Sequence[Effect] = (), spreads: str = "") -> list[Block]:
+    """All blocks below the page's title."""
+    by_tier = {tier: [row for row in findings if row.tier == tier and not row.model] for tier in TIERS}
+    page = [
+        Block("table", "tally", TALLY, tally(findings)),
+        Block("table", "corrected", CORRECTED, corrections(findings)),
+        Block("list", rows=[RULES]),
+    ]
+    if by_tier["primary"]:
+        page.append(Block("heading", "Primary claims"))
+        page.append(Block("table", "primary", PRIMARY_HEADINGS, [primary_cells(row) for row in by_tier["primary"]]))
+    if mixed:
+        page += check_of_sinks(mixed, spreads)
+    page += section("Secondary claims", by_tier["secondary"])
+    page += published_models([row for row in findings if row.model])
+    if by_tier["exploratory"]:
+        page.append(Block("fold", f"Exploratory claims ({len(by_tier['exploratory'])})"))
+        page += [*section("", by_tier["exploratory"]), Block("end")]
+    if by_tier["check"]:
+        page.append(Block("fold", f"Checks of the instrument ({len(by_tier['check'])}), not counted as claims"))
+        page.append(Block("paragraph", "Each follows from definitions. Where one fails, the instrument is wrong."))
+        page += [Block("table", "checks", CHECKED, [check_cells(row) for row in by_tier["check"]]), Block("end")]
+    return page
+
+
+def counts(findings: Sequence[Finding]) -> str:
+    members = [finding for finding in findings if finding.counts]
+    numbers = {verdict: sum(finding.verdict == verdict for finding in members) for verdict in VERDICTS}
+    return f"{len(members)} claims: " + ", ".join(f"{number} {verdict}" for verdict, number in numbers.items()) + "."
+
+
+def tally(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
+    """Rows under TALLY: for every tier, and for all, how many claims have each verdict, and how many there are."""
+    members = {tier: [row for row in findings if row.counts and row.tier == tier] for tier in TIERS}
+    shown = {tier: rows for tier, rows in members.items() if rows} | {"all": [row for row in findings if row.counts]}
+    return [
+        (tier, *(str(sum(row.verdict == verdict for row in rows)) for verdict in VERDICTS), str(len(rows)))
+        for tier, rows in shown.items()
+    ]
+
+
+def corrections(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
+    """Rows under CORRECTED: how many verdicts stand without a correction and with each, of the primary and of all."""
+    every = [row for row in findings if row.counts and row.p is not None]
+    primary = [row for row in every if row.tier == "primary"]
+    families = (
+        (f"primary ({len(primary)})", primary, {"none": "p", "Holm": "p_holm"}),
+        (f"all ({len(every)})", every, {"none": "p", "Benjamini-Hochberg": "p_bh_all", "Holm": "p_holm_all"}),
+    )
+    rows = []
+    for family, members, corrected in families:
+        for name, field in corrected.items():
+            standing = [row.verdict for row in members if getattr(row, field) < ALPHA]
+            rows.append((family, name, *(str(standing.count(verdict)) for verdict in (REPRODUCED, NOT_REPRODUCED))))
+    return rows
+
+
+def section(title: str, findings: Sequence[Finding]) -> list[Block]:
+    """A heading with a table of the judged claims of every paper, and the names of those that could not be judged."""
+    page = [Block("heading", title)] if title and findings else []
     for paper in dict.fromkeys(paper_of(finding) for finding in findings):
-        for verdict in VERDICTS:
-            members = [row for row in findings if row.verdict == verdict and paper_of(row) == paper]
-            if members:
-                yield paper, verdict, members
+        members = [row for row in findings if paper_of(row) == paper]
+        judged = sorted(
+            (row for row in members if row.verdict not in (NOT_RUN, NOT_MEASURED)),
+            key=lambda row: VERDICTS.index(row.verdict),
+        )
+        page.append(Block("paragraph", f"{paper}:"))
+        if judged:
+            page.append(Block("table", "claims", HEADINGS, [cells(row) for row in judged]))
+        for verdict in (NOT_RUN, NOT_MEASURED):
+            names = [row.claim for row in members if row.verdict == verdict]
+            if names:
+                page.append(Block("paragraph", f"{verdict.capitalize()} ({len(names)}): {', '.join(names)}."))
+    return page
+
+
+def check_of_sinks(mixed: Sequence[Effect], spreads: str) -> list[Block]:
+    """The section on the mixed model."""
+    rows = []
+    for effect in mixed:
+        value, low, high, _ = effect.change
+        ends = "" if low is None or high is None else f" [{write(low)}, {write(high)}]"
+        rows.append((effect.variant, f"{write(value)}{ends}", probability(effect.p_holm)))
+    text = (
+        "A mixed model of each head's logit sink mass, with random effects of seeds, of layers in seeds and of heads "
+        "in layers, checks the claims about the sink ratio. It has no threshold. In this balanced design it equals a "
+        f"test of the seeds' means.{spreads}"
+    )
+    return [
+        Block("heading", "Check of the claims about sinks"),
+        Block("paragraph", text),
+        Block("table", "mixed", MIXED, rows),
+    ]
+
+
+def published_models(findings: Sequence[Finding]) -> list[Block]:
+    """The section with one verdict for each published model."""
+    if not findings:
+        return []
+    rows = [
+        (row.statement, wanted(row), row.model, row.observed, row.verdict)
+        for row in sorted(findings, key=lambda row: row.model)
+    ]
+    text = "One verdict for each model. The claim as a whole counts as reproduced where all models do it."
+    return [Block("heading", "Published models"), Block("paragraph", text), Block("table", "models", MODELS, rows)]
 
 
 def paper_of(finding: Finding) -> str:
@@ -46,75 +157,57 @@ def paper_of(finding: Finding) -> str:
     return " ".join(finding.source.split()[:2])
 
 
-def counts(findings: Sequence[Finding]) -> str:
-    numbers = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in VERDICTS}
-    return f"{len(findings)} claims: " + ", ".join(f"{number} {verdict}" for verdict, number in numbers.items()) + "."
+def stated(finding: Finding) -> str:
+    """What is claimed, and where."""
+    return f"{finding.statement} ({finding.source.removeprefix(paper_of(finding)).strip()})"
 
 
-def tally(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
-    """Rows under TALLY: for every paper, and for all, how many claims have each verdict, and how many there are."""
-    papers = dict.fromkeys(paper_of(finding) for finding in findings)
-    members = {paper: [row for row in findings if paper_of(row) == paper] for paper in papers} | {"all": findings}
-    return [
-        (paper, *(str(sum(row.verdict == verdict for row in rows)) for verdict in VERDICTS), str(len(rows)))
-        for paper, rows in members.items()
-    ]
+def wanted(finding: Finding) -> str:
+    """The claimed region without the names of variants, which the claim itself says."""
+    region = finding.expected.rpartition(": ")[2].split(" along ")[0]
+    region = region.split(" ")[1] if " among " in region else region
+    return f"{finding.quantity.partition(' (')[0]}: {region}"
+
+
+def verdict_cell(finding: Finding) -> str:
+    """The verdict; of an undecidable claim, why and how many seeds it needs."""
+    if finding.verdict != UNDECIDABLE or not finding.remark:
+        return finding.verdict
+    reason = finding.remark.split(";")[0].split(", which is")[0]
+    return reason if reason.startswith(UNDECIDABLE) else f"{UNDECIDABLE}: {reason}"
 
 
 def cells(finding: Finding) -> tuple[str, ...]:
-    """A finding's cells under HEADINGS, with its remark behind the claim."""
-    place = finding.source.removeprefix(paper_of(finding)).strip()
-    return (stated(finding), place, f"{finding.quantity}: {finding.expected}", *observed(finding), finding.seeds or "–")
+    """A finding's cells under HEADINGS."""
+    paper, effect = (text if alone(text) else "–" for text in (finding.paper, finding.effect))
+    return (
+        stated(finding),
+        wanted(finding),
+        finding.short,
+        paper,
+        effect,
+        verdict_cell(finding),
+        probability(finding.p),
+    )
 
 
-def title_of(study: str, scale: str) -> str:
-    return f"Claims of the papers in study {study}, scale {scale}"
+def alone(text: str) -> bool:
+    """Whether a text is one number: those of several statistics stand in claims.csv with their names."""
+    return bool(text) and text.removesuffix(" %").replace(",", "").lstrip("-").replace(".", "", 1).isdigit()
 
 
-def markdown(findings: Sequence[Finding], study: str) -> str:
-    """The page as Markdown."""
-    lines = [f"# {title_of(study, findings[0].scale)}", "", markdown_table(TALLY, tally(findings)), "", RULE]
-    if any(finding.headline for finding in findings):
-        lines += ["", "## Headlines", "", headlines.headline_table(findings)]
-    last = None
-    for paper, verdict, members in grouped(findings):
-        if paper != last:
-            lines += ["", f"## {paper}"]
-        table = markdown_table(HEADINGS, [cells(finding) for finding in members])
-        lines += ["", f"### {verdict} ({len(members)})", "", table]
-        last = paper
-    return "\n".join(lines) + "\n"
+def primary_cells(finding: Finding) -> tuple[str, ...]:
+    """A finding's cells under PRIMARY_HEADINGS."""
+    row = cells(finding)
+    paper = paper_of(finding).removeprefix("arXiv ")
+    stands = "–" if finding.p_holm is None else "stands" if finding.p_holm < ALPHA else "does not stand"
+    if finding.p is None or finding.p >= ALPHA:
+        stands = "–"
+    claim = f"{finding.statement} ({paper} {finding.source.removeprefix(paper_of(finding)).strip()})"
+    return (claim, *row[1:-1], probability(finding.p_holm), stands)
 
 
-def html(findings: Sequence[Finding], study: str) -> str:
-    """The same page as HTML, with its style inside."""
-    title = escape(title_of(study, findings[0].scale))
-    parts = [
-        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style></head>\n<body>\n<h1>{title}</h1>",
-        html_table(TALLY, tally(findings), "tally"),
-        f"<p>{escape(RULE)}</p>",
-    ]
-    shown = headlines.headline_rows(findings)
-    if shown:
-        parts += ["<h2>Headlines</h2>", html_table(headlines.HEADINGS, shown, "headlines")]
-    last = None
-    for paper, verdict, members in grouped(findings):
-        if paper != last:
-            parts.append(f"<h2>{escape(paper)}</h2>")
-        parts.append(f'<h3 style="color: {COLOURS[verdict]}">{verdict} ({len(members)})</h3>')
-        parts.append(html_table(HEADINGS, [cells(finding) for finding in members], "claims"))
-        last = paper
-    return "\n".join([*parts, "</body>", "</html>"]) + "\n"
-
-
-def html_table(headings: Sequence[str], rows: Sequence[Sequence[str]], kind: str) -> str:
-    body = [html_row("th", headings), *(html_row("td", cells) for cells in rows)]
-    return "\n".join([f'<table class="{kind}">', *body, "</table>"])
-
-
-def html_row(tag: str, texts: Sequence[str]) -> str:
-    """Cells that are verdicts, or head their column, in the verdict's colour."""
-    colours = [f' style="color: {COLOURS[text]}"' if text in COLOURS else "" for text in texts]
-    pairs = zip(texts, colours, strict=True)
-    return "<tr>" + "".join(f"<{tag}{colour}>{escape(text)}</{tag}>" for text, colour in pairs) + "</tr>"
+def check_cells(finding: Finding) -> tuple[str, ...]:
+    """A check's cells under CHECKED."""
+    result = {REPRODUCED: "holds", NOT_REPRODUCED: "fails"}.get(finding.verdict, finding.verdict)
+    return (stated(finding), wanted(finding), finding.short, result)

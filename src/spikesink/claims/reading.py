@@ -1,7 +1,8 @@
 """Read the files of claims, strictly.
 
 A file is a mapping: ``claims:`` holds papers, a paper holds places in it (a table, an equation), and a place holds
-claims by name. ``spikesink.claims.vocabulary`` says what a claim is made of. ``variants:`` lists the names of variants
+claims by name. ``spikesink.claims.vocabulary`` says what a claim is made of. ``tier:`` is the tier of all claims in the
+file that name none. ``variants:`` lists the names of variants
 beyond the papers' rows, so that claims may speak of them in studies that lack them.
 """
 
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.claims.quantities import CLAIMABLE
-from spikesink.claims.vocabulary import PRETRAINED, Claim, contradiction
+from spikesink.claims.vocabulary import MOST_PRIMARY, OUR_BOUND, PRETRAINED, Claim, contradiction
 from spikesink.study.checking import check
 from spikesink.study.errors import ConfigError, InputError
 from spikesink.study.strict_yaml import read_yaml
@@ -43,9 +44,8 @@ def parse(contents: Mapping[str, Mapping[str, Any]], study: Iterable[str] = ()) 
             where = f"{path}: claim {name}"
             if name in claims:
                 raise InputError(f"{path}: claim {name!r} stands under {claims[name].source} too: rename one")
-            claims[name] = replace(
-                parse_claim(where, mapping(values, where), known), name=name, paper=paper, place=place
-            )
+            stated = {**({"tier": content["tier"]} if "tier" in content else {}), **mapping(values, where)}
+            claims[name] = replace(parse_claim(where, stated, known), name=name, paper=paper, place=place)
             files[name] = path
         if path not in files.values():
             raise InputError(f"{path}: holds no claims: state some under claims: paper: place: name")
@@ -57,14 +57,33 @@ def parse(contents: Mapping[str, Mapping[str, Any]], study: Iterable[str] = ()) 
             raise InputError(
                 f"{files[name]}: claim {name}: presumes {claim.presumes!r}, which {fault}: name one that stands alone"
             )
+    refuse_repetitions(claims, files)
+    primary = [name for name, claim in claims.items() if claim.tier == "primary"]
+    if len(primary) > MOST_PRIMARY:
+        name = primary[MOST_PRIMARY]
+        raise InputError(
+            f"{files[name]}: claim {name}: is primary claim {MOST_PRIMARY + 1}, and at most {MOST_PRIMARY} may be: "
+            "give one of them another tier"
+        )
     return tuple(claims.values())
+
+
+def refuse_repetitions(claims: Mapping[str, Claim], files: Mapping[str, str]) -> None:
+    """Two claims that the same numbers decide in the same way would count twice."""
+    seen: dict[Claim, str] = {}
+    for name, claim in claims.items():
+        apart = {"claim": "", "name": "", "paper": "", "place": "", "presumes": None, "tier": "check"}
+        tested = replace(claim, **apart, paper_value=None, paper_bound=())
+        if tested in seen:
+            raise InputError(f"{files[name]}: claim {name}: tests the same as {seen[tested]}: keep one of them")
+        seen[tested] = name
 
 
 def own_variants(path: str, content: Mapping[str, Any]) -> list[str]:
     """The names that a file gives under ``variants``."""
     for key in content:
-        if key not in ("claims", "variants"):
-            raise InputError(f"{path}: {key!r}: unknown key; known keys: claims, variants")
+        if key not in ("claims", "variants", "tier"):
+            raise InputError(f"{path}: {key!r}: unknown key; known keys: claims, variants, tier")
     own = content.get("variants") or []
     if not isinstance(own, list) or not all(isinstance(name, str) for name in own):
         raise InputError(f"{path}: variants = {own!r}: give a list of names")
@@ -89,12 +108,16 @@ def parse_claim(where: str, values: Mapping[str, Any], known: list[str]) -> Clai
     for key in ("name", "paper", "place"):
         if key in values:
             raise InputError(f"{where}.{key} = {values[key]!r}: follows from where the claim stands, take it out")
-    lists = {key: [values[key]] if isinstance(values.get(key), str) else values.get(key) for key in ("of", "among")}
+    lists = {
+        key: values[key] if isinstance(values[key], list) else [values[key]]
+        for key in ("of", "among", "coprimary", "paper_bound")
+        if key in values
+    }
     try:
-        claim = check(Claim, {**values, **{key: value for key, value in lists.items() if key in values}}, where)
+        claim = check(Claim, {**values, **lists}, where)
     except ConfigError as error:
         raise InputError(str(error)) from error
-    for quantity in (claim.quantity, claim.relative_to, claim.minus):
+    for quantity in (claim.quantity, claim.relative_to, claim.minus, claim.against, *claim.coprimary):
         if quantity is not None and quantity not in CLAIMABLE:
             raise InputError(f"{where}: quantity {quantity!r} is not measured{suggestion(quantity, CLAIMABLE)}")
     for variant in claim.variants:
@@ -105,6 +128,8 @@ def parse_claim(where: str, values: Mapping[str, Any], known: list[str]) -> Clai
     fault = contradiction(claim)
     if fault:
         raise InputError(f"{where}: {fault}")
+    if claim.own_bounds and OUR_BOUND not in claim.claim:
+        return replace(claim, claim=f"{claim.claim} {OUR_BOUND}")
     return claim
 
 

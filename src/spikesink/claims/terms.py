@@ -1,43 +1,71 @@
-"""From a claim to the statistics that decide it: each with its interval over seeds and the region it must lie in."""
+"""From a claim to the statistics that decide it: each over seeds, with the region it must lie in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal, NamedTuple
+
+import numpy as np
 
 from spikesink.claims.observations import Observations, Seed
 from spikesink.claims.quantities import CLAIMABLE
 from spikesink.claims.region import Region
 from spikesink.claims.vocabulary import PRETRAINED, Claim
-from spikesink.tables.statistics.intervals import LEVEL, Estimate, change_interval, mean_interval, ratio_interval
-from spikesink.tables.statistics.statistics import within_bounds
+from spikesink.tables.statistics.change import change_of, ratio_of
+from spikesink.tables.statistics.intervals import Bounds, Statistic, mean_of
+from spikesink.tables.statistics.statistics import bounds_of
+
+FEWEST = 4
+"""Variants that a correlation needs."""
 
 
 class Term(NamedTuple):
-    """One statistic of a claim: what it is about, its estimate, the region, and the seeds in it.
+    """One statistic of a claim: what it is about, the statistic, the region, and the seeds in it.
 
-    ``step`` says how a step from one variant to another is expressed: as a factor or as a difference.
+    ``step`` says how a step from one variant to another is expressed: as a factor or as a difference. ``keeps`` says
+    that the test is one of equivalence. ``means`` are the two means of a ratio that is not on the logarithmic scale.
+    ``within`` counts the seeds whose own value lies in the region, where the seeds are counted.
     """
 
     text: str
-    estimate: Estimate
+    statistic: Statistic
     region: Region
     seeds: tuple[Seed, ...]
     step: Literal["factor", "difference"] | None = None
+    keeps: bool = False
+    means: tuple[float, float] | None = None
+    within: int | None = None
 
 
 class NotRun(Exception):
-    """The study lacks what a claim needs; the message says what."""
+    """The study lacks what a claim needs; the message says what. ``measured`` is false where only a quantity is
+    missing."""
+
+    def __init__(self, reason: str, measured: bool = True) -> None:
+        super().__init__(reason)
+        self.measured = measured
 
 
 def terms(claim: Claim, observed: Observations) -> list[Term]:
-    """The statistics of a claim. Raises NotRun.
+    """The statistics of a claim: of its quantity, then of the coprimary ones that were measured. Raises NotRun."""
+    found = BY_COMPARISON[claim.compare](claim, observed)
+    for other in claim.coprimary:
+        if observed.knows(other):
+            extra = replace(claim, quantity=other, coprimary=())
+            more = BY_COMPARISON[claim.compare](extra, observed)
+            found = [*found, *(term._replace(text=f"{other} {term.text}") for term in more)]
+    return [by_count(term) for term in found]
 
-    The intervals of several statistics hold together: each has the level 1 - 0.05 / their number (Bonferroni).
-    """
-    return BY_COMPARISON[claim.compare](claim, observed)
+
+def by_count(term: Term) -> Term:
+    """The term; where its seeds do not vary at all they are counted, since they have no standard deviation."""
+    still = term.within is None and term.statistic.at is None and term.statistic.count > 1
+    if not still or term.statistic.value is None:
+        return term
+    return term._replace(within=len(term.seeds) if term.region.holds(term.statistic.value) else 0)
 
 
-def absent(names: list[str]) -> str:
+def absent(names: Iterable[str]) -> str:
     """The names that the study has no variant for."""
     return f"not in this study: {', '.join(names)}" if names else ""
 
@@ -48,6 +76,13 @@ def values(claim: Claim, observed: Observations, name: str) -> dict[Seed, float]
 
 def present(claim: Claim, observed: Observations, names: Sequence[str]) -> list[str]:
     """The variants of a list that have values, if they are as many as the claim needs."""
+    unknown = [
+        name
+        for name in (claim.quantity, claim.relative_to, claim.minus, claim.against)
+        if name and not observed.knows(name)
+    ]
+    if unknown:
+        raise NotRun(f"no run has {', '.join(unknown)}: not measured, or never present", measured=False)
     found = [name for name in names if values(claim, observed, name)]
     if len(found) < (claim.needs or len(names)):
         lost = [name for name in names if name not in found and observed.variant(name) is not None]
@@ -57,12 +92,7 @@ def present(claim: Claim, observed: Observations, names: Sequence[str]) -> list[
     return found
 
 
-def together(count: int) -> float:
-    """The level of each of ``count`` intervals that hold together at LEVEL."""
-    return 1 - (1 - LEVEL) / count
-
-
-def on_log_scale(claim: Claim, *samples: Sequence[float]) -> bool:
+def on_log_scale(claim: Claim, *samples: Iterable[float]) -> bool:
     """Whether values are compared by factors: they are magnitudes, or quotients of magnitudes, and all positive."""
     return (
         CLAIMABLE[claim.quantity].scale == "log"
@@ -71,47 +101,91 @@ def on_log_scale(claim: Claim, *samples: Sequence[float]) -> bool:
     )
 
 
-def paired(claim: Claim, observed: Observations, name: str, other: str) -> tuple[list[Seed], list[float], list[float]]:
-    """Seeds for which both variants have a value, and the values. Raises NotRun where there is none."""
-    ours, base = values(claim, observed, name), values(claim, observed, other)
-    for side, found in ((name, ours), (other, base)):
-        if not found:
+def both(claim: Claim, observed: Observations, name: str, other: str) -> tuple[dict[Seed, float], dict[Seed, float]]:
+    """The values of two variants by seed. Raises NotRun where one has none."""
+    found = values(claim, observed, name), values(claim, observed, other)
+    for side, sample in zip((name, other), found, strict=True):
+        if not sample:
             raise NotRun(observed.absence(side, claim.quantity))
-    seeds = [seed for seed in ours if seed in base]
-    if not seeds:
-        raise NotRun(f"{name} and {other} have no seed in common")
-    return seeds, [ours[seed] for seed in seeds], [base[seed] for seed in seeds]
+    return found
+
+
+def limits(claim: Claim) -> Bounds | None:
+    """The bounds of the values that a claim compares; a quotient or a difference of two quantities has none."""
+    return None if claim.relative_to or claim.minus else bounds_of(claim.quantity)
 
 
 def against_reference(claim: Claim, observed: Observations) -> list[Term]:
     """ratio and difference, of every variant to the reference."""
-    names, other = present(claim, observed, claim.of), claim.reference
     found = []
-    for name in names:
-        seeds, ours, base = paired(claim, observed, name, other)
+    for name in present(claim, observed, claim.of):
+        ours, base = both(claim, observed, name, claim.reference)
+        term = Term(name, Statistic(None, None, 0), claim.region, seeds_of(ours, base), keeps=claim.keeps)
         if claim.compare == "difference":
-            estimate = change_interval(ours, base, log=False, level=together(len(names)))
-        elif on_log_scale(claim, ours, base):
-            estimate = change_interval(ours, base, log=True, level=together(len(names)))
+            term = term._replace(statistic=change_of(ours, base, bounds=limits(claim)))
+        elif limits(claim) is None and min(*ours.values(), *base.values()) > 0:
+            term = term._replace(statistic=change_of(ours, base, log=True))
         else:
-            estimate = ratio_interval(ours, base, level=together(len(names)))
-        found.append(Term(name, estimate, claim.region, tuple(seeds)))
+            means = tuple(sum(side.values()) / len(side) for side in (ours, base))
+            term = term._replace(statistic=ratio_of(ours, base, limits(claim)), means=means)
+        found.append(term)
     return found
 
 
-def by_itself(claim: Claim, observed: Observations) -> list[Term]:
-    """value, of every variant; every published model stands for itself."""
+def seeds_of(*samples: Mapping[Seed, float]) -> tuple[Seed, ...]:
+    """The seeds that stand in any of the samples."""
+    return tuple(dict.fromkeys(seed for sample in samples for seed in sample))
+
+
+def samples_of(claim: Claim, observed: Observations) -> dict[str, dict[Seed, float]]:
+    """The values of every variant by seed; every published model stands for itself."""
     samples = {name: values(claim, observed, name) for name in present(claim, observed, claim.of)}
     for model, value in samples.pop(PRETRAINED, {}).items():
         samples[str(model)] = {model: value}
+    return samples
+
+
+def by_itself(claim: Claim, observed: Observations) -> list[Term]:
+    """value, of every variant."""
     found = []
-    for name, sample in samples.items():
-        numbers = list(sample.values())
-        estimate = mean_interval(numbers, log=on_log_scale(claim, numbers), level=together(len(samples)))
-        if not (claim.relative_to or claim.minus):
-            estimate = within_bounds(claim.quantity, estimate)
-        found.append(Term(name, estimate, claim.region, tuple(sample)))
+    for name, sample in samples_of(claim, observed).items():
+        log = on_log_scale(claim, sample.values())
+        statistic = mean_of(list(sample.values()), log=log, bounds=None if log else limits(claim))
+        found.append(Term(name, statistic, claim.region, tuple(sample), keeps=claim.keeps))
     return found
+
+
+def over_seeds(claim: Claim, observed: Observations) -> list[Term]:
+    """seeds, of every variant: in how many the value lies in the region."""
+    found = []
+    for name, sample in samples_of(claim, observed).items():
+        within = sum(claim.region.holds(value) for value in sample.values())
+        found.append(Term(name, Statistic(None, None, len(sample)), claim.region, tuple(sample), within=within))
+    return found
+
+
+def over_variants(claim: Claim, observed: Observations) -> list[Term]:
+    """correlation: of two quantities over the variants that all have, seed by seed."""
+    names = present(claim, observed, claim.of)
+    if len(names) < FEWEST:
+        raise NotRun(f"a correlation needs {FEWEST} variants, and the study has {', '.join(names)}")
+    other = replace(claim, quantity=claim.against)
+    sides = [[values(side, observed, name) for name in names] for side in (claim, other)]
+    seeds = [seed for seed in sides[0][0] if all(seed in sample for side in sides for sample in side)]
+    if not seeds:
+        raise NotRun(f"{', '.join(names)} have no seed in common")
+    found = {seed: spearman(*([sample[seed] for sample in side] for side in sides)) for seed in seeds}
+    statistic = mean_of(list(found.values()), bounds=(-1.0, 1.0))
+    return [Term(f"over {len(names)} variants", statistic, claim.region, tuple(found))]
+
+
+def spearman(ours: Sequence[float], others: Sequence[float]) -> float:
+    """Spearman's rank correlation, equal values with their mean rank; 0 where a side does not vary."""
+    ranks = [
+        np.array([sum(a < b for a in side) + sum(a == b for a in side) / 2 for b in side]) for side in (ours, others)
+    ]
+    spread = ranks[0].std() * ranks[1].std()
+    return float(((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())).mean() / spread) if spread else 0.0
 
 
 def along_list(claim: Claim, observed: Observations) -> list[Term]:
@@ -133,11 +207,11 @@ def steps(claim: Claim, observed: Observations, pairs: list[tuple[str, str]], up
     """Changes from the second to the first of each pair, which must go upwards, or downwards, up to the tolerance."""
     found = []
     for name, other in pairs:
-        seeds, ours, base = paired(claim, observed, name, other)
-        log = on_log_scale(claim, ours, base)
-        estimate = change_interval(ours, base, log=log, level=together(len(pairs)))
+        ours, base = both(claim, observed, name, other)
+        log = on_log_scale(claim, ours.values(), base.values())
+        statistic = change_of(ours, base, log=log, bounds=None if log else limits(claim))
         region, step = step_region(claim.tolerance, log, upwards), "factor" if log else "difference"
-        found.append(Term(f"{other} to {name}", estimate, region, tuple(seeds), step))
+        found.append(Term(f"{other} to {name}", statistic, region, seeds_of(ours, base), step))
     return found
 
 
@@ -155,6 +229,8 @@ BY_COMPARISON: dict[str, Callable[[Claim, Observations], list[Term]]] = {
     "ratio": against_reference,
     "difference": against_reference,
     "value": by_itself,
+    "seeds": over_seeds,
+    "correlation": over_variants,
     "increasing": along_list,
     "decreasing": along_list,
     "highest": against_others,

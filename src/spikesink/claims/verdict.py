@@ -1,152 +1,163 @@
-"""What a study's numbers say of a claim.
+"""What a study's numbers say of the claims: one finding for each, with all that its page and claims.csv show.
 
-With several seeds the 95 % interval of the claim's statistic decides. A claim is reproduced where the interval lies
-wholly inside the claimed region, not reproduced where it lies wholly outside, and inconclusive otherwise. With one seed
-there is no interval and the value alone decides. A claim with several statistics is reproduced where each is, and not
-reproduced where any is not. A claim is not run where the study lacks a variant, or all of its runs diverged. A claim
-that presumes another is inconclusive where that one is not reproduced.
+A claim is not run where the study lacks a variant, or all of its runs diverged, and not measured where no run has its
+quantity. A claim that presumes another is undecidable where that one is not reproduced. A claim about published models
+is judged for each by name, and as a whole it is reproduced where all of them do it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from spikesink.claims.decision import NOT_REPRODUCED, REPRODUCED, UNDECIDABLE, Decision, decide, hardest, needed
 from spikesink.claims.observations import Observations
-from spikesink.claims.quantities import CLAIMABLE
+from spikesink.claims.papers import effect_share, paper_value
 from spikesink.claims.terms import NotRun, Term, absent, terms
-from spikesink.claims.vocabulary import Claim
-from spikesink.tables.render.numbers import significant
+from spikesink.claims.vocabulary import PRETRAINED, Claim
+from spikesink.claims.words import expected, in_short, intervals, listed, method_of, named_quantity, number, write
+from spikesink.tables.statistics.multiplicity import benjamini_hochberg, holm
+from spikesink.tables.statistics.power import MOST
 
-REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN = "reproduced", "not reproduced", "inconclusive", "not run"
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN)
-ONE_SEED = "one seed, no interval"
-
-write = significant(3)
+NOT_RUN, NOT_MEASURED = "not run", "not measured"
+VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDABLE, NOT_RUN, NOT_MEASURED)
 
 
 class Finding(NamedTuple):
-    """A row of claims.csv."""
+    """A row of claims.csv.
+
+    ``model`` is a published model's name in a row about that model alone, which is not counted. ``paper`` is the
+    statistic in the paper and ``effect`` ours as a share of it. ``p`` decides the verdict; ``p_holm`` is corrected over
+    the primary claims, ``p_holm_all`` and ``p_bh_all`` over all but checks.
+    """
 
     claim: str
     statement: str
     source: str
+    tier: str
+    model: str
     quantity: str
     expected: str
     observed: str
     interval: str
+    paper: str
+    effect: str
     seeds: str
+    method: str
     scale: str
     verdict: str
+    p: float | None
+    p_holm: float | None
+    p_holm_all: float | None
+    p_bh_all: float | None
     remark: str
-    headline: bool
+    short: str
+
+    @property
+    def counts(self) -> bool:
+        """Whether the finding counts as a verdict on a claim."""
+        return self.tier != "check" and not self.model
 
 
 def judge(claim: Claim, observed: Observations) -> Finding:
     """The claim's finding in this study."""
     try:
-        found, verdict = terms(claim, observed), None
+        found = terms(claim, observed)
     except NotRun as reason:
-        found, verdict, remarks = [], NOT_RUN, [str(reason)]
-    else:
-        verdict = combined(decide(term) for term in found)
-        remarks = [observed.left_out(name) for name in claim.variants]
-        remarks.append(absent([name for name in claim.variants if observed.variant(name) is None]))
-        if any(term.estimate.value is None for term in found):
-            remarks.append("the ratio is to 0")
+        return finding_of(
+            claim, observed, [], Decision(NOT_RUN if reason.measured else NOT_MEASURED, None), [str(reason)]
+        )
+    decision = decide(found)
+    remarks = [undecided(claim, found)] if decision.verdict == UNDECIDABLE else []
+    remarks += [observed.left_out(name) for name in claim.variants]
+    remarks.append(absent([name for name in claim.variants if observed.variant(name) is None]))
+    unknown = [name for name in claim.coprimary if not observed.knows(name)]
+    remarks.append(f"without {', '.join(unknown)}, not measured" if unknown else "")
+    return finding_of(claim, observed, found, decision, remarks)
+
+
+def finding_of(
+    claim: Claim, observed: Observations, found: list[Term], decision: Decision, remarks: list[str]
+) -> Finding:
+    papers = [paper_value(claim, term) for term in found]
+    effects = [effect_share(claim, term, paper) for term, paper in zip(found, papers, strict=True)]
     return Finding(
         claim=claim.name,
         statement=claim.claim,
         source=claim.source,
+        tier=claim.tier,
+        model="",
         quantity=named_quantity(claim),
         expected=expected(claim),
-        observed="; ".join(labelled(term, found, number(term)) for term in found),
+        observed=listed(found, [number(term) for term in found]),
         interval=intervals(found),
+        paper=listed(found, [write(paper) if paper is not None else "" for paper in papers]),
+        effect=listed(found, [f"{100 * effect:.0f} %" if effect is not None else "" for effect in effects]),
         seeds=", ".join(dict.fromkeys(str(seed) for term in found for seed in term.seeds)),
+        method=listed(found, [method_of(term) for term in found]),
         scale=observed.scale,
-        verdict=verdict,
+        verdict=decision.verdict,
+        p=decision.p,
+        p_holm=None,
+        p_holm_all=None,
+        p_bh_all=None,
         remark="; ".join(filter(None, remarks)),
-        headline=claim.headline,
+        short=in_short(found, [name for name in claim.coprimary if observed.knows(name)]),
     )
 
 
 def judge_all(claims: Sequence[Claim], observed: Observations) -> list[Finding]:
-    """The findings of all claims in their order."""
+    """The findings of all claims in their order, each published model's before that of all, with corrected p values."""
     found = {claim.name: judge(claim, observed) for claim in claims}
-    return [presuming(found[claim.name], found.get(claim.presumes or "")) for claim in claims]
+    rows = []
+    for claim in claims:
+        rows += by_model(claim, observed)
+        rows.append(presuming(found[claim.name], found.get(claim.presumes or "")))
+    return corrected(rows)
+
+
+def by_model(claim: Claim, observed: Observations) -> list[Finding]:
+    """A finding for every published model, where a claim is about them."""
+    if PRETRAINED not in claim.of:
+        return []
+    try:
+        found = terms(claim, observed)
+    except NotRun:
+        return []
+    return [
+        finding_of(claim, observed, [term], decide([term]), [])._replace(model=str(term.seeds[0]))
+        for term in found
+        if len(term.seeds) == 1
+    ]
 
 
 def presuming(finding: Finding, presumed: Finding | None) -> Finding:
-    """A finding, inconclusive where it presumes another claim that is not reproduced."""
-    if presumed is None or presumed.verdict == REPRODUCED or finding.verdict == NOT_RUN:
+    """A finding, undecidable where it presumes another claim that is not reproduced."""
+    if presumed is None or presumed.verdict == REPRODUCED or finding.verdict in (NOT_RUN, NOT_MEASURED):
         return finding
     reason = f"presumes {presumed.claim}, which is {presumed.verdict}"
-    return finding._replace(verdict=INCONCLUSIVE, remark="; ".join(filter(None, (finding.remark, reason))))
+    return finding._replace(verdict=UNDECIDABLE, p=None, remark="; ".join(filter(None, (reason, finding.remark))))
 
 
-def decide(term: Term) -> str:
-    """The verdict on one statistic."""
-    value, low, high, _ = term.estimate
-    if value is None:
-        return INCONCLUSIVE
-    if low is None or high is None:
-        return REPRODUCED if term.region.holds(value) else NOT_REPRODUCED
-    if term.region.holds_all(low, high):
-        return REPRODUCED
-    return NOT_REPRODUCED if term.region.holds_none(low, high) else INCONCLUSIVE
+def corrected(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with p values corrected by Holm over the primary claims, and by Holm and by Benjamini and Hochberg
+    over all claims."""
+    every = [finding.p if finding.counts else None for finding in findings]
+    primary = [p if finding.tier == "primary" else None for finding, p in zip(findings, every, strict=True)]
+    columns = holm(primary), holm(every), benjamini_hochberg(every)
+    return [
+        finding._replace(p_holm=among_primary, p_holm_all=among_all, p_bh_all=false_rate)
+        for finding, among_primary, among_all, false_rate in zip(findings, *columns, strict=True)
+    ]
 
 
-def combined(verdicts: Iterable[str]) -> str:
-    """The verdict on statistics that must hold together."""
-    all_of_them = set(verdicts)
-    if NOT_REPRODUCED in all_of_them:
-        return NOT_REPRODUCED
-    return INCONCLUSIVE if INCONCLUSIVE in all_of_them else REPRODUCED
-
-
-def named_quantity(claim: Claim) -> str:
-    if claim.relative_to:
-        return f"{claim.quantity} / {claim.relative_to}"
-    if claim.minus:
-        return f"{claim.quantity} - {claim.minus}"
-    unit = CLAIMABLE[claim.quantity].unit
-    return claim.quantity if unit == "1" else f"{claim.quantity} ({unit})"
-
-
-def expected(claim: Claim) -> str:
-    """The claimed region in words."""
-    of, give = ", ".join(claim.of), f", by up to {claim.tolerance:g} the other way" if claim.tolerance else ""
-    match claim.compare:
-        case "ratio":
-            return f"{of} / {claim.reference}: {claim.region}"
-        case "difference":
-            return f"{of} - {claim.reference}: {claim.region}"
-        case "value":
-            return f"{of}: {claim.region}"
-        case "increasing" | "decreasing":
-            return f"{claim.compare} along {of}{give}"
-        case _:
-            return f"{of} {claim.compare} among {', '.join(claim.among)}{give}"
-
-
-def labelled(term: Term, found: list[Term], text: str) -> str:
-    return text if len(found) == 1 else f"{term.text} {text}"
-
-
-def number(term: Term) -> str:
-    """The statistic; a step with its sign, or with the factor of a magnitude."""
-    value = term.estimate.value
-    if value is None:
-        return "undefined"
-    if term.step is None:
-        return write(value)
-    return f"×{write(value)}" if term.step == "factor" else f"{'+' if value > 0 else ''}{write(value)}"
-
-
-def intervals(found: list[Term]) -> str:
-    """The intervals as text, or that one seed has none."""
-    texts = []
-    for term in found:
-        low, high = term.estimate.low, term.estimate.high
-        texts.append(ONE_SEED if low is None or high is None else f"[{write(low)}, {write(high)}]")
-    if set(texts) <= {ONE_SEED}:
-        return texts[0] if texts else ""
-    return "; ".join(labelled(term, found, text) for term, text in zip(found, texts, strict=True))
+def undecided(claim: Claim, found: Sequence[Term]) -> str:
+    """Why the seeds do not decide, and how many would."""
+    if any(term.statistic.value is None and term.within is None for term in found):
+        return "the ratio is to 0"
+    term = hardest(found)
+    count, effect = needed(term, paper_value(claim, term))
+    seeds = f"{len(term.seeds)} seeds" if len(term.seeds) > 1 else "one seed"
+    if term.statistic.wide:
+        return f"undecidable with {seeds}, half of which lie on a bound"
+    if count is None:
+        return f"undecidable with {seeds}, more than {MOST} needed {effect}"
+    return f"undecidable with {seeds}, about {count} needed {effect}"

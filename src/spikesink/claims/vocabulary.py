@@ -10,18 +10,28 @@ A claim says of one quantity
     of            a variant or a list of them, by the paper's row or by name; ``pretrained``: every published model
     to            what it is compared with; the baseline unless said otherwise
     among         the variants that ``highest`` and ``lowest`` compare with
+    against       the quantity that ``correlation`` correlates with
     above, below, at_least, at_most, within     the region in which the claim's statistic must lie
     tolerance     how far a step may go the wrong way: in the quantity's unit, on the logarithmic scale as a share
     needs         how many variants of a list the study must have; all unless said otherwise
     presumes      another claim, without which this one says nothing: sinks cannot stay where there are none
-    headline      true: one of the few that stand at the top of the page
+    coprimary     further quantities, which must meet the same bounds: of a spike also how far it stands out
+    tier          one of TIERS; the file's ``tier`` unless said otherwise
+    paper_value   the claim's statistic in the paper; for rows of the papers' tables it is computed
+    paper_bound   the bounds that the paper itself states; every other bound is ours, and the claim says so
+
+Primary claims are few and are fixed, with their bounds, before the runs that judge them. Secondary claims are the other
+statements of the texts. Exploratory claims are single rows of tables and what this project asks beyond the papers. A
+check is no claim but a consequence of definitions: where it fails the instrument is wrong. Checks are never counted.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from spikesink.claims.quantities import CLAIMABLE
 from spikesink.claims.region import Region
+from spikesink.quantities import BOTH
 from spikesink.study.names import BASELINE
 
 PRETRAINED = "pretrained"
@@ -30,6 +40,8 @@ COMPARISONS: dict[str, frozenset[str]] = {
     "ratio": frozenset({"to", "above", "below", "at_least", "at_most"}),
     "difference": frozenset({"to", "above", "below", "at_least", "at_most", "within"}),
     "value": frozenset({"above", "below", "at_least", "at_most"}),
+    "seeds": frozenset({"above", "below", "at_least", "at_most"}),
+    "correlation": frozenset({"against", "above", "below", "at_least", "at_most"}),
     "increasing": frozenset({"tolerance"}),
     "decreasing": frozenset({"tolerance"}),
     "highest": frozenset({"among", "tolerance"}),
@@ -39,9 +51,14 @@ COMPARISONS: dict[str, frozenset[str]] = {
 
 ratio, difference     of every variant ``of`` to the variant ``to``, over pairs of runs of equal seed
 value                 the quantity itself, of every variant ``of``
+seeds                 whether it lies in the region, counted over the seeds of every variant ``of``: most must do it
+correlation           Spearman's, of the quantity with the quantity ``against``, over the variants ``of``, seed by seed
 increasing, decreasing   along the list ``of``, step by step
 highest, lowest       ``of`` against each of ``among``
 """
+TIERS = ("primary", "secondary", "exploratory", "check")
+MOST_PRIMARY = 20
+OUR_BOUND = "(our bound)"
 BOUNDS = ("above", "below", "at_least", "at_most", "within")
 
 
@@ -52,12 +69,15 @@ class Claim:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
     claim: str
     quantity: str
-    compare: Literal["ratio", "difference", "value", "increasing", "decreasing", "highest", "lowest"]
+    compare: Literal[
+        "ratio", "difference", "value", "seeds", "correlation", "increasing", "decreasing", "highest", "lowest"
+    ]
     of: tuple[str, ...]
     relative_to: str | None = None
     minus: str | None = None
     to: str | None = None
     among: tuple[str, ...] = ()
+    against: str | None = None
     above: float | None = None
     below: float | None = None
     at_least: float | None = None
@@ -66,7 +86,10 @@ class Claim:
     tolerance: float | None = None
     needs: int | None = None
     presumes: str | None = None
-    headline: bool = False
+    coprimary: tuple[str, ...] = ()
+    tier: Literal["primary", "secondary", "exploratory", "check"] = "exploratory"
+    paper_value: float | None = None
+    paper_bound: tuple[float, ...] = ()
     name: str = ""
     paper: str = ""
     place: str = ""
@@ -79,6 +102,22 @@ class Claim:
     def region(self) -> Region:
         """Where the statistic of ratio, difference and value must lie."""
         return Region.between(**{bound: getattr(self, bound) for bound in BOUNDS})
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the region is closed on both sides: the claim is that something stays near a value."""
+        region = self.region
+        return "tolerance" not in self.own_keys and math.isfinite(region.low) and math.isfinite(region.high)
+
+    @property
+    def own_bounds(self) -> tuple[float, ...]:
+        """The bounds that are neither 0, 1 or all of it, nor the paper's."""
+        stated = [getattr(self, key) for key in (*BOUNDS, "tolerance") if getattr(self, key) is not None]
+        return tuple(bound for bound in stated if bound not in (0, 1, *self.paper_bound) and not self.whole(bound))
+
+    def whole(self, bound: float) -> bool:
+        """Whether a bound is all of a percentage."""
+        return bound == 100 and CLAIMABLE[self.quantity].unit.startswith("%")
 
     @property
     def reference(self) -> str:
@@ -96,8 +135,8 @@ class Claim:
 
 def contradiction(claim: Claim) -> str | None:
     """Which keys of a claim contradict each other, in one line; None where none do."""
-    everywhere = {"claim", "quantity", "relative_to", "minus", "compare", "of", "needs", "presumes", "headline"}
-    everywhere |= {"name", "paper", "place"}
+    everywhere = {"claim", "quantity", "relative_to", "minus", "compare", "of", "needs", "presumes", "coprimary"}
+    everywhere |= {"tier", "paper_value", "paper_bound", "name", "paper", "place"}
     defaults = {"among": ()}
     for key, value in vars(claim).items():
         if key not in everywhere | claim.own_keys and value != defaults.get(key):
@@ -107,8 +146,13 @@ def contradiction(claim: Claim) -> str | None:
         return "relative_to and minus exclude each other"
     for key in ("relative_to", "minus"):
         other = getattr(claim, key)
-        if other and CLAIMABLE[other].table != CLAIMABLE[claim.quantity].table:
+        if other and not stand_together(claim.quantity, other):
             return f"{key} {other!r} and quantity {claim.quantity!r} are not of one table"
+    strange = [bound for bound in claim.paper_bound if bound not in {getattr(claim, key) for key in BOUNDS}]
+    if strange:
+        return f"paper_bound = {strange[0]:g}: is no bound of this claim"
+    if claim.quantity in claim.coprimary or (claim.coprimary and claim.compare == "difference"):
+        return f"coprimary = {list(claim.coprimary)}: give other quantities, for a comparison that has no unit"
     if "tolerance" not in claim.own_keys and all(getattr(claim, bound) is None for bound in BOUNDS):
         return f"compare: {claim.compare} needs a bound: one of {', '.join(BOUNDS)}"
     if claim.tolerance is not None and claim.tolerance < 0:
@@ -119,6 +163,10 @@ def contradiction(claim: Claim) -> str | None:
         return f"no number is {claim.region}"
     if claim.compare in ("increasing", "decreasing") and len(claim.of) < 2:
         return f"of = {list(claim.of)}: {claim.compare} needs at least two variants"
+    if claim.compare == "correlation" and (claim.against is None or len(claim.of) < 4):
+        return "correlation needs a quantity in against and at least four variants in of"
+    if claim.against and not stand_together(claim.quantity, claim.against):
+        return f"against {claim.against!r} and quantity {claim.quantity!r} are not of one table"
     if claim.compare in ("highest", "lowest") and (len(claim.of) != 1 or not claim.among):
         return f"{claim.compare} needs one variant in of and at least one in among"
     longest = len(claim.among) if claim.among else len(claim.of)
@@ -128,6 +176,14 @@ def contradiction(claim: Claim) -> str | None:
         return "of = []: name a variant"
     if len(set(claim.of)) < len(claim.of) or set(claim.of) & set(claim.among):
         return f"of = {list(claim.of)}: a variant stands twice"
-    if PRETRAINED in claim.variants and (claim.compare != "value" or CLAIMABLE[claim.quantity].table == "runs"):
+    quantities = filter(None, (claim.quantity, claim.relative_to, claim.minus))
+    of_models = claim.compare == "value" and all(CLAIMABLE[name].table != "runs" for name in quantities)
+    if PRETRAINED in claim.variants and not of_models:
         return "pretrained models have values of mechanism.csv alone: use compare: value, or name a variant"
     return None
+
+
+def stand_together(quantity: str, other: str) -> bool:
+    """Whether the rows that hold a quantity hold another too: BOTH stands in runs.csv and in mechanism.csv."""
+    tables = CLAIMABLE[quantity].table, CLAIMABLE[other].table
+    return tables[0] == tables[1] or BOTH in tables

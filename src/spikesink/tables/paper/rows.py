@@ -15,7 +15,14 @@ import polars as pl
 from spikesink.study.errors import InputError
 from spikesink.study.names import BASELINE
 
-COLUMNS = ("paper_row", "paper_source", "paper_perplexity", "paper_sink_ratio", "paper_spike")
+NUMBERS = ("perplexity", "sink_ratio", "spike")
+COLUMNS = (
+    "paper_row",
+    "paper_source",
+    *(f"paper_{name}" for name in NUMBERS),
+    *(f"paper_baseline_{name}" for name in NUMBERS),
+)
+"""``paper_baseline_*`` are of the baseline of the row's own paper: a row means nothing beside another paper's."""
 HERE = Path(__file__).parent
 
 
@@ -55,7 +62,7 @@ def v_scale_rows() -> dict[str, dict]:
 
 
 def beside(variants: list[tuple[str, str | None]]) -> list[dict]:
-    """The papers' row of every (variant, stands_for), all None where there is none.
+    """The papers' row of every (variant, stands_for) with its own paper's baseline, all None where there is none.
 
     ``stands_for`` has precedence over the variant's name. ``baseline`` is a row of both papers; it is the row of
     2603.17771 where the rows of all other variants are of that paper. A ``stands_for`` without a row raises InputError.
@@ -70,4 +77,10 @@ def beside(variants: list[tuple[str, str | None]]) -> list[dict]:
     others = [name for name in names if name != BASELINE and name in spike_rows() | v_scale_rows()]
     only_v_scale = bool(others) and all(name in v_scale_rows() for name in others)
     rows = v_scale_rows() | spike_rows() | (v_scale_rows() if only_v_scale else {})
-    return [rows.get(name, dict.fromkeys(COLUMNS)) for name in names]
+    return [with_baseline(rows[name]) if name in rows else dict.fromkeys(COLUMNS) for name in names]
+
+
+def with_baseline(row: dict) -> dict:
+    """A row of a paper with the numbers of that paper's baseline."""
+    baseline = next(rows[BASELINE] for rows in (v_scale_rows(), spike_rows()) if row in rows.values())
+    return row | {f"paper_baseline_{name}": baseline[f"paper_{name}"] for name in NUMBERS}

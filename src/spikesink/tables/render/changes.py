@@ -1,4 +1,4 @@
-"""How an ablation's variants differ from the baseline, for a reader: differences and ratios paired by seed."""
+"""How an ablation's variants differ from the baseline, for a reader: differences and ratios over seeds."""
 
 import polars as pl
 
@@ -13,7 +13,7 @@ KINDS = {"linear": "", "share": " (points)", "log": " (ratio)"}
 
 
 def changes(variants: pl.DataFrame) -> list[Column]:
-    """Change, effect size and corrected p value of the quantities SHOWN; the baseline has no row."""
+    """Change, correlation, effect size and corrected p value of the quantities SHOWN; the baseline has no row."""
     rows = variants.filter(pl.col("variant") != BASELINE).to_dicts()
     shown = [
         Column("", "variant", [row["label"] for row in rows]),
@@ -24,22 +24,28 @@ def changes(variants: pl.DataFrame) -> list[Column]:
         group, write = quantity.words + KINDS[quantity.scale], writer(quantity.format)
         low, high = f"{name}_change_low", f"{name}_change_high"
         change = [bracketed(row[f"{name}_change"], row[low], row[high], write) for row in rows]
-        effect = [ABSENT if row[f"{name}_effect_size"] is None else f"{row[f'{name}_effect_size']:.1f}" for row in rows]
+        effect = [short(row[f"{name}_effect_size"], 1) for row in rows]
         shown += [
             Column(group, "change", change),
-            Column(group, "d_z", effect),
+            Column(group, "r", [short(row[f"{name}_correlation"], 2) for row in rows]),
+            Column(group, "d", effect),
             Column(group, "p", [probability(row[f"{name}_p_holm"]) for row in rows]),
         ]
     return shown
+
+
+def short(value: float | None, places: int) -> str:
+    return ABSENT if value is None else f"{value:.{places}f}"
 
 
 def change_notes(variants: pl.DataFrame) -> list[str]:
     """What the columns are, one sentence or two each."""
     others = (variants["variant"] != BASELINE).sum()
     return [
-        "Change: mean over pairs of runs of equal seed, which share initial weights and data order, with its 95 % "
-        "interval; of spikes the geometric mean of ratios, on the logarithmic scale.",
-        "d_z: Cohen's effect size for pairs, the mean difference over the standard deviation of the differences.",
-        f"p: paired t test, two-sided, corrected by Holm over the {others} variants of this ablation; "
+        "Change: difference of the means over seeds with its 95 % interval; of spikes the ratio of geometric means, on "
+        "the logarithmic scale. Runs of equal seed share initial weights and data order. They are compared in pairs "
+        "where r, the correlation with the baseline over seeds, is clearly positive, else as independent (Welch).",
+        "d: the change over the standard deviation, of the pairs' differences or else of single runs.",
+        f"p: t test, two-sided, corrected by Holm over the {others} variants of this ablation; "
         "statistics.csv has every quantity, corrected over all variants of the study.",
     ]

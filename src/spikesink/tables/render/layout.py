@@ -7,6 +7,7 @@ import polars as pl
 
 from spikesink.quantities import QUANTITIES
 from spikesink.runs.folder import FINISHED
+from spikesink.study.names import BASELINE
 from spikesink.tables.render.best import NONE, best_paper_perplexity, best_perplexity
 from spikesink.tables.render.numbers import ABSENT, as_published, bracketed, writer, written
 
@@ -95,7 +96,12 @@ def papers(rows: list[dict], best: frozenset[int]) -> list[Column]:
     """The columns of the papers' values; the spike's only where a row has one."""
 
     def numbers(name: str, write: Callable[[float], str]) -> Column:
-        return Column(PAPER, QUANTITIES[name].heading, [written(row[f"paper_{name}"], write) for row in rows])
+        cells = [written(row[f"paper_{name}"], write) for row in rows]
+        own = [
+            row[f"paper_baseline_{name}"] if apart else None for row, apart in zip(rows, elsewhere(rows), strict=True)
+        ]
+        shown = [cell if base is None else f"{cell} (of {write(base)})" for cell, base in zip(cells, own, strict=True)]
+        return Column(PAPER, QUANTITIES[name].heading, shown)
 
     found = [
         Column(PAPER, "row", [row["paper_row"] or ABSENT for row in rows]),
@@ -105,6 +111,17 @@ def papers(rows: list[dict], best: frozenset[int]) -> list[Column]:
     if any(row["paper_spike"] is not None for row in rows):
         found.append(numbers("spike", writer(",.0f")))
     return found
+
+
+def elsewhere(rows: list[dict]) -> list[bool]:
+    """For every row, whether its paper's baseline is another than the one that this table shows."""
+    shown = next((row["paper_source"] for row in rows if row["variant"] == BASELINE), None)
+    return [paper_of(row["paper_source"]) not in (None, paper_of(shown)) for row in rows]
+
+
+def paper_of(source: str | None) -> str | None:
+    """The paper of a source: "2603.05498" of "arXiv 2603.05498 Table 3"."""
+    return source.split()[1] if source else None
 
 
 def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
@@ -149,6 +166,8 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
             f"Paper: {named}; one run per row. "
             "Its scale, corpus and tokenizer differ from ours: compare directions, not values."
         )
+    if any(elsewhere(variants.to_dicts())):
+        lines.append("(of ...): the baseline of that row's own paper, where it is not the one in the first row.")
     if any("2603.05498" in source for source in sources):
         lines.append("arXiv 2603.05498 trains 7B models on DCLM and scores C4.")
     if any("2603.17771" in source for source in sources):

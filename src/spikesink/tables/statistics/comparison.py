@@ -6,7 +6,7 @@ from spikesink.tables.paper.rows import COLUMNS, beside
 from spikesink.tables.statistics.average import means_over_seeds
 from spikesink.tables.statistics.statistics import LOG_SCALE, TESTED, statistics
 
-STATISTICS = ("low", "high", "change", "change_low", "change_high", "effect_size", "p", "p_holm")
+STATISTICS = ("low", "high", "change", "change_low", "change_high", "correlation", "effect_size", "p", "p_holm")
 PAPER_SCHEMA = {name: pl.String() if name in ("paper_row", "paper_source") else pl.Float64() for name in COLUMNS}
 
 

@@ -1,23 +1,29 @@
 """Intervals over seeds: what a handful of runs says about the mean over all seeds.
 
-Every value is the mean of independent seeds with Student's t interval. On the logarithmic scale the mean is the
-geometric mean and a difference is a ratio: the scale for magnitudes that are positive, skewed and compared by factors.
+Seeds are independent, and means have Student's t interval. On the logarithmic scale a mean is the geometric mean and a
+change is a ratio: the scale for magnitudes that are positive, skewed and compared by factors. Where half of the values
+lie on a bound, the interval of ``spikesink.tables.statistics.bounded`` is added.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from spikesink.tables.statistics.bounded import bounded_interval
+
 LEVEL = 0.95
+SMALLEST_P = 1e-12
+
+Bounds = tuple[float, float]
 
 
 class Estimate(NamedTuple):
     """A value with its interval; ``low`` and ``high`` are None where one seed, or none, gives no interval.
 
-    ``count`` is the number of seeds, or of pairs of runs with equal seed.
+    ``count`` is the number of seeds.
     """
 
     value: float | None
@@ -29,88 +35,119 @@ class Estimate(NamedTuple):
 NOTHING = Estimate(None, None, None, 0)
 
 
-def mean_interval(values: Sequence[float], *, log: bool = False, level: float = LEVEL) -> Estimate:
-    """Mean and t interval: mean ± t(n - 1) sd / sqrt(n), sd with n - 1.
+class Statistic(NamedTuple):
+    """A value over seeds, and its interval at every level.
 
-    With ``log``: of the logarithms, transformed back, so the mean is geometric. Without values everything is None.
-    Raises ValueError where a logarithm does not exist.
+    ``at`` gives the interval at a level; None where seeds do not vary or are too few. ``error`` is the standard error
+    and ``freedom`` its degrees of freedom, on the logarithmic scale where ``log``. ``method`` is "paired", "Welch" or
+    "", ``correlation`` that of the two sides over their common seeds. ``wide`` says that half of the values lie on a
+    bound.
+    """
+
+    value: float | None
+    at: Callable[[float], tuple[float, float]] | None
+    count: int
+    error: float | None = None
+    freedom: float | None = None
+    log: bool = False
+    method: str = ""
+    correlation: float | None = None
+    wide: bool = False
+
+    def estimate(self, level: float = LEVEL) -> Estimate:
+        low, high = self.at(level) if self.at else (None, None)
+        return Estimate(self.value, low, high, self.count)
+
+
+def mean_of(values: Sequence[float], *, log: bool = False, bounds: Bounds | None = None) -> Statistic:
+    """The mean over seeds; with ``log`` the geometric mean.
+
+    With ``bounds`` the interval ends there, and is Gaffke's too where half of the values lie on one. Raises ValueError
+    where a logarithm does not exist.
     """
     if not len(values):
-        return NOTHING
+        return Statistic(None, None, 0, log=log)
     sample = logarithms(values) if log else np.asarray(values, float)
+    count = len(sample)
+    if count == 1:
+        return Statistic(float(values[0]), None, 1, log=log)
+    error = float(sample.std(ddof=1)) / math.sqrt(count)
+    found = student(float(sample.mean()), error, count - 1, count, log)
+    if bounds is None:
+        return found if varies(sample) else found._replace(at=None)
+    on_bound = mostly_on(bounds, values)
+
+    def at(level: float) -> tuple[float, float]:
+        low, high = found.at(level)
+        if on_bound:
+            wide = bounded_interval(values, bounds, level)
+            low, high = min(low, wide[0]), max(high, wide[1])
+        return max(low, bounds[0]), min(high, bounds[1])
+
+    return found._replace(at=at if on_bound or varies(sample) else None, wide=on_bound)
+
+
+def mean_interval(values: Sequence[float], *, log: bool = False, level: float = LEVEL) -> Estimate:
+    """Mean and t interval; with ``log`` geometric. Without values everything is None."""
+    return mean_of(values, log=log).estimate(level)
+
+
+def student(mean: float, error: float, freedom: float, count: int, log: bool) -> Statistic:
+    """A statistic with Student's t interval; with ``log`` mean and error are of logarithms."""
     back = math.exp if log else float
-    mean, count = sample.mean(), len(sample)
-    if count == 1:
-        return Estimate(float(values[0]), None, None, 1)
-    half = quantile(count, level) * sample.std(ddof=1) / math.sqrt(count)
-    return Estimate(back(mean), back(mean - half), back(mean + half), count)
+
+    def at(level: float) -> tuple[float, float]:
+        half = float(stdtrit(freedom, (1 + level) / 2)) * error
+        return guarded(back, mean - half), guarded(back, mean + half)
+
+    return Statistic(back(mean), at, count, error, freedom, log)
 
 
-def change_interval(ours: Sequence[float], base: Sequence[float], *, log: bool, level: float = LEVEL) -> Estimate:
-    """The change from ``base`` to ``ours``, paired by place: a difference, with ``log`` a ratio of geometric means."""
-    if log:
-        return mean_interval([one / other for one, other in zip(ours, base, strict=True)], log=True, level=level)
-    return mean_interval([one - other for one, other in zip(ours, base, strict=True)], level=level)
+def guarded(back: Callable[[float], float], value: float) -> float:
+    """exp of a large number is infinite, no error."""
+    return math.inf if back is math.exp and value > 700 else back(value)
 
 
-def ratio_interval(ours: Sequence[float], base: Sequence[float], *, level: float = LEVEL) -> Estimate:
-    """Ratio of the means of paired values, with Fieller's interval (Fieller 1954), for values that may be 0.
-
-    The interval holds every ratio c for which the t interval of ours - c base includes 0. It is unbounded, from minus
-    to plus infinity, where the mean of ``base`` is not clearly different from 0. The value is None where that is 0.
-    """
-    x, y = np.asarray(ours, float), np.asarray(base, float)
-    count = len(x)
-    if not count or y.mean() == 0:
-        return Estimate(None, None, None, count)
-    value = float(x.mean() / y.mean())
-    if count == 1:
-        return Estimate(value, None, None, 1)
-    scale = quantile(count, level) ** 2 / count
-    covariance = scale * np.cov(x, y, ddof=1)
-    square = y.mean() ** 2 - covariance[1, 1]
-    if square <= 0:
-        return Estimate(value, -math.inf, math.inf, count)
-    middle = x.mean() * y.mean() - covariance[0, 1]
-    root = math.sqrt(max(0.0, middle**2 - square * (x.mean() ** 2 - covariance[0, 0])))
-    return Estimate(value, float((middle - root) / square), float((middle + root) / square), count)
+def p_value(found: Statistic, null: float) -> float | None:
+    """Two-sided p value that the value is ``null``; None without an interval."""
+    if found.at is None:
+        return None
+    return smallest_level(lambda level: not inside(null, found.at(level)))
 
 
-def effect_size(ours: Sequence[float], base: Sequence[float], *, log: bool) -> float | None:
-    """Cohen's d_z for paired values: mean over sd of the differences (with ``log``, of logarithms).
-
-    None with fewer than two pairs, or where the differences do not vary.
-    """
-    differences = paired_differences(ours, base, log)
-    spread = differences.std(ddof=1) if len(differences) > 1 else 0.0
-    return float(differences.mean() / spread) if varies(differences, spread) else None
-
-
-def p_value(ours: Sequence[float], base: Sequence[float], *, log: bool) -> float | None:
-    """Two-sided p value of the paired t test that nothing changes; None where ``effect_size`` is."""
-    effect, count = effect_size(ours, base, log=log), len(ours)
-    return None if effect is None else float(2 * stdtr(count - 1, -abs(effect) * math.sqrt(count)))
+def smallest_level(decided: Callable[[float], bool]) -> float:
+    """The smallest alpha for which ``decided(1 - alpha)``: intervals shrink as alpha grows, so one half of all alphas
+    decides. 1 where none does."""
+    if not decided(0.0):
+        return 1.0
+    low, high = math.log(SMALLEST_P), 0.0
+    if decided(1 - SMALLEST_P):
+        return SMALLEST_P
+    for _ in range(45):
+        middle = (low + high) / 2
+        low, high = (low, middle) if decided(1 - math.exp(middle)) else (middle, high)
+    return math.exp(high)
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's (1979) step-down correction: p values that hold together; None stays None and is not counted."""
-    order = sorted((index for index, p in enumerate(p_values) if p is not None), key=lambda index: p_values[index])
-    corrected: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p_values[index]))
-        corrected[index] = largest
-    return corrected
+def inside(value: float, ends: tuple[float, float]) -> bool:
+    return ends[0] <= value <= ends[1]
 
 
-def paired_differences(ours: Sequence[float], base: Sequence[float], log: bool) -> np.ndarray:
-    pairs = [logarithms(values) if log else np.asarray(values, float) for values in (ours, base)]
-    return pairs[0] - pairs[1]
+def upper_tail(freedom: float, t: float) -> float:
+    return float(stdtr(freedom, -t))
 
 
-def varies(differences: np.ndarray, spread: float) -> bool:
-    """Whether a spread is larger than the rounding errors of equal differences."""
-    return bool(spread > 1e-12 * max(1e-300, float(np.abs(differences).max(initial=0.0))))
+def mostly_on(bounds: Bounds, values: Iterable[float]) -> bool:
+    """Whether at least half of the values lie on a bound: then their spread says too little for Student's t."""
+    room = 1e-9 * (bounds[1] - bounds[0])
+    found = [value <= bounds[0] + room or value >= bounds[1] - room for value in values]
+    return 2 * sum(found) >= len(found)
+
+
+def varies(sample: np.ndarray) -> bool:
+    """Whether values differ by more than the rounding errors of equal ones."""
+    spread = float(np.ptp(sample)) if len(sample) else 0.0
+    return spread > 1e-12 * max(1e-300, float(np.abs(sample).max(initial=0.0)))
 
 
 def logarithms(values: Sequence[float]) -> np.ndarray:
@@ -118,8 +155,3 @@ def logarithms(values: Sequence[float]) -> np.ndarray:
     if (sample <= 0).any():
         raise ValueError(f"{sample.min():g} has no logarithm")
     return np.log(sample)
-
-
-def quantile(count: int, level: float) -> float:
-    """Quantile of Student's t with ``count - 1`` degrees of freedom for a two-sided interval."""
-    return float(stdtrit(count - 1, (1 + level) / 2))

@@ -1,9 +1,11 @@
 """Statistics over seeds: every variant's value and its change against the baseline, with intervals and tests.
 
-Seeds fix initial weights and data order for all variants, so a change is the mean of differences between runs of equal
-seed. Quantities of the logarithmic scale, such as spikes, have geometric means, and ratios as changes.
+Seeds fix initial weights and data order for all variants. A change is over pairs of runs of equal seed where these are
+clearly correlated, else over independent runs; see ``spikesink.tables.statistics.change``. Quantities of the
+logarithmic scale, such as spikes, have geometric means, and ratios as changes.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 import polars as pl
@@ -11,15 +13,9 @@ import polars as pl
 from spikesink.quantities import QUANTITIES
 from spikesink.runs.folder import FINISHED
 from spikesink.study.names import BASELINE
-from spikesink.tables.statistics.intervals import (
-    NOTHING,
-    Estimate,
-    change_interval,
-    effect_size,
-    holm,
-    mean_interval,
-    p_value,
-)
+from spikesink.tables.statistics.change import change_of
+from spikesink.tables.statistics.intervals import NOTHING, Bounds, Statistic, mean_of, p_value
+from spikesink.tables.statistics.multiplicity import holm
 
 LOG_SCALE = frozenset(name for name, quantity in QUANTITIES.items() if quantity.scale == "log")
 TESTED = tuple(name for name, quantity in QUANTITIES.items() if quantity.tested)
@@ -39,6 +35,8 @@ SCHEMA = {
     "change": pl.Float64(),
     "change_low": pl.Float64(),
     "change_high": pl.Float64(),
+    "method": pl.String(),
+    "correlation": pl.Float64(),
     "effect_size": pl.Float64(),
     "p": pl.Float64(),
     "p_holm": pl.Float64(),
@@ -51,13 +49,15 @@ def statistics(runs: pl.DataFrame, quantities: Iterable[str] = TESTED) -> pl.Dat
 
     mean, sd          arithmetic mean and standard deviation (n - 1) over the ``seeds`` that finished
     scale             "log" or "linear", that of the columns that follow
-    centre, low, high mean (of log: geometric) with its 95 % t interval
-    change*           against the baseline over ``pairs`` of finished runs of equal seed: a difference, of log a ratio
-    effect_size       Cohen's d_z: mean over sd of the paired differences (of log: of logarithms)
-    p, p_holm         paired t test, two-sided; corrected by Holm over the other variants in ``runs``, per quantity
+    centre, low, high mean (of log: geometric) with its 95 % interval
+    change*           against the baseline: a difference, of log a ratio; ``pairs`` counts the seeds of both
+    method            of the change's interval: "paired" or "Welch"; correlation is that of the pairs
+    effect_size       the change over its standard deviation (of log: of logarithms): of the pairs' differences, with
+                      "Welch" the root of the mean of the two variances
+    p, p_holm         of the t test, two-sided; corrected by Holm over the other variants in ``runs``, per quantity
     left_out          the seeds that did not finish or are missing, by name and reason
 
-    Intervals, sd and tests are null with one seed, tests also where the differences do not vary.
+    Intervals, sd and tests are null with one seed, and where seeds do not vary, unless the quantity has bounds.
     """
     rows = [row for quantity in quantities for row in of_quantity(runs, quantity)]
     order = {variant: place for place, variant in enumerate(runs["variant"].unique(maintain_order=True))}
@@ -67,36 +67,46 @@ def statistics(runs: pl.DataFrame, quantities: Iterable[str] = TESTED) -> pl.Dat
 def of_quantity(runs: pl.DataFrame, quantity: str) -> list[dict]:
     """The rows of ``statistics`` for one quantity, a row per variant."""
     values = by_seed(runs, quantity)
-    base, log = values.get(BASELINE, {}), quantity in LOG_SCALE
+    base, log, bounds = values.get(BASELINE, {}), quantity in LOG_SCALE, bounds_of(quantity)
     seeds = sorted(set(runs["seed"]))
     rows = []
     for ablation, variant in runs.select("ablation", "variant").unique(maintain_order=True).iter_rows():
         ours = values.get(variant, {})
-        paired = [seed for seed in ours if seed in base] if variant != BASELINE else []
-        sides = [ours[seed] for seed in paired], [base[seed] for seed in paired]
-        plain = mean_interval(list(ours.values()))
-        level = within_bounds(quantity, mean_interval(list(ours.values()), log=log))
-        change = change_interval(*sides, log=log) if paired else NOTHING
+        level = mean_of(list(ours.values()), log=log, bounds=bounds).estimate()
+        found = change_of(ours, base, log=log, bounds=bounds) if variant != BASELINE and ours and base else None
+        change = found.estimate() if found else NOTHING
         rows.append(
             {
                 "ablation": ablation,
                 "variant": variant,
                 "quantity": quantity,
                 "seeds": len(ours),
-                "mean": plain.value,
+                "mean": pl.Series(list(ours.values()), dtype=pl.Float64).mean(),
                 "sd": pl.Series(list(ours.values()), dtype=pl.Float64).std(ddof=1),
                 "scale": "log" if log else "linear",
                 **{"centre": level.value, "low": level.low, "high": level.high},
-                "pairs": change.count,
+                "pairs": sum(seed in base for seed in ours) if found else 0,
                 **{"change": change.value, "change_low": change.low, "change_high": change.high},
-                "effect_size": effect_size(*sides, log=log),
-                "p": p_value(*sides, log=log),
+                "method": found.method or None if found else None,
+                "correlation": found.correlation if found else None,
+                "effect_size": effect_size(found) if found else None,
+                "p": p_value(found, 1.0 if log else 0.0) if found else None,
                 "left_out": left_out(runs, variant, seeds),
             }
         )
     for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = corrected
     return rows
+
+
+def effect_size(found: Statistic) -> float | None:
+    """A change over its standard deviation: Cohen's d_z of pairs, else with the root of the mean variance; None where
+    seeds do not vary."""
+    if found.at is None or not found.error:
+        return None
+    shift = math.log(found.value) if found.log else found.value
+    spread = found.error * math.sqrt(found.count / (1 if found.method == "paired" else 2))
+    return shift / spread
 
 
 def by_seed(runs: pl.DataFrame, quantity: str) -> dict[str, dict[int, float]]:
@@ -110,13 +120,12 @@ def by_seed(runs: pl.DataFrame, quantity: str) -> dict[str, dict[int, float]]:
     return values
 
 
-def within_bounds(quantity: str, found: Estimate) -> Estimate:
-    """The mean's interval, cut at the quantity's bounds; this costs no coverage."""
-    bounds = QUANTITIES[quantity].bounds if quantity in QUANTITIES else None
-    if found.low is None or bounds is None:
-        return found
-    lowest, highest = bounds
-    return found._replace(low=max(lowest, found.low), high=min(highest, found.high))
+def bounds_of(quantity: str) -> Bounds | None:
+    """The lowest and the highest possible value of a quantity; of percentages 0 and 100."""
+    if quantity not in QUANTITIES:
+        return None
+    found = QUANTITIES[quantity]
+    return found.bounds or ((0.0, 100.0) if found.unit.startswith("%") else None)
 
 
 def left_out(runs: pl.DataFrame, variant: str, seeds: Iterable[int]) -> str:

@@ -1,0 +1,96 @@
+"""The page of claims as Markdown, and as HTML without anything to load."""
+
+from collections.abc import Sequence
+from html import escape
+
+from spikesink.claims.decision import NOT_REPRODUCED, REPRODUCED, UNDECIDABLE
+from spikesink.claims.page import Block
+from spikesink.claims.verdict import NOT_MEASURED, NOT_RUN
+
+COLOURS = {
+    REPRODUCED: "#1b7837",
+    NOT_REPRODUCED: "#b2182b",
+    UNDECIDABLE: "#8c6d00",
+    NOT_RUN: "#666666",
+    NOT_MEASURED: "#666666",
+    "holds": "#1b7837",
+    "fails": "#b2182b",
+}
+STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
+table { border-collapse: collapse; width: 100%; margin-bottom: 1.5em; }
+th, td { text-align: left; vertical-align: top; padding: .3em .6em; border-bottom: 1px solid #ddd; }
+td { font-variant-numeric: tabular-nums; overflow-wrap: break-word; }
+th { border-bottom: 2px solid #888; }
+.claims th:first-child, .primary th:first-child, .models th:first-child, .checks th:first-child { width: 30%; }
+.claims th:nth-child(6), .primary th:nth-child(6) { width: 14%; }
+.tally, .corrected, .mixed { width: auto; }
+.tally td:nth-child(n+2), .tally th:nth-child(n+2), .corrected td:nth-child(n+3), .corrected th:nth-child(n+3)
+{ text-align: right; }
+summary { font-size: 1.4em; font-weight: bold; margin: .8em 0; cursor: pointer; }
+"""
+
+
+def markdown(title: str, page: Sequence[Block]) -> str:
+    """The page as Markdown; folded parts open where the reader's program knows <details>."""
+    return "\n\n".join([f"# {title}", *(markdown_block(block) for block in page)]) + "\n"
+
+
+def markdown_block(block: Block) -> str:
+    match block.kind:
+        case "heading":
+            return f"## {block.text}"
+        case "paragraph":
+            return block.text
+        case "list":
+            return "\n".join(f"- {line}" for line in block.rows[0])
+        case "table":
+            return markdown_table(block.headings, block.rows)
+        case "fold":
+            return f"<details>\n<summary>{escape(block.text)}</summary>"
+        case _:
+            return "</details>"
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(markdown_row(cells) for cells in (headings, ["---"] * len(headings), *rows))
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def html(title: str, page: Sequence[Block]) -> str:
+    """The same page as HTML, with its style inside."""
+    head = (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{STYLE}</style></head>\n<body>\n<h1>{escape(title)}</h1>"
+    )
+    return "\n".join([head, *(html_block(block) for block in page), "</body>", "</html>"]) + "\n"
+
+
+def html_block(block: Block) -> str:
+    match block.kind:
+        case "heading":
+            return f"<h2>{escape(block.text)}</h2>"
+        case "paragraph":
+            return f"<p>{escape(block.text)}</p>"
+        case "list":
+            return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in block.rows[0]) + "</ul>"
+        case "table":
+            body = [html_row("th", block.headings), *(html_row("td", cells) for cells in block.rows)]
+            return "\n".join([f'<table class="{block.text}">', *body, "</table>"])
+        case "fold":
+            return f"<details>\n<summary>{escape(block.text)}</summary>"
+        case _:
+            return "</details>"
+
+
+def html_row(tag: str, texts: Sequence[str]) -> str:
+    """Cells that begin with a verdict, or head its column, in the verdict's colour."""
+    return "<tr>" + "".join(f"<{tag}{colour(text)}>{escape(text)}</{tag}>" for text in texts) + "</tr>"
+
+
+def colour(text: str) -> str:
+    whole = COLOURS.get(text) or (COLOURS[UNDECIDABLE] if text.startswith(UNDECIDABLE) else None)
+    return f' style="color: {whole}"' if whole else ""
