@@ -1,12 +1,14 @@
 # make study: install, run the default study, or another scale's with STUDY=smoke, and write its report. make published:
 # install what drawing needs, and draw the published studies. make test: install and test. make docs: write the pages that
 # are generated. make ui: look at a study in MLflow.
+# With LOCKED=cpu or LOCKED=cuda every file that pip installs has the SHA-256 of envs/locked-*.txt.
 PYTHON ?= python3
 STUDY ?= nano
 PORT ?= 5000
 BIN := $(CURDIR)/.venv/bin
 OVERLAY := $(if $(filter nano,$(STUDY)),,--configfile workflow/scales/$(STUDY).yaml)
-PIP := "$(BIN)/python" -m pip install --quiet --disable-pip-version-check --constraint envs/constraints.txt
+INSTALL := "$(BIN)/python" -m pip install --quiet --disable-pip-version-check
+PIP := $(INSTALL) --constraint envs/constraints.txt $(if $(LOCKED),--no-deps --no-build-isolation)
 export PATH := $(BIN):$(PATH)
 
 .PHONY: install study published test test-services lint format docs ui clean
@@ -58,6 +60,7 @@ ui: .venv/installed
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
 	$(PYTHON) -c "import os, sys; sys.exit(bool(set('{}:') & set(os.getcwd())) and f'setuptools cannot install into {os.getcwd()}: rename the folder that has a brace or a colon in its name')"
 	$(PYTHON) -m venv .venv
+	$(if $(LOCKED),$(INSTALL) --require-hashes --no-deps --requirement envs/locked-$(LOCKED).txt)
 	$(PIP) --editable .
 	touch .venv/drawing
 
@@ -66,7 +69,7 @@ ui: .venv/installed
 	touch .venv/installed
 
 .venv/tested: .venv/installed
-	$(PIP) --editable ".[train,dev]"
+	$(INSTALL) --constraint envs/constraints.txt --editable ".[train,dev]"
 	touch .venv/tested
 
 clean:

@@ -3,9 +3,11 @@
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -38,10 +40,11 @@ def test_the_container_installs_what_the_makefile_installs():
     """Apptainer is seldom where tests run: at least its files exist and its pip has the same constraints."""
     definition = (ROOT / "envs/spikesink.def").read_text()
     files = re.findall(r"^    (\S+) /opt/spikesink/(\S+)$", definition, re.M)
-    assert ("envs/constraints.txt", "envs/constraints.txt") in files
+    assert ("envs/locked-cuda.txt", "envs/locked-cuda.txt") in files
+    assert re.search(r"^From: python:3\.11-slim-bookworm@sha256:[0-9a-f]{64}$", definition, re.M)
     for source, target in files:
         assert source == target and (ROOT / source).exists()
-    assert 'pip install --no-cache-dir --constraint envs/constraints.txt ".[train]"\n' in definition
+    assert "pip install --no-cache-dir --require-hashes --no-deps --requirement envs/locked-cuda.txt\n" in definition
     subprocess.run([sys.executable, "-c", re.search(r'python3 -c "(.*)"', definition)[1]], check=True, timeout=120)
 
 
@@ -53,6 +56,21 @@ def test_every_dependency_is_pinned_and_torch_exactly():
     assert len(names) > 10
     assert {name.lower() for name in names} <= constraints
     assert "torch==2.13.0" in (ROOT / "envs/constraints.txt").read_text().splitlines()
+
+
+@pytest.mark.parametrize("build", ["cpu", "cuda"])
+def test_a_locked_installation_has_the_pinned_versions_and_a_hash_for_each(build):
+    """pip would stop at a package without one, after minutes of downloads."""
+    constraints = pins((ROOT / "envs/constraints.txt").read_text().splitlines())
+    entries = re.split(r"\n(?=\S)", (ROOT / f"envs/locked-{build}.txt").read_text())[1:]
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}$", entry) for entry in entries)
+    locked = dict(re.match(r"([^=]+)==([^ +]+)", entry).groups() for entry in entries)
+    assert locked == {name: constraints[name] for name in locked}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["train"]]
+    assert {re.match("[A-Za-z0-9-]+", entry)[0] for entry in needed} <= locked.keys()
+    assert project["build-system"]["requires"] == [f"setuptools=={locked['setuptools']}"]
+    assert any(name.startswith("nvidia") for name in locked) == (build == "cuda")
 
 
 def test_the_command_shows_runs_and_refuses_unknown_ones():
