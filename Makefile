@@ -17,7 +17,7 @@ install: .venv/installed
 
 study: .venv/installed
 	snakemake $(OVERLAY)
-	snakemake $(OVERLAY) --quiet --report results/$(STUDY)/report.html
+	snakemake $(OVERLAY) --quiet --report "$$(spikesink folder $(OVERLAY))/report.html"
 	spikesink summary $(OVERLAY)
 
 # Draw all tables and figures of the published studies in git, and write a report of each.

@@ -14,7 +14,7 @@ import yaml
 from spikesink.runs.status import standings
 from spikesink.runs.status import table as standing_table
 from spikesink.study.errors import ConfigError, InputError
-from spikesink.study.plan import assumptions, costs, human, table
+from spikesink.study.plan import assumptions, costs, human, same_settings, table
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Plan
 from spikesink.workflow.check import checked_study
@@ -42,7 +42,7 @@ def print_plan(study: Study, plan: Plan, as_json: bool) -> None:
     if as_json:
         print_json([asdict(cost) for cost in planned])
     else:
-        print(table(planned))
+        print("\n".join([table(planned), *same_settings(study)]))
 
 
 def print_show(study: Study, name: str, as_json: bool) -> None:
@@ -58,11 +58,15 @@ def print_show(study: Study, name: str, as_json: bool) -> None:
         print(yaml.safe_dump(run.resolved(), sort_keys=False), end="")
 
 
+def results_of(study: Study) -> Path:
+    return Path("results") / study.config.study
+
+
 def print_summary(study: Study) -> None:
     """The closing table of a finished study and where its report and figures are."""
     from spikesink.tables.render.summary import summary
 
-    results = Path("results") / study.config.study
+    results = results_of(study)
     runs = results / "tables" / "runs.csv"
     if not runs.exists():
         raise ConfigError(f"{runs} does not exist yet: run `snakemake` first")
@@ -125,6 +129,7 @@ def arguments() -> argparse.Namespace:
     status.add_argument("--json", action="store_true", help="a list with one object per run")
     why = commands.add_parser("why", parents=[overlays], help="what has changed since a run was trained")
     why.add_argument("run", help="variant, or variant/seed<k>")
+    commands.add_parser("folder", parents=[overlays], help="print the folder of the study's results")
     commands.add_parser("summary", parents=[overlays], help="print the results of a finished study")
     return parser.parse_args()
 
@@ -145,6 +150,8 @@ def main() -> int:
             print_status(study, options.watch, options.json)
         elif options.command == "why":
             print_why(study, options.run)
+        elif options.command == "folder":
+            print(results_of(study))
         else:
             print_summary(study)
     except (ConfigError, InputError) as error:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from spikesink.figures.drawing.canvas import COLUMN, inches, new_figure, title
 from spikesink.figures.drawing.files import TEXT, WHOLE, Columns
+from spikesink.figures.drawing.literal import literal_names, literal_texts
 from spikesink.figures.drawing.style import Style
 from spikesink.runs.folder import DIVERGED, RunFolder
 from spikesink.tables.inputs import read_measures
@@ -70,6 +71,7 @@ def draw(figure: str, data: pl.DataFrame, style: Style, width: str = "auto") -> 
 
     The title also says that a figure shows one seed of the variants: what differs between seeds is not on it.
     """
+    data, style = literal_texts(data), literal_names(style)
     lost = dict(data.filter(pl.col("status").is_in(WITHOUT_VALUES)).select("model", "status").iter_rows())
     shown = {model: look for model, look in style.items() if model not in lost}
     if shown:

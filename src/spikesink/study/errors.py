@@ -4,6 +4,9 @@ import re
 
 AFFECTS_RESULTS = False
 
+LONGEST = 1200
+"""Letters of a message: the middle of a longer one, a long key or a list of names, is left out."""
+
 LOGIN = re.compile(r"(?:(?<=http://)|(?<=https://))[^/@\s]+@|(?<=://)[^/@:\s]*:\S*@")
 """User and password before the machine of an address, or what stands there alone in a web address: a token."""
 SECRET = r"(?:pass|pwd|token(?!iz)|secret|signature|credential|api_?key)"
@@ -20,7 +23,8 @@ class OneLineError(ValueError):
     """Its message is one line without secrets, whatever names and values it quotes; a line break is written as \\n."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("".join(map(printable, without_secrets(message))))
+        line = "".join(map(printable, without_secrets(message)))
+        super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}")
 
 
 def printable(letter: str) -> str:

@@ -185,6 +185,20 @@ def notes(planned: Sequence[Cost]) -> list[str]:
     return lines
 
 
+def same_settings(study: Study) -> list[str]:
+    """A line for every variant that has the settings of an earlier one: it is trained all the same."""
+    first: dict[tuple, str] = {}
+    lines = []
+    for run in study.runs:
+        other = first.setdefault((run.model, run.training), run.variant)
+        line = (
+            f"{run.variant} has the settings of {other}, and is trained all the same: null in its place leaves it out."
+        )
+        if other != run.variant and line not in lines:
+            lines.append(line)
+    return lines
+
+
 def human(number: float) -> str:
     """A number with three digits and a unit, for example 6.74B."""
     for unit, power in (("T", 12), ("B", 9), ("M", 6), ("K", 3)):

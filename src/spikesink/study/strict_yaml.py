@@ -14,10 +14,12 @@ import yaml
 
 from spikesink.study.errors import ConfigError, first_line
 
-# The same parser in C, where PyYAML was built with it: a config of 1,000 variants takes a tenth of the time.
-Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# The same parser in C, where PyYAML was built with it: a config of 1,000 variants takes a tenth of the time. It takes
+# some tabs and question marks that the parser in Python, which Snakemake uses, refuses.
+FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DOUBTFUL = re.compile(r"[\t?]")
 
-MOST_BYTES = 10_000_000
+MOST_BYTES = 1_000_000
 MOST_VALUES = 200_000
 """Keys and values in a file, those that aliases repeat included: a config of 1,000 variants has about 10,000."""
 DEEPEST = 40
@@ -77,7 +79,7 @@ class Document:
 
     def __init__(self, path: Path | str, text: str, as_text: bool) -> None:
         self.path, self.as_text, self.anchors, self.size = path, as_text, {}, 0
-        self.events = yaml.parse(text, Loader=Parser)
+        self.events = yaml.parse(text, Loader=yaml.SafeLoader if DOUBTFUL.search(text) else FAST)
         starts = (yaml.StreamStartEvent, yaml.DocumentStartEvent)
         event = next(event for event in self.events if not isinstance(event, starts))
         self.value = None if isinstance(event, yaml.StreamEndEvent) else self.of(event, 1)

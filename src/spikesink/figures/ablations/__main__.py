@@ -8,6 +8,7 @@ from pathlib import Path
 from spikesink.figures.catalogue import FAMILIES
 from spikesink.figures.command import add_common
 from spikesink.figures.drawing.files import save
+from spikesink.figures.drawing.literal import literal_texts
 from spikesink.figures.drawing.style import style_of_variants
 from spikesink.runs.command import one_line_errors
 from spikesink.tables.parts import read_runs, variant_names
@@ -24,7 +25,7 @@ def main() -> None:
     figure = import_module(f"spikesink.figures.ablations.{options.figure}")
     data = figure.data(options.parts, options.ablation)
     style = style_of_variants(variant_names(read_runs(options.parts, options.ablation)))
-    save(figure.draw(data, style, options.width), data, options.output)
+    save(figure.draw(literal_texts(data), style, options.width), data, options.output)
 
 
 if __name__ == "__main__":

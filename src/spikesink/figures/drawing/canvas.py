@@ -9,6 +9,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spikesink.study.glyphs import fonts
+
 COLUMN, PAGE = 3.35, 6.9
 """Widths of a text column and of a page's text in inches."""
 WIDTHS = {"auto": None, "column": COLUMN, "page": PAGE}
@@ -27,8 +29,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def use_style_sheet() -> None:
-    """Load style.mplstyle, so that a user's own matplotlibrc changes nothing."""
+    """Load style.mplstyle, so that a user's matplotlibrc changes nothing. Other fonts show what DejaVu Sans lacks."""
     matplotlib.rc_file(Path(__file__).with_name("style.mplstyle"))
+    matplotlib.rcParams["font.family"] = [*fonts()]
 
 
 def note_alone(text: str, width: str) -> Figure:
