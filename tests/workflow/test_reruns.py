@@ -130,6 +130,17 @@ def test_changing_a_setting_of_a_measure_reruns_what_reads_it(project):
     assert rerun(project) == {f"measure quality of runs/{variant}/seed0" for variant in VARIANTS} | drawing(*ABLATIONS)
 
 
+def test_another_text_for_evaluation_reruns_measures_and_trains_nothing(project):
+    """The same models can be scored on the text that a paper scores. The text of the training stays as it is."""
+    configure(project, {"evaluation": {"kind": "embedded", "documents": 12, "validation_share": 0.5}})
+    text = {"evaluation corpus: locate and check the text", "evaluation tokens: encode and pack the held-out text"}
+    measured = {message for message in EVERY_RUN if message.startswith("measure ")}
+    assert rerun(project) == text | measured | drawing(*ABLATIONS) | MECHANISM
+    restored = {"evaluation": None}
+    configure(project, restored)
+    assert rerun(project) == set()
+
+
 def test_adding_a_variant_reruns_nothing_else(project):
     configure(project, overlay(mine={"model": {"gate": {"kind": "positional"}}}))
     assert rerun(project) == training("mine") | drawing("gating")

@@ -101,6 +101,18 @@ def text_settings(wildcards):
     return canonical({"corpus": asdict(STUDY.config.corpus), "tokenizer": asdict(STUDY.config.tokenizer)})
 
 
+def evaluation_settings(wildcards):
+    """The corpus whose held-out documents are measured, and the tokenizer, as one canonical JSON text."""
+    corpus = STUDY.config.evaluation or STUDY.config.corpus
+    return canonical({"corpus": asdict(corpus), "tokenizer": asdict(STUDY.config.tokenizer)})
+
+
+def evaluation_corpus_file(wildcards):
+    """The description of the corpus whose held-out documents are measured."""
+    name = "evaluation_corpus" if STUDY.config.evaluation else "corpus"
+    return f"results/{wildcards.study}/data/{name}.json"
+
+
 # For train.smk.
 def resolved_run(wildcards):
     """The run as one canonical JSON text: its settings and the digest of the code that trains it."""
@@ -126,9 +138,14 @@ def subject_file(wildcards):
 
 
 def subject_tokens(wildcards):
-    """The index of the model's tokens: the study's for a run, its own for a published model."""
-    place = "data" if is_run(wildcards) else wildcards.subject
-    return f"results/{wildcards.study}/{place}/tokens/tokens.json"
+    """The index of the model's held-out tokens: the study's for a run, its own for a published model.
+
+    The study's are those of the corpus for evaluation, where the config names one.
+    """
+    place = f"{wildcards.subject}/tokens"
+    if is_run(wildcards):
+        place = "data/evaluation" if STUDY.config.evaluation else "data/tokens"
+    return f"results/{wildcards.study}/{place}/tokens.json"
 
 
 def model_option(wildcards, input):

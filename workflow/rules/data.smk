@@ -2,9 +2,10 @@
 EMBEDDED = Path(workflow.basedir) / "src/spikesink/data/embedded/english.parquet"
 
 
-# The only rule of a study's data that may need a network. It runs where Snakemake runs: on a cluster, the login node.
+# The rules of a study's data that may need a network. They run where Snakemake runs: on a cluster, the login node.
 localrules:
     corpus,
+    evaluation_corpus,
 
 
 job = corpus_job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.corpora"])
@@ -23,6 +24,24 @@ rule corpus:
         origin=lambda wildcards: corpus_origin(),
     message:
         "corpus: locate and check the text"
+    shell:
+        "{params.command:q} corpus --settings {params.settings:q} --output {output:q} 2>&1 | tee {log:q}"
+
+
+# Another corpus, whose held-out documents are measured instead: the config's evaluation.
+rule evaluation_corpus:
+    output:
+        "results/{study}/data/evaluation_corpus.json",
+    log:
+        "results/{study}/logs/evaluation_corpus.log",
+    conda:
+        job.environment
+    params:
+        **job.params,
+        settings=evaluation_settings,
+        origin=lambda wildcards: evaluation_origin(),
+    message:
+        "evaluation corpus: locate and check the text"
     shell:
         "{params.command:q} corpus --settings {params.settings:q} --output {output:q} 2>&1 | tee {log:q}"
 
@@ -88,4 +107,33 @@ rule tokens:
         "tokens: encode and pack the corpus"
     shell:
         "{params.command:q} tokens --settings {params.settings:q} --corpus {input.corpus:q}"
+        " --tokenizer {input.tokenizer:q} --output {params.folder:q} 2>&1 | tee {log:q}"
+
+
+# In the folder of the tokenizer, as the tokens that runs train on, and with the held-out documents alone.
+rule evaluation_tokens:
+    input:
+        corpus=rules.evaluation_corpus.output,
+        tokenizer=rules.tokenizer.output.tokenizer,
+        names=rules.tokenizer.output.names,
+    output:
+        index="results/{study}/data/evaluation/tokens.json",
+        validation="results/{study}/data/evaluation/validation.bin",
+    log:
+        "results/{study}/logs/evaluation_tokens.log",
+    retries: job.retries
+    conda:
+        job.environment
+    threads: job.threads
+    resources:
+        **job.resources,
+    params:
+        **job.params,
+        settings=evaluation_settings,
+        origin=lambda wildcards: evaluation_text_origin(),
+        folder=lambda wildcards, output: folder(output),
+    message:
+        "evaluation tokens: encode and pack the held-out text"
+    shell:
+        "{params.command:q} tokens --held-out --settings {params.settings:q} --corpus {input.corpus:q}"
         " --tokenizer {input.tokenizer:q} --output {params.folder:q} 2>&1 | tee {log:q}"

@@ -33,7 +33,7 @@ for group in GROUPS:
             code=measures_code(group),
             group=group,
             settings=measures_settings(group),
-            origin=lambda wildcards: model_origin(wildcards.subject),
+            origin=lambda wildcards: measured_origin(wildcards.subject),
             model=model_option,
             tokens=lambda wildcards, input: str(Path(input.tokens).parent),
         message:

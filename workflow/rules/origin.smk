@@ -15,18 +15,45 @@ def source_sums(names):
     return canonical(sources.sums(names, f"results/{NAME}"))
 
 
+def sample_sum(corpus):
+    """The sum of the sample in the repository, where the corpus or the tokenizer is made from it."""
+    from_sample = corpus.kind in ("embedded", "bigram_backcopy") or STUDY.config.tokenizer.kind == "characters"
+    return sha256(EMBEDDED.read_bytes()).hexdigest() if from_sample else ""
+
+
 @cache
 def corpus_origin():
-    """The documents. The sample in the repository counts where they or the tokenizer are made from it."""
+    """The documents."""
     config = STUDY.config
-    from_sample = config.corpus.kind in ("embedded", "bigram_backcopy") or config.tokenizer.kind == "characters"
-    sample = sha256(EMBEDDED.read_bytes()).hexdigest() if from_sample else ""
-    return origin(text_settings(None), source_sums(tuple(sources.of_text(config))), sample, corpus_job.code)
+    files = source_sums(tuple(sources.of_text(config)))
+    return origin(text_settings(None), files, sample_sum(config.corpus), corpus_job.code)
+
+
+@cache
+def evaluation_origin():
+    """The documents whose held-out part is measured: those of the corpus, where the config names no others."""
+    corpus = STUDY.config.evaluation
+    if corpus is None:
+        return corpus_origin()
+    files = source_sums(tuple(sources.of_corpus(corpus)))
+    return origin(evaluation_settings(None), files, sample_sum(corpus), corpus_job.code)
+
+
+@cache
+def evaluation_text_origin():
+    """The packed tokens that runs are measured on."""
+    return origin(evaluation_origin(), tokenizer_origin(), tokens_job.code)
+
+
+@cache
+def tokenizer_origin():
+    """The study's tokenizer."""
+    return origin(corpus_origin(), tokenizer_job.code)
 
 
 @cache
 def text_origin():
-    """The packed tokens."""
+    """The packed tokens that runs are trained on."""
     return origin(corpus_origin(), tokenizer_job.code, tokens_job.code)
 
 
@@ -37,7 +64,15 @@ def model_origin(place):
     if kind == "runs":
         return origin(canonical(identity(RUNS[name, seed[0].removeprefix("seed")])), text_origin())
     files = source_sums(tuple(sources.of_model(PRETRAINED[name].source)))
-    return origin(canonical(asdict(PRETRAINED[name])), files, pretrained_job.code, corpus_origin(), tokens_job.code)
+    return origin(canonical(asdict(PRETRAINED[name])), files, pretrained_job.code, evaluation_origin(), tokens_job.code)
+
+
+@cache
+def measured_origin(place):
+    """A run or a published model, and the text that it is measured on."""
+    if STUDY.config.evaluation and place.startswith("runs/"):
+        return origin(model_origin(place), evaluation_text_origin())
+    return model_origin(place)
 
 
 @cache
@@ -45,7 +80,7 @@ def answer_origin(place, question):
     """The answer to a question about a model, by the job that answers it."""
     group = next(name for name, group in GROUPS.items() if question in group.questions)
     about = SimpleNamespace(study=NAME, subject=place)
-    return origin(measures_code(group)(about), measures_settings(group)(about), model_origin(place))
+    return origin(measures_code(group)(about), measures_settings(group)(about), measured_origin(place))
 
 
 def origins(files):

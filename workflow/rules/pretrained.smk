@@ -42,7 +42,7 @@ job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.packing"])
 
 rule pretrained_tokens:
     input:
-        corpus=rules.corpus.output,
+        corpus=evaluation_corpus_file,
         model=rules.pretrained_model.output,
     output:
         index="results/{study}/pretrained/{model}/tokens/tokens.json",
@@ -58,7 +58,7 @@ rule pretrained_tokens:
     params:
         **job.params,
         origin=lambda wildcards: model_origin(f"pretrained/{wildcards.model}"),
-        settings=lambda wildcards: canonical({"corpus": asdict(STUDY.config.corpus)}),
+        settings=evaluation_settings,
         folder=lambda wildcards, output: folder(output),
     message:
         "held-out text for {wildcards.model}"

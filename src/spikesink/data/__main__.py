@@ -74,10 +74,13 @@ def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
 def pack_tokens(
     corpus: Corpus, settings: Tokenizer | None, options: argparse.Namespace, sources: list[dict[str, str]]
 ) -> None:
-    """Encode the corpus with the study's tokenizer, or the held-out documents with that of a published model."""
+    """Encode the corpus with the study's tokenizer, or the held-out documents with that of a published model.
+
+    Of a corpus for evaluation the held-out documents alone are encoded.
+    """
     from spikesink.data import packing
 
-    tokenizer_path, splits = options.tokenizer, packing.SPLITS
+    tokenizer_path, splits = options.tokenizer, ("validation",) if options.held_out else packing.SPLITS
     if options.pretrained:
         settings, splits = tokenizer_of_pretrained(options.pretrained), ("validation",)
         tokenizer_path = settings.name
@@ -98,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
         step.add_argument("--output", required=True, type=Path, help="file to write; a folder for tokens")
     for step in (tokenizer, tokens):
         step.add_argument("--corpus", required=True, type=Path, help="the file written by the corpus step")
+    tokens.add_argument("--held-out", action="store_true", help="encode the held-out documents alone")
     source = tokens.add_mutually_exclusive_group(required=True)
     source.add_argument("--tokenizer", type=Path, help="the file written by the tokenizer step")
     source.add_argument(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from spikesink.runs.atomic import whole
 from spikesink.study.file_ranges import expanded
-from spikesink.study.settings import Config
+from spikesink.study.settings import Config, Corpus
 from spikesink.study.tokenizer_files import BESIDE
 
 AFFECTS_RESULTS = False
@@ -29,15 +29,20 @@ UNREADABLE = "cannot be read"
 
 def of_text(config: Config) -> list[str]:
     """The files of the corpus and of the tokenizer on this machine, by the names that the config gives them."""
-    names = []
-    if config.corpus.kind == "files":
-        with suppress(ValueError):  # the corpus step says what is wrong with a range
-            patterns = (*config.corpus.files, *(config.corpus.validation_files or ()))
-            names += [name for pattern in patterns for name in expanded(pattern)]
+    names = of_corpus(config.corpus)
     if config.tokenizer.kind == "file":
         path = Path(config.tokenizer.name)
         names += [config.tokenizer.name, *(str(path.with_name(name)) for name in BESIDE)]
     return names
+
+
+def of_corpus(corpus: Corpus) -> list[str]:
+    """The files of a corpus on this machine, by the names that the config gives them."""
+    if corpus.kind != "files":
+        return []
+    with suppress(ValueError):  # the corpus step says what is wrong with a range
+        return [name for pattern in (*corpus.files, *(corpus.validation_files or ())) for name in expanded(pattern)]
+    return []
 
 
 def of_model(source: str) -> list[str]:

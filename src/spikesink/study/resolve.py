@@ -18,7 +18,7 @@ from spikesink.study.overlays import NEEDED, OF_SCALE, overlaid, without_scale
 from spikesink.study.recipe import Recipe
 from spikesink.study.run import Run, Study
 from spikesink.study.secrets import refuse_secrets
-from spikesink.study.settings import Config
+from spikesink.study.settings import Config, Corpus, Tokenizer
 from spikesink.study.sizes import parameters
 from spikesink.study.strict_yaml import merge, read_yaml, shortened
 
@@ -127,22 +127,29 @@ def check_study(config: Config) -> None:
         check_name("pretrained", name)
         if name == COMPARED:
             raise ConfigError(f"pretrained.{name}: figures of the compared variants have that name, choose another")
-    try:
-        check_ranges("corpus.files", config.corpus.files)
-        check_ranges("corpus.validation_files", config.corpus.validation_files or ())
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    if config.corpus.documents == 1 and not config.corpus.validation_files:
-        raise ConfigError("corpus.documents = 1 leaves none to train on, or none to hold out: use at least 2")
-    synthetic, characters = config.corpus.kind == "bigram_backcopy", config.tokenizer.kind == "characters"
-    if synthetic != characters:
-        raise ConfigError(
-            f"tokenizer.kind = {config.tokenizer.kind!r} with corpus.kind = {config.corpus.kind!r}: "
-            "'characters' and 'bigram_backcopy' go together"
-        )
+    check_text("corpus", config.corpus, config.tokenizer)
+    if config.evaluation is not None:
+        check_text("evaluation", config.evaluation, config.tokenizer)
+    characters = config.tokenizer.kind == "characters"
     if characters and config.tokenizer.vocabulary != 67:
         raise ConfigError(
             f"tokenizer.vocabulary = {config.tokenizer.vocabulary}: the synthetic corpus has 67 symbols, set it to 67"
+        )
+
+
+def check_text(name: str, corpus: Corpus, tokenizer: Tokenizer) -> None:
+    """What a corpus, which is called ``name`` in the config, needs beside its own keys. Raises ConfigError."""
+    try:
+        check_ranges(f"{name}.files", corpus.files)
+        check_ranges(f"{name}.validation_files", corpus.validation_files or ())
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if corpus.documents == 1 and not corpus.validation_files:
+        raise ConfigError(f"{name}.documents = 1 leaves none to train on, or none to hold out: use at least 2")
+    if (corpus.kind == "bigram_backcopy") != (tokenizer.kind == "characters"):
+        raise ConfigError(
+            f"tokenizer.kind = {tokenizer.kind!r} with {name}.kind = {corpus.kind!r}: "
+            "'characters' and 'bigram_backcopy' go together"
         )
 
 

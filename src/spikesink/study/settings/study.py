@@ -269,6 +269,10 @@ class Config:
     """Grids: the ablation, then the settings and variants that its grid combines. null removes a grid."""
     corpus: Corpus
     """Where the text comes from."""
+    evaluation: Corpus | None = None
+    """Another corpus whose held-out documents all measures use, for example C4, which both papers score. Training never
+    reads it. It is encoded with the study's tokenizer, for a published model with the model's own. Its validation_files
+    or validation_share say which documents are held out. null: those that corpus holds out."""
     tokenizer: Tokenizer
     """How text becomes tokens."""
     model: Model
