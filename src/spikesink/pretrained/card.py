@@ -53,5 +53,5 @@ def held_out_perplexity(folder: Path) -> float | None:
         return None
     import polars
 
-    positions = polars.read_parquet(path)
+    positions = polars.read_parquet(path, glob=False)
     return perplexity(positions["nll_nats"].sum(), positions["tokens"].sum())
