@@ -415,7 +415,31 @@ def test_of_a_hub_id_only_what_is_needed_is_fetched(hub, hub_models, revision):
     shards = [name for name in hub if name.startswith("model-")]
     assert len(shards) > 2
     fixed = {"config.json", "model.safetensors", "model.safetensors.index.json"}
-    assert set(hub) == fixed | set(shards) | {"tokenizer.json", "tokenizer_config.json"}
+    assert set(hub) == fixed | set(shards) | {"tokenizer.json"}
+
+
+def test_with_a_tokenizer_of_the_hub_comes_what_says_which_token_is_its_bos(hub, tmp_path):
+    (tmp_path / "remote/tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 0}}}))
+    load_pretrained("some/model", revision="b" * 40)
+    beside = {"tokenizer_config.json", "special_tokens_map.json", "config.json", "generation_config.json"}
+    assert beside <= set(hub)
+
+
+def test_a_hub_that_fails_is_not_taken_for_one_without_the_file(hub, tmp_path, monkeypatch):
+    """Else the BOS would be looked for elsewhere, and another might be found."""
+    (tmp_path / "remote/tokenizer.json").write_text(json.dumps({"model": {"vocab": {"a": 0}}}))
+    (tmp_path / "remote/tokenizer_config.json").write_text("{}")
+    download = huggingface_hub.hf_hub_download
+
+    def failing(repository, name, **options):
+        if name == "tokenizer_config.json":
+            raise TimeoutError("the hub does not answer")
+        return download(repository, name, **options)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", failing)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(PretrainedError, match=r"'tokenizer_config.json' of model some/model .* does not answer"):
+        load_pretrained("some/model", revision="b" * 40)
 
 
 def test_a_hub_model_that_cannot_be_read_is_refused_before_its_weights_are_fetched(hub, tmp_path):

@@ -1,15 +1,15 @@
 """Where a checkpoint comes from: a local folder, or the Hugging Face hub through the local cache."""
 
 import re
-from contextlib import suppress
 from pathlib import Path
 
 from spikesink.pretrained.formats import CONFIG, PretrainedError, read_config
+from spikesink.pretrained.vocabulary import TOKENIZER
 from spikesink.pretrained.weights import INDEX, SINGLE, read_index
 from spikesink.study.errors import first_line
+from spikesink.study.tokenizer_files import BESIDE
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def local_folder(source: str | Path, revision: str | None = None) -> Path:
@@ -34,7 +34,7 @@ def fetched(repository: str, revision: str | None) -> Path:
 
     Nothing else is fetched, and config.json is checked before the weights. HF_HUB_OFFLINE=1 uses the cache alone.
     """
-    from spikesink.data.hub import HubError, hub_file
+    from spikesink.data.hub import HubError, hub_file, optional_hub_file
 
     commit = revision or newest_commit(repository)
 
@@ -52,9 +52,10 @@ def fetched(repository: str, revision: str | None) -> Path:
             raise HubError(f"{error} (only weights in safetensors can be read)") from None
         for shard in sorted(set(read_index(folder).values())):
             fetch(shard)
-    for name in TOKENIZER_FILES:
-        with suppress(HubError):  # a model without a tokenizer can still be measured on token ids
-            fetch(name)
+    # A model without a tokenizer can still be measured on token ids. What the tokenizer's other files say is needed.
+    if optional_hub_file(repository, TOKENIZER, revision=commit, kind="model"):
+        for name in BESIDE:
+            optional_hub_file(repository, name, revision=commit, kind="model")
     return folder
 
 
