@@ -116,6 +116,19 @@ def test_seeds_that_all_agree_are_counted(seeds, expected):
     assert verdict({"dyt": [9.0] * 6}, **keys) == NO
 
 
+def test_seeds_that_cannot_tell_are_not_counted():
+    """Onsets between which no snapshot lies have no order; that is no evidence against one."""
+    keys = {"quantity": "order_sink_spike", "compare": "seeds", "of": "baseline", "above": 0, "open": 0}
+
+    def found(orders: list[float]) -> Finding:
+        models = {f"baseline/seed{seed}": {"order_sink_spike": order} for seed, order in enumerate(orders)}
+        return judge(claim(**keys), observe(planted_runs({"baseline": orders}), planted_mechanism(models)))
+
+    assert [found(orders).verdict for orders in ([1.0] * 6 + [0.0], [-1.0] * 6 + [0.0], [0.0] * 9)] == [YES, NO, UNSURE]
+    assert found([1.0] * 6 + [0.0]).observed == "6 of 6 seeds"
+    assert (found([0.0] * 9).observed, found([0.0] * 9).remark) == ("no seed can tell", "undecidable in every seed")
+
+
 def test_a_correlation_over_variants_is_of_ranks_seed_by_seed():
     rows = {"lr_7.5e-5": (12.0, 10.0), "lr_1.5e-4": (11.0, 20.0), "baseline": (10.0, 30.0), "lr_6e-4": (9.0, 25.0)}
     keys = {"quantity": "sink_ratio", "against": "perplexity", "compare": "correlation", "of": list(rows)}

@@ -153,12 +153,15 @@ def plateau_tables(**changes) -> dict[str, pl.DataFrame]:
         for group, cosine in (("spike", alike * block / 10), ("others", 0.1))
     ]
     spread = [
-        (start, block, rank, -2.0, 0.1 * block) for start in ("bos", "text") for block in range(1, 8) for rank in (1, 2)
+        (start, block, rank, -2.0, 0.1 * block, -0.5, 0.01 * block)
+        for start in ("bos", "text")
+        for block in range(1, 8)
+        for rank in (1, 2)
     ]
     return {
         "lifecycle": LIFE,
         "normalisation": table("start block group share_of_bound energy_top cosine", *rows),
-        "normalised_channels": table("start block rank mean std", *spread),
+        "normalised_channels": table("start block rank mean std ratio ratio_std", *spread),
     } | changes
 
 
@@ -173,6 +176,7 @@ def test_the_plateau_behind_the_norm():
             "spike_cosine_before": 0.2,
             "spike_cosine_after": 0.5,
             "spike_channel_variation": 0.275,
+            "spike_channel_ratio_variation": 0.11,
         }
     )
 

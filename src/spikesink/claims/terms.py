@@ -159,8 +159,9 @@ def over_seeds(claim: Claim, observed: Observations) -> list[Term]:
     """seeds, of every variant: in how many the value lies in the region."""
     found = []
     for name, sample in samples_of(claim, observed).items():
-        within = sum(claim.region.holds(value) for value in sample.values())
-        found.append(Term(name, Statistic(None, None, len(sample)), claim.region, tuple(sample), within=within))
+        told = {seed: value for seed, value in sample.items() if value != claim.open}
+        within = sum(claim.region.holds(value) for value in told.values()) if told else None
+        found.append(Term(name, Statistic(None, None, len(told)), claim.region, tuple(told), within=within))
     return found
 
 

@@ -152,7 +152,7 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
 def undecided(claim: Claim, found: Sequence[Term]) -> str:
     """Why the seeds do not decide, and how many would."""
     if any(term.statistic.value is None and term.within is None for term in found):
-        return "the ratio is to 0"
+        return "the ratio is to 0" if claim.compare == "ratio" else f"{UNDECIDABLE} in every seed"
     term = hardest(found)
     count, effect = needed(term, paper_value(claim, term))
     seeds = f"{len(term.seeds)} seeds" if len(term.seeds) > 1 else "one seed"

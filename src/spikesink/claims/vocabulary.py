@@ -13,6 +13,7 @@ A claim says of one quantity
     against       the quantity that ``correlation`` correlates with
     above, below, at_least, at_most, within     the region in which the claim's statistic must lie
     tolerance     how far a step may go the wrong way: in the quantity's unit, on the logarithmic scale as a share
+    open          the value of a run that cannot tell, which ``seeds`` does not count
     needs         how many variants of a list the study must have; all unless said otherwise
     presumes      another claim, without which this one says nothing: sinks cannot stay where there are none
     coprimary     further quantities, which must meet the same bounds: of a spike also how far it stands out
@@ -40,7 +41,7 @@ COMPARISONS: dict[str, frozenset[str]] = {
     "ratio": frozenset({"to", "above", "below", "at_least", "at_most"}),
     "difference": frozenset({"to", "above", "below", "at_least", "at_most", "within"}),
     "value": frozenset({"above", "below", "at_least", "at_most"}),
-    "seeds": frozenset({"above", "below", "at_least", "at_most"}),
+    "seeds": frozenset({"open", "above", "below", "at_least", "at_most"}),
     "correlation": frozenset({"against", "above", "below", "at_least", "at_most"}),
     "increasing": frozenset({"tolerance"}),
     "decreasing": frozenset({"tolerance"}),
@@ -84,6 +85,7 @@ class Claim:
     at_most: float | None = None
     within: float | None = None
     tolerance: float | None = None
+    open: float | None = None
     needs: int | None = None
     presumes: str | None = None
     coprimary: tuple[str, ...] = ()

@@ -79,7 +79,7 @@ def number(term: Term) -> str:
         return f"{term.within} of {len(term.seeds)} seeds"
     value = term.statistic.value
     if value is None:
-        return "undefined"
+        return "undefined" if term.seeds else "no seed can tell"
     if term.step is None:
         return write(value) + (f" ({write(term.means[0])} / {write(term.means[1])})" if term.means else "")
     return f"×{write(value)}" if term.step == "factor" else f"{'+' if value > 0 else ''}{write(value)}"

@@ -113,6 +113,8 @@ OF_SPIKES = (
         scale="log",
         spike_channel_variation="standard deviation over mean of token 0's leading channel, behind the norms of the "
         "plateau, mean over blocks, in text without BOS",
+        spike_channel_ratio_variation="standard deviation over mean of the ratio of token 0's second channel to its "
+        "leading one, behind the norms of the plateau, mean over blocks, in text without BOS",
     ),
     *columns(
         unit="% of heads",

@@ -12,6 +12,7 @@ COLUMNS = (
     "spike_cosine_before",
     "spike_cosine_after",
     "spike_channel_variation",
+    "spike_channel_ratio_variation",
 )
 
 
@@ -36,6 +37,7 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     text = table.filter((pl.col("start") == "text") & (pl.col("group") == "spike"))
     cosines = dict(text.select("block", "cosine").iter_rows())
     leading = channels.filter((pl.col("start") == "text") & (pl.col("rank") == 1) & plateau)
+    second = channels.filter((pl.col("start") == "text") & (pl.col("rank") == 2) & plateau)
     values = (
         trained.filter(pl.col("group") == "spike")["share_of_bound"].max(),
         energy["spike"],
@@ -43,5 +45,6 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
         cosines[first],
         cosines[last + 1],
         (leading["std"] / leading["mean"].abs()).mean(),
+        (second["ratio_std"] / second["ratio"].abs()).mean(),
     )
     return dict(zip(COLUMNS, values, strict=True))
