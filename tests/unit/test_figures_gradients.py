@@ -166,8 +166,16 @@ def test_reshaping_draws_every_point_and_prints_the_slopes(pair):
         & (pl.col("branch") == "attention")
         & (pl.col("quantity") == "compress")
     )
-    text = f"slope {slopes['slope'][0]:.2f} ({slopes['slope_within'][0]:.2f})".replace("-", "−")
-    assert compress.get_title() == text
+    text = f"slope {slopes['slope_within'][0]:.2f} within blocks,\n{slopes['slope'][0]:.2f} over all"
+    assert compress.get_title() == text.replace("-", "−")
+    # A line of slope -1 for every block, half of the block's points above it and half below.
+    assert len(compress.lines) == points["block"].n_unique() == 2
+    for line, block in zip(compress.lines, (1, 3), strict=True):
+        (x, other), (y, below) = line.get_xdata(), line.get_ydata()
+        own = points.filter(pl.col("block") == block)
+        assert (below - y) / (other - x) == pytest.approx(-1)
+        above = own.select((pl.col("compress").log10() + pl.col("input_norm").log10() > x + y + 1e-9).mean()).item()
+        assert above == pytest.approx(0.5, abs=0.02)
     assert reshaping.signed(-0.001) == "0.00"
 
 

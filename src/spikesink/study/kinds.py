@@ -4,7 +4,6 @@ A kind stands here, in the settings (its name) and in its module of spikesink.mo
 stands in a fourth place, spikesink.study.sizes, which has its sizes. No torch: planning a study reads these facts too.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -77,8 +76,6 @@ class Softmax(NamedTuple):
     bounded: bool = True
     """Whether the weights of a query sum to at most 1. Where they may sum to more, what a measure calls attention is
     each weight's share of the sum, as Gu et al. (2410.10781) have it."""
-    absent_score: float = -math.inf
-    """A key with this score gets no weight and leaves the others' weights as they are."""
 
     @property
     def forms_map(self) -> bool:
@@ -92,9 +89,9 @@ SOFTMAX = Kinds(
         "softmax": Softmax(),
         "softmax1": Softmax(extra_key=True),
         "sink_logit": Softmax(extra_key=True, head_logit=True),
-        "softpick": Softmax(map_bytes=17, sums_to_one=False, absent_score=0.0),
+        "softpick": Softmax(map_bytes=17, sums_to_one=False),
         "sigmoid": Softmax(map_bytes=0, sums_to_one=False, bounded=False),
-        "relu": Softmax(map_bytes=0, sums_to_one=False, bounded=False, absent_score=0.0),
+        "relu": Softmax(map_bytes=0, sums_to_one=False, bounded=False),
     },
 )
 

@@ -5,8 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spikesink.figures.drawing.canvas import COLUMN, PAGE, inches, legend, new_figure
+from spikesink.figures.drawing.canvas import legend
 from spikesink.figures.drawing.files import REAL, TEXT
+from spikesink.figures.drawing.grid import strip
 from spikesink.figures.drawing.scales import log_scale, spans_a_decade
 from spikesink.figures.drawing.stacked import Models
 from spikesink.figures.drawing.style import REFERENCE, Look, Style, lighter
@@ -68,10 +69,7 @@ def data(models: Models) -> pl.DataFrame:
 
 def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     """A panel per quantity, interventions downwards, models by colour."""
-    wide = inches(width, PAGE)
-    columns = 2 if wide > COLUMN else 1
-    figure = new_figure(wide, 0.1 + 2.2 * len(PANELS) / columns)
-    axes = list(figure.subplots(len(PANELS) // columns, columns, sharey=True).flatten())
+    figure, axes = strip(len(PANELS), 2.2, 0.1, width, sharey=True)
     for axis, (column, label) in zip(axes, PANELS, strict=True):
         shown = data.filter(pl.col("quantity") == column)
         for index, (name, look) in enumerate(style.items()):

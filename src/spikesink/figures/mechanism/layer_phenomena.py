@@ -16,10 +16,11 @@ from spikesink.figures.drawing.style import Style
 
 QUESTIONS = ("layers",)
 CAPTION = (
-    "Layer by layer, token 0 (solid) and the mean over positions 1 to 15 (dashed): the share of heads whose attention "
-    "on position 0 exceeds the threshold, and the L2 norms of the residual stream after the layer, of what its two "
-    "branches add and of its value vectors as attention mixes them (dotted: as projected, where a valve contracts "
-    "them). In the paper V-scale keeps the sinks and lowers token 0's norms. After Figs 7 and 12 of 2603.17771."
+    "Layer by layer, one run per model: token 0 (solid) and the mean over positions 1 to 15 (dashed): the share of "
+    "heads whose attention on position 0 exceeds the threshold, and the L2 norms of the residual stream after the "
+    "layer, of what its two branches add and of its value vectors as attention mixes them (dotted: as projected, "
+    "where a valve contracts them). In the paper V-scale keeps the sinks and lowers token 0's norms. After Figs 7 and "
+    "12 of 2603.17771."
 )
 COLUMNS = {"model": TEXT, "quantity": TEXT, "layer": WHOLE, "value": REAL}
 PANELS = (

@@ -17,12 +17,12 @@ from spikesink.quantities.perplexity import perplexity
 
 QUESTIONS = ("streaming",)
 CAPTION = (
-    "Perplexity of long text when a query attends to a limited number of keys. Top: by position, with the smallest "
-    "cache and without eviction (dashed; it leaves the panel where the model fails beyond its trained context); the "
-    "vertical line marks the first eviction. Bottom: all positions after every cache's first eviction, by size of the "
-    "cache. A plain window evicts position 0, which costs a model with an attention sink perplexity; keeping the first "
-    "tokens as well saves it. After the window attention and streaming settings of StreamingLLM (Xiao et al., arXiv "
-    "2309.17453)."
+    "Perplexity of long text when a query attends to a limited number of keys, one run per model. Top: by position, "
+    "with the smallest cache and without eviction (dashed; it leaves the panel where the model fails beyond its "
+    "trained context); the vertical line marks the first eviction. Bottom: all positions after every cache's first "
+    "eviction, by size of the cache. A plain window evicts position 0, which costs a model with an attention sink "
+    "perplexity; keeping the first token or tokens as well may save it. After the window attention and streaming "
+    "settings of StreamingLLM (Xiao et al., arXiv 2309.17453)."
 )
 BINS = 16
 FULL = "no eviction"
