@@ -197,6 +197,15 @@ def test_streaming_has_the_perplexity_by_position_and_by_cache(two):
     assert labels == ["no eviction", "window", "first 1 + window", "first 4 + window"]
 
 
+def test_streaming_survives_a_perplexity_too_large_for_a_number(two):
+    """A window without the sink may cost more than 700 nats a token: a gap, not an error at the end of a study."""
+    table = two["baseline"]["streaming"]
+    broken = pl.when((pl.col("start") == 0) & (pl.col("cache") < 20)).then(9000.0).otherwise("nll_nats")
+    figure = draw_models(streaming, {"baseline": {"streaming": table.with_columns(nll_nats=broken)}})
+    check(figure)
+    assert np.isfinite(figure.axes[0].get_ylim()).all()
+
+
 def test_interventions_have_a_mark_each_and_one_for_every_head_and_control_key(two):
     figure = draw_models(interventions, two)
     for axis, (column, label) in zip(figure.axes, interventions.PANELS, strict=True):

@@ -1,5 +1,6 @@
 """Perplexity under streaming eviction: by position, and by size of the cache (StreamingLLM, 2309.17453)."""
 
+import math
 from itertools import cycle
 
 import polars as pl
@@ -64,10 +65,11 @@ def by_cache(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def perplexities(table: pl.DataFrame, *by: str) -> pl.DataFrame:
-    """The perplexity of every combination of ``by``, over its positions."""
+    """The perplexity of every combination of ``by``, over its positions; null where it is too large for a number."""
     sums = table.group_by(*by).agg(pl.col("nll_nats", "tokens").sum())
     found = [perplexity(nll, tokens) for nll, tokens in sums.select("nll_nats", "tokens").iter_rows()]
-    return sums.with_columns(perplexity=pl.Series(found, dtype=pl.Float64)).select(*by, "perplexity")
+    known = [value if value is not None and math.isfinite(value) else None for value in found]
+    return sums.with_columns(perplexity=pl.Series(known, dtype=pl.Float64)).select(*by, "perplexity")
 
 
 def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
@@ -113,7 +115,8 @@ def draw_positions(axis: Axes, shown: pl.DataFrame, colours: dict[int, str]) -> 
     axis.axvline(cache, color="0.7", linewidth=0.8)
     axis.set_xlabel(f"Position (cache: {cache} keys)")
     low, high = evicted["perplexity"].min(), evicted["perplexity"].max()
-    axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+    if low is not None:
+        axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
 
 
 def draw_caches(axis: Axes, shown: pl.DataFrame, colours: dict[int, str]) -> None:

@@ -1,6 +1,5 @@
 """What does quantisation cost, and which inputs make it so? (2603.17771, Table 4, and the rebuttal's W8A8 settings)"""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
@@ -15,6 +14,7 @@ from spikesink.measures.questions.perplexity import mean_nll
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
+from spikesink.quantities.perplexity import perplexity
 from spikesink.study.settings import Measures
 
 GROUP = "consequences"
@@ -73,7 +73,7 @@ def quantisation(model: Decoder, rows: Tensor, *, batch_size: int, calibration_s
                 "setting": setting,
                 "matrices": matrices,
                 "nll_nats": nll,
-                "perplexity": math.exp(nll) if nll < 700 else math.inf,
+                "perplexity": perplexity(nll, 1),
                 "tokens": scored[:, 1:].numel(),
                 "calibration_sequences": calibration_sequences,
             }
