@@ -1,5 +1,6 @@
 """The one check of both commands: names, labels, overlays and ranges that a later job would stumble over."""
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -209,6 +210,33 @@ def test_values_of_the_command_line_are_read_as_in_a_file():
     changes = {"study": "x", "seeds": ["0", "1"], "tracking": {"live": "no"}, "mechanism": {"compare": "null"}}
     found = checked_study([], ROOT / "config.yaml", changes, WORKFLOW).study.config
     assert (found.seeds, found.tracking.live, found.mechanism.compare[0]) == ((0, 1), False, "baseline")
+
+
+def test_missing_files_are_refused_for_a_new_study_alone(tmp_path, monkeypatch):
+    """The tables of a finished study are drawn where its text is not."""
+    monkeypatch.chdir(tmp_path)
+    missing = {"corpus": {"kind": "files", "files": ["part-{1..2}.txt"]}}
+    (tmp_path / "part-1.txt").write_text("text")
+    assert refusal(tmp_path, missing).startswith("part-2.txt: there is no such file")
+    hub = {"pretrained": {"x": {"source": "owner/name", "bos": "none"}}}
+    assert "pretrained.x.revision is missing: 'owner/name' is no folder here" in refusal(tmp_path, hub)
+    (tmp_path / "owner/name").mkdir(parents=True)
+    assert refusal(tmp_path, hub) is None
+    (tmp_path / "results/mine/tables").mkdir(parents=True)
+    assert refusal(tmp_path, missing) is None
+
+
+@pytest.mark.parametrize("content", ["", "a: 2020-99-99", "measures: {sink_epsilon: 30}"])
+def test_both_commands_say_the_same_line(content, tmp_path):
+    path = tmp_path / "overlay.yaml"
+    path.write_text(content)
+    said = []
+    for command in (["spikesink.cli", "runs"], ["snakemake", "--dry-run"]):
+        run = [sys.executable, "-m", *command, "--configfile", str(path)]
+        result = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert result.returncode == 1 and "Traceback" not in result.stderr
+        said.append(result.stderr.splitlines()[-1].removeprefix("config ").removeprefix("error: "))
+    assert said[0] == said[1]
 
 
 def test_two_variants_with_the_same_settings_have_checkpoints_of_their_own():
