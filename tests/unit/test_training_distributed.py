@@ -136,6 +136,22 @@ def test_no_variant_breaks_a_compiled_graph(monkeypatch):
         assert torch.equal(*losses), name
 
 
+@pytest.mark.parametrize("by_block", [True, False])
+def test_compiling_leaves_the_loss_of_a_bfloat16_residual_stream_as_it_is(monkeypatch, by_block):
+    """It leaves autocast for the loss, in chunks that are computed a second time for the gradient."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager", fullgraph=True))
+    torch._dynamo.reset()
+    tokens = models.tokens()
+    model, plain = (models.decoder() for _ in range(2))
+    prepare(model, compile=True, activation_checkpointing=False, by_block=by_block)
+    for each in (model, plain):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = each(tokens[:, :-1], (2, 9), targets=tokens[:, 3:10], loss_chunk=10, residual=torch.bfloat16)
+        loss.backward()
+    for one, other in zip(model.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(one.grad, other.grad)
+
+
 def test_compiling_by_block_compiles_each_kind_of_block_once(monkeypatch):
     """Blocks of one kind share their code; compiled one by one, a deep model would take hours or run uncompiled."""
     counter = CompileCounterWithBackend("eager")

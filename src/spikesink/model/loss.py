@@ -1,5 +1,7 @@
 """Cross-entropy of next tokens, whole or without ever forming all logits."""
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -8,11 +10,9 @@ from torch.utils.checkpoint import checkpoint
 
 def summed(h_PD: Tensor, head_VD: Tensor, targets_P: Tensor, dtype: torch.dtype) -> Tensor:
     """Sum over positions of the cross-entropy in nats, float32; that of each position is computed in ``dtype``."""
-    logits = F.linear(h_PD, head_VD).to(dtype)
     if dtype == torch.float32:
-        return F.cross_entropy(logits, targets_P, reduction="sum")
-    with torch.autocast(logits.device.type, enabled=False):  # which would compute it in float32
-        return F.cross_entropy(logits, targets_P, reduction="none").float().sum()
+        return F.cross_entropy(F.linear(h_PD, head_VD).float(), targets_P, reduction="sum")
+    return F.cross_entropy(F.linear(h_PD.to(dtype), head_VD.to(dtype)), targets_P, reduction="none").float().sum()
 
 
 def next_token_loss(
@@ -28,10 +28,12 @@ def next_token_loss(
     hidden states, and computes its logits again for the gradient. The gradient is the same up to rounding.
     """
     h, targets = h_BTD.flatten(0, 1), targets_BT.flatten()
-    if chunk is None:
-        total = summed(h, head_VD, targets, dtype)
-    else:
-        total = torch.zeros((), device=h.device)
-        for h_PD, targets_P in zip(h.split(chunk), targets.split(chunk), strict=True):
-            total = total + checkpoint(summed, h_PD, head_VD, targets_P, dtype, use_reentrant=False)
+    # autocast would compute the cross-entropy in float32
+    with nullcontext() if dtype == torch.float32 else torch.autocast(h.device.type, enabled=False):
+        if chunk is None:
+            total = summed(h, head_VD, targets, dtype)
+        else:
+            total = torch.zeros((), device=h.device)
+            for h_PD, targets_P in zip(h.split(chunk), targets.split(chunk), strict=True):
+                total = total + checkpoint(summed, h_PD, head_VD, targets_P, dtype, use_reentrant=False)
     return total / targets.numel()
