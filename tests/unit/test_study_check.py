@@ -218,6 +218,12 @@ def test_missing_files_are_refused_for_a_new_study_alone(tmp_path, monkeypatch):
     missing = {"corpus": {"kind": "files", "files": ["part-{1..2}.txt"]}}
     (tmp_path / "part-1.txt").write_text("text")
     assert refusal(tmp_path, missing).startswith("part-2.txt: there is no such file")
+    measured = {"evaluation": {"kind": "files", "files": ["c4.jsonl"]}}
+    assert refusal(tmp_path, measured).startswith("c4.jsonl: there is no such file")
+    tokenizer = {"tokenizer": {"kind": "file", "name": "tokenizer.json"}}
+    assert refusal(tmp_path, tokenizer).startswith("tokenizer.json: there is no such file")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert refusal(tmp_path, tokenizer) is None, "what may stand beside it need not"
     hub = {"pretrained": {"x": {"source": "owner/name", "bos": "none"}}}
     assert "pretrained.x.revision is missing: 'owner/name' is no folder here" in refusal(tmp_path, hub)
     (tmp_path / "owner/name").mkdir(parents=True)
@@ -251,6 +257,9 @@ def test_text_that_is_too_short_is_refused_when_it_is_packed(tmp_path, monkeypat
     wanted = study({"measures": {"sink_tokens": 5000}})
     tokens, reason = needs(wanted)["results/nano/data/tokens"]["validation"]
     assert (tokens, reason) == (5001, "measures.sink_tokens = 5,000")
+    other = needs(study({"measures": {"sink_tokens": 5000}, "evaluation": {"kind": "embedded"}}))
+    assert other["results/nano/data/evaluation"] == {"validation": (tokens, reason)}
+    assert set(other["results/nano/data/tokens"]) == {"train"}
     monkeypatch.setenv("SPIKESINK_TOKENS_NEEDED", "{}")
     tell_jobs(wanted)
     folder = tmp_path / "results/nano/data/tokens"

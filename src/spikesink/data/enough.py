@@ -47,12 +47,9 @@ def needs(study: Study) -> dict[str, dict[str, Need]]:
     """By folder of tokens and by split, what the runs of a study and the models that it measures need."""
     measures, place = study.config.measures, f"results/{study.config.study}"
     longest = max(run.training.sequence_length for run in study.runs)
-    found = {
-        f"{place}/data/tokens": {
-            "train": (longest + 1, f"training.sequence_length = {longest}"),
-            "validation": max(need_of(run, study) for run in study.runs),
-        }
-    }
+    found = {f"{place}/data/tokens": {"train": (longest + 1, f"training.sequence_length = {longest}")}}
+    measured = f"{place}/data/evaluation" if study.config.evaluation else f"{place}/data/tokens"
+    found.setdefault(measured, {})["validation"] = max(need_of(run, study) for run in study.runs)
     for name, model in study.config.pretrained.items():
         found[f"{place}/pretrained/{name}/tokens"] = {"validation": held_out(measures, model.context, True, False)}
     return found

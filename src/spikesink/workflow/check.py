@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from spikesink.runs.sources import of_text
+from spikesink.runs.sources import of_corpus
 from spikesink.study.errors import ConfigError
 from spikesink.study.glyphs import missing_glyphs
 from spikesink.study.micro_batch import micro_batch
@@ -61,11 +61,12 @@ def check_files(config: Config) -> None:
     results = Path("results") / config.study
     if (results / "data/corpus.json").exists() or (results / "tables").exists():
         return
-    for name in of_text(config):
+    named = of_corpus(config.corpus) + (of_corpus(config.evaluation) if config.evaluation else [])
+    for name in [*named, config.tokenizer.name] if config.tokenizer.kind == "file" else named:
         if not Path(name).is_file():
             raise ConfigError(
-                f"{name[:200]}: there is no such file, which corpus or tokenizer names: write paths from the folder "
-                "that snakemake runs in"
+                f"{name[:200]}: there is no such file, which corpus, evaluation or tokenizer names: write paths from "
+                "the folder that snakemake runs in"
             )
     for name, model in config.pretrained.items():
         if model.revision is None and not Path(model.source).is_dir():
