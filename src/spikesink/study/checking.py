@@ -21,6 +21,16 @@ FORMER_KEYS = {
     (Model, "key"): "key_valve",
 }
 """Former names of keys, and what they are called now."""
+REMEDIES = {
+    "string_type": ": write a text, in quotes",
+    "tuple_type": ": write a list, for example [0, 1]",
+    "dict_type": ": write a mapping, for example {key: value}",
+    "dataclass_type": ": write a mapping, for example {key: value}",
+    "bool_type": ": write true or false",
+    "int_type": ": write a whole number",
+    "float_type": ": write a number",
+}
+"""What to do about a value of a wrong type, where pydantic says only what is wrong."""
 FORMER_KINDS = {(Valve, "plain"): "none"}
 
 
@@ -62,7 +72,7 @@ def explain(kind: type, fault: Mapping, path: str) -> str:
             message = f"it is called {now!r} now"
     if fault["loc"] == ("ablations",):
         message = "use a list of names, for example [norm, ffn/gelu]; variants of your own stand under variants:"
-    return f"{key} = {value}: {message[0].lower()}{message[1:]}"
+    return f"{key} = {value}: {message[0].lower()}{message[1:]}{REMEDIES.get(fault['type'], '')}"
 
 
 def known_name(holder: Any, name: str) -> str:
