@@ -229,6 +229,12 @@ def test_a_padding_token_beyond_the_models_vocabulary_is_refused_where_the_text_
         packing.pack(corpus, settings(path), path, tmp_path / "tokens")
 
 
+def test_a_tokenizer_without_a_vocabulary_is_one_line(tmp_path):
+    tokenizers.Tokenizer(models.BPE({}, [])).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(TokenizerError, match="the tokenizer has only 0 ids"):
+        tokenizer.build(settings(tmp_path / "tokenizer.json", bos="none"), [], tmp_path / "out/tokenizer.json")
+
+
 def test_a_text_that_cannot_be_encoded_is_named(tmp_path):
     tokenizers.Tokenizer(models.WordLevel({"known": 0}, unk_token="[UNK]")).save(str(tmp_path / "tokenizer.json"))
     (tmp_path / "text.jsonl").write_text('{"text": "known"}\n{"text": "unknown"}\n')

@@ -79,7 +79,9 @@ def text_of(record: object, place: str, text_field: str) -> str:
         raise CorpusError(f"{place} has no key {text_field!r}: set text_field to one of {keys}")
     text = record[text_field]
     if not isinstance(text, str):
-        raise CorpusError(f"{place} has no text under {text_field!r} but {json.dumps(text)[:40]}")
+        raise CorpusError(
+            f"{place} has no text under {text_field!r} but {json.dumps(text)[:40]}: set text_field to a key of text"
+        )
     return SURROGATE.sub("\ufffd", text)
 
 

@@ -182,5 +182,5 @@ def with_boundaries(
         tokenizer=tokenizer,
         bos=boundary("bos", tokenizer, folder, bos_token),
         eos=boundary("eos", tokenizer, folder, eos_token),
-        size=max(vocabulary.values()) + 1,
+        size=max(vocabulary.values(), default=-1) + 1,
     )
