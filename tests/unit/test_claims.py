@@ -139,7 +139,7 @@ def test_a_correlation_over_variants_is_of_ranks_seed_by_seed():
         )
     )
     found = judge(claim(**keys, below=0), observe(table))
-    assert found.observed == "6 of 6 seeds", "each has the same -0.8"
+    assert found.observed == "-0.800, 6 of 6 seeds", "each has the same"
     assert (found.verdict, found.paper) == (YES, "-1.00")
 
 
@@ -409,6 +409,13 @@ def test_checks_of_the_instrument_stand_apart_and_are_never_counted(tmp_path, mo
         and "| A step (Table 5) |" in page.split("Checks of the instrument")[1]
     )
     assert pl.read_csv(tmp_path / "out/claims.csv")["p_holm_all"].null_count() == 2
+
+
+@pytest.mark.parametrize(("values", "expected"), [([1.0, 1.0, 0.9], YES), ([0.1, 0.2, 2.0], NO)])
+def test_a_check_must_hold_in_every_seed(values, expected):
+    """Three seeds are not few for what follows from definitions, and a good mean does not excuse a seed outside."""
+    found = judge(claim(tier="check", compare="value", at_most=1), observations({"dyt": values}))
+    assert (found.verdict, found.p) == (expected, None)
 
 
 def test_models_that_all_diverged_leave_the_other_claims(tmp_path, monkeypatch):

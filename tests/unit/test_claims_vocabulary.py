@@ -49,6 +49,7 @@ def test_a_claim_knows_where_it_stands():
         ({"minus": "cosine_spike"}, "minus 'cosine_spike' and quantity 'spike' are not of one table"),
         ({"minus": "spike", "relative_to": "spike"}, "relative_to and minus exclude each other"),
         ({"headline": True}, "headline = true: unknown key"),
+        ({"tier": "check"}, "a check is of the values of every run, compare: value"),
         ({"tier": "main"}, 'tier = "main": use one of'),
         ({"paper_bound": 0.4}, "paper_bound = 0.4: is no bound of this claim"),
         ({"coprimary": "spike"}, "coprimary = ['spike']: give other quantities"),
@@ -160,7 +161,7 @@ def test_a_claim_that_tests_the_same_as_another_is_refused():
 
 def test_the_tier_of_a_file_is_that_of_its_claims():
     assert parse({"c": stated() | {"tier": "secondary"}})[0].tier == "secondary"
-    assert parse({"c": stated(tier="check") | {"tier": "secondary"}})[0].tier == "check"
+    assert parse({"c": stated(tier="primary") | {"tier": "secondary"}})[0].tier == "primary"
     assert parse({"c": stated()})[0].tier == "exploratory"
 
 

@@ -38,6 +38,11 @@ def decide(terms: Sequence[Term]) -> Decision:
     return Decision(verdict_of(holds, fails), min(holds, fails))
 
 
+def hold_everywhere(terms: Sequence[Term]) -> Decision:
+    """Whether a check holds: a consequence of definitions does so in every run, and nothing is inferred from seeds."""
+    return Decision(REPRODUCED if all(term.within == len(term.seeds) for term in terms) else NOT_REPRODUCED, None)
+
+
 def verdict_of(holds: float, fails: float) -> str:
     return NOT_REPRODUCED if fails < ALPHA else REPRODUCED if holds < ALPHA else UNDECIDABLE
 

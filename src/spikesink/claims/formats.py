@@ -20,10 +20,16 @@ STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
 table { border-collapse: collapse; width: 100%; margin-bottom: 1.5em; }
 th, td { text-align: left; vertical-align: top; padding: .3em .6em; border-bottom: 1px solid #ddd; }
-td { font-variant-numeric: tabular-nums; overflow-wrap: break-word; }
+td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 th { border-bottom: 2px solid #888; }
-.claims th:first-child, .primary th:first-child, .models th:first-child, .checks th:first-child { width: 30%; }
-.claims th:nth-child(6), .primary th:nth-child(6) { width: 14%; }
+.claims, .primary, .models, .checks { table-layout: fixed; }
+.claims th:nth-child(1), .primary th:nth-child(1) { width: 25%; }
+.claims th:nth-child(2), .primary th:nth-child(2) { width: 17%; }
+.claims th:nth-child(3), .primary th:nth-child(3) { width: 18%; }
+.claims th:nth-child(4), .primary th:nth-child(4) { width: 7%; }
+.claims th:nth-child(5), .primary th:nth-child(5) { width: 8%; }
+.claims th:nth-child(6), .primary th:nth-child(6) { width: 15%; }
+.models th:nth-child(1), .models th:nth-child(2), .checks th:nth-child(1), .checks th:nth-child(2) { width: 33%; }
 .tally, .corrected, .mixed { width: auto; }
 .tally td:nth-child(n+2), .tally th:nth-child(n+2), .corrected td:nth-child(n+3), .corrected th:nth-child(n+3)
 { text-align: right; }

@@ -65,7 +65,12 @@ def blocks_of(findings: Sequence[Finding], mixed: Sequence[Effect] = (), spreads
         page += [*section("", by_tier["exploratory"]), Block("end")]
     if by_tier["check"]:
         page.append(Block("fold", f"Checks of the instrument ({len(by_tier['check'])}), not counted as claims"))
-        page.append(Block("paragraph", "Each follows from definitions. Where one fails, the instrument is wrong."))
+        page.append(
+            Block(
+                "paragraph",
+                "Each follows from definitions and must hold in every seed. Where one fails, the instrument is wrong.",
+            )
+        )
         page += [Block("table", "checks", CHECKED, [check_cells(row) for row in by_tier["check"]]), Block("end")]
     return page
 
@@ -210,4 +215,4 @@ def primary_cells(finding: Finding) -> tuple[str, ...]:
 def check_cells(finding: Finding) -> tuple[str, ...]:
     """A check's cells under CHECKED."""
     result = {REPRODUCED: "holds", NOT_REPRODUCED: "fails"}.get(finding.verdict, finding.verdict)
-    return (stated(finding), wanted(finding), finding.short, result)
+    return (stated(finding), wanted(finding), finding.observed or "–", result)

@@ -8,7 +8,16 @@ is judged for each by name, and as a whole it is reproduced where all of them do
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from spikesink.claims.decision import NOT_REPRODUCED, REPRODUCED, UNDECIDABLE, Decision, decide, hardest, needed
+from spikesink.claims.decision import (
+    NOT_REPRODUCED,
+    REPRODUCED,
+    UNDECIDABLE,
+    Decision,
+    decide,
+    hardest,
+    hold_everywhere,
+    needed,
+)
 from spikesink.claims.observations import Observations
 from spikesink.claims.papers import effect_share, paper_value
 from spikesink.claims.terms import NotRun, Term, absent, terms
@@ -65,7 +74,7 @@ def judge(claim: Claim, observed: Observations) -> Finding:
         return finding_of(
             claim, observed, [], Decision(NOT_RUN if reason.measured else NOT_MEASURED, None), [str(reason)]
         )
-    decision = decide(found)
+    decision = hold_everywhere(found) if claim.tier == "check" else decide(found)
     remarks = [undecided(claim, found)] if decision.verdict == UNDECIDABLE else []
     remarks += [observed.left_out(name) for name in claim.variants]
     remarks.append(absent([name for name in claim.variants if observed.variant(name) is None]))

@@ -179,6 +179,8 @@ def contradiction(claim: Claim) -> str | None:
     if len(set(claim.of)) < len(claim.of) or set(claim.of) & set(claim.among):
         return f"of = {list(claim.of)}: a variant stands twice"
     quantities = filter(None, (claim.quantity, claim.relative_to, claim.minus))
+    if claim.tier == "check" and claim.compare != "value":
+        return f"compare: {claim.compare}: a check is of the values of every run, compare: value"
     of_models = claim.compare == "value" and all(CLAIMABLE[name].table != "runs" for name in quantities)
     if PRETRAINED in claim.variants and not of_models:
         return "pretrained models have values of mechanism.csv alone: use compare: value, or name a variant"

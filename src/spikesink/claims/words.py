@@ -76,7 +76,8 @@ def method_of(term: Term) -> str:
 def number(term: Term) -> str:
     """The statistic; a step with its sign, or with the factor of a magnitude; of shares also the two means."""
     if term.within is not None:
-        return f"{term.within} of {len(term.seeds)} seeds"
+        mean = f"{write(term.statistic.value)}, " if term.statistic.value is not None else ""
+        return f"{mean}{term.within} of {len(term.seeds)} seeds"
     value = term.statistic.value
     if value is None:
         return "undefined" if term.seeds else "no seed can tell"
