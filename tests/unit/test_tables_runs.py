@@ -95,7 +95,10 @@ def test_all_variants_stand_in_one_table_with_intervals_beside_the_papers(parts,
     assert [row[0] for row in rows[2:]] == ["baseline", "norm", "", "ffn"]
     assert table["gelu"]["perplexity"].startswith("30.00")
     assert table["sandwich"]["paper: spike"] == "520"
-    assert "All variants of study" in (tmp_path / "variants.html").read_text()
+    page = (tmp_path / "variants.html").read_text()
+    assert "All variants of study" in page
+    for ability in ("induction accuracy (%)", "retrieval among four values (%)", "perplexity at 2× to 4×"):
+        assert ability in page, "what a variant can still do stands beside what it lost"
 
 
 def test_a_missing_file_is_one_line_and_status_1(tmp_path):
