@@ -23,12 +23,13 @@ th, td { text-align: left; vertical-align: top; padding: .3em .6em; border-botto
 td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 th { border-bottom: 2px solid #888; }
 .claims, .primary, .models, .checks { table-layout: fixed; }
-.claims th:nth-child(1), .primary th:nth-child(1) { width: 25%; }
-.claims th:nth-child(2), .primary th:nth-child(2) { width: 17%; }
-.claims th:nth-child(3), .primary th:nth-child(3) { width: 18%; }
+.claims th, .primary th, .models th, .checks th { box-sizing: border-box; }
+.claims th:nth-child(1), .primary th:nth-child(1) { width: 24%; }
+.claims th:nth-child(2), .primary th:nth-child(2) { width: 16%; }
+.claims th:nth-child(3), .primary th:nth-child(3) { width: 17%; }
 .claims th:nth-child(4), .primary th:nth-child(4) { width: 7%; }
 .claims th:nth-child(5), .primary th:nth-child(5) { width: 8%; }
-.claims th:nth-child(6), .primary th:nth-child(6) { width: 15%; }
+.claims th:nth-child(6), .primary th:nth-child(6) { width: 14%; }
 .models th:nth-child(1), .models th:nth-child(2), .checks th:nth-child(1), .checks th:nth-child(2) { width: 33%; }
 .tally, .corrected, .mixed { width: auto; }
 .tally td:nth-child(n+2), .tally th:nth-child(n+2), .corrected td:nth-child(n+3), .corrected th:nth-child(n+3)
