@@ -167,3 +167,14 @@ def test_source_files_are_read_as_utf_8_whatever_the_locale():
 def test_an_unknown_entry_is_an_error(package):
     with pytest.raises(FileNotFoundError, match=r"spikesink.nothing is not a module"):
         digest("spikesink.nothing")
+
+
+def test_the_locale_does_not_count():
+    """A job in another locale would take all code for changed, and every run would start anew."""
+    program = "from spikesink.runs.code_digest import code_digest; print(code_digest('spikesink.tables.render.latex'))"
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    found = [
+        subprocess.run([sys.executable, "-c", program], env=os.environ | locale, capture_output=True, check=True).stdout
+        for locale in (plain, {"PYTHONUTF8": "1"})
+    ]
+    assert found[0] == found[1] and len(found[0]) > 30

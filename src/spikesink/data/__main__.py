@@ -52,7 +52,7 @@ def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
         beside = [path for name in BESIDE if (path := source.with_name(name)).is_file()]
         description["tokenizer"]["beside"] = {path.name: file_sha256(path) for path in beside}
     with noted(output) as part:
-        part.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n")
+        part.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path) -> None:

@@ -75,7 +75,7 @@ def pack(
     check_packed(folder, index)
     index["sum"] = index_sum(index)
     with whole(folder / INDEX) as part:
-        part.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+        part.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return index
 
 

@@ -10,7 +10,7 @@ def write_table(path: Path, rows: list[dict]) -> None:
     """Write rows, whole or not at all: as CSV where ``path`` ends in .csv, which needs no polars, else as parquet."""
     with noted(path) as part:
         if path.suffix == ".csv":
-            with open(part, "w", newline="") as file:
+            with open(part, "w", encoding="utf-8", newline="") as file:
                 writer = csv.DictWriter(file, rows[0].keys() if rows else (), lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)

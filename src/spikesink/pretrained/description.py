@@ -63,7 +63,7 @@ def fetch(
         "files": {path.name: file_identity(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
     with noted(output) as part:
-        part.write_text(json.dumps(described, indent=1) + "\n")
+        part.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
 
 
 def file_identity(path: Path) -> dict:

@@ -58,7 +58,7 @@ def sums(names: Iterable[str], results: str | Path) -> dict[str, str]:
     large = {name: [state, digest] for name, (state, digest) in found.items() if state}
     if not large.items() <= known.items():
         with suppress(OSError), whole(cache) as part:  # where it cannot be kept it is read again
-            part.write_text(json.dumps(known | large, indent=1) + "\n")
+            part.write_text(json.dumps(known | large, indent=1) + "\n", encoding="utf-8")
     return {name: digest for name, (_, digest) in found.items()}
 
 

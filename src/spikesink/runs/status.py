@@ -118,7 +118,7 @@ def if_readable(read: Callable[[], dict]) -> dict | None:
 def last_line(path: Path) -> str:
     """The last line of a file that is not blank; empty where there is no file."""
     try:
-        lines = path.read_text(errors="replace").split("\n")
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -49,7 +49,7 @@ def noted(path: str | Path) -> Iterator[Path]:
             yield part
             digest = file_sum(part)
         with whole(note, durable=False) as part:
-            part.write_text(f"{digest}  {path.name}\n")
+            part.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
 
 
 def intact(path: str | Path, remedy: str) -> Path:

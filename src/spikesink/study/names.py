@@ -54,4 +54,4 @@ def check_ablation(path: str, name: str, workflow: Path) -> None:
 def rules(workflow: Path) -> set[str]:
     """Names of the rules that the files of the workflow spell out."""
     files = [workflow.parent / "Snakefile", *workflow.glob("rules/*.smk")]
-    return {name for file in files if file.exists() for name in RULE.findall(file.read_text())}
+    return {name for file in files if file.exists() for name in RULE.findall(file.read_text(encoding="utf-8"))}

@@ -117,7 +117,7 @@ def cost(run: Run, plan: Plan, gpus: int) -> Cost:
 
 def write_plan(planned: Sequence[Cost], path: Path | str) -> str:
     """Write a CSV file with a row per run and a column per field of ``Cost``; returns the plan as a text table."""
-    with open(path, "w", newline="") as file:
+    with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Cost)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(asdict, planned))

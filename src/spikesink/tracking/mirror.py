@@ -169,7 +169,7 @@ class Mirror:
         if not self.run_id_file.exists():
             return None
         try:
-            run = self.client.get_run(self.run_id_file.read_text().strip())
+            run = self.client.get_run(self.run_id_file.read_text(encoding="utf-8").strip())
         except MlflowException as unknown:
             if unknown.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
@@ -178,7 +178,7 @@ class Mirror:
 
     def keep_run_id(self, run_id: str) -> None:
         with whole(self.run_id_file) as part:
-            part.write_text(f"{run_id}\n")
+            part.write_text(f"{run_id}\n", encoding="utf-8")
 
     def steps(self, name: str) -> set[int]:
         """Steps that the store has: after a resume, those between the last checkpoint and the interruption recur."""

@@ -135,7 +135,7 @@ def store_lock(uri: str) -> Iterator[None]:
         yield
         return
     database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f"{database.name}.lock").open("w") as file:
+    with database.with_name(f"{database.name}.lock").open("w", encoding="utf-8") as file:
         deadline = time.monotonic() + LOCK_SECONDS
         while not lock_taken(file):
             if time.monotonic() > deadline:

@@ -30,7 +30,7 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # or Lightning's launcher sets a number of its own
     be_quiet()
     try:
-        text = options.run if options.run.lstrip().startswith("{") else Path(options.run).read_text()
+        text = options.run if options.run.lstrip().startswith("{") else Path(options.run).read_text(encoding="utf-8")
         train(json.loads(text), options)
     except Interrupted as ending:
         # All ranks end here together. The first one reports; a rank that it launched must not fail, or it is killed.

@@ -72,4 +72,4 @@ class ProgressLines(ProgressBar):
         }
         # If the disk cannot be written, the run stops at its next checkpoint; progress alone does not stop it.
         with suppress(OSError), whole(self.file, durable=False) as part:
-            part.write_text(json.dumps(progress) + "\n")
+            part.write_text(json.dumps(progress) + "\n", encoding="utf-8")

@@ -60,7 +60,11 @@ class MetricsRecord(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: LanguageModel) -> None:
         self.loss_sum = self.loss_sum.to(pl_module.device)
         if trainer.is_global_zero:
-            with disk_errors(self.path.parent), whole(self.path) as part, open(part, "w", newline="") as file:
+            with (
+                disk_errors(self.path.parent),
+                whole(self.path) as part,
+                open(part, "w", encoding="utf-8", newline="") as file,
+            ):
                 writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(self.rows)
@@ -89,7 +93,7 @@ class MetricsRecord(Callback):
         self.rows.append(row)
         if not trainer.is_global_zero:
             return
-        with disk_errors(self.path.parent), open(self.path, "a", newline="") as file:
+        with disk_errors(self.path.parent), open(self.path, "a", encoding="utf-8", newline="") as file:
             csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(row)
         self.mirror(step, row)
 

@@ -27,7 +27,7 @@ def write_results(task: Task, weights: dict[str, Tensor], facts: dict[str, Any])
     with disk_errors(Path(output.path)):
         output.manifest.unlink(missing_ok=True)  # it may be of an earlier run, whose files are replaced now
         with whole(output.run) as part:
-            part.write_text(json.dumps(task.run, indent=2, sort_keys=True) + "\n")
+            part.write_text(json.dumps(task.run, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         with whole(output.weights) as part:
             save_file(weights, part)
         with whole(output.metrics) as part:
@@ -35,7 +35,7 @@ def write_results(task: Task, weights: dict[str, Tensor], facts: dict[str, Any])
         with whole(output.snapshots) as part:
             shutil.copytree(work.snapshots, part)
         with whole(output.manifest) as part:
-            part.write_text(json.dumps(with_sum(facts | {"sha256": sums(output)}), indent=2) + "\n")
+            part.write_text(json.dumps(with_sum(facts | {"sha256": sums(output)}), indent=2) + "\n", encoding="utf-8")
     install(signal.SIG_IGN)  # everything is there, and what is left to do takes no time
     with disk_errors(task.checkpoints):
         remove(Path(work.path))

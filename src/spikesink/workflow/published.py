@@ -157,6 +157,6 @@ def copy_files(source: Path, target: Path, files: list[str], config: Mapping, fa
         "sha256": {path: file_sum(target / path) for path in (*files, "study.yaml")},
     }
     with noted(target / "manifest.json") as part:
-        part.write_text(json.dumps(manifest, indent=1) + "\n")
+        part.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     size = sum((target / path).stat().st_size for path in files)
     return f"{target}: {len(files)} files, {size / 1e6:.1f} MB"

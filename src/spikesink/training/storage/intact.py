@@ -29,13 +29,13 @@ def seal(folder: Path, path: Path) -> None:
     with ThreadPoolExecutor(READERS) as readers:
         sums = readers.map(file_sha256, (folder / file for file in files))
     lines = [label(path), *(f"{digest}  {file}" for digest, file in zip(sums, files, strict=True))]
-    (folder / SUMS).write_text("\n".join(lines) + "\n")
+    (folder / SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def damage(folder: Path) -> str | None:
     """Why ``folder`` is not a checkpoint sealed under this name that holds only weights; None if it is."""
     try:
-        owner, *lines = (folder / SUMS).read_text().splitlines()
+        owner, *lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         sums = {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
     except (OSError, ValueError):
         return f"its {SUMS} cannot be read"
