@@ -20,11 +20,13 @@ SHORT = (
     "variant",
     "perplexity",
     "sink ratio (%)",
+    "mean head",
+    "× median",
     "spike",
     "paper: sink ratio (%)",
     "paper: spike",
 )
-"""Columns of the published table of variants that README shows."""
+"""Columns of the published table of variants that README shows, if that table has them."""
 
 
 # Markdown

@@ -68,15 +68,29 @@ def test_all_files_are_the_same_bytes_twice(family, small, tmp_path):
 def test_the_ablation_panels_carry_every_run_and_the_baselines_mean(parts):
     figure = draw_ablation(ablation, parts, "norm")
     runs = pl.read_parquet(parts / "runs.parquet").filter(pl.col("status") == "finished")
-    assert [axis.get_xlabel() for axis in figure.axes] == ["Perplexity", "Sink ratio (% of heads)", "Spike (magnitude)"]
-    for axis, quantity in zip(figure.axes, ("perplexity", "sink_ratio", "spike"), strict=True):
+    shown = ("perplexity", "sink_ratio", "sink_mass_mean", "spike_over_median", "spike_over_elsewhere", "spike")
+    assert [axis.get_xlabel() for axis in figure.axes] == [QUANTITIES[name].label for name in shown]
+    for axis, quantity in zip(figure.axes, shown, strict=True):
         drawn = sorted(x for marks in axis.collections for x in marks.get_offsets()[:, 0] if not np.ma.is_masked(x))
         assert set(np.round(runs[quantity], 6)) <= set(np.round(drawn, 6))
     reference = figure.axes[0].lines[0].get_xdata()
     assert reference[0] == pytest.approx(20.0)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[0] == "baseline" and labels[3] == "failed\ndiverged: 2 of 2 seeds"
-    assert figure.axes[2].get_xscale() == "log" and figure.axes[0].get_xscale() == "linear"
+    assert [axis.get_xscale() for axis in figure.axes] == ["linear"] * 3 + ["log"] * 3
+    legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
+    assert "mean of 2 seeds" in legend and "of spikes: geometric mean" in legend
+    ((*_, diamonds),) = ([marks for marks in figure.axes[2].collections if marks.get_facecolors().size == 0],)
+    assert diamonds.get_offsets()[0, 0] <= 1, "the largest head's attention is a share, as its axis"
+
+
+def test_what_was_not_measured_has_no_panel(parts, tmp_path):
+    """A study that was published before a quantity existed."""
+    pl.read_parquet(parts / "runs.parquet").drop("spike_over_elsewhere").write_parquet(tmp_path / "runs.parquet")
+    figure = draw_ablation(ablation, tmp_path, "norm")
+    assert len(figure.axes) == 5 and QUANTITIES["spike_over_elsewhere"].label not in {
+        axis.get_xlabel() for axis in figure.axes
+    }
 
 
 def test_the_abilities_are_those_of_the_runs_and_chance_is_on_the_axis(parts):
@@ -96,7 +110,7 @@ def test_the_abilities_are_those_of_the_runs_and_chance_is_on_the_axis(parts):
 def test_the_mean_of_spikes_is_the_tables_geometric_mean(tmp_path):
     spikes = {"norm": {"dyt": {"seed0": {"spike": 20.0}, "seed1": {"spike": 2000.0}}}}
     figure = draw_ablation(ablation, collected(tmp_path / "study", spikes, "norm", seeds=(0, 1)), "norm")
-    means = {float(x) for marks in figure.axes[2].collections for x, _ in marks.get_offsets()}
+    means = {float(x) for marks in figure.axes[5].collections for x, _ in marks.get_offsets()}
     assert any(mean == pytest.approx(200.0) for mean in means)
     assert not any(mean == pytest.approx(1010.0) for mean in means), "the arithmetic mean"
 
@@ -138,12 +152,24 @@ def test_the_lifecycle_carries_the_three_channels_of_stream_and_output(one_seed)
 def test_the_sink_map_is_layers_by_heads_with_a_dot_per_sink(one_seed):
     figure = draw_ablation(sink_map, one_seed, "norm")
     heads = pl.read_parquet(one_seed / "heads.parquet")
-    baseline = heads.filter(pl.col("variant") == "baseline").sort("layer", "head")
+    baseline = heads.filter(pl.col("variant") == "baseline")
+    baseline = baseline.sort("layer", pl.col("sink_mass"), descending=[False, True])
     axis = figure.axes[0]
     mesh, above, elsewhere = axis.collections
     assert mesh.get_array().ravel().tolist() == pytest.approx(baseline["sink_mass"].to_list())
     assert len(above.get_offsets()) == 4 and len(elsewhere.get_offsets()) == 0
     assert mesh.get_clim() == (0, pytest.approx(heads["sink_mass"].max())), "one scale for all variants"
+
+
+def test_heads_of_a_layer_are_sorted_before_seeds_are_averaged(parts, tmp_path):
+    """Which head has the sink differs by seed: averaged by its number, two whole sinks would be four halves."""
+    heads = pl.read_parquet(parts / "heads.parquet").filter(pl.col("variant") == "baseline")
+    swapped = (pl.col("head") == 0) == (pl.col("seed") == 0)  # head 0 in the first seed, another in the second
+    only = heads.filter((pl.col("layer") == 0) & (pl.col("head") < 2))
+    only.with_columns(sink_mass=pl.when(swapped).then(0.9).otherwise(0.1)).write_parquet(tmp_path / "heads.parquet")
+    pl.read_parquet(parts / "runs.parquet").write_parquet(tmp_path / "runs.parquet")
+    found = sink_map.data(tmp_path, "norm").filter(pl.col("variant") == "baseline")
+    assert found.select("rank", "seeds", "sink_mass").rows() == [(0, 2, 0.9), (1, 2, 0.1)]
 
 
 def test_the_difference_to_the_baseline_is_paired_by_seed(parts):

@@ -29,6 +29,7 @@ from spikesink.figures.catalogue import FAMILIES as LISTED
 from spikesink.figures.catalogue import FIGURES
 from spikesink.figures.drawing import canvas, ends, style
 from spikesink.figures.drawing.files import save
+from spikesink.figures.drawing.metrics import PANELS
 from spikesink.study.errors import InputError
 from spikesink.tables.collecting.parts import collect
 from spikesink.tables.inputs import read_table
@@ -151,7 +152,7 @@ def test_the_overview_is_fit_for_print(width, parts, tmp_path):
     pdf, table = saved(figure, data, tmp_path)
     check_fonts(pdf)
     failed = table.filter(pl.col("variant") == "failed").row(0, named=True)
-    assert failed["spike"] is None and failed["left_out"].startswith("seed 0: diverged")
+    assert failed["spike_over_median"] is None and failed["left_out"].startswith("seed 0: diverged")
 
 
 def overview_of(folder):
@@ -223,7 +224,7 @@ def test_the_ablations_marks_are_its_data(parts):
         data = ablation.data(parts(study), "norm").filter(pl.col("mark") == "mean")
         figure = draw_ablation(ablation, parts(study), "norm")
         along = 0 if study == "norm" else 1
-        for axis, quantity in zip(figure.axes, ("perplexity", "sink_ratio", "spike"), strict=True):
+        for axis, panel in zip(figure.axes, PANELS, strict=True):
             lines = [
                 segment
                 for lines in axis.collections
@@ -231,7 +232,7 @@ def test_the_ablations_marks_are_its_data(parts):
                 for segment in lines.get_segments()
             ]
             drawn = {tuple(np.round(segment[:, along], 9)) for segment in lines}
-            shown = data.filter(pl.col("quantity") == quantity).drop_nulls("low")
+            shown = data.filter(pl.col("quantity") == panel.quantity).drop_nulls("low")
             assert drawn == {tuple(np.round(ends, 9)) for ends in shown.select("low", "high").rows()} and len(shown) > 1
 
 

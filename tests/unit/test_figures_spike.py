@@ -116,7 +116,9 @@ def test_the_probe_draws_every_id_and_the_share(spiking):
     assert len(spikes.get_ydata()) == 2
     assert [*spikes.get_ydata(), *others.get_ydata()] == pytest.approx(excess)
     assert list(threshold.get_ydata()) == [1, 1]
-    assert "6.45 % of ids spike,\nall but 29 of 31" in axis.get_title()
+    assert "6.45 % of ids spike,\n2 of 31" in axis.get_title(), "'all but 29' would be said of a vocabulary that spikes"
+    probe = pl.DataFrame({"is_spike": [True] * 29 + [False] * 2})
+    assert vocabulary_probe.share(probe) == "93.55 % of ids spike,\nall but 2 of 31"
 
 
 def test_the_silu_panels_are_blocks_and_the_points_tokens(spiking):

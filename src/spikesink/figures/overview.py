@@ -1,6 +1,6 @@
-"""A study at a glance: every variant's sink ratio and spike, and how far it is from the baseline's."""
+"""A study at a glance: every variant's sinks and relative spike, and how far they are from the baseline's."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -12,36 +12,31 @@ from matplotlib.transforms import Bbox
 from spikesink.figures.drawing.canvas import WIDTHS, legend, new_figure, wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.labels import Label, place
-from spikesink.figures.drawing.scales import log_scale, spans_a_decade
-from spikesink.figures.drawing.style import BASELINE_COLOUR, Look, Style, lighter
+from spikesink.figures.drawing.scales import log_scale
+from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Look, Style, lighter
 from spikesink.quantities import QUANTITIES
 from spikesink.study.names import BASELINE
 from spikesink.tables.contracts import RUNS
 from spikesink.tables.statistics.statistics import statistics
 
-SINKS, SPIKE = "sink_ratio", "spike"
-NEEDED = {name: RUNS[name] for name in ("ablation", "variant", "label", "seed", "status", SINKS, SPIKE)}
+SINKS, SPIKE = ("sink_ratio", "sink_mass_mean"), "spike_over_median"
+"""What the panels have as their horizontal axes, and their common vertical one: the absolute spike is a scale."""
+NEEDED = {name: RUNS[name] for name in ("ablation", "variant", "label", "seed", "status", *SINKS, SPIKE)}
 """The columns of runs.csv that the figure reads."""
-COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "seeds": WHOLE} | {
-    SINKS: REAL,
-    f"{SINKS}_low": REAL,
-    f"{SINKS}_high": REAL,
-    SPIKE: REAL,
-    f"{SPIKE}_low": REAL,
-    f"{SPIKE}_high": REAL,
-    "left_out": TEXT,
-}
-HEIGHTS = {"page": 3.9, "column": 3.5}
-"""Height of the figure in inches by width."""
+COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "seeds": WHOLE}
+COLUMNS |= {f"{name}{end}": REAL for name in (*SINKS, SPIKE) for end in ("", "_low", "_high")} | {"left_out": TEXT}
+HEIGHTS = {"page": 3.4, "column": 3.2}
+"""Height of a panel in inches by the figure's width."""
+MOST_ARROWS = 6
+"""More arrows than these would tangle: lines through the baseline take their place."""
 
 INTERVAL = {"linewidth": 0.8, "alpha": 0.6, "zorder": 2}
-HINTS = {"spikes without sinks": (0.01, 0.99, "left", "top"), "sinks without spikes": (0.99, 0.01, "right", "bottom")}
 
 
 class Mark(NamedTuple):
     """A variant: means over its finished seeds, with their 95 % intervals, None where there is one seed.
 
-    ``x`` is the sink ratio in % of heads, ``y`` the geometric mean of the spike.
+    ``x`` is a panel's measure of sinks, ``y`` the geometric mean of the relative spike.
     """
 
     variant: str
@@ -59,48 +54,56 @@ def data(runs: pl.DataFrame) -> pl.DataFrame:
         name: statistics(runs, (name,)).select(
             "variant", "seeds", "left_out", **{name: "centre", f"{name}_low": "low", f"{name}_high": "high"}
         )
-        for name in (SINKS, SPIKE)
+        for name in (*SINKS, SPIKE)
     }
     names = runs.select("ablation", "variant", "label").unique("variant", maintain_order=True)
-    joined = names.join(found[SINKS], on="variant", maintain_order="left")
-    joined = joined.join(found[SPIKE].drop("seeds", "left_out"), on="variant", maintain_order="left")
+    joined = names.join(found[SPIKE], on="variant", maintain_order="left")
+    for name in SINKS:
+        joined = joined.join(found[name].drop("seeds", "left_out"), on="variant", maintain_order="left")
     return joined.select(*COLUMNS)
 
 
 def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
-    """The figure of all variants of a study, by itself as wide as a page."""
-    drawn, note = marks(data), not_drawn(data)
+    """The figure of all variants of a study, by itself as wide as a page: a panel per measure of sinks."""
+    panels = {name: found for name in SINKS if (found := marks(data, name))}
     width = "page" if width == "auto" else width
-    figure = new_figure(WIDTHS[width], HEIGHTS[width])
-    axis = figure.subplots()
-    axis.set_xlabel(QUANTITIES[SINKS].label)
-    axis.set_ylabel(QUANTITIES[SPIKE].label)
-    if note:
-        axis.set_title(wrapped(f"Left out: {note}", 105 if width == "page" else 52), loc="left", fontsize=6.5)
-    if not drawn:
+    figure = new_figure(WIDTHS[width], 0.5 + HEIGHTS[width] * max(1, len(panels)))
+    axes = figure.subplots(max(1, len(panels)), squeeze=False).flatten()
+    if note := not_drawn(data):
+        axes[0].set_title(wrapped(f"Left out: {note}", 105 if width == "page" else 52), loc="left", fontsize=6.5)
+    arrows = {name: draw_marks(axis, name, panels[name], style) for axis, name in zip(axes, panels, strict=False)}
+    if not panels:
         return figure
-    axis.plot([mark.x for mark in drawn], [mark.y for mark in drawn], linestyle="none")  # the limits are of all marks
-    set_scales(axis, drawn)
-    arrows = draw_arrows(axis, drawn, style)
-    for mark in drawn:
-        draw_mark(axis, mark, style[mark.variant])
-    legend(figure, handles({mark.ablation: style[mark.variant].marker for mark in drawn}))
+    markers = {row[0]: style[row[1]] for row in data.select("ablation", "variant").iter_rows()}
+    legend(figure, handles(markers, data["seeds"].max() or 0))
     figure.draw_without_rendering()
-    hints = draw_hints(axis, drawn)
-    names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in drawn]
-    place(axis, names, [*hints, *interval_boxes(axis, drawn)], arrows)
+    for axis, (name, drawn) in zip(axes, panels.items(), strict=True):
+        names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in drawn]
+        place(axis, names, interval_boxes(axis, drawn), arrows[name])
     return figure
 
 
-def marks(data: pl.DataFrame) -> list[Mark]:
-    """The variants of which a seed finished, in the order of the data."""
+def draw_marks(axis: Axes, name: str, drawn: list[Mark], style: Style) -> list[tuple]:
+    """One panel without the variants' names. Returns the ends of its arrows in data coordinates."""
+    axis.set_xlabel(QUANTITIES[name].label)
+    axis.set_ylabel(QUANTITIES[SPIKE].label)
+    axis.plot([mark.x for mark in drawn], [mark.y for mark in drawn], linestyle="none")  # the limits are of all marks
+    set_scales(axis, QUANTITIES[name].bounds, drawn)
+    arrows = draw_changes(axis, drawn, style)
+    for mark in drawn:
+        draw_mark(axis, mark, style[mark.variant])
+    return arrows
+
+
+def marks(data: pl.DataFrame, sinks: str) -> list[Mark]:
+    """The variants of which a seed finished, in the order of the data, by a measure of sinks."""
     return [
         Mark(
-            *(row[name] for name in ("variant", "label", "ablation", SINKS, SPIKE)),
-            interval(row, SINKS),
+            *(row[name] for name in ("variant", "label", "ablation", sinks, SPIKE)),
+            interval(row, sinks),
             interval(row, SPIKE),
         )
-        for row in data.drop_nulls([SINKS, SPIKE]).iter_rows(named=True)
+        for row in data.drop_nulls([sinks, SPIKE]).iter_rows(named=True)
     ]
 
 
@@ -114,13 +117,13 @@ def not_drawn(data: pl.DataFrame) -> str:
     for row in data.iter_rows(named=True):
         if row["left_out"]:
             found.append(f"{row['label']} ({row['left_out']})")
-        elif row[SINKS] is None or row[SPIKE] is None:
+        elif all(row[name] is None for name in SINKS) or row[SPIKE] is None:
             found.append(f"{row['label']} (no value)")
     return "; ".join(found)
 
 
-def set_scales(axis: Axes, drawn: Iterable[Mark]) -> None:
-    """Show sink ratios from 0 to 100 %, and spikes on a logarithmic axis where they span a decade.
+def set_scales(axis: Axes, bounds: tuple[float, float], drawn: Iterable[Mark]) -> None:
+    """Show sinks from 0 to at least half of what is possible, and spikes on a logarithmic axis.
 
     An interval widens the axis by no more than a factor of 3 on either side and is cut there: an interval over two
     seeds may span many decades.
@@ -130,21 +133,28 @@ def set_scales(axis: Axes, drawn: Iterable[Mark]) -> None:
     low, high = min(spikes), max(spikes)
     lowest = min(low, *(max(end, low / 3) for end in ends)) if ends else low
     highest = max(high, *(min(end, high * 3) for end in ends)) if ends else high
-    axis.set_xlim(-4, 104)
-    if spans_a_decade([lowest, highest]):
-        axis.set_ylim(lowest / 1.5, highest * 1.5)
-        log_scale(axis.yaxis)
-    else:
-        edge = 0.12 * (highest - lowest) or 0.2 * highest
-        axis.set_ylim(max(0.0, lowest - edge), highest + edge)
+    right = max(mark.x_interval[1] if mark.x_interval else mark.x for mark in drawn)
+    right = min(bounds[1], max(1.25 * right, 0.5 * bounds[1]))  # room for the names
+    room = 0.04 * (right - bounds[0])
+    axis.set_xlim(bounds[0] - room, right + room)
+    edge = (highest / lowest) ** 0.08 * 1.1
+    axis.set_ylim(lowest / edge, highest * edge)
+    log_scale(axis.yaxis)
 
 
-def draw_arrows(axis: Axes, drawn: list[Mark], style: Style) -> list[tuple]:
-    """Draw a thin arrow from the baseline to every other variant. Returns the arrows' ends in data coordinates."""
+def draw_changes(axis: Axes, drawn: list[Mark], style: Style) -> list[tuple]:
+    """Show the way from the baseline to the others: a thin arrow to each or, of many, lines through the baseline.
+
+    Returns the arrows' ends in data coordinates.
+    """
     start = next(((mark.x, mark.y) for mark in drawn if mark.variant == BASELINE), None)
     if start is None:
         return []
     others = [mark for mark in drawn if mark.variant != BASELINE]
+    if len(others) > MOST_ARROWS:
+        axis.axvline(start[0], **REFERENCE)
+        axis.axhline(start[1], **REFERENCE)
+        return []
     for mark in others:
         way = {"arrowstyle": "-|>,head_width=0.12,head_length=0.25", "linewidth": 0.5, "shrinkA": 3, "shrinkB": 3}
         colour = lighter(style[mark.variant].colour)
@@ -160,20 +170,6 @@ def draw_mark(axis: Axes, mark: Mark, look: Look) -> None:
     axis.plot(mark.x, mark.y, look.marker, color=look.colour, label=mark.variant, clip_on=False, zorder=3)
 
 
-def draw_hints(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
-    """Write into corners without marks what a mark there would mean. Returns the boxes of the words in pixels."""
-    found, at = [], axis.transData.transform([(mark.x, mark.y) for mark in drawn])
-    for text, (x, y, horizontal, vertical) in HINTS.items():
-        hint = axis.text(x, y, text, transform=axis.transAxes, ha=horizontal, va=vertical)
-        hint.set(color="0.55", fontstyle="italic", in_layout=False)
-        box = hint.get_window_extent().padded(4)
-        if any(box.contains(*point) for point in at):
-            hint.remove()
-        else:
-            found.append(box.extents)
-    return found
-
-
 def interval_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
     """The intervals as thin boxes in pixels."""
     lines = [((mark.x_interval[0], mark.y), (mark.x_interval[1], mark.y)) for mark in drawn if mark.x_interval]
@@ -181,9 +177,13 @@ def interval_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
     return [Bbox(axis.transData.transform(line)).padded(1).extents for line in lines]
 
 
-def handles(ablations: dict[str, str]) -> list[Line2D]:
-    """The legend: the marker of every ablation."""
+def handles(ablations: Mapping[str, Look], seeds: int) -> list[Line2D]:
+    """The legend: the look of every ablation, and how many seeds a mark is the mean of."""
+    several = f"means of {seeds} seeds (spikes: geometric), 95 % intervals" if seeds > 1 else "one run of one seed"
     return [
-        Line2D([], [], color=BASELINE_COLOUR, marker=marker, linestyle="none", label=ablation.replace("_", " "))
-        for ablation, marker in ablations.items()
+        *(
+            Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=ablation.replace("_", " "))
+            for ablation, look in ablations.items()
+        ),
+        Line2D([], [], color=BASELINE_COLOUR, linewidth=0.8, linestyle="-" if seeds > 1 else "none", label=several),
     ]

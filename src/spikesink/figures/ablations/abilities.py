@@ -10,7 +10,7 @@ from spikesink.figures.ablations.ablation import draw_panel, tick_label
 from spikesink.figures.drawing.canvas import legend, note_alone, title
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import strip
-from spikesink.figures.drawing.metrics import Panel, has_several_seeds, metrics_legend
+from spikesink.figures.drawing.metrics import Panel, metrics_legend
 from spikesink.figures.drawing.seeds import named_variants
 from spikesink.figures.drawing.style import Style
 from spikesink.tables.parts import read_runs
@@ -90,7 +90,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     )
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
     title(figure, f"Abilities: {data['ablation'][0].replace('_', ' ')}")
-    handles = metrics_legend(panels, has_several_seeds(data))
+    handles = metrics_legend(panels, data["seeds"].max() or 0)
     if present & CHANCE.keys():
         handles.append(Line2D([], [], **CHANCE_LINE, label="chance"))
     legend(figure, handles)

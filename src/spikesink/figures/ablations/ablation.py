@@ -1,4 +1,4 @@
-"""What an ablation does to perplexity, sink ratio and spike: a panel each, a mark per seed, their mean per variant.
+"""What an ablation does to perplexity, sinks and spike: a panel each, a mark per seed, their mean per variant.
 
 Means and intervals are those of the tables (``spikesink.tables.statistics.statistics``): of spikes geometric means.
 """
@@ -33,16 +33,18 @@ from spikesink.tables.parts import read_runs
 from spikesink.tables.statistics.statistics import statistics
 
 CAPTION = (
-    "Perplexity, sink ratio and spike of every variant: one mark per seed, their mean with its 95 % t interval over "
+    "Perplexity, sinks and spike of every variant: one mark per seed, their mean with its 95 % t interval over "
     "seeds, as in the table, and the baseline's mean as a dashed line. Of spikes, means are geometric and intervals "
     "are on the logarithmic scale. An interval that would widen an axis by more than the values span (on a "
     "logarithmic axis by more than a factor of 3) is cut at its edge. With one seed the mark is that run. Perplexity "
     "is exp(total negative log-likelihood / scored tokens) on held-out text in chunks of the run's own context (arXiv "
     "2603.05498, App. A). The sink ratio is the percentage of heads in which a key of the first half receives more "
-    "mean attention than the threshold (0.3 at T = 64; Eq. 27-28). It moves in jumps of one head, so open diamonds "
-    "show the largest head's mean attention on position 0, averaged over seeds. The spike is the largest magnitude in "
-    "the residual stream over all hidden states. Look for variants that move the spike without the sinks, or the "
-    "sinks without the spike."
+    "mean attention than the threshold (0.3 at T = 64; Eq. 27-28). It moves in jumps of one head, so a panel beside it "
+    "has the mean attention on position 0 over heads, and as open diamonds the largest head's. The spike is the "
+    "largest magnitude in the residual stream over all hidden states, which grows with the scale of the stream. So two "
+    "panels say how far it stands out: over the median of the ordinary tokens in its hidden state (relative spike), "
+    "and position 0 over all later positions (outlier ratio). Look for variants that move the relative spike without "
+    "the sinks, or the sinks without it."
 )
 PARTS = ("runs",)
 COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "heads": WHOLE, "head_dim": WHOLE} | {
@@ -63,7 +65,6 @@ def data(parts: Path, ablation: str) -> pl.DataFrame:
     A run that did not finish has a status and no value. A panel's second quantity has a mean only.
     """
     runs = read_runs(parts, ablation).with_columns(
-        sink_mass_max_pct=100 * pl.col("sink_mass_max"),
         perplexity_loss_window=pl.when(pl.col("loss_window_first").is_not_null()).then("perplexity_loss_window"),
     )
     facts = ("variant", "label", "heads", "head_dim")
@@ -94,7 +95,7 @@ def draw_rows(data: pl.DataFrame, style: Style, width: str) -> Figure:
     """One row per variant, the baseline on top and as a reference line."""
     variants = data.filter(pl.col("mark") == "seed").unique("variant", maintain_order=True)
     rows = {name: row for row, name in enumerate(variants["variant"])}
-    panels, several = panels_of(data), has_several_seeds(data)
+    panels = panels_of(data)
     height = 0.27 if len(rows) <= 8 else 0.2
     figure, axes = strip(len(panels), 0.4 + height * len(rows), 0.1, width, sharey=True)
     for panel, axis in zip(panels, axes, strict=True):
@@ -104,7 +105,7 @@ def draw_rows(data: pl.DataFrame, style: Style, width: str) -> Figure:
     )
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
     title(figure, f"Ablation: {data['ablation'][0].replace('_', ' ')}")
-    legend(figure, metrics_legend(panels, several))
+    legend(figure, metrics_legend(panels, data["seeds"].max() or 0))
     return figure
 
 

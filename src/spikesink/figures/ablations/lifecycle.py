@@ -37,7 +37,7 @@ COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "q
 MEDIAN = "median"
 QUANTITIES = ((*ROWS[0][1], MEDIAN), ROWS[1][1])
 """What each row shows."""
-DOTTED = {"color": "0.6", "linestyle": (0, (1, 1))}
+MEDIAN_LINE = {"color": "0.7", "linewidth": 2.2, "zorder": 1}
 
 
 def data(parts: Path, ablation: str) -> pl.DataFrame:
@@ -70,14 +70,16 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
             if name != BASELINE:
                 axis.plot(*line_of(values.filter(pl.col("variant") == BASELINE), channels[0]), **REFERENCE)
             axis.set_xlim(-0.3, last + 0.3)
-        axes[name][0].plot(*line_of(members, MEDIAN), **DOTTED)
+        axes[name][0].plot(*line_of(members, MEDIAN), **MEDIAN_LINE)
         axes[name][0].set_title(wrapped(facts["label"], 24))
         if members.is_empty():
             note(axes[name][0], wrapped(facts["outcome"], 14))
     shown = [values.filter(pl.col("quantity").is_in(quantities))["value"] for quantities in QUANTITIES]
     finish_rows(list(axes.values()), shown)
-    title(figure, f"Channel magnitudes over the blocks: {data['ablation'][0].replace('_', ' ')}")
-    legend(figure, handles(data["seeds"].max() or 0))
+    seeds = data["seeds"].max() or 0
+    of_seeds = f"geometric means of {seeds} seeds" if seeds > 1 else "one seed"
+    title(figure, f"Channel magnitudes over the blocks: {data['ablation'][0].replace('_', ' ')} ({of_seeds})")
+    legend(figure, handles(seeds))
     return figure
 
 
@@ -100,6 +102,6 @@ def handles(seeds: int) -> list[Artist]:
         largest,
         *([band] if seeds > 1 else []),
         *others,
-        Line2D([], [], **DOTTED, label="median"),
+        Line2D([], [], **MEDIAN_LINE, label="median"),
         Line2D([], [], **REFERENCE, label="baseline's largest channel"),
     ]

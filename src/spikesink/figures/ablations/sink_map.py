@@ -17,14 +17,15 @@ from spikesink.figures.drawing.style import Style
 from spikesink.tables.parts import read_part, read_runs
 
 CAPTION = (
-    "Mean attention on position 0 of every head, one map per variant, averaged over queries, sequences and seeds "
-    "(alpha in Eq. 27 of arXiv 2603.05498, with zeros for queries before the key). A filled dot marks a head whose "
-    "mean attention on position 0 exceeds the sink threshold. An open dot marks a head that exceeds it on another key "
-    "of the first half. Look for the layers in which sinks begin, and whether a variant removes them, thins them out "
-    "or moves them."
+    "Mean attention on position 0 of every head, one map per variant, averaged over queries and sequences (alpha in "
+    "Eq. 27 of arXiv 2603.05498, with zeros for queries before the key). Heads have no order that seeds share, so "
+    "those of a layer are sorted by their attention in every seed, and then averaged over seeds by rank. A filled dot "
+    "marks a rank whose mean attention on position 0 exceeds the sink threshold. An open dot marks one that exceeds it "
+    "on another key of the first half. Look for the layers in which sinks begin, and whether a variant removes them, "
+    "thins them out or moves them."
 )
 PARTS = ("runs", "heads")
-COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "layer": WHOLE, "head": WHOLE} | {
+COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "layer": WHOLE, "rank": WHOLE} | {
     "seeds": WHOLE,
     "sink_mass": REAL,
     "largest_key_mass": REAL,
@@ -33,16 +34,20 @@ COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "l
 
 
 def data(parts: Path, ablation: str) -> pl.DataFrame:
-    """Means over seeds by variant, layer and head: attention on position 0, on the key with most, and the threshold.
+    """Means over seeds by variant, layer and rank: attention on position 0, on the key with most, and the threshold.
 
-    A variant without a finished run has one row without values.
+    Rank 0 is a layer's head with most attention on position 0, in each seed another. A variant without a finished run
+    has one row without values.
     """
     runs, heads = read_runs(parts, ablation), read_part(parts, "heads")
-    means = heads.group_by("variant", "layer", "head", maintain_order=True).agg(
-        pl.len().alias("seeds"), pl.col("sink_mass", "largest_key_mass", "epsilon").mean()
+    rank = pl.col("sink_mass").rank("ordinal", descending=True).over("variant", "seed", "layer").cast(pl.Int64) - 1
+    means = (
+        heads.with_columns(rank=rank)
+        .group_by("variant", "layer", "rank", maintain_order=True)
+        .agg(pl.len().alias("seeds"), pl.col("sink_mass", "largest_key_mass", "epsilon").mean())
     )
     variants = named_variants(runs, ablation)
-    joined = variants.join(means.sort("layer", "head"), on="variant", how="left", maintain_order="left_right")
+    joined = variants.join(means.sort("layer", "rank"), on="variant", how="left", maintain_order="left_right")
     return joined.select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
 
 
@@ -65,21 +70,23 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
             axis.set(xticks=[], yticks=[])
             continue
         image = draw_map(axis, members, top)
-        axis.set_xlabel("Head")
+        axis.set_xlabel("Head, by its attention")
         if is_left(axis):
             axis.set_ylabel("Attention layer")
     if image is not None:
         bar = figure.colorbar(image, ax=[axis for (axis,) in axes.values()], aspect=30, pad=0.01)
         bar.set_label("Attention on position 0")
         bar.ax.axhline(epsilon, color="white", linewidth=1)
-    title(figure, f"Attention sinks by head: {data['ablation'][0].replace('_', ' ')}")
+    seeds = data["seeds"].max() or 0
+    of_seeds = f"means of {seeds} seeds" if seeds > 1 else "one seed"
+    title(figure, f"Attention sinks by head: {data['ablation'][0].replace('_', ' ')} ({of_seeds})")
     legend(figure, handles(epsilon))
     return figure
 
 
 def draw_map(axis: Axes, heads: pl.DataFrame, top: float) -> QuadMesh:
-    """Layers upwards, heads to the right; both counted from 0. Returns the mesh for the colour bar."""
-    table = heads.sort("head").pivot("head", index="layer", values="sink_mass").sort("layer").drop("layer")
+    """Layers upwards, ranks to the right; both counted from 0. Returns the mesh for the colour bar."""
+    table = heads.sort("rank").pivot("rank", index="layer", values="sink_mass").sort("layer").drop("layer")
     mesh = axis.pcolormesh(table.to_numpy(), vmin=0, vmax=top)
     size = dot_size(axis, *table.shape)
     above = heads.filter(pl.col("sink_mass") > pl.col("epsilon"))
@@ -88,7 +95,7 @@ def draw_map(axis: Axes, heads: pl.DataFrame, top: float) -> QuadMesh:
     )
     rim = 0.4 if size >= 4 else 0
     for members, colour, width in ((above, "black", rim), (elsewhere, "none", 0.6)):
-        x, y = ((members[name] + 0.5).to_list() for name in ("head", "layer"))
+        x, y = ((members[name] + 0.5).to_list() for name in ("rank", "layer"))
         axis.scatter(x, y, s=size, marker="o", facecolors=colour, edgecolors="white", linewidths=width)
     ticks_of_cells(axis.xaxis, table.width)
     ticks_of_cells(axis.yaxis, table.height)

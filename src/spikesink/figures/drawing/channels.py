@@ -15,14 +15,14 @@ from spikesink.figures.drawing.style import BASELINE_COLOUR, lighter
 
 ROWS = (("Residual stream", ("top1", "top2", "top3")), ("Block output", ("output_top1", "output_top2", "output_top3")))
 """By panel from top to bottom: its name, and its quantities from the largest channel to the third."""
-SHADES = (0.0, 0.4, 0.7)
-"""Share of white in the colours of the largest, second and third channel."""
+LOOKS = ((0.0, "solid"), (0.35, (0, (5, 1.2))), (0.35, (0, (1, 1))))
+"""Share of white in the colour, and dashes, of the largest, second and third channel."""
 
 
 def draw_channels(axis: Axes, lines: Sequence[tuple[list[int], list[float]]], colour: str) -> None:
-    """A line per channel over the blocks, the largest first and darkest."""
-    for (blocks, magnitudes), shade in zip(lines, SHADES, strict=True):
-        axis.plot(blocks, magnitudes, color=lighter(colour, shade), zorder=3 - shade)
+    """A line per channel over the blocks: the largest solid, the second dashed, the third dotted."""
+    for (blocks, magnitudes), (shade, dashes) in zip(lines, LOOKS, strict=True):
+        axis.plot(blocks, magnitudes, color=lighter(colour, shade), linestyle=dashes, zorder=3 - shade)
 
 
 def finish_rows(columns: Sequence[Sequence[Axes]], magnitudes: Sequence[pl.Series]) -> None:
@@ -44,9 +44,9 @@ def finish_rows(columns: Sequence[Sequence[Axes]], magnitudes: Sequence[pl.Serie
 
 
 def channel_legend() -> list[Line2D]:
-    """What the shades of the lines mean."""
+    """What the dashes of the lines mean."""
     names = ("largest channel", "second", "third")
     return [
-        Line2D([], [], color=lighter(BASELINE_COLOUR, shade), label=name)
-        for name, shade in zip(names, SHADES, strict=True)
+        Line2D([], [], color=lighter(BASELINE_COLOUR, shade), linestyle=dashes, label=name)
+        for name, (shade, dashes) in zip(names, LOOKS, strict=True)
     ]

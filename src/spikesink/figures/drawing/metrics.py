@@ -1,4 +1,4 @@
-"""Panels of perplexity, sink ratio and spike by variant: which quantities they show, their marks, scales and legend."""
+"""Panels of perplexity, sinks and spike by variant: which quantities they show, their marks, scales and legend."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -25,25 +25,35 @@ class Panel(NamedTuple):
         return QUANTITIES[self.quantity].label
 
     @property
-    def in_percent(self) -> bool:
-        return QUANTITIES[self.quantity].bounds == (0.0, 100.0)
+    def bounds(self) -> tuple[float, float] | None:
+        return QUANTITIES[self.quantity].bounds
+
+    @property
+    def is_magnitude(self) -> bool:
+        """Whether its means are geometric and its axis is logarithmic."""
+        return QUANTITIES[self.quantity].scale == "log"
 
 
 PANELS = (
     Panel("perplexity", "perplexity_loss_window", "perplexity in the loss window"),
-    Panel("sink_ratio", "sink_mass_max_pct", "largest head's attention on position 0 (%)"),
+    Panel("sink_ratio"),
+    Panel("sink_mass_mean", "sink_mass_max", "largest head"),
+    Panel("spike_over_median"),
+    Panel("spike_over_elsewhere"),
     Panel("spike"),
 )
 SECONDS = tuple(panel.second for panel in PANELS if panel.second)
-PERCENT = (-4, 104)
-"""Limits of an axis in percent, with room for marks at both ends."""
 INTERVAL = {"linewidth": 1.0, "zorder": 3}
 
 
 def panels_of(data: pl.DataFrame) -> list[Panel]:
-    """The panels of this data; a second quantity that no run has, such as a loss window's, needs no mark."""
-    found = set(data["quantity"])
-    return [panel if panel.second in found else panel._replace(second=None) for panel in PANELS]
+    """The panels of this data, without what was not measured when a study was published.
+
+    A second quantity that no run has, such as a loss window's, needs no mark.
+    """
+    found = set(data.drop_nulls("value")["quantity"]) or {panel.quantity for panel in PANELS}
+    shown = [panel for panel in PANELS if panel.quantity in found]
+    return [panel if panel.second in found else panel._replace(second=None) for panel in shown]
 
 
 def marks_of(data: pl.DataFrame, panel: Panel) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -57,20 +67,22 @@ def marks_of(data: pl.DataFrame, panel: Panel) -> tuple[pl.DataFrame, pl.DataFra
 
 
 def set_limits(axis: XAxis | YAxis, panel: Panel, means: pl.DataFrame, values: Iterable[float | None]) -> None:
-    """Set limits that show all values; the axis is logarithmic where they span a decade.
+    """Set limits that show all values; the axis is logarithmic for magnitudes, and where values span a decade.
 
     An interval widens the axis by no more than the values span, on a logarithmic axis by no more than a factor of 3 on
     either side, and is cut there: an interval over two seeds may span many decades.
     """
     limits = axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim
-    if panel.in_percent:
-        limits(*PERCENT)
+    if panel.bounds:
+        lowest, highest = panel.bounds
+        room = 0.04 * (highest - lowest)  # for marks at both ends
+        limits(lowest - room, highest + room)
         return
     values = [*means["value"], *(value for value in values if value is not None)]
     if not values:
         return
     low, high = min(values), max(values)
-    log = spans_a_decade(values)
+    log = low > 0 and (panel.is_magnitude or spans_a_decade(values))
     span = high - low or 0.1 * abs(high) or 1.0
     floor, ceiling = (low / 3, high * 3) if log else (low - span, high + span)
     low = min([low, *(max(end, floor) for end in means["low"].drop_nulls())])
@@ -88,14 +100,18 @@ def has_several_seeds(data: pl.DataFrame) -> bool:
     return (data["seeds"].max() or 0) > 1
 
 
-def metrics_legend(panels: list[Panel], several: bool) -> list[Line2D]:
-    """What the marks mean, whatever their colour."""
+def metrics_legend(panels: list[Panel], seeds: int) -> list[Line2D]:
+    """What the marks mean, whatever their colour; ``seeds`` is how many a variant has at most."""
     handles = [Line2D([], [], **REFERENCE, label="baseline")]
-    if several:
+    if seeds > 1:
         one = {"color": BASELINE_COLOUR, "marker": "o", "markersize": 3, "linestyle": "none"}
         mean = {"color": BASELINE_COLOUR, "marker": "|", "markersize": 8, "linewidth": 1}
         handles.append(Line2D([], [], **one, label="one seed"))
-        handles.append(Line2D([], [], **mean, label="mean, 95 % interval"))
+        geometric = " (of spikes: geometric mean)" if any(panel.is_magnitude for panel in panels) else ""
+        handles.append(Line2D([], [], **mean, label=f"mean of {seeds} seeds, 95 % interval{geometric}"))
+    else:
+        one = {"color": BASELINE_COLOUR, "marker": "o", "markersize": 4, "linestyle": "none"}
+        handles.append(Line2D([], [], **one, label="one run of one seed"))
     for panel in panels:
         if panel.second:
             diamond = {"marker": "D", "markersize": 4, "markerfacecolor": "none", "linestyle": "none"}

@@ -20,7 +20,7 @@ PRETRAINED_COLOURS = ("#882255", "#44AA99", "#999933", "#332288")
 # Where colours repeat, dashes and markers still differ.
 DASHES = ((), (4, 1.5), (1, 1), (5, 1, 1, 1))
 MARKERS = ("o", "s", "^", "D")
-# Where a figure shows several ablations, colours repeat between them; these markers name the ablation.
+# Where a figure shows several ablations, these markers and a colour name the ablation.
 ABLATION_MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 
 SPIKE, NO_SPIKE = "#D55E00", "#0072B2"
@@ -59,14 +59,16 @@ def style_of_variants(variants: Iterable[str]) -> Style:
 
 
 def style_of_study(ablations: Mapping[str, str]) -> Style:
-    """The style of a figure of all ablations, from the ablation of every variant: its colour there, and a marker."""
-    found = {BASELINE: look(0)}
+    """The style of a figure of all ablations, from the ablation of every variant: variants of one look alike.
+
+    A colour and a marker stand for an ablation. Both repeat, but together they do so after thirty ablations only.
+    """
     others = [ablation for ablation in dict.fromkeys(ablations.values()) if ablation != BASELINE]
-    for index, ablation in enumerate(others):
-        members = [variant for variant, own in ablations.items() if own == ablation]
-        for variant, own in style_of_variants(members).items():
-            found[variant] = own._replace(marker=ABLATION_MARKERS[index % len(ABLATION_MARKERS)])
-    return MappingProxyType(found)
+    looks = {
+        ablation: Look(COLOURS[index % len(COLOURS)], (), ABLATION_MARKERS[index % len(ABLATION_MARKERS)])
+        for index, ablation in enumerate(others)
+    }
+    return MappingProxyType({variant: looks.get(own, look(0)) for variant, own in ablations.items()})
 
 
 def style_of_models(places: Mapping[str, int | None]) -> Style:

@@ -1,4 +1,4 @@
-"""Perplexity, sink ratio and spike over the head dimension, one line per way of changing it (2603.05498 Table 6).
+"""Perplexity, sinks and spike over the head dimension, one line per way of changing it (2603.05498 Table 6).
 
 Colours are the variants', as in the other figures of the ablation. Dashes and the shapes of marks tell sweeps apart. A
 sweep holds the variants that keep one thing of the baseline: its width, its number of heads or its head dimension.
@@ -88,7 +88,7 @@ def sweeps(variants: pl.DataFrame) -> list[Sweep]:
 def draw_sweeps(data: pl.DataFrame, style: Style, width: str) -> Figure:
     """Panels over the head dimension; variants that did not finish are named in the title."""
     variants = data.filter(pl.col("mark") == "seed").unique("variant", maintain_order=True)
-    panels, found, several = panels_of(data), sweeps(variants), has_several_seeds(data)
+    panels, found = panels_of(data), sweeps(variants)
     figure, axes = strip(len(panels), 1.75, 0.1, width)
     dims = sorted(set(variants["head_dim"]))
     for panel, axis in zip(panels, axes, strict=True):
@@ -104,7 +104,7 @@ def draw_sweeps(data: pl.DataFrame, style: Style, width: str) -> Figure:
         Line2D([], [], color="0.55", marker=one.marker, linestyle=one.dash if one.joined else "none", label=one.name)
         for one in found
     ]
-    legend(figure, [*metrics_legend(panels, several), *handles])
+    legend(figure, [*metrics_legend(panels, data["seeds"].max() or 0), *handles])
     return figure
 
 

@@ -15,9 +15,9 @@ from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, SPIKE, S
 QUESTIONS = ("vocabulary_probe",)
 CAPTION = (
     "Every token id of the vocabulary alone at position 0, in the order of its largest activation in units of the "
-    "threshold that makes an activation massive (dashed). Points above the line are spike tokens; above each panel, "
-    "their share of the vocabulary and the number of exceptions. Table 2 of Sun et al. (arXiv 2603.05498) finds 98 "
-    "% and more in pretrained models."
+    "threshold that makes an activation massive (dashed), which the ordinary tokens of text set. Points above the line "
+    "are spike tokens; above each panel, their share of the vocabulary, and how many they are or how many are none. "
+    "Table 2 of Sun et al. (arXiv 2603.05498) finds 98 % and more in pretrained models."
 )
 COLUMNS = {"model": TEXT, "rank": WHOLE, "token_id": WHOLE, "excess": REAL, "is_spike": TRUTH}
 
@@ -59,6 +59,8 @@ def draw_model(axis: Axes, ranked: pl.DataFrame) -> None:
 
 
 def share(probe: pl.DataFrame) -> str:
-    """As Table 2 has it: the share of spike tokens, and how many ids are none."""
-    exceptions = len(probe) - probe["is_spike"].sum()
-    return f"{100 * probe['is_spike'].mean():.2f} % of ids spike,\nall but {exceptions:,} of {len(probe):,}"
+    """The share of spike tokens, and how many they are; where they are most, how many are none, as Table 2 has it."""
+    spikes = probe["is_spike"].sum()
+    exceptions = len(probe) - spikes
+    counted = f"all but {exceptions:,}" if spikes > exceptions > 0 else f"{spikes:,}"
+    return f"{100 * probe['is_spike'].mean():.2f} % of ids spike,\n{counted} of {len(probe):,}"

@@ -17,8 +17,10 @@ def heading(column: Column) -> str:
 
 
 def cells(column: Column) -> list[str]:
-    """A column's cells as LaTeX, the best in bold."""
+    """A column's cells as LaTeX, the best in bold; names of the papers' rows, which the config uses, are code."""
     plain = [escaped_cell(cell) for cell in column.cells]
+    if column.heading == "row":
+        plain = [f"\\texttt{{{cell}}}" if "_" in cell else cell for cell in plain]
     return [f"\\textbf{{{cell}}}" if place in column.best else cell for place, cell in enumerate(plain)]
 
 
