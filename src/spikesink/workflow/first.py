@@ -1,20 +1,25 @@
-"""What is checked before Snakemake reads anything: the files after --configfile and the values after --config.
+"""What comes before Snakemake reads anything: the files after --configfile and the values after --config are checked, and
+a folder for its cache is found.
 
 profiles/default calls it. Snakemake would answer a faulty one with a traceback, before it reads the Snakefile.
 """
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from spikesink.study.errors import ConfigError
 from spikesink.study.strict_yaml import read_yaml
 
+CACHE = Path(".snakemake/cache")
 VALUE = re.compile(r"[A-Za-z_][\w-]*\w=.*", re.S)
 
 
 def check_command_line(arguments: Sequence[str]) -> None:
     """End the program with one line where a file cannot be read, or a value has no name."""
+    find_a_cache()
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("--configfile", "--configfiles", nargs="*", default=[])
     parser.add_argument("--config", "-C", nargs="*", default=[])
@@ -29,3 +34,15 @@ def check_command_line(arguments: Sequence[str]) -> None:
         raise SystemExit(f"config error: {error}") from None
     except argparse.ArgumentError:
         return  # Snakemake says what is wrong with its options
+
+
+def find_a_cache() -> None:
+    """Where the user's cache cannot be written, as in a home that is read-only or missing, one beside the results."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        cache.mkdir(parents=True, exist_ok=True)
+        usable = os.access(cache, os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):  # the second: nothing says where the home is
+        usable = False
+    if not usable:
+        os.environ["XDG_CACHE_HOME"] = str(CACHE.absolute())
