@@ -1,5 +1,6 @@
-"""What comes before Snakemake reads anything: the files after --configfile and the values after --config are checked, and
-a folder for its cache is found.
+"""What comes before Snakemake reads anything: its command line is checked, and a folder for its cache is found.
+
+Of the command line these are the files after --configfile and the values after --config.
 
 profiles/default calls it. Snakemake would answer a faulty one with a traceback, before it reads the Snakefile.
 """
