@@ -54,6 +54,7 @@ REFUSED = {
     "an unknown row": ({"variants": {"a": {"b": {"stands_for": "nobody"}}}}, "stands_for = 'nobody' of variant 'b'"),
     "an unknown number": ({"variants": {"a": {"b": {"label": "{nope} x"}}}}, "{nope} is no number of a variant: use"),
     "an option": ({"variants": {"a": {"b": {"label": "-x"}}}}, "begins like an option"),
+    "a script": ({"variants": {"a": {"b": {"label": "</script><b onclick=x>"}}}}, "is markup to the browser"),
     "two lines": ({"variants": {"a": {"b": {"label": "x\ny"}}}}, "write it on one line"),
     "a label that is empty": ({"variants": {"a": {"b": {"label": ""}}}}, "write 1 to 100"),
     "another's name": (
@@ -146,7 +147,7 @@ def test_a_text_becomes_a_number_where_one_is_expected(tmp_path):
     assert (found.config.seeds, found.config.study) == ((10, 7), "010")
 
 
-@pytest.mark.parametrize("label", ["loss in $$", "costs $5 or $10", "50 % of a_b & c^2 \\ ~", "été λ ≤ 2"])
+@pytest.mark.parametrize("label", ["loss in $$", "costs $5 or $10", "a < b > c", "50 % of a_b & c^2 \\ ~", "été λ ≤ 2"])
 def test_a_label_may_hold_any_sign(label, tmp_path):
     assert check(tmp_path, {"variants": {"a": {"b": {"label": label}}}}).runs[-1].label == label
 

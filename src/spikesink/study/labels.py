@@ -7,6 +7,8 @@ from spikesink.study.errors import ConfigError
 from spikesink.study.settings import Model, Training
 
 LONGEST = 100
+MARKUP = re.compile(r"<[A-Za-z/!?]")
+"""Snakemake writes labels into a script of its report as they are."""
 BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -38,6 +40,8 @@ def check_label(label: str, path: str) -> None:
         raise ConfigError(f"{path} = {label!r}: write it on one line, without control characters or spaces at its ends")
     if label.startswith("-"):
         raise ConfigError(f"{path} = {label!r} begins like an option of a command: begin with another character")
+    if MARKUP.search(label):
+        raise ConfigError(f"{path} = {label!r} is markup to the browser that shows the report: put a space after <")
 
 
 def shown_names(variants: Sequence[tuple[str, str | None]]) -> list[str]:
