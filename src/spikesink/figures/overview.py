@@ -25,7 +25,7 @@ NEEDED = {name: RUNS[name] for name in ("ablation", "variant", "label", "seed", 
 """The columns of runs.csv that the figure reads."""
 COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "seeds": WHOLE}
 COLUMNS |= {f"{name}{end}": REAL for name in (*SINKS, SPIKE) for end in ("", "_low", "_high")} | {"left_out": TEXT}
-HEIGHTS = {"page": 3.4, "column": 3.2}
+HEIGHTS = {"page": 3.4, "column": 4.0}
 """Height of a panel in inches by the figure's width."""
 MOST_ARROWS = 6
 """More arrows than these would tangle: lines through the baseline take their place."""

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from spikesink.figures.drawing.grid import is_left
-from spikesink.figures.drawing.scales import share_y, whole_ticks
+from spikesink.figures.drawing.scales import log_scale, share_y, whole_ticks
 from spikesink.figures.drawing.style import BASELINE_COLOUR, lighter
 
 ROWS = (("Residual stream", ("top1", "top2", "top3")), ("Block output", ("output_top1", "output_top2", "output_top3")))
@@ -26,13 +26,15 @@ def draw_channels(axis: Axes, lines: Sequence[tuple[list[int], list[float]]], co
 
 
 def finish_rows(columns: Sequence[Sequence[Axes]], magnitudes: Sequence[pl.Series]) -> None:
-    """One scale per row of panels, and the labels of the axes at the left and below.
+    """One logarithmic scale per row of panels, and the labels of the axes at the left and below.
 
     ``columns`` holds the two panels of every variant or model, ``magnitudes`` all values that each row shows.
     """
     for row, (name, _) in enumerate(ROWS):
         panels = [column[row] for column in columns]
-        share_y(panels, magnitudes[row].filter(magnitudes[row] > 0))
+        share_y(panels)
+        if (magnitudes[row] > 0).any():
+            log_scale(panels[0].yaxis)
         for axis in panels:
             axis.minorticks_off()
             whole_ticks(axis.xaxis)

@@ -17,9 +17,9 @@ DISTANCES = (4, 7, 11, 16, 22, 29, 37, 46)
 """From the mark to the nearest point of its label, in points."""
 LINE_FROM = 7
 """A label farther away than this has a line to its mark."""
-CROSSING, AMBIGUOUS, TANGLED, HIDING = 5, 12, 40, 1000
+CROSSING, AMBIGUOUS, TANGLED, HIDING, OUTSIDE = 5, 12, 40, 1000, 10_000
 """Costs in points of distance: a label that lies on a thin line, that is nearer to another mark, whose line to its mark
-tangles with others, and that hides or touches anything."""
+tangles with others, that hides or touches anything, and that leaves the axes."""
 ROUNDS = 5
 """The labels choose their places in turn, at most this many times."""
 MARK = 3.0
@@ -115,7 +115,7 @@ def costs_alone(index: int, distances: np.ndarray, boxes: np.ndarray, near: Surr
     """The cost of each of a label's places, whatever the other labels do."""
     own, others = near.at[index], np.delete(near.at, index, axis=0)
     cost = distances + HIDING * overlap(boxes, near.fixed).sum(1) + CROSSING * passes(boxes, near.paths).sum(1)
-    cost += 2 * HIDING * ((boxes[:, :2] < near.room[:2]) | (boxes[:, 2:] > near.room[2:])).any(1)
+    cost += OUTSIDE * ((boxes[:, :2] < near.room[:2]) | (boxes[:, 2:] > near.room[2:])).any(1)
     far = distances > LINE_FROM
     if len(others):
         # A reader takes a label without a line for that of the nearest mark.
