@@ -7,6 +7,7 @@ import torch
 from planted_spikes import CHANNEL, D_MODEL, amplified, direction
 from torch import nn
 
+from spikesink.measures.probes.shares import shares
 from spikesink.measures.probes.spikes import SpikeRule, ordinary_medians
 from spikesink.measures.questions import amplifier_inputs
 from spikesink.measures.questions.amplifier import step_up
@@ -96,13 +97,13 @@ def test_the_maximum_is_the_models_own():
 
 @pytest.mark.parametrize("name", models.VARIANTS)
 def test_self_attention_is_the_diagonal_of_the_map(name):
-    """Some rows of the map at a time give what the whole map gives, for every kind of attention."""
+    """Some rows of the map at a time give what the whole map gives, as shares, for every kind of attention."""
     model, tokens = models.decoder(**models.VARIANTS[name]), models.tokens(2, 11)
     body = model.blocks[0].body
     with torch.no_grad():
         h = model.embedding(tokens)
         x, context = model.blocks[0].pre_norm(h), model.context(h)
-        whole = body.probabilities(x, context).diagonal(dim1=-2, dim2=-1).mean(dim=1)
+        whole = shares(body, body.probabilities(x, context)).diagonal(dim1=-2, dim2=-1).mean(dim=1)
         torch.testing.assert_close(self_attention(body, x, context, chunk=4), whole)
 
 
