@@ -5,7 +5,6 @@ import pytest
 
 from spikesink.data import corpora
 from spikesink.data.kinds import bigram_backcopy
-from spikesink.data.readers import CorpusError
 from spikesink.study.settings import Corpus
 
 
@@ -65,8 +64,8 @@ def test_documents_leave_room_for_the_bos_and_are_the_same_every_time():
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"), [({"synthetic_triggers": 65}, "below the 65"), ({"synthetic_length": 1}, "at least 2")]
+    ("setting", "message"), [({"synthetic_triggers": 65}, "at most 64"), ({"synthetic_length": 1}, "at least 2")]
 )
 def test_settings_that_leave_nothing_to_draw_are_refused(setting, message):
-    with pytest.raises(CorpusError, match=message):
-        corpora.documents(Corpus(kind="bigram_backcopy", **setting))
+    with pytest.raises(ValueError, match=message):
+        Corpus(kind="bigram_backcopy", **setting)

@@ -55,8 +55,12 @@ def test_a_file_that_is_gone_or_cannot_be_read_is_no_error_here(text):
     }
 
 
+BESIDE = ["tokenizer_config.json", "special_tokens_map.json", "config.json", "generation_config.json"]
+"""Where files beside a tokenizer may declare its special tokens."""
+
+
 def test_the_files_of_corpus_and_tokenizer_are_listed_and_those_of_the_hub_are_not():
     files = {"kind": "files", "files": ["a{08..10}.txt", "b.txt"]}
     local = study({"corpus": files, "tokenizer": {"kind": "file", "name": "t.json"}})
-    assert sources.of_text(local.config) == ["a08.txt", "a09.txt", "a10.txt", "b.txt", "t.json"]
+    assert sources.of_text(local.config) == ["a08.txt", "a09.txt", "a10.txt", "b.txt", "t.json", *BESIDE]
     assert sources.of_text(study({}).config) == []

@@ -51,11 +51,14 @@ def test_the_note_is_what_sha256sum_checks(tmp_path):
 def test_a_kill_between_file_and_note_leaves_no_wrong_note(tmp_path, monkeypatch):
     """A file with the note of the one before it would be refused although it is whole."""
     path = written(tmp_path / "runs.csv")
-    monkeypatch.setattr(Path, "write_text", lambda *_: os._exit(0))
+    monkeypatch.setattr(Path, "write_text", lambda *_, **__: os._exit(0))
     if (child := os.fork()) == 0:
-        with noted(path) as part:
-            part.write_bytes(b"new")
-    os.waitpid(child, 0)
+        try:
+            with noted(path) as part:
+                part.write_bytes(b"new")
+        finally:
+            os._exit(1)  # never back into pytest
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     monkeypatch.undo()
     assert path.read_bytes() == b"new"
     assert not note_of(path).exists()

@@ -58,7 +58,7 @@ def clone(published, checkout, tmp_path_factory) -> Path:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    found = (path for pattern in DRAWN for path in folder.glob(pattern))
+    found = (path for pattern in DRAWN for path in folder.glob(pattern) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
@@ -105,12 +105,12 @@ def test_a_question_and_a_figure_that_come_later_leave_it_drawable(clone, tmp_pa
         (rooms / folder / "later.py").write_text(
             text.replace('QUESTIONS = ("valve_strength",)', 'QUESTIONS = ("later",)')
         )
-    drawn = sorted((project / PLACE / "figures/mechanism").iterdir())
+    drawn = sorted((project / PLACE / "figures/mechanism").glob("[!.]*"))
     for path in drawn:
         path.unlink()
     result = run_snakemake(project, "published")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert sorted((project / PLACE / "figures/mechanism").iterdir()) == drawn
+    assert sorted((project / PLACE / "figures/mechanism").glob("[!.]*")) == drawn
     assert "figure_later" in run_snakemake(project, "--list").stdout, "a study that runs here has the new figure"
 
 

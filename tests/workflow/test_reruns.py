@@ -98,6 +98,7 @@ def test_editing_a_measure_reruns_it_for_all_runs_and_what_reads_it(project, che
         "measure consequences of runs/baseline/seed0",  # it scores with perplexity
         "table of the mechanism",
         *reading("consequences"),
+        *reading("quality"),
     }
 
 
@@ -127,7 +128,8 @@ def test_swapping_two_values_is_a_change(project):
 
 def test_changing_a_setting_of_a_measure_reruns_what_reads_it(project):
     configure(project, {"measures": {"perplexity_tokens": 512}})
-    assert rerun(project) == {f"measure quality of runs/{variant}/seed0" for variant in VARIANTS} | drawing(*ABLATIONS)
+    measured = {f"measure quality of runs/{variant}/seed0" for variant in VARIANTS}
+    assert rerun(project) == measured | drawing(*ABLATIONS) | {"table of the mechanism"} | reading("quality")
 
 
 def test_another_text_for_evaluation_reruns_measures_and_trains_nothing(project):

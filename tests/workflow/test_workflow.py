@@ -27,8 +27,8 @@ def test_the_study_leaves_the_promised_files(finished):
         for suffix in ("html", "csv", "parquet", "md", "tex"):
             assert (results / f"tables/{ablation}.{suffix}").stat().st_size > 0
         pictures = {path.read_bytes() for path in results.glob(f"figures/{ablation}_*.png")}
-        assert len(pictures) == 4  # the rules are made in a loop: each must draw its own family
-        for family in ("ablation", "lifecycle", "sink_map", "training"):
+        assert len(pictures) == 5  # the rules are made in a loop: each must draw its own family
+        for family in ("abilities", "ablation", "lifecycle", "sink_map", "training"):
             assert (results / f"figures/{ablation}_{family}.png").read_bytes().startswith(b"\x89PNG")
             assert (results / f"figures/{ablation}_{family}.pdf").read_bytes().startswith(b"%PDF")
     assert (results / "figures/overview.png").read_bytes().startswith(b"\x89PNG")

@@ -1,6 +1,6 @@
 # What a file was made from, down to settings, code and text, as one digest. Snakemake compares a job's own parameters
 # with those of the last time, and its inputs by time and content. When a job fails, its files are gone, and what was made
-# from them before would seem up to date. So every rule that reads what other rules have made has the parameter origin:
+# from them before would seem up to date. So a job that reads what others have made has the parameter origin,
 # the digest of all that its inputs are made from. The record of an old file then says that it is old, whatever has failed,
 # was killed or was changed back in between.
 @cache
