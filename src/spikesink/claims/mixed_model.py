@@ -1,4 +1,4 @@
-"""The check of the claims about sinks: a mixed model of logit sink mass, with heads in layers in seeds.
+"""A second test of what variants do to sinks: a mixed model of logit sink mass, with heads in layers in seeds.
 
 The sink ratio counts heads above a threshold, so that a small shift of the mass moves it much. The logarithm of the
 odds of a head's sink mass has no threshold. Its model has a fixed effect of the variant, and random effects of the

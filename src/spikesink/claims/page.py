@@ -82,7 +82,7 @@ def counts(findings: Sequence[Finding]) -> str:
 
 
 def tally(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
-    """Rows under TALLY: for every tier, and for all, how many claims have each verdict, and how many there are."""
+    """The table with the columns TALLY: how many claims have each verdict. One row per tier, then one for all."""
     members = {tier: [row for row in findings if row.counts and row.tier == tier] for tier in TIERS}
     shown = {tier: rows for tier, rows in members.items() if rows} | {"all": [row for row in findings if row.counts]}
     return [
@@ -92,7 +92,7 @@ def tally(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
 
 
 def corrections(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
-    """Rows under CORRECTED: how many verdicts stand without a correction and with each, of the primary and of all."""
+    """The table with the columns CORRECTED: how many verdicts stand, of the primary claims and of all."""
     every = [row for row in findings if row.counts and row.p is not None]
     primary = [row for row in every if row.tier == "primary"]
     families = (
@@ -183,7 +183,7 @@ def verdict_cell(finding: Finding) -> str:
 
 
 def cells(finding: Finding) -> tuple[str, ...]:
-    """A finding's cells under HEADINGS."""
+    """The cells of a claim's row, in the order of HEADINGS."""
     paper, effect = (text if alone(text) else "–" for text in (finding.paper, finding.effect))
     return (
         stated(finding),
@@ -202,7 +202,7 @@ def alone(text: str) -> bool:
 
 
 def primary_cells(finding: Finding) -> tuple[str, ...]:
-    """A finding's cells under PRIMARY_HEADINGS."""
+    """The cells of a primary claim's row, in the order of PRIMARY_HEADINGS."""
     row = cells(finding)
     paper = paper_of(finding).removeprefix("arXiv ")
     stands = "–" if finding.p_holm is None else "stands" if finding.p_holm < ALPHA else "does not stand"

@@ -49,7 +49,7 @@ def printed(paper: str) -> dict[tuple[str, str], float]:
 
 
 def paper_value(claim: Claim, term: Term) -> float | None:
-    """The claim's statistic in the paper, for the variants of a term; None where the paper prints no such number."""
+    """What the paper's own numbers give for a term of the claim; None where the paper prints no such number."""
     if term.text.split()[0] in claim.coprimary:
         return None
     before, _, name = term.text.rpartition(" to ")

@@ -16,7 +16,7 @@ from spikesink.tables.statistics.intervals import Bounds, Statistic, mean_of
 from spikesink.tables.statistics.statistics import bounds_of
 
 FEWEST = 4
-"""Variants that a correlation needs."""
+"""A correlation over variants needs at least so many of them."""
 
 
 class Term(NamedTuple):

@@ -30,7 +30,7 @@ class TokenError(ValueError):
 
 
 class SyntheticLanguage(NamedTuple):
-    """How the text of Bigram-Backcopy was drawn; ids are token ids."""
+    """What the synthetic text Bigram-Backcopy was drawn from, in token ids."""
 
     triggers: tuple[int, ...]
     """Tokens after which the token before them comes again."""

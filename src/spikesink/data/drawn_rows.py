@@ -25,7 +25,10 @@ def drawn_places(stream: TokenStream, sequence_length: int, sequences: int) -> n
 
 
 def held_out_rows(stream: TokenStream, sequence_length: int, sequences: int) -> np.ndarray:
-    """At most this many drawn rows, int64 [n, T + 1]: inputs are [:, :-1], targets [:, 1:]."""
+    """Rows [n, T + 1] of token ids, int64, drawn from the held-out text: inputs are [:, :-1], targets [:, 1:].
+
+    n is ``sequences``, or fewer where the text has fewer. Raises TokenError as ``drawn_places`` does.
+    """
     return stream.sequences(drawn_places(stream, sequence_length, sequences), sequence_length)
 
 

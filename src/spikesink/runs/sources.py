@@ -8,13 +8,13 @@ it, so that an edit which puts the old time back is seen too.
 What is at a pinned commit of the hub cannot change and is not listed here.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from spikesink.runs.atomic import whole
+from spikesink.runs.sums import file_sum
 from spikesink.study.file_ranges import expanded
 from spikesink.study.settings import Config, Corpus
 from spikesink.study.tokenizer_files import BESIDE
@@ -69,8 +69,7 @@ def sum_of(path: Path, known: dict[str, list]) -> tuple[list[int], str]:
         state = [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns] if facts.st_size > SMALL else []
         if state and known.get(str(path), [None])[0] == state:
             return state, known[str(path)][1]
-        with path.open("rb") as file:
-            return state, hashlib.file_digest(file, "sha256").hexdigest()
+        return state, file_sum(path)
     except (FileNotFoundError, NotADirectoryError):
         return [], ABSENT
     except OSError:

@@ -68,7 +68,7 @@ def code_changes(trained: dict[str, str], run: Run) -> list[str]:
 
 
 def source_changes(manifest: dict, config: Config) -> list[str]:
-    """One line per file of the corpus or the tokenizer that is not what the run was trained on."""
+    """One line per file of the corpus or the tokenizer that has changed since the run was trained."""
     now = sources.sums(sources.of_text(config), Path("results") / config.study)
     before = {source["file"]: source["sha256"] for source in manifest.get("sources", [])}
     return [f"source {name}: {old[:16]} -> {new[:16]}" for name, old, new in changes(before, now)]

@@ -89,8 +89,6 @@ def launcher(stage: Resources) -> list[str]:
 
 def devices(stage: Resources) -> list[str]:
     """The options of training that say how many GPUs and machines share a run; none for other stages."""
-    return (
-        ["--gpus", f"{stage.gpus_per_node}", "--nodes", f"{stage.nodes}"]
-        if isinstance(stage, TrainingResources)
-        else []
-    )
+    if not isinstance(stage, TrainingResources):
+        return []
+    return ["--gpus", str(stage.gpus_per_node), "--nodes", str(stage.nodes)]

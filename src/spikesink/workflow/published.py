@@ -47,26 +47,26 @@ SOFTWARE = ("spikesink", "torch", "lightning", "numpy", "scipy", "polars", "matp
 
 def published_names() -> list[str]:
     """Names of the published studies, ``published/<study>`` each."""
-    return [f"published/{name}" for name in named("published/*/manifest.json", above=1)]
+    found = (path.parent.name for path in RESULTS.glob("published/*/manifest.json"))
+    return [f"published/{name}" for name in sorted(filter(NAME.fullmatch, found))]
 
 
 def published_ablations() -> list[str]:
     """Names of the ablations of all published studies, by their folders: reading the studies would take time."""
-    return named("published/*/tables/parts/*")
+    return folder_names("published/*/tables/parts/*")
 
 
 def published_models() -> list[str]:
     """Names of the published models that published studies have measured, by their folders."""
-    return named("published/*/pretrained/*")
+    return folder_names("published/*/pretrained/*")
 
 
-def named(pattern: str, above: int = 0) -> list[str]:
-    """Names, in order, of what a pattern finds among the results, or of the folders ``above`` it.
+def folder_names(pattern: str) -> list[str]:
+    """Names, in order, of the folders that a pattern finds among the results.
 
     A name that no study of ours can have becomes no rule's wildcard and no file's name: such a folder is left out.
     """
-    names = {Path(*path.parts[: len(path.parts) - above]).name for path in RESULTS.glob(pattern)}
-    return sorted(name for name in names if NAME.fullmatch(name))
+    return sorted(filter(NAME.fullmatch, {path.name for path in RESULTS.glob(pattern)}))
 
 
 def read_published(name: str) -> Drawn:

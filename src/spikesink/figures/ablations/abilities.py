@@ -6,10 +6,9 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spikesink.figures.ablations.ablation import draw_panel, tick_label
+from spikesink.figures.ablations.ablation import draw_panels
 from spikesink.figures.drawing.canvas import legend, note_alone, title
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
-from spikesink.figures.drawing.grid import strip
 from spikesink.figures.drawing.metrics import Panel, metrics_legend
 from spikesink.figures.drawing.seeds import named_variants
 from spikesink.figures.drawing.style import Style
@@ -78,17 +77,10 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
             f"What the variants of {data['ablation'][0].replace('_', ' ')} can do was not measured", width
         )
     variants = data.unique("variant", maintain_order=True)
-    rows = {name: row for row, name in enumerate(variants["variant"])}
-    height = 0.27 if len(rows) <= 8 else 0.2
-    figure, axes = strip(len(panels), 0.45 + height * len(rows), 0.1, width, sharey=True)
+    figure, axes = draw_panels(panels, variants, data, style, width, room=0.45)
     for panel, axis in zip(panels, axes, strict=True):
-        draw_panel(axis, panel, data, rows, style)
         if panel.quantity in CHANCE:
             axis.axvline(CHANCE[panel.quantity], **CHANCE_LINE)
-    axes[0].set_yticks(
-        list(rows.values()), [tick_label(*row) for row in variants.select("label", "outcome").iter_rows()]
-    )
-    axes[0].set_ylim(len(rows) - 0.5, -0.5)
     title(figure, f"Abilities: {data['ablation'][0].replace('_', ' ')}")
     handles = metrics_legend(panels, data["seeds"].max() or 0)
     if present & CHANCE.keys():

@@ -94,19 +94,30 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
 def draw_rows(data: pl.DataFrame, style: Style, width: str) -> Figure:
     """One row per variant, the baseline on top and as a reference line."""
     variants = data.filter(pl.col("mark") == "seed").unique("variant", maintain_order=True)
-    rows = {name: row for row, name in enumerate(variants["variant"])}
     panels = panels_of(data)
+    figure, _ = draw_panels(panels, variants, data, style, width, room=0.4)
+    title(figure, f"Ablation: {data['ablation'][0].replace('_', ' ')}")
+    legend(figure, metrics_legend(panels, data["seeds"].max() or 0))
+    return figure
+
+
+def draw_panels(
+    panels: list[Panel], variants: pl.DataFrame, data: pl.DataFrame, style: Style, width: str, *, room: float
+) -> tuple[Figure, list[Axes]]:
+    """A figure with its panels side by side and a row per variant, in the order of ``variants``; and the panels' axes.
+
+    ``room`` is the height in inches of what is no row.
+    """
+    rows = {name: row for row, name in enumerate(variants["variant"])}
     height = 0.27 if len(rows) <= 8 else 0.2
-    figure, axes = strip(len(panels), 0.4 + height * len(rows), 0.1, width, sharey=True)
+    figure, axes = strip(len(panels), room + height * len(rows), 0.1, width, sharey=True)
     for panel, axis in zip(panels, axes, strict=True):
         draw_panel(axis, panel, data, rows, style)
     axes[0].set_yticks(
         list(rows.values()), [tick_label(*row) for row in variants.select("label", "outcome").iter_rows()]
     )
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
-    title(figure, f"Ablation: {data['ablation'][0].replace('_', ' ')}")
-    legend(figure, metrics_legend(panels, data["seeds"].max() or 0))
-    return figure
+    return figure, axes
 
 
 def draw_panel(axis: Axes, panel: Panel, data: pl.DataFrame, rows: dict[str, int], style: Style) -> None:
