@@ -6,6 +6,7 @@ from html import escape
 from spikesink.claims.decision import NOT_REPRODUCED, REPRODUCED, UNDECIDABLE
 from spikesink.claims.page import Block
 from spikesink.claims.verdict import NOT_MEASURED, NOT_RUN
+from spikesink.tables.render.markdown_text import escaped
 
 COLOURS = {
     REPRODUCED: "#1b7837",
@@ -40,17 +41,17 @@ summary { font-size: 1.4em; font-weight: bold; margin: .8em 0; cursor: pointer; 
 
 def markdown(title: str, page: Sequence[Block]) -> str:
     """The page as Markdown; folded parts open where the reader's program knows <details>."""
-    return "\n\n".join([f"# {title}", *(markdown_block(block) for block in page)]) + "\n"
+    return "\n\n".join([f"# {escaped(title)}", *(markdown_block(block) for block in page)]) + "\n"
 
 
 def markdown_block(block: Block) -> str:
     match block.kind:
         case "heading":
-            return f"## {block.text}"
+            return f"## {escaped(block.text)}"
         case "paragraph":
-            return block.text
+            return escaped(block.text)
         case "list":
-            return "\n".join(f"- {line}" for line in block.rows[0])
+            return "\n".join(f"- {escaped(line)}" for line in block.rows[0])
         case "table":
             return markdown_table(block.headings, block.rows)
         case "fold":
@@ -64,7 +65,7 @@ def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> st
 
 
 def markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
 
 
 def html(title: str, page: Sequence[Block]) -> str:
