@@ -10,6 +10,7 @@ import pytest
 
 from spikesink.data import batches
 from spikesink.data.batches import TokenError, TokenStream, batch
+from spikesink.study.settings import Optimiser, Schedule, Training
 
 
 def stream_of(count: int, bos: str = "none", bos_id: int | None = None) -> TokenStream:
@@ -77,6 +78,37 @@ def test_every_epoch_shows_each_sequence_once_in_a_new_order():
     for epoch in epochs:
         assert sorted(epoch) == list(range(100, 140, 4))
     assert not np.array_equal(epochs[0], epochs[1])
+
+
+def test_a_run_on_less_text_sees_the_same_few_sequences_again_and_again():
+    """Sequences from all over the text, in a new order every time, and others with another seed."""
+    stream = stream_of(401)  # 100 sequences
+
+    def seen(seed):
+        steps = [batch(stream, seed=seed, step=step, batch_size=4, sequence_length=4, distinct=8) for step in range(6)]
+        return np.concatenate([rows[:, 0] for rows in steps]).reshape(3, 8)
+
+    first, second, third = seen(0)
+    assert sorted(first) == sorted(second) == sorted(third) and len(set(first)) == 8
+    assert first.tolist() != second.tolist()
+    assert max(first) - min(first) > 200, "drawn from all of the text, not its first part"
+    assert set(seen(1)[0]) != set(first)
+
+
+def test_all_sequences_as_distinct_ones_are_the_whole_text_in_the_same_order():
+    options = {"seed": 2, "step": 3, "batch_size": 4, "sequence_length": 4}
+    assert np.array_equal(batch(stream_of(41), **options, distinct=10), batch(stream_of(41), **options))
+
+
+def test_fewer_sequences_than_a_run_is_to_see_are_refused():
+    with pytest.raises(TokenError, match=r"10 sequences of 4 tokens, and distinct_share asks for 11 different"):
+        batch(stream_of(41), seed=0, step=0, batch_size=1, sequence_length=4, distinct=11)
+
+
+def test_a_share_of_the_sequences_is_a_share_of_steps_times_batch():
+    training = {"steps": 700, "sequence_length": 64, "batch_size": 32, "schedule": Schedule(warmup_steps=1)}
+    assert Training(**training, optimiser=Optimiser(lr=1.0), distinct_share=0.02).distinct_sequences == 448
+    assert Training(**training, optimiser=Optimiser(lr=1.0)).distinct_sequences is None
 
 
 def test_a_stream_shorter_than_one_sequence_is_refused():

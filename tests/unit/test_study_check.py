@@ -279,3 +279,11 @@ def test_the_need_of_held_out_text_is_that_of_the_hungriest_measure():
     assert held_out(measures, 16, in_depth=False, per_position=False)[0] == 17
     assert held_out(measures, 16, in_depth=True, per_position=True)[0] == (3 + 1) * 16 + 1
     assert held_out(Measures(calibration_sequences=1), 16, in_depth=True, per_position=False)[0] == 65
+
+
+def test_a_run_on_few_sequences_needs_text_for_all_of_them():
+    wanted = study({"variants": {"mine": {"little": {"training": {"distinct_share": 0.5}}}}})
+    training = wanted.runs[-1].training
+    needed = training.steps * training.batch_size // 2 * training.sequence_length + 1
+    reason = f"training.distinct_share = 0.5 of its sequences of {training.sequence_length} tokens"
+    assert needs(wanted)["results/nano/data/tokens"]["train"] == (needed, reason)

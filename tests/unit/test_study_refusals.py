@@ -50,6 +50,8 @@ REFUSED = [
     ({"corpus": {"kind": "hub"}}, r"corpus: dataset is missing: kind 'hub' needs"),
     ({"tokenizer": {"vocabulary": 100}}, r"tokenizer: vocabulary = 100 is too small"),
     ({"tokenizer": {"kind": "characters"}}, r"tokenizer.kind = 'characters' with corpus.kind = 'embedded'"),
+    ({"training": {"distinct_share": 1.5}}, r"distinct_share = 1.5 is a share: use at most 1, or null for all text"),
+    ({"training": {"distinct_share": 0.0}}, r"distinct_share = 0.0 must be a number greater than 0"),
     ({"training": {"residual": "bfloat16"}}, r"residual = 'bfloat16' with precision = 'auto': set precision to bf"),
     ({"model": {"initialisation": {"extra_key_std": -0.1}}}, r"extra_key_std = -0.1 must be a number, 0 or greater"),
     ({"training": {"optimiser": {"kind": "moun"}}}, r"optimiser.kind = .*use one of 'adamw', 'sgd', 'rmsprop', 'muon'"),
@@ -57,7 +59,7 @@ REFUSED = [
     ({"scale": "smal"}, r"scale = 'smal': there is no .*smal.yaml, .* use one of 0.1b, .* small, smoke"),
     (
         {"ablations": ["nrm"]},
-        r"ablations: 'nrm' is unknown: there is no .*nrm.yaml; use some of context, ffn, .*variants:",
+        r"ablations: 'nrm' is unknown: there is no .*nrm.yaml; use some of .*context, .*ffn, .*variants:",
     ),
     ({"ablations": ["norm/dit"]}, r"ablations: 'norm/dit' is unknown: norm has sandwich, sandwich_qk, dyt"),
     ({"ablations": ["norm", "norm/dyt"]}, r"ablations: 'norm/dyt' lists norm/dyt a second time"),

@@ -100,19 +100,29 @@ class TokenStream:
         return rows
 
 
-def batch(stream: TokenStream, *, seed: int, step: int, batch_size: int, sequence_length: int) -> np.ndarray:
+def batch(
+    stream: TokenStream, *, seed: int, step: int, batch_size: int, sequence_length: int, distinct: int | None = None
+) -> np.ndarray:
     """The batch of a 0-based ``step``, int64 [B, T + 1]: inputs are [:, :-1], targets [:, 1:].
 
-    Every epoch is a fresh permutation of all sequences; a batch may span two epochs.
-    Raises TokenError when the stream is shorter than one sequence.
+    Every epoch is a fresh permutation of all sequences, or of ``distinct`` ones that the seed draws from them; a batch
+    may span two epochs. Raises TokenError when the stream is shorter than one sequence, or has fewer than ``distinct``.
     """
-    count = at_least_one_sequence(stream, sequence_length)
+    whole = at_least_one_sequence(stream, sequence_length)
+    count = whole if distinct is None else distinct
+    if count > whole:
+        raise TokenError(
+            f"the stream has {whole:,} sequences of {sequence_length} tokens, and distinct_share asks for {count:,} "
+            "different ones: use more text or a smaller distinct_share"
+        )
     position = step * batch_size + np.arange(batch_size, dtype=np.int64)
     epoch, within = np.divmod(position, count)
     indices = np.empty(batch_size, dtype=np.int64)
     for number in np.unique(epoch):
         rows = epoch == number
         indices[rows] = permutation(seed, int(number), count)[within[rows]]
+    if distinct is not None:
+        indices = drawn_sequences(seed, whole, count)[indices]
     return stream.sequences(indices, sequence_length)
 
 
@@ -161,3 +171,9 @@ def at_least_one_sequence(stream: TokenStream, sequence_length: int) -> int:
 def permutation(seed: int, epoch: int, count: int) -> np.ndarray:
     """The order of the ``count`` sequences in an epoch."""
     return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+@lru_cache(maxsize=1)
+def drawn_sequences(seed: int, whole: int, count: int) -> np.ndarray:
+    """The places of ``count`` sequences of ``whole``, drawn without replacement, in the order of the text."""
+    return np.sort(np.random.default_rng([seed, 0, whole]).permutation(whole)[:count])

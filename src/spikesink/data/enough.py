@@ -12,7 +12,7 @@ from pathlib import Path
 from spikesink.data.batches import TokenError
 from spikesink.study.kinds import GATES
 from spikesink.study.run import Run, Study
-from spikesink.study.settings import Measures
+from spikesink.study.settings import Measures, Training
 
 AFFECTS_RESULTS = False
 
@@ -46,13 +46,21 @@ def check_packed(folder: Path, index: Mapping) -> None:
 def needs(study: Study) -> dict[str, dict[str, Need]]:
     """By folder of tokens and by split, what the runs of a study and the models that it measures need."""
     measures, place = study.config.measures, f"results/{study.config.study}"
-    longest = max(run.training.sequence_length for run in study.runs)
-    found = {f"{place}/data/tokens": {"train": (longest + 1, f"training.sequence_length = {longest}")}}
+    found = {f"{place}/data/tokens": {"train": max(trained_on(run.training) for run in study.runs)}}
     measured = f"{place}/data/evaluation" if study.config.evaluation else f"{place}/data/tokens"
     found.setdefault(measured, {})["validation"] = max(need_of(run, study) for run in study.runs)
     for name, model in study.config.pretrained.items():
         found[f"{place}/pretrained/{name}/tokens"] = {"validation": held_out(measures, model.context, True, False)}
     return found
+
+
+def trained_on(training: Training) -> Need:
+    """What training a run needs of the text."""
+    length, distinct = training.sequence_length, training.distinct_sequences or 1
+    reason = f"training.sequence_length = {length}"
+    if training.distinct_share is not None:
+        reason = f"training.distinct_share = {training.distinct_share} of its sequences of {length} tokens"
+    return distinct * length + 1, reason
 
 
 def need_of(run: Run, study: Study) -> Need:

@@ -28,6 +28,7 @@ class StepBatches(IterableDataset):
                 step=step,
                 batch_size=self.training.batch_size,
                 sequence_length=self.training.sequence_length,
+                distinct=self.training.distinct_sequences,
             )
             yield torch.from_numpy(rows[self.own])
 

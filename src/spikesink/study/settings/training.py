@@ -84,6 +84,10 @@ class Training:
     loss_window: tuple[int, int] | None = None
     """Only the next-token loss at positions [first, last) counts, 0-based; null: at all positions. Earlier tokens stay
     visible."""
+    distinct_share: float | None = None
+    """Share of the run's sequences that differ from each other: with 0.02 it trains on 2 % of steps x batch_size
+    sequences, drawn from all of the text by the seed, about 50 times each (Gu et al. 2410.10781, who train on less
+    data). null: on all of the text."""
     optimiser: Optimiser
     """The optimiser and its settings."""
     schedule: Schedule
@@ -116,12 +120,14 @@ class Training:
 
     def __post_init__(self) -> None:
         positive(self, "steps", "sequence_length", "batch_size", "log_every", "checkpoint_every")
-        positive(self, "micro_batch_size", "loss_chunk")
+        positive(self, "micro_batch_size", "loss_chunk", "distinct_share")
         not_negative(self, "snapshots")
         at_most(self, 99_999_999, "steps")  # files of checkpoints have eight digits
         at_most(self, 10_000_000, "batch_size")
         if self.snapshots > self.steps:
             raise ValueError(f"snapshots = {self.snapshots} are more than steps = {self.steps}: lower it")
+        if self.distinct_share is not None and self.distinct_share > 1:
+            raise ValueError(f"distinct_share = {self.distinct_share} is a share: use at most 1, or null for all text")
         if self.residual == "bfloat16" and self.precision != "bfloat16":
             raise ValueError(
                 f"residual = 'bfloat16' with precision = {self.precision!r}: set precision to bfloat16 as well"
@@ -137,3 +143,10 @@ class Training:
             raise ValueError(
                 f"schedule.warmup_steps = {self.schedule.warmup_steps} leaves nothing of steps = {self.steps}: lower it"
             )
+
+    @property
+    def distinct_sequences(self) -> int | None:
+        """How many different sequences the run trains on; None: as many as the text has."""
+        if self.distinct_share is None:
+            return None
+        return max(1, round(self.distinct_share * self.steps * self.batch_size))
