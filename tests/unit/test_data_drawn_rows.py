@@ -1,10 +1,13 @@
 """Held-out rows are a draw over the whole text, the same for every measure, and every token has its document."""
 
+import json
+
 import numpy as np
 import pytest
 
 from spikesink.data.batches import TokenError, TokenStream
-from spikesink.data.drawn_rows import documents_of_targets, drawn_places, held_out_rows
+from spikesink.data.drawn_rows import document_starts, documents_of_targets, drawn_places, held_out_rows
+from spikesink.runs.sums import file_sum
 
 
 def stream_of(count: int, bos: str = "none", bos_id: int | None = None) -> TokenStream:
@@ -42,6 +45,22 @@ def test_every_target_has_its_document(bos, offset):
     expected = [[sum(start <= token - 100 for start in starts) - 1 for token in row[1:]] for row in rows]
     assert documents_of_targets(stream, starts, places, 4).tolist() == expected
     assert rows[0, 1] == 108 + offset
+
+
+def test_starts_of_documents_that_were_not_written_so_are_refused(tmp_path):
+    """They decide which tokens count as one document, and nothing else would show that they are wrong."""
+    path = tmp_path / "validation_documents.npy"
+    np.save(path, np.array([0, 6, 7], dtype=np.uint64))
+    entry = {"document_starts": path.name, "document_starts_sha256": file_sum(path)}
+    index = {"format": 1, "dtype": "<u2", "vocabulary": 9, "bos": "none", "splits": {"validation": entry}}
+    (tmp_path / "tokens.json").write_text(json.dumps(index))
+    assert document_starts(tmp_path, "validation").tolist() == [0, 6, 7]
+    np.save(path, np.array([0, 5, 7], dtype=np.uint64))
+    with pytest.raises(TokenError, match=r"validation_documents\.npy is damaged.* first with the target .*npy$"):
+        document_starts(tmp_path, "validation")
+    path.unlink()
+    with pytest.raises(TokenError, match=r"validation_documents\.npy cannot be read \(No such file"):
+        document_starts(tmp_path, "validation")
 
 
 def test_a_text_shorter_than_one_sequence_is_refused():

@@ -12,6 +12,7 @@ from spikesink.data import corpora, packing, tokenizer
 from spikesink.data.batches import TokenError, TokenStream
 from spikesink.data.readers import CorpusError
 from spikesink.data.tokenizer import TokenizerError
+from spikesink.runs.sums import file_sum
 from spikesink.study.settings import Corpus, Tokenizer
 
 TEXTS = [f"document {number} ends here.\n" * (1 + number % 3) for number in range(10)]
@@ -56,6 +57,7 @@ def test_boundaries(source, tmp_path, bos, eos):
         assert stream.bos_id == (None if bos == "none" else 0)
         entry = index["splits"][split]
         starts = np.load(tmp_path / entry["document_starts"])
+        assert file_sum(tmp_path / entry["document_starts"]) == entry["document_starts_sha256"]
         assert starts.tolist() == np.cumsum([0, *map(len, documents)])[:-1].tolist()
         assert entry["tokens"] == len(stream.tokens)
         assert entry["documents"] == len(kept)

@@ -12,6 +12,7 @@ from tokenizers import models, pre_tokenizers, processors
 from spikesink.data import packing, tokenizer
 from spikesink.data.batches import TokenStream
 from spikesink.data.special_tokens import TokenizerError
+from spikesink.runs.sums import file_sum
 from spikesink.study.settings import Corpus, Tokenizer
 
 SMOLLM2 = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>", "<file_sep>")
@@ -198,8 +199,36 @@ def test_a_tokenizer_made_here_declares_its_own(tmp_path):
     built = tokenizer.build(trained, [], tmp_path / "tokenizer.json")
     again = tokenizer.load(tmp_path / "tokenizer.json")
     assert built.bos == again.bos == (0, "<bos>", "its name")
-    (tmp_path / "tokenizer_config.json").unlink()
+    for name in ("tokenizer_config.json", ".sums/tokenizer_config.json"):
+        (tmp_path / name).unlink()
     assert tokenizer.load(tmp_path / "tokenizer.json").bos == built.bos
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda path: path.write_text('{"bos_token": "<eos>"}'), "its sum differs: delete"),
+        (Path.unlink, "cannot be read"),
+    ],
+)
+def test_what_was_written_of_special_tokens_is_compared(tmp_path, harm, said):
+    """Another BOS would begin every sequence, without a word."""
+    tokenizer.build(Tokenizer(kind="trained", vocabulary=258, bos="sequence"), [], tmp_path / "tokenizer.json")
+    harm(tmp_path / "tokenizer_config.json")
+    with pytest.raises(TokenizerError, match=rf"tokenizer_config\.json.*{said}"):
+        tokenizer.load(tmp_path / "tokenizer.json")
+
+
+def test_a_tokenizer_that_changed_after_the_corpus_step_is_not_copied(tmp_path):
+    """What the corpus step described, weeks ago perhaps, is what every run says that it was trained on."""
+    path = made(tmp_path, SMOLLM2, tokenizer_config={"bos_token": "<|im_start|>"})
+    names = (path.name, "tokenizer_config.json")
+    sums = {name: file_sum(path.with_name(name)) for name in names}
+    described = {"digest": sums[path.name], "beside": {names[1]: sums[names[1]]}}
+    tokenizer.check_unchanged(settings(path), described)
+    path.with_name(names[1]).write_text('{"bos_token": null}')
+    with pytest.raises(TokenizerError, match=r"tokenizer_config\.json has changed since it was described"):
+        tokenizer.check_unchanged(settings(path), described)
 
 
 @pytest.mark.parametrize("name", ["tokenizer_config", "special_tokens_map", "config"])

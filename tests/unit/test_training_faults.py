@@ -192,7 +192,11 @@ def test_damaged_tokens_are_not_trained_on(token_folder, tmp_path, harm, what):
     codes, text = train(RUN, tmp_path / "tokens", tmp_path)
     assert codes == [1]
     line = error_line(text)
-    assert line.startswith(f"error: {tmp_path}/tokens/train.bin ") and what in line and "pack the tokens again" in line
+    assert (
+        line.startswith(f"error: {tmp_path}/tokens/train.bin ")
+        and what in line
+        and line.endswith(f"first with the target {tmp_path}/tokens/train.bin")
+    )
     assert not (tmp_path / "run").exists()
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.data.batches import file_sha256
-from spikesink.runs.command import one_line_errors
+from spikesink.runs.command import one_line_errors, stay_offline
 from spikesink.runs.json_file import read_intact_json
+from spikesink.runs.model_files import check_unchanged
 from spikesink.runs.sums import noted
 from spikesink.study.errors import InputError
 from spikesink.study.settings import Corpus, Tokenizer, build
@@ -30,12 +31,13 @@ def main(arguments: list[str] | None = None) -> None:
     if options.step == "corpus":
         describe_corpus(corpus, tokenizer, options.output)
         return
+    stay_offline()
     from spikesink.data.corpora import check_unchanged, local_sources
 
     description = read_intact_json(options.corpus, "run the corpus step again")
     check_unchanged(corpus, description)
     if options.step == "tokenizer":
-        build_tokenizer(corpus, tokenizer, options.output)
+        build_tokenizer(corpus, tokenizer, options.output, description.get("tokenizer"))
     else:
         pack_tokens(corpus, tokenizer, options, local_sources(description))
 
@@ -55,9 +57,15 @@ def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
         part.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
-    """Write the tokenizer to ``output``: trained on the documents that are not held out, or copied."""
+def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path, described: dict[str, Any] | None) -> None:
+    """Write the tokenizer to ``output``: trained on the documents that are not held out, or copied.
+
+    ``described`` is what the corpus step said of the files that it is copied from.
+    """
     from spikesink.data import corpora, tokenizer
+
+    if described:
+        tokenizer.check_unchanged(settings, described)
 
     documents = (
         text
@@ -129,6 +137,7 @@ def tokenizer_of_pretrained(path: Path) -> Tokenizer:
     described = read_intact_json(path, "fetch the model again")
     try:
         name, vocabulary, bos = (described[key] for key in ("tokenizer", "vocabulary", "bos"))
+        check_unchanged(described, path, (Path(name).name, *BESIDE))
         return Tokenizer(kind="file", name=name, vocabulary=vocabulary, bos=bos, bos_token=described.get("bos_token"))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} does not describe a model ({error}): fetch the model again") from None

@@ -22,7 +22,6 @@ KEYS = {"dtype": str, "vocabulary": int, "bos": str, "splits": dict}
 """What every index has, and its type."""
 ENTRY = {"file": str, "bytes": int, "sha256": str}
 """What the entry of every split has, and its type."""
-REMEDY = "delete the folder and pack the tokens again"
 
 
 class TokenError(ValueError):
@@ -60,22 +59,22 @@ class TokenStream:
 
         Raises TokenError when the index or the file is missing, or the file is not the one that was packed.
         """
-        index = read_index(folder)
+        index, described = read_index(folder), Path(folder) / INDEX
         if split not in index["splits"]:
-            raise TokenError(f"{Path(folder) / INDEX} has no split {split!r}: it has {', '.join(index['splits'])}")
+            raise TokenError(f"{described} has no split {split!r}: it has {', '.join(index['splits'])}")
         entry = index["splits"][split]
         if not all(isinstance(entry, dict) and isinstance(entry.get(key), kind) for key, kind in ENTRY.items()):
-            raise TokenError(f"{Path(folder) / INDEX} does not describe the split {split!r}: {REMEDY}")
+            raise TokenError(f"{described} does not describe the split {split!r}: {remake(described)}")
         path = Path(folder) / entry["file"]
         if path.name != entry["file"]:
-            raise TokenError(f"{Path(folder) / INDEX} names a file outside its folder, {entry['file']!r}: {REMEDY}")
+            raise TokenError(f"{described} names a file outside its folder, {entry['file']!r}: {remake(described)}")
         if not path.exists():
-            raise TokenError(f"{path} is missing: {REMEDY}")
+            raise TokenError(f"{path} is missing: {remake(path)}")
         size = path.stat().st_size
         if size != entry["bytes"]:
-            raise TokenError(f"{path} has {size} bytes, its index says {entry['bytes']}: {REMEDY}")
+            raise TokenError(f"{path} has {size} bytes, its index says {entry['bytes']}: {remake(path)}")
         if verify and file_sha256(path) != entry["sha256"]:
-            raise TokenError(f"{path} is damaged, its sha256 differs from the index: {REMEDY}")
+            raise TokenError(f"{path} is damaged, its sha256 differs from the index: {remake(path)}")
         tokens = np.memmap(path, dtype=index["dtype"], mode="r")
         facts = {name: index[name] for name in ("bos", "bos_id", "vocabulary")}
         if drawn := index.get("language"):
@@ -134,14 +133,22 @@ def read_index(folder: str | Path) -> dict:
     except FileNotFoundError:
         raise TokenError(f"{path} is missing: pack the tokens first") from None
     except (ValueError, RecursionError) as error:
-        raise TokenError(f"{path} is not valid JSON ({error}): {REMEDY}") from None
+        raise TokenError(f"{path} is not valid JSON ({error}): {remake(path)}") from None
     if not isinstance(index, dict) or index.get("format") != FORMAT:
-        raise TokenError(f"{path} is not a token index of format {FORMAT}: {REMEDY}")
+        raise TokenError(f"{path} is not a token index of format {FORMAT}: {remake(path)}")
     if missing := [key for key, kind in KEYS.items() if not isinstance(index.get(key), kind)]:
-        raise TokenError(f"{path} has no {missing[0]!r}, or something else in its place: {REMEDY}")
+        raise TokenError(f"{path} has no {missing[0]!r}, or something else in its place: {remake(path)}")
     if index.get("sum") not in (None, index_sum(index)):
-        raise TokenError(f"{path} is damaged, it is not what its own sum says: {REMEDY}")
+        raise TokenError(f"{path} is damaged, it is not what its own sum says: {remake(path)}")
     return index
+
+
+def remake(path: Path) -> str:
+    """What to do about a file of a token stream that is missing or damaged.
+
+    Asked for alone, it is packed again. Its index then says what it said before, so that no run is trained again.
+    """
+    return f"delete it if it is there, then run the same snakemake command twice, first with the target {path}"
 
 
 def index_sum(index: dict) -> str:

@@ -8,11 +8,10 @@ from typing import Any
 
 import datasets
 
-from spikesink.data.batches import file_sha256
 from spikesink.data.errors import CorpusError
 from spikesink.data.held_out import drawn, is_validation
-from spikesink.data.hub import content_digest
 from spikesink.data.kinds import KINDS
+from spikesink.runs.sums import digest_like, file_sum, hub_digest
 from spikesink.study.settings import Corpus
 
 EVENLY = {"embedded", "bigram_backcopy"}
@@ -87,7 +86,7 @@ def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
             {
                 "name": name,
                 "bytes": path.stat().st_size,
-                "digest": (corpus.dataset and content_digest(path)) or file_sha256(path),
+                "digest": (corpus.dataset and hub_digest(path)) or file_sum(path),
             }
             for name, path in zip(kind.names(corpus), paths, strict=True)
         ],
@@ -95,8 +94,7 @@ def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
 
 
 def check_unchanged(corpus: Corpus, description: dict[str, Any]) -> None:
-    """Raise CorpusError when the corpus differs from its ``description``: by names and sizes of the files, local ones
-    by content too."""
+    """Raise CorpusError when the corpus differs from its ``description``: by names, sizes and content of its files."""
     kind = KINDS[corpus.kind]
     paths, names = kind.files(corpus), kind.names(corpus)
     if names != [file["name"] for file in description["files"]]:
@@ -105,7 +103,7 @@ def check_unchanged(corpus: Corpus, description: dict[str, Any]) -> None:
         size = path.stat().st_size
         if size != file["bytes"]:
             raise CorpusError(f"{name} has {size} bytes, {file['bytes']} when it was described: describe it again")
-        if not corpus.dataset and file_sha256(path) != file["digest"]:
+        if digest_like(path, file["digest"]) != file["digest"]:
             raise CorpusError(f"{name} has changed since it was described: describe it again")
 
 

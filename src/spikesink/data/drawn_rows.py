@@ -8,7 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from spikesink.data.batches import REMEDY, TokenError, TokenStream, at_least_one_sequence, read_index
+from spikesink.data.batches import (
+    TokenError,
+    TokenStream,
+    at_least_one_sequence,
+    file_sha256,
+    read_index,
+    remake,
+)
 
 DRAW_SEED = 0
 """Seed of the draw, the same for every model and measure; tables of perplexity record it."""
@@ -34,11 +41,14 @@ def held_out_rows(stream: TokenStream, sequence_length: int, sequences: int) -> 
 
 def document_starts(folder: str | Path, split: str) -> np.ndarray:
     """The position in the stream at which every document of a split starts. Raises TokenError."""
-    path = Path(folder) / read_index(folder)["splits"][split]["document_starts"]
+    entry = read_index(folder)["splits"][split]
+    path = Path(folder) / entry["document_starts"]
     try:
+        if entry.get("document_starts_sha256") not in (None, file_sha256(path)):
+            raise TokenError(f"{path} is damaged, its sha256 differs from the index: {remake(path)}")
         return np.load(path).astype(np.int64)
-    except (OSError, ValueError) as error:
-        raise TokenError(f"{path} cannot be read ({error}): {REMEDY}") from error
+    except OSError as error:
+        raise TokenError(f"{path} cannot be read ({error.strerror}): {remake(path)}") from error
 
 
 def documents_of_targets(

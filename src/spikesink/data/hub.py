@@ -13,7 +13,6 @@ from huggingface_hub import errors
 from spikesink.study.errors import first_line
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class HubError(ValueError):
@@ -73,9 +72,3 @@ def optional_hub_file(repository: str, name: str, *, revision: str, kind: str) -
         if huggingface_hub.constants.HF_HUB_OFFLINE:
             return None
         raise
-
-
-def content_digest(path: Path) -> str | None:
-    """The hub's own digest of a downloaded file: its name in the cache. None if that name is not a digest."""
-    name = path.resolve().name
-    return name if DIGEST.fullmatch(name) else None

@@ -56,6 +56,7 @@ def pack(
                 raise CorpusError(f"the {name} split is empty: {corpora.two_documents(corpus)}")
             with whole(folder / starts_file(name)) as part:
                 np.save(part, np.frombuffer(split.starts, dtype=np.uint64))
+                split.starts_digest = file_sha256(part)
     index = {
         "format": FORMAT,
         "dtype": dtype.str,
@@ -138,6 +139,7 @@ class Split:
         self.text_bytes = 0
         self.starts = array("Q")
         self.digest = hashlib.sha256()
+        self.starts_digest = ""
 
     def add(self, ids: list[int], text_bytes: int) -> None:
         """Append the tokens of one document; its text has ``text_bytes`` bytes."""
@@ -158,6 +160,7 @@ class Split:
             "tokens": self.tokens,
             "documents": len(self.starts),
             "document_starts": starts_file(name),
+            "document_starts_sha256": self.starts_digest,
             "text_bytes": self.text_bytes,
         }
 

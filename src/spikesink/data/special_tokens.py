@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import tokenizers
 
 from spikesink.runs.lfs import PULL, is_lfs_pointer
+from spikesink.runs.sums import intact, note_of
+from spikesink.study.errors import InputError
 from spikesink.study.tokenizer_files import NAMING, NUMBERING
 
 OWN = {"bos": "<bos>", "eos": "<eos>"}
@@ -121,14 +123,16 @@ def choices(special: dict[str, int]) -> str:
 
 def read_beside(folder: Path | None, name: str) -> dict[str, Any]:
     """The object in a JSON file of the folder, empty where there is no such file. Raises TokenizerError."""
-    if folder is None or not (path := folder / name).is_file():
+    if folder is None or not ((path := folder / name).is_file() or note_of(path).is_file()):
         return {}
-    if is_lfs_pointer(path):
+    if path.is_file() and is_lfs_pointer(path):
         raise TokenizerError(f"{path} {PULL}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(intact(path, "make the tokenizer again").read_text(encoding="utf-8"))
         if not isinstance(content, dict):
             raise ValueError("it holds no JSON object")
+    except InputError as error:
+        raise TokenizerError(str(error)) from None
     except (OSError, ValueError) as error:
         raise TokenizerError(f"{path} cannot be read ({error}): fetch it again, or remove it") from None
     return content

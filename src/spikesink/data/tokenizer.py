@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
@@ -20,7 +21,7 @@ from spikesink.data.special_tokens import (
     special_tokens,
 )
 from spikesink.runs.lfs import PULL, is_lfs_pointer
-from spikesink.runs.sums import intact, noted
+from spikesink.runs.sums import file_sum, intact, noted
 from spikesink.study.errors import InputError
 from spikesink.study.settings import Tokenizer
 from spikesink.study.tokenizer_files import BESIDE
@@ -107,6 +108,15 @@ def source_file(settings: Tokenizer, download: bool = False) -> Path | None:
         except HubError as error:
             raise TokenizerError(str(error)) from None
     return None
+
+
+def check_unchanged(settings: Tokenizer, described: dict[str, Any]) -> None:
+    """Raise TokenizerError where a file that the tokenizer is copied from is not the one that was ``described``."""
+    source = source_file(settings)
+    for name, digest in {source.name: described["digest"], **described["beside"]}.items():
+        path = source.with_name(name)
+        if not path.is_file() or file_sum(path) != digest:
+            raise TokenizerError(f"{path} has changed since it was described: run the corpus step again")
 
 
 def check(loaded: Loaded, settings: Tokenizer) -> None:

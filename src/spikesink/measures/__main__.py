@@ -11,7 +11,7 @@ import torch
 from spikesink.measures.groups import DESCRIPTIONS, GROUPS
 from spikesink.measures.loading import pretrained_subject, trained_subject
 from spikesink.measures.table import write_table
-from spikesink.runs.command import one_line_errors
+from spikesink.runs.command import one_line_errors, stay_offline
 from spikesink.runs.folder import RunFolder
 from spikesink.study.settings import Measures, build
 
@@ -19,6 +19,7 @@ from spikesink.study.settings import Measures, build
 @one_line_errors(TypeError, ValueError)
 def main() -> None:
     options = arguments()
+    stay_offline()
     torch.set_num_threads(options.threads)
     measure(options)
 

@@ -9,6 +9,7 @@ from spikesink.model.decoder import Decoder
 from spikesink.model.trained import load_run
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import read_intact_json
+from spikesink.runs.model_files import check_unchanged
 
 
 def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str) -> Subject:
@@ -28,12 +29,13 @@ def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str
 def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:
     """The subject of a published model that `python -m spikesink.pretrained fetch` described in a file.
 
-    Raises PretrainedError or TokenError.
+    Raises InputError, PretrainedError or TokenError.
     """
     from spikesink.pretrained.load import load_pretrained  # late: measuring a trained run needs none of it
 
     stream = TokenStream.open(tokens, "validation")
     described = read_intact_json(description, "fetch the model again")
+    check_unchanged(described, description)
     model = load_pretrained(described["folder"], device=device).decoder
     check_vocabulary(model, stream, tokens)
     tokenizer, snapshots = Path(described["tokenizer"]), RunFolder(description.parent).snapshots

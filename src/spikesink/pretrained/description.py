@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from spikesink.data.batches import file_sha256
 from spikesink.pretrained.formats import PretrainedError
 from spikesink.pretrained.load import checked
 from spikesink.pretrained.vocabulary import TOKENIZER
+from spikesink.runs.model_files import identity_of_file
 from spikesink.runs.sums import noted
 from spikesink.study.settings import Tokenizer
 
@@ -60,14 +60,7 @@ def fetch(
         "tokenizer": settings.name,
         "bos": bos,
         "bos_token": settings.bos_token,
-        "files": {path.name: file_identity(path) for path in sorted(folder.iterdir()) if path.is_file()},
+        "files": {path.name: identity_of_file(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
     with noted(output) as part:
         part.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
-
-
-def file_identity(path: Path) -> dict:
-    """A file's size and digest: the hub's own where its cache names the file by it, else the content's SHA-256."""
-    resolved = path.resolve().name
-    digest = resolved if resolved != path.name else file_sha256(path)
-    return {"bytes": path.stat().st_size, "digest": digest}

@@ -1,5 +1,6 @@
 """What the package's command lines share: an expected error is one line, not a traceback."""
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -29,6 +30,14 @@ def one_line_errors(*expected: type[Exception]) -> Callable[[Callable[..., int |
         return command
 
     return decorate
+
+
+def stay_offline() -> None:
+    """Let Hugging Face's libraries use what has been fetched and open no connection; to be called before their import.
+
+    Only the jobs that run where Snakemake runs fetch: those of the corpus and of published models.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def said(error: Exception) -> str:

@@ -8,6 +8,7 @@ study's those of all its files. ``intact`` compares. A file of which nobody has 
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +22,30 @@ AFFECTS_RESULTS = False
 NOTES = ".sums"
 MANIFEST = "manifest.json"
 FROM_GIT = "bring it back from git"
+DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def file_sum(path: Path) -> str:
     """The SHA-256 of a file as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hub_digest(path: Path) -> str | None:
+    """What the hub's cache says that a file's digest is: the name there. None where that name is no digest.
+
+    It is the SHA-256 of a large file, and of a small one the SHA-1 that git gives it.
+    """
+    name = path.resolve().name
+    return name if name != path.name and DIGEST.fullmatch(name) else None
+
+
+def digest_like(path: Path, known: str) -> str:
+    """The digest of what a file holds, of the kind that ``known`` is: SHA-256, or git's SHA-1."""
+    if len(known) != 40:
+        return file_sum(path)
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0%b" % (len(content), content), usedforsecurity=False).hexdigest()
 
 
 def note_of(path: Path) -> Path:

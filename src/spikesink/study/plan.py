@@ -5,9 +5,9 @@ GPU-hours and memory are estimates. GPU-hours follow from the utilisation that t
 """
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import NamedTuple
 
 from spikesink.study import sizes
@@ -115,13 +115,13 @@ def cost(run: Run, plan: Plan, gpus: int) -> Cost:
     )
 
 
-def write_plan(planned: Sequence[Cost], path: Path | str) -> str:
-    """Write a CSV file with a row per run and a column per field of ``Cost``; returns the plan as a text table."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Cost)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(asdict, planned))
-    return table(planned)
+def csv_text(planned: Sequence[Cost]) -> str:
+    """The plan as CSV: a row per run and a column per field of ``Cost``."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(Cost)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(asdict, planned))
+    return text.getvalue()
 
 
 HEADER = ("ablation", "variant", "parameters", "runs", "tokens", "FLOPs", "GPU-hours", "memory", "disk", "checkpoints")

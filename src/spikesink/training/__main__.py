@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from spikesink.runs.command import one_line_errors
+from spikesink.runs.command import one_line_errors, stay_offline
 from spikesink.training.devices import end_with_launcher, launched_by_lightning
 from spikesink.training.storage.disk_errors import DiskError
 from spikesink.training.storage.interruption import Interrupted, end_at_once, install
@@ -21,6 +21,7 @@ from spikesink.training.train import train
 @one_line_errors(DiskError, InUse, TypeError, ValueError)
 def main() -> int:
     options = arguments()
+    stay_offline()
     launched = launched_by_lightning()
     if launched:
         end_with_launcher()

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from spikesink.runs.command import one_line_errors
-from spikesink.study.plan import costs, write_plan
+from spikesink.runs.sums import noted
+from spikesink.study.plan import costs, csv_text, table
 from spikesink.study.resolve import resolve
 from spikesink.workflow.graph import mermaid
 from spikesink.workflow.published import publish
@@ -29,7 +30,10 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     if options.command == "plan":
-        print(write_plan(costs(resolve(options.config, options.workflow)), options.output))
+        planned = costs(resolve(options.config, options.workflow))
+        with noted(options.output) as part:
+            part.write_text(csv_text(planned), encoding="utf-8")
+        print(table(planned))
     elif options.command == "publish":
         print(publish(resolve(options.config, options.workflow), options.output.parent))
     else:
