@@ -88,13 +88,19 @@ def print_status(study: Study, watch: float | None, as_json: bool) -> None:
 
 
 def print_why(study: Study, name: str) -> None:
-    """What differs, for every run of that name."""
-    from spikesink.runs.why import differences  # reads the package's code: not for every command
+    """What differs, for every run of that name, or for the published model of that name."""
+    from spikesink.runs.why import differences, model_differences  # reads the package's code: not for every command
 
+    if name in study.config.pretrained and name not in {run.variant for run in study.runs}:
+        print_differences(f"pretrained model {name}", model_differences(name, study.config), "measured")
+        return
     for run in find_runs(study, name):
-        lines = differences(run, study.config)
-        print(f"{run.folder}: " + ("nothing has changed" if not lines else "would be trained again"))
-        print("".join(f"  {line}\n" for line in lines), end="")
+        print_differences(run.folder, differences(run, study.config), "trained")
+
+
+def print_differences(what: str, lines: list[str], done: str) -> None:
+    print(f"{what}: " + ("nothing has changed" if not lines else f"would be {done} again"))
+    print("".join(f"  {line}\n" for line in lines), end="")
 
 
 def print_json(rows: Sequence) -> None:
@@ -128,7 +134,7 @@ def arguments() -> argparse.Namespace:
     )
     status.add_argument("--json", action="store_true", help="a list with one object per run")
     why = commands.add_parser("why", parents=[overlays], help="what has changed since a run was trained")
-    why.add_argument("run", help="variant, or variant/seed<k>")
+    why.add_argument("run", help="variant, variant/seed<k>, or the name of a published model in the config")
     commands.add_parser("folder", parents=[overlays], help="print the folder of the study's results")
     commands.add_parser("summary", parents=[overlays], help="print the results of a finished study")
     return parser.parse_args()

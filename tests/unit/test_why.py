@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_project import OPTIONS, RESULTS, study_in
+from tiny_project import OPTIONS, RESULTS, ROOT, study_in
 
 from spikesink.runs import code_digest, sources
 from spikesink.runs.identity import identity
-from spikesink.runs.why import changes, code_changes, differences, source_changes
+from spikesink.runs.model_files import identity_of_file
+from spikesink.runs.why import changes, code_changes, differences, model_differences, source_changes
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run
 
@@ -181,9 +182,9 @@ def test_nested_settings_are_compared_leaf_by_leaf():
     assert list(changes(old, new)) == [("a.b", 1, 2), ("gone", None, "absent"), ("come", "absent", {"d": 0})]
 
 
-def spikesink_why(project: Path, run: str) -> subprocess.CompletedProcess:
+def spikesink_why(project: Path, run: str, package: Path | None = None) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "spikesink.cli", "why", run, *OPTIONS]
-    environment = os.environ | {"PYTHONPATH": str(project / "src")}
+    environment = os.environ | {"PYTHONPATH": str(package or project / "src")}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
@@ -218,3 +219,35 @@ def test_a_source_file_that_changed_or_went_is_named(project):
         f"source a.txt: {trained_on['a.txt'][:16]} -> {now[:16]}",
         f"source b.txt: {trained_on['b.txt'][:16]} -> absent",
     ]
+
+
+def test_a_file_or_setting_of_a_published_model_that_changed_is_named(tmp_path, monkeypatch):
+    """Its measures run again then, and nothing else would say why."""
+    monkeypatch.chdir(tmp_path)
+    folder, described = tmp_path / "model", RESULTS / "pretrained/other/pretrained.json"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (folder / name).write_text(name)
+    pretrained = {"other": {"source": "model", "bos": "none", "context": 4096}}
+    config = study_in(tmp_path, pretrained=pretrained).config
+    with pytest.raises(InputError, match="has not been measured yet"):
+        model_differences("other", config)
+    files = {path.name: identity_of_file(path) for path in folder.iterdir()}
+    written = {"source": "model", "revision": None, "bos": "none", "bos_token": None, "context": 2048}
+    described.parent.mkdir(parents=True)
+    described.write_text(json.dumps(written | {"positions": 2048, "files": files}))
+    assert model_differences("other", config) == []
+    (folder / "model.safetensors").write_text("other weights")
+    (folder / "tokenizer.json").unlink()
+    now = identity_of_file(folder / "model.safetensors")["digest"]
+    expected = [
+        f"file model.safetensors: {files['model.safetensors']['digest'][:16]} -> {now[:16]}",
+        f"file tokenizer.json: {files['tokenizer.json']['digest'][:16]} -> absent",
+    ]
+    assert sorted(model_differences("other", config)) == expected
+    changed = spikesink_why(tmp_path, "other", ROOT / "src")
+    assert (changed.returncode, changed.stderr) == (0, "")
+    assert changed.stdout.startswith("pretrained model other: would be measured again\n  file ")
+    pretrained["other"] |= {"bos": "sequence", "context": 512}
+    lines = model_differences("other", study_in(tmp_path, pretrained=pretrained).config)
+    assert {'bos: "none" -> "sequence"', "context: 2048 -> 512"} < set(lines)

@@ -1,7 +1,8 @@
-"""Why a run would be trained again: how its record differs from the present config, code and text."""
+"""Why a run would be trained again, or a published model measured again: how its record differs from what is now."""
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,26 @@ def source_changes(manifest: dict, config: Config) -> list[str]:
     now = sources.sums(sources.of_text(config), Path("results") / config.study)
     before = {source["file"]: source["sha256"] for source in manifest.get("sources", [])}
     return [f"source {name}: {old[:16]} -> {new[:16]}" for name, old, new in changes(before, now)]
+
+
+def model_differences(name: str, config: Config) -> list[str]:
+    """One line per setting or file of a published model that has changed since it was described, the old value first.
+
+    The files of a hub model cannot change at a pinned commit: of these none is named. Raises InputError when nothing
+    describes the model yet.
+    """
+    path = Path("results") / config.study / "pretrained" / name / "pretrained.json"
+    if not path.exists():
+        raise InputError(f"{path} does not exist: this model has not been measured yet")
+    described, model = read_json(path, "fetch the model again"), config.pretrained[name]
+    now = asdict(model) | {"context": min(model.context, described.get("positions", model.context))}
+    before = {key: described[key] for key in now if key in described}
+    lines = [f"{key}: {show(old)} -> {show(new)}" for key, old, new in changes(before, now) if key in before]
+    if found := sources.sums(sources.of_model(model.source), Path("results") / config.study):
+        files = {file: known["digest"] for file, known in described.get("files", {}).items()}
+        digests = {Path(file).name: digest for file, digest in found.items()}
+        lines += [f"file {file}: {old[:16]} -> {new[:16]}" for file, old, new in changes(files, digests)]
+    return lines
 
 
 def data_changes(manifest: dict, run: Run) -> list[str]:
