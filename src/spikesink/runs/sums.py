@@ -57,16 +57,16 @@ def note_of(path: Path) -> Path:
 def noted(path: str | Path) -> Iterator[Path]:
     """``runs.atomic.whole`` for a file that a later stage reads: its sum is noted too.
 
-    The old note goes first and the new one comes last, so that a kill in between leaves a file without a note, never
-    one with another's. A disk that cannot be written raises OSError, whatever library wrote.
+    The old note goes before the old file and the new one comes last, so that a kill in between leaves a file without a
+    note, never one with another's. A disk that cannot be written raises OSError, whatever library wrote.
     """
     path = Path(path)
     note = note_of(path)
     with disk_faults(path):
-        note.unlink(missing_ok=True)
         with whole(path) as part:
             yield part
             digest = file_sum(part)
+            note.unlink(missing_ok=True)
         with whole(note, durable=False) as part:
             part.write_text(f"{digest}  {path.name}\n", encoding="utf-8")
 
