@@ -56,6 +56,10 @@ REFUSED = [
     ({"model": {"initialisation": {"extra_key_std": -0.1}}}, r"extra_key_std = -0.1 must be a number, 0 or greater"),
     ({"training": {"optimiser": {"kind": "moun"}}}, r"optimiser.kind = .*use one of 'adamw', 'sgd', 'rmsprop', 'muon'"),
     ({"training": {"schedule": {"warmup_steps": 10**6}}}, r"schedule.warmup_steps = 1000000 leaves nothing of steps"),
+    (
+        {"tokenizer": {"bos": "none"}, "ablations": ["bos/bos_document"]},
+        r"training.bos = 'document' of variant 'bos_document' with tokenizer.bos = 'none': .* set tokenizer.bos: seq",
+    ),
     ({"scale": "smal"}, r"scale = 'smal': there is no .*smal.yaml, .* use one of 0.1b, .* small, smoke"),
     (
         {"ablations": ["nrm"]},

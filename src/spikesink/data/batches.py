@@ -42,7 +42,7 @@ class TokenStream:
     """One split of a packed corpus."""
 
     tokens: np.ndarray
-    """Token ids, one after another (memory-mapped)."""
+    """Token ids, one after another (memory-mapped); or what has a length and is indexed like it."""
     bos: str
     """sequence: a BOS is put before every row, not stored in the stream; document, none: rows are cut from the
     stream."""

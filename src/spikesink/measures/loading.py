@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from spikesink.data.batches import TokenError, TokenStream
+from spikesink.data.boundaries import open_with_bos
 from spikesink.data.drawn_rows import document_starts
 from spikesink.measures.subject import Subject
 from spikesink.model.decoder import Decoder
@@ -17,11 +18,10 @@ def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str
 
     Raises InputError or TokenError.
     """
-    stream = TokenStream.open(tokens, "validation")
     model, training = load_run(run, device)
+    stream, starts = open_with_bos(tokens, "validation", training.bos)
     check_vocabulary(model, stream, tokens)
     tokenizer = tokenizer or tokens.with_name("tokenizer.json")
-    starts = document_starts(tokens, "validation")
     context, window, warmup = training.sequence_length, training.loss_window, training.schedule.warmup_steps
     return Subject(model, context, window, stream, tokenizer, RunFolder(run).snapshots, starts, warmup)
 

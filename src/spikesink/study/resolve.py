@@ -87,6 +87,7 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
             "workflow can handle: take fewer seeds, or fewer values in grids"
         )
     check_sizes(checked, recipes.values())
+    check_bos(checked.tokenizer, recipes.values())
     runs = (run_of(checked, recipe, seed) for recipe in recipes.values() for seed in checked.seeds)
     return Study(with_compared(checked, recipes), tuple(runs))
 
@@ -169,6 +170,16 @@ def check_sizes(config: Config, recipes: Iterable[Recipe]) -> None:
             )
 
 
+def check_bos(tokenizer: Tokenizer, recipes: Iterable[Recipe]) -> None:
+    """Raises ConfigError where a variant has a BOS and the text is packed without one."""
+    for recipe in recipes:
+        if tokenizer.bos == "none" and recipe.training.bos not in (None, "none"):
+            raise ConfigError(
+                f"training.bos = {recipe.training.bos!r} of variant {recipe.variant!r} with tokenizer.bos = 'none': "
+                "the text is packed without a BOS; set tokenizer.bos: sequence, and training.bos: none in the baseline"
+            )
+
+
 def add(recipes: dict[str, Recipe], more: list[Recipe]) -> None:
     """Put ``more`` into ``recipes`` by name. Raises ConfigError where a name stands twice."""
     for recipe in more:
@@ -209,7 +220,7 @@ def run_of(config: Config, recipe: Recipe, seed: int) -> Run:
         label=recipe.label,
         stands_for=recipe.stands_for,
         vocabulary=config.tokenizer.vocabulary,
-        bos=config.tokenizer.bos,
+        bos=recipe.training.bos or config.tokenizer.bos,
         model=recipe.model,
         training=recipe.training,
     )

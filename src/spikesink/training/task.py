@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.data.batches import TokenError, TokenStream, read_index
+from spikesink.data.boundaries import open_with_bos
 from spikesink.runs.folder import RunFolder
 from spikesink.study.micro_batch import micro_batch
 from spikesink.study.settings import Training, build
@@ -88,6 +89,13 @@ class Outcome:
     seconds: float
 
 
+def stream_of(tokens: Path, training: Training) -> TokenStream:
+    """The tokens to train on, with the BOS that the run has. Raises TokenError."""
+    if training.bos is None:
+        return TokenStream.open(tokens, "train", verify=False)
+    return open_with_bos(tokens, "train", training.bos, verify=False)[0]
+
+
 def read_task(run: dict[str, Any], options: argparse.Namespace) -> Task:
     """The task that the command line describes. Raises TokenError, and ValueError for devices that do not fit."""
     training = build(Training, run["training"])
@@ -106,7 +114,7 @@ def read_task(run: dict[str, Any], options: argparse.Namespace) -> Task:
         devices=devices,
         tokens=options.tokens,
         index=index,
-        stream=TokenStream.open(options.tokens, "train", verify=False),
+        stream=stream_of(options.tokens, training),
         output=RunFolder(options.output),
         checkpoints=options.checkpoints,
     )

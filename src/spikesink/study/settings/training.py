@@ -81,6 +81,9 @@ class Training:
     """Context in tokens."""
     batch_size: int
     """Sequences per optimiser step."""
+    bos: Literal["sequence", "document", "none"] | None = None
+    """Where the model sees a BOS, in training and in every measure, as for tokenizer.bos; null: as tokenizer.bos says.
+    The text is packed once for all variants. A BOS needs one in tokenizer.bos."""
     loss_window: tuple[int, int] | None = None
     """Only the next-token loss at positions [first, last) counts, 0-based; null: at all positions. Earlier tokens stay
     visible."""
