@@ -141,6 +141,17 @@ OF_SPIKES = (
         other_key_rank="directions that hold 95 % of the squared norm of sink heads' other keys",
     ),
     *columns(
+        unit="% of tokens",
+        source=f"{PAPER} Sec 3",
+        sink_tokens_that_spike="sink tokens, which receive more than measures.sink_epsilon of attention in some head, "
+        "that carry a massive activation, in the first half of sequences",
+        spike_tokens_that_sink="tokens with a massive activation that are sink tokens",
+        same_tokens="tokens that are both, of those that are sink tokens or spike tokens",
+        same_tokens_later="the same of tokens after position 0; none without such tokens",
+        sink_tokens_later="sink tokens that stand after position 0",
+        spike_tokens_later="spike tokens that stand after position 0",
+    ),
+    *columns(
         unit="tokens",
         source=PAPER,
         scale="log",

@@ -22,11 +22,24 @@ from spikesink.tables.topics import (
     layered,
     plateau,
     reshaped,
+    same_tokens,
     sinks,
     spikes,
 )
 
-TOPICS = (spikes, amplifier, plateau, sinks, gradients, reshaped, layered, consequences, edited_heads, abilities)
+TOPICS = (
+    spikes,
+    amplifier,
+    plateau,
+    sinks,
+    same_tokens,
+    gradients,
+    reshaped,
+    layered,
+    consequences,
+    edited_heads,
+    abilities,
+)
 
 
 def mechanism_table(models: dict[str, Path]) -> pl.DataFrame:
