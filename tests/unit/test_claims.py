@@ -387,8 +387,8 @@ def test_the_page_begins_with_counts_and_primary_claims_and_folds_the_explorator
     write_tables(tmp_path, {"baseline": [10.0], "dyt": [8.0]}, {"baseline/seed0": {"step_up_blocks": "2"}})
     run_entry(tmp_path, monkeypatch)
     row = (
-        "| A \\<small> spike (our bound) (2603.05498 Table 5) | spike: below 0.5 | 0.800 | 0.0401 | 7 % | not reproduced "
-        "| – | – |"
+        "| A \\<small> spike (our bound) (2603.05498 Table 5) | spike: below 0.5 | 0.800 | 0.0401 | 7 % | not "
+        "reproduced | – | – |"
     )
     page, web = ((tmp_path / f"out/claims.{kind}").read_text() for kind in ("md", "html"))
     assert "| primary | 0 | 1 | 0 | 0 | 0 | 1 |\n| exploratory | 1 | 0 | 0 | 0 | 0 | 1 |" in page

@@ -39,6 +39,7 @@ def check(folder: Path, *overlays: dict | str, base: dict = BASE):
     return checked_study(paths[1:], paths[0], workflow=WORKFLOW).study
 
 
+HUB = {"kind": "hub", "dataset": "a/b", "revision": "a" * 40, "files": ["x.txt"]}
 REFUSED = {
     "half a variant that is not listed": (
         {"ablations": ["gating"], "variants": {"norm": {"sandwich": {"label": "S"}}}},
@@ -99,6 +100,20 @@ REFUSED = {
         "makes 100,000,000,000 files: use at most 100,000",
     ),
     "ranges together": ({"corpus": {"kind": "files", "files": ["{0..999}{0..999}"]}}, "makes 1,000,000 files"),
+    "an id that leads elsewhere": ({"corpus": HUB | {"dataset": "../../x"}}, "corpus.dataset = '../../x' is no id"),
+    "a branch": ({"corpus": HUB | {"revision": "main"}}, "corpus.revision = 'main' is no commit"),
+    "a file above": ({"corpus": HUB | {"files": ["../x.txt"]}}, "corpus.files names '../x.txt': name a file inside"),
+    "a file of the machine": ({"evaluation": HUB | {"files": ["/x.txt"]}}, "evaluation.files names '/x.txt'"),
+    "an unknown format": ({"corpus": HUB | {"files": ["x.pdf"]}}, "x.pdf has an unknown format: use .txt"),
+    "packed parquet": ({"corpus": HUB | {"files": ["x.parquet.gz"]}}, "x.parquet.gz is compressed around parquet"),
+    "a tokenizer's option": (
+        {"tokenizer": {"kind": "hub", "name": "-x", "revision": "a" * 40}},
+        "tokenizer.name = '-x' is no id of the hub: write owner/name",
+    ),
+    "a model's tag": (
+        {"pretrained": {"m": {"source": "a/b", "revision": "v1.0", "bos": "none"}}},
+        "pretrained.m.revision = 'v1.0' is no commit",
+    ),
     "one document": ({"corpus": {"documents": 1}}, "corpus.documents = 1 leaves none"),
     "triggers": (
         {
@@ -150,6 +165,24 @@ def test_a_text_becomes_a_number_where_one_is_expected(tmp_path):
 @pytest.mark.parametrize("label", ["loss in $$", "costs $5 or $10", "a < b > c", "50 % of a_b & c^2 \\ ~", "été λ ≤ 2"])
 def test_a_label_may_hold_any_sign(label, tmp_path):
     assert check(tmp_path, {"variants": {"a": {"b": {"label": label}}}}).runs[-1].label == label
+
+
+def test_a_folder_has_no_revision(tmp_path):
+    model = {"source": str(tmp_path), "revision": "a" * 40, "bos": "none"}
+    line = refusal(tmp_path, {"pretrained": {"m": model}})
+    assert line.startswith("pretrained.m.revision = ") and line.endswith(": leave it out")
+
+
+@pytest.mark.parametrize("name", ["gpt2", "allenai/c4", "HuggingFaceTB/SmolLM2-135M", "_a/b.c_d", "a" * 96])
+def test_ids_of_the_hub_are_known(name, tmp_path):
+    assert refusal(tmp_path, {"corpus": HUB | {"dataset": name}}) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "a/b/c", "/a/b", "a//b", "a--b/c", "a..b", "a/b.git", "a/b-", "-a/b", "a b", "é/x", "a" * 97]
+)
+def test_what_the_hub_itself_would_refuse_is_refused(name, tmp_path):
+    assert "corpus" in refusal(tmp_path, {"corpus": HUB | {"dataset": name}})
 
 
 def test_a_label_that_no_font_shows_is_refused_by_its_letter(tmp_path, monkeypatch):

@@ -4,15 +4,13 @@
 internet. Every later rule finds the same files in the local cache (HF_HOME) and opens no connection.
 """
 
-import re
 from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub import errors
 
 from spikesink.study.errors import first_line
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
+from spikesink.study.hub_names import COMMIT
 
 
 class HubError(ValueError):

@@ -10,26 +10,19 @@ from pathlib import Path
 import datasets
 
 from spikesink.data import json_text, parquet
-from spikesink.data.compression import COMPRESSIONS, opened
+from spikesink.data.compression import opened
 from spikesink.data.errors import CorpusError
 from spikesink.data.pieces import pieces
 from spikesink.runs.lfs import PULL, is_lfs_pointer
-
-FORMATS = (".txt", ".jsonl", ".json", ".parquet")
+from spikesink.study import file_formats
 
 
 def file_format(path: str | Path) -> str:
     """.txt, .jsonl, .json or .parquet, without the ending of a compression. Raises CorpusError for anything else."""
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    is_compressed = bool(suffixes) and suffixes[-1] in COMPRESSIONS
-    kind = suffixes[-1 - is_compressed] if len(suffixes) > is_compressed else None
-    if kind not in FORMATS:
-        raise CorpusError(
-            f"{path} has an unknown format: use {', '.join(FORMATS)}, also with {', '.join(COMPRESSIONS)}"
-        )
-    if kind == ".parquet" and is_compressed:
-        raise CorpusError(f"{path} is compressed around parquet, which cannot be read in parts: decompress it")
-    return kind
+    try:
+        return file_formats.file_format(path)
+    except ValueError as error:
+        raise CorpusError(str(error)) from None
 
 
 def read(paths: list[Path], text_field: str, separator: str | None = None) -> datasets.IterableDataset:

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from spikesink.runs.sources import of_corpus
 from spikesink.study.errors import ConfigError
 from spikesink.study.glyphs import missing_glyphs
 from spikesink.study.micro_batch import micro_batch
 from spikesink.study.resolve import read_config, resolve
 from spikesink.study.run import Study
-from spikesink.study.settings import Config
 from spikesink.tables.paper.names import paper_rows
+from spikesink.workflow.check_files import check_files, check_names
 
 
 class Checked(NamedTuple):
@@ -38,6 +37,7 @@ def checked_study(
     study = resolve(config, workflow)
     check_devices(study)
     check_shown(study)
+    check_names(study.config)
     check_files(study.config)
     return Checked(study, config)
 
@@ -51,29 +51,6 @@ def check_devices(study: Study) -> None:
             micro_batch(training, devices)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-
-
-def check_files(config: Config) -> None:
-    """Raises ConfigError where the first job of a new study would miss a file of the text, or a published model.
-
-    A study that has begun keeps what it made from them: its tables are drawn where the text is not.
-    """
-    results = Path("results") / config.study
-    if (results / "data/corpus.json").exists() or (results / "tables").exists():
-        return
-    named = of_corpus(config.corpus) + (of_corpus(config.evaluation) if config.evaluation else [])
-    for name in [*named, config.tokenizer.name] if config.tokenizer.kind == "file" else named:
-        if not Path(name).is_file():
-            raise ConfigError(
-                f"{name[:200]}: there is no such file, which corpus, evaluation or tokenizer names: write paths from "
-                "the folder that snakemake runs in"
-            )
-    for name, model in config.pretrained.items():
-        if model.revision is None and not Path(model.source).is_dir():
-            raise ConfigError(
-                f"pretrained.{name}.revision is missing: {model.source[:200]!r} is no folder here, and a model of the "
-                "hub needs the commit: set it"
-            )
 
 
 def check_shown(study: Study) -> None:

@@ -1,0 +1,63 @@
+"""Whether the first jobs can find the files of a study's text, and what it takes from the hub."""
+
+from pathlib import Path
+
+from spikesink.runs.sources import of_corpus
+from spikesink.study.errors import ConfigError
+from spikesink.study.file_formats import file_format
+from spikesink.study.hub_names import check_commit, check_file, check_id
+from spikesink.study.settings import Config, Corpus
+
+
+def check_names(config: Config) -> None:
+    """Raises ConfigError for an id, a commit or a file that the hub cannot have, and for text of an unknown format."""
+    try:
+        for path, corpus in corpora(config).items():
+            if corpus.kind == "hub":
+                check_id(f"{path}.dataset", corpus.dataset)
+                check_commit(f"{path}.revision", corpus.revision)
+            for name in (*corpus.files, *(corpus.validation_files or ())):
+                file_format(name)
+                if corpus.kind == "hub":
+                    check_file(f"{path}.files", name)
+        if config.tokenizer.kind == "hub":
+            check_id("tokenizer.name", config.tokenizer.name)
+            check_commit("tokenizer.revision", config.tokenizer.revision)
+        for name, model in config.pretrained.items():
+            if model.revision is not None and Path(model.source).is_dir():
+                raise ValueError(
+                    f"pretrained.{name}.revision = {model.revision!r} with the folder {model.source!r}: leave it out"
+                )
+            if model.revision is not None:
+                check_id(f"pretrained.{name}.source", model.source)
+                check_commit(f"pretrained.{name}.revision", model.revision)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def corpora(config: Config) -> dict[str, Corpus]:
+    """The texts of a study by the key that describes each."""
+    return {"corpus": config.corpus} | ({"evaluation": config.evaluation} if config.evaluation else {})
+
+
+def check_files(config: Config) -> None:
+    """Raises ConfigError where the first job of a new study would miss a file of the text, or a published model.
+
+    A study that has begun keeps what it made from them: its tables are drawn where the text is not.
+    """
+    results = Path("results") / config.study
+    if (results / "data/corpus.json").exists() or (results / "tables").exists():
+        return
+    named = of_corpus(config.corpus) + (of_corpus(config.evaluation) if config.evaluation else [])
+    for name in [*named, config.tokenizer.name] if config.tokenizer.kind == "file" else named:
+        if not Path(name).is_file():
+            raise ConfigError(
+                f"{name[:200]}: there is no such file, which corpus, evaluation or tokenizer names: write paths from "
+                "the folder that snakemake runs in"
+            )
+    for name, model in config.pretrained.items():
+        if model.revision is None and not Path(model.source).is_dir():
+            raise ConfigError(
+                f"pretrained.{name}.revision is missing: {model.source[:200]!r} is no folder here, and a model of the "
+                "hub needs the commit: set it"
+            )
