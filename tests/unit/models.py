@@ -16,6 +16,16 @@ VARIANTS: dict[str, dict] = (
         "sandwich_qk": {"norm": {"kind": "sandwich_qk"}},
         "dyt": {"norm": {"kind": "dyt"}},
         "post": {"norm": {"kind": "post"}},
+        "geglu": {"feed_forward": {"kind": "geglu", "width": 20}, "scaled_embeddings": True},
+        "partial_rotary": {"attention": {"heads": 4, "head_dim": 8, "rotary_channels": 4, "score_scale": 0.5}},
+        "windows": {
+            "attention": {
+                "heads": 4,
+                "head_dim": 4,
+                "kv_heads": 2,
+                "window": {"size": 5, "layers": [0], "rope_theta": 100.0},
+            }
+        },
         "gelu": {"feed_forward": {"kind": "gelu", "width": 30}},
         "linear": {"feed_forward": {"kind": "linear", "width": 20}},
         "attention_only": {"feed_forward": {"kind": "attention", "width": 20}},

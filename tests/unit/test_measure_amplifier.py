@@ -217,7 +217,7 @@ def test_without_spikes_the_strongest_block_is_shown_and_says_so():
 
 @pytest.mark.parametrize("name", models.VARIANTS)
 def test_every_variant_can_be_asked(name):
-    """SwiGLU blocks give rows, other feed-forward branches none."""
+    """SwiGLU and GeGLU blocks give rows, other feed-forward branches none."""
     model, tokens = models.decoder(**models.VARIANTS[name]), models.tokens(3, 8)
     rule = SpikeRule(0, 2)
     tables = [
@@ -226,4 +226,4 @@ def test_every_variant_can_be_asked(name):
         amplifier_alignment(model, tokens, rule=rule),
         silu_identity(model, tokens, rule=rule),
     ]
-    assert all(bool(table) == (model.settings.feed_forward.kind == "swiglu") for table in tables)
+    assert all(bool(table) == (model.settings.feed_forward.kind in ("swiglu", "geglu")) for table in tables)

@@ -81,7 +81,9 @@ def test_uniform_attention_over_equal_gradients_has_harmonic_ratios(length, expe
     assert values == pytest.approx(total * (length - 1) / (length - total), abs=0.002)
 
 
-@pytest.mark.parametrize("name", ["baseline", "grouped_query", "qwen2", "conditional_head", "attention_only"])
+@pytest.mark.parametrize(
+    "name", ["baseline", "grouped_query", "qwen2", "conditional_head", "attention_only", "windows"]
+)
 def test_the_null_is_the_gradient_of_a_model_that_attends_uniformly(name):
     """With queries at zero attention is uniform: what values and inputs get through values is the null, block by block.
 

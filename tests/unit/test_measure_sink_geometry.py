@@ -58,7 +58,10 @@ def test_without_the_bos_the_planted_sink_is_gone():
     assert all(row["tokens"] == T - 1 for row in rows)
 
 
-@pytest.mark.parametrize("name", ["baseline", "grouped_query", "qwen3", "attention_only", "sink_logit", "softpick"])
+@pytest.mark.parametrize(
+    "name",
+    ["baseline", "grouped_query", "qwen3", "attention_only", "sink_logit", "softpick", "windows", "partial_rotary"],
+)
 def test_scores_are_those_of_the_whole_map(name):
     """The running sum over keys is the mean over the keys a query sees, as attention sees them."""
     model = models.decoder(**models.VARIANTS[name])
@@ -68,15 +71,15 @@ def test_scores_are_those_of_the_whole_map(name):
     for index, block, h, context in block_inputs(model, tokens):
         if isinstance(block.body, CausalAttention):
             q, k = block.body.queries_keys(block.pre_norm(h), context)
-            scores = q @ block.body.per_query_head(k).transpose(-1, -2) * block.body.head_dim**-0.5
+            scores = q @ block.body.per_query_head(k).transpose(-1, -2) * block.body.scale
             mass = block.body.probabilities(block.pre_norm(h), context)[..., 0].mean(dim=(0, 2))
-            maps[index] = scores.detach().double(), mass
+            maps[index] = scores.detach().double(), mass, min(block.body.window or T, T)
     assert len(rows) == 4 * len(maps)
     for row in rows:
-        scores, mass = maps[row["block"]]
+        scores, mass, seeing = maps[row["block"]]  # later queries do not see key 0
         scores = scores[:, row["head"]]
-        others = torch.stack([scores[:, t, 1 : t + 1].mean(dim=-1) for t in range(1, T)])
-        assert row["logit_sink"] == pytest.approx(scores[:, 1:, 0].mean().item(), rel=1e-4, abs=1e-6)
+        others = torch.stack([scores[:, t, 1 : t + 1].mean(dim=-1) for t in range(1, seeing)])
+        assert row["logit_sink"] == pytest.approx(scores[:, 1:seeing, 0].mean().item(), rel=1e-4, abs=1e-6)
         assert row["logit_others"] == pytest.approx(others.mean().item(), rel=1e-4, abs=1e-6)
         assert row["sink_mass"] == pytest.approx(mass[row["head"]].item(), rel=1e-5)
 
@@ -121,8 +124,10 @@ def test_keys_before_rotation_are_the_projection():
 
 def test_products_leave_the_sink_out_of_the_others():
     q, k = torch.ones(1, 1, 3, 1), torch.tensor([100.0, 2, 4]).view(1, 1, 3, 1)
-    sink, others = products(q, k)
+    sink, others = products(q, k, None)
     assert sink.flatten().tolist() == [100, 100] and others.flatten().tolist() == [2, 3]
+    sink, others = products(q, k, 2)
+    assert sink.flatten().tolist() == [100] and others.flatten().tolist() == [2], "the last window has passed key 0"
 
 
 @pytest.mark.parametrize("name", models.VARIANTS)

@@ -11,27 +11,30 @@ from spikesink.measures.questions.streaming import Window, evicting, streaming
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Decoder
-from spikesink.model.rotary import rotary_tables, rotate
+from spikesink.model.rotary import Rotary, rotary_tables, rotate
 
 T = 17
 
 
 def one_token(body: CausalAttention, x_BTD: Tensor, embedding: Tensor, cache: list, size: int, start: int, tables):
     """Attention of one new token: keys are cached before their rotation and turned by their place in the cache."""
-    unit = torch.ones(1, body.head_dim), torch.zeros(1, body.head_dim)
-    context = Context(embedding, *unit)
+    still = Rotary(torch.ones(1, body.head_dim), torch.zeros(1, body.head_dim))
+    context = Context(embedding, still, still)
     q, k = body.queries_keys(x_BTD, context)
-    cache.append((k, body.values(x_BTD, context)))
+    cache.append((k, body.values(x_BTD, context), cache[-1][2] + 1 if cache else 0))
     if len(cache) > size:
         del cache[start]
-    cos, sin = (table[: len(cache)] for table in tables)
-    keys = rotate(torch.cat([k for k, _ in cache], dim=2), cos, sin)
-    values = torch.cat([v for _, v in cache], dim=2)
+    cos, sin = (table[: len(cache)] for table in tables[body.window is not None])
+    keys = rotate(torch.cat([k for k, _, _ in cache], dim=2), cos, sin)
+    values = torch.cat([v for _, v, _ in cache], dim=2)
     q = rotate(q, cos[-1:], sin[-1:])
     if body.extra_key is not None:
         q, keys, values = body.extra_key.extended(q, keys, values)
         q = q[:, :, 1:]
-    scores = q @ body.per_query_head(keys).transpose(-1, -2) * body.head_dim**-0.5
+    scores = q @ body.per_query_head(keys).transpose(-1, -2) * body.scale
+    if body.window is not None:  # a layer's own window counts the tokens of the text, evicted or not
+        passed = torch.tensor([cache[-1][2] - place >= body.window for _, _, place in cache])
+        scores = scores.masked_fill(passed, float("-inf"))
     weights = body.scores_to_weights(scores)
     y = (weights @ body.per_query_head(values))[..., : body.head_dim].transpose(1, 2)
     if body.gate is not None:
@@ -40,7 +43,8 @@ def one_token(body: CausalAttention, x_BTD: Tensor, embedding: Tensor, cache: li
 
 
 def with_a_real_cache(model: Decoder, tokens_BT: Tensor, size: int, start: int) -> Tensor:
-    tables = rotary_tables(size, model.settings.attention, tokens_BT.device)
+    shape, device = model.settings.attention, tokens_BT.device
+    tables = [rotary_tables(size, shape, device, windowed=windowed) for windowed in (False, True)]
     caches: dict[int, list] = {}
     logits = []
     for column in tokens_BT.split(1, dim=1):

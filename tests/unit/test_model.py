@@ -189,7 +189,46 @@ def test_rotation_depends_on_distance_alone():
     torch.testing.assert_close(scores[0], scores[2], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["baseline", "grouped_query", "sandwich_qk"])
+def test_a_window_hides_older_keys_and_has_its_own_angles():
+    """Layer 0 has a window of 5 and another base: a token 5 places back changes nothing there, one 4 back does."""
+    model = models.decoder(**models.VARIANTS["windows"])
+    windowed, plain = model.blocks[0].body, model.blocks[2].body
+    x = torch.randn(1, 12, 16)
+    context = model.context(x)
+    maps = [body.probabilities(x, context)[0, :, 11] for body in (windowed, plain)]
+    assert (maps[0][:, :7] == 0).all() and (maps[0][:, 7:] > 0).all() and (maps[1] > 0).all()
+    for earlier, changes in ((7, True), (6, False)):
+        other = x.clone()
+        other[:, earlier] += 1
+        after = windowed(other, model.context(other))[:, 11]
+        assert torch.allclose(after, windowed(x, context)[:, 11], atol=1e-6) != changes
+    frequencies = [1, 1 / 100**0.5]
+    angles = torch.outer(torch.arange(12.0), torch.tensor(frequencies).repeat(2))
+    torch.testing.assert_close(context.window_rotary.cos_TR, angles.cos())
+    assert not torch.allclose(context.rotary.cos_TR, angles.cos())
+
+
+def test_channels_that_do_not_rotate_stay_and_scores_have_the_scale_of_the_settings():
+    model = models.decoder(**models.VARIANTS["partial_rotary"])
+    body = model.blocks[0].body
+    x = torch.randn(1, 6, 16)
+    q, k = body.queries_keys(x, model.context(x))
+    projected = body.q(x).unflatten(-1, (4, 8)).transpose(1, 2)
+    torch.testing.assert_close(q[..., 4:], projected[..., 4:])
+    assert not torch.allclose(q[:, :, 1:, :4], projected[:, :, 1:, :4])
+    torch.testing.assert_close(
+        body.weights(q, k)[..., 1, :2], (0.5 * q[..., 1:2, :] @ k[..., :2, :].mT)[..., 0, :].softmax(-1)
+    )
+
+
+def test_scaled_embeddings_enter_the_stream_and_leave_a_tied_head_alone():
+    model = models.decoder(scaled_embeddings=True, tied_embeddings=True)
+    tokens = models.tokens()
+    torch.testing.assert_close(model.embedding(tokens), 4 * model.embedding.weight[tokens])
+    assert model.head_weight is model.embedding.weight
+
+
+@pytest.mark.parametrize("name", ["baseline", "grouped_query", "sandwich_qk", "windows", "partial_rotary"])
 def test_the_map_that_measures_see_is_the_one_the_model_uses(name):
     model = models.decoder(**models.VARIANTS[name])
     attention = model.blocks[0].body
@@ -203,13 +242,15 @@ def test_the_map_that_measures_see_is_the_one_the_model_uses(name):
     torch.testing.assert_close(attention(x, context), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["swiglu", "gelu"])
+@pytest.mark.parametrize("kind", ["swiglu", "geglu", "gelu"])
 def test_feed_forward_branches_are_their_formulas(kind):
     body = models.decoder(feed_forward={"kind": kind, "width": 20}).blocks[1].body
     x = torch.randn(3, 16)
-    if kind == "swiglu":
+    if kind in ("swiglu", "geglu"):
         gate = x @ body.gate.weight.T
-        hidden = gate * torch.sigmoid(gate) * (x @ body.up.weight.T)
+        tanh = torch.tanh((2 / torch.pi) ** 0.5 * (gate + 0.044715 * gate**3))
+        share = torch.sigmoid(gate) if kind == "swiglu" else 0.5 * (1 + tanh)
+        hidden = gate * share * (x @ body.up.weight.T)
     else:
         up = x @ body.up.weight.T
         hidden = up * 0.5 * (1 + torch.erf(up / 2**0.5))

@@ -73,6 +73,10 @@ HELD = {
     "gate.kind": ["none"],
     "attention.softmax": ["softmax"],
     "attention.extra_key": ["none"],
+    "attention.rotary_channels": [],
+    "attention.score_scale": [],
+    "attention.window.size": [],
+    "attention.window.rope_theta": [],
     "value_valve.kind": ["none", *(f"v_scale_backward_{part}" for part in ("only", "uniform", "first"))],
     "key_valve.kind": ["none", "v_scale_backward_only"],
 }

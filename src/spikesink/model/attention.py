@@ -11,21 +11,25 @@ from spikesink.model.norms import build_norm
 from spikesink.model.rotary import rotate
 from spikesink.model.softmax import scores_to_weights
 from spikesink.model.valves import AttentionValve
+from spikesink.model.visible import visible
 from spikesink.study.kinds import NORMS, SOFTMAX
 from spikesink.study.settings import Model
 
 
 class CausalAttention(nn.Module):
-    """softmax(q k^T / sqrt(H)) v, gated, then projected back; grouped-query when there are fewer key-value heads.
+    """softmax(scale q k^T) v, gated, then projected back; grouped-query when there are fewer key-value heads.
+
+    ``scale`` is 1 / sqrt(H) unless the settings have another. With a ``window``, queries see that many keys alone.
 
     Queries and keys may pass a norm before the rotation: all heads together where ``norm.kind`` has one there, or head
-    by head with ``attention.qk_norm``. ``layer`` counts from 0, for valves that only some layers have; ``positions`` is
-    the longest sequence that a positional gate can hold.
+    by head with ``attention.qk_norm``. ``layer`` counts from 0, for what only some layers have; ``positions`` is the
+    longest sequence that a positional gate can hold; ``number`` is the attention's own in a cache, from 0.
     """
 
-    def __init__(self, settings: Model, layer: int, positions: int) -> None:
+    def __init__(self, settings: Model, layer: int, positions: int, number: int = 0) -> None:
         super().__init__()
         shape, norm = settings.attention, settings.norm
+        self.number, self.window, self.scale = number, shape.window_in(layer), shape.scale
         self.heads, self.kv_heads, self.head_dim = shape.heads, shape.key_value_heads, shape.head_dim
         query_width, key_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
         self.q = nn.Linear(settings.d_model, query_width, bias=shape.qkv_bias)
@@ -65,7 +69,8 @@ class CausalAttention(nn.Module):
         """Rotated queries [B, N, T, H] and keys [B, K, T, H]."""
         q = self.normalised(self.q(x_BTD), self.q_norm, self.heads).transpose(1, 2)
         k = self.normalised(self.k(x_BTD), self.k_norm, self.kv_heads).transpose(1, 2)
-        return rotate(q, context.cos_TH, context.sin_TH), rotate(self.key_valve(k), context.cos_TH, context.sin_TH)
+        rotary = context.rotary if self.window is None else context.window_rotary
+        return rotate(q, *rotary), rotate(self.key_valve(k), *rotary)
 
     def normalised(self, x: Tensor, norm: nn.Module, heads: int) -> Tensor:
         """[B, T, heads, H], normed over the whole width or head by head."""
@@ -77,12 +82,14 @@ class CausalAttention(nn.Module):
         v_BTKH = self.v(x_BTD).unflatten(-1, (self.kv_heads, self.head_dim))
         v_BTKH = self.value_valve(v_BTKH.transpose(1, 2)).transpose(1, 2)
         if self.value_gate is not None:
-            v_BTKH = self.value_gate(v_BTKH, x_BTD, context.embedding_BTD)
+            v_BTKH = self.value_gate(v_BTKH, x_BTD, context.embedding_BTD, context.first)
         return v_BTKH.transpose(1, 2)
 
     def forward(self, x_BTD: Tensor, context: Context) -> Tensor:
         q, k = self.queries_keys(x_BTD, context)
         v = self.values(x_BTD, context)
+        if context.cache is not None:
+            k, v = context.cache.update(k, v, self.number)
         if self.softmax.forms_map:
             y = self.weights(q, k) @ self.per_query_head(v)
         elif self.extra_key is not None:
@@ -91,21 +98,26 @@ class CausalAttention(nn.Module):
             y = self.attend(q, k, v)
         y_BTNH = y.transpose(1, 2)
         if self.gate is not None:
-            y_BTNH = self.gate(y_BTNH, x_BTD, context.embedding_BTD)
+            y_BTNH = self.gate(y_BTNH, x_BTD, context.embedding_BTD, context.first)
         return self.o(y_BTNH.flatten(2))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """softmax(q k^T / sqrt(H)) v [B, N, T, H] by a fused kernel, from rotated queries and keys."""
+        """softmax(scale q k^T) v [B, N, T, H] by a fused kernel, from rotated queries and keys.
+
+        Fewer queries than keys are those of the last positions.
+        """
+        queries, keys = q.shape[2], k.shape[2]
+        causal = queries == keys and (self.window is None or keys <= self.window)
+        mask = None if causal else visible(queries, keys, self.window, q.device)
         return F.scaled_dot_product_attention(
-            q, k, v, is_causal=True, scale=self.head_dim**-0.5, enable_gqa=self.heads != self.kv_heads
+            q, k, v, attn_mask=mask, is_causal=causal, scale=self.scale, enable_gqa=self.heads != self.kv_heads
         )
 
     def weights(self, q: Tensor, k: Tensor) -> Tensor:
-        """The causal attention map [B, N, T, T] (query, key), formed whole."""
-        scores = q @ self.per_query_head(k).transpose(-1, -2) * self.head_dim**-0.5
-        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-        scores = scores.masked_fill(future, float("-inf"))
-        return self.scores_to_weights(scores)
+        """The causal attention map [B, N, T, T] (query, key), formed whole. Fewer queries are those of the last."""
+        scores = q @ self.per_query_head(k).transpose(-1, -2) * self.scale
+        seen = visible(*scores.shape[-2:], self.window, scores.device)
+        return self.scores_to_weights(scores.masked_fill(~seen, float("-inf")))
 
     def per_query_head(self, k_BKTH: Tensor) -> Tensor:
         """Keys, or values, [B, N, T, H]: each query head's own."""

@@ -1,8 +1,17 @@
 """What all blocks of one forward pass share."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
+
+from spikesink.model.rotary import Rotary
+
+
+class Cache(Protocol):
+    """Keys and values of the positions before this forward pass; transformers' caches are of this kind."""
+
+    def update(self, k_BKTH: Tensor, v_BKTH: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Keep the keys and values that attention ``number`` adds; return all of its keys and values so far."""
 
 
 class Context(NamedTuple):
@@ -10,7 +19,11 @@ class Context(NamedTuple):
 
     embedding_BTD: Tensor
     """The raw, un-normed input embedding."""
-    cos_TH: Tensor
-    """Rotary cosines."""
-    sin_TH: Tensor
-    """Rotary sines."""
+    rotary: Rotary
+    """Of attention that sees all positions before."""
+    window_rotary: Rotary
+    """Of attention with a sliding window."""
+    first: int = 0
+    """Position of the first token: how many came in forward passes before."""
+    cache: Cache | None = None
+    """What those left; None: there were none, and nothing is kept."""

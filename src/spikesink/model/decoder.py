@@ -5,7 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spikesink.model.attention import CausalAttention
-from spikesink.model.context import Context
+from spikesink.model.context import Cache, Context
+from spikesink.model.embedding import build_embedding
 from spikesink.model.feed_forward import build_feed_forward
 from spikesink.model.loss import next_token_loss
 from spikesink.model.norms import RMSNorm, build_norm
@@ -44,12 +45,12 @@ class Decoder(nn.Module):
     def __init__(self, settings: Model, *, vocabulary: int, positions: int) -> None:
         super().__init__()
         self.settings = settings
-        self.embedding = nn.Embedding(vocabulary, settings.d_model)
+        self.embedding = build_embedding(settings, vocabulary)
         self.blocks = nn.ModuleList()
         for layer in range(settings.layers):
-            attention = CausalAttention(settings, layer, positions)
+            attention = CausalAttention(settings, layer, positions, number=layer)
             second = (
-                CausalAttention(settings, layer, positions)
+                CausalAttention(settings, layer, positions, number=settings.layers + layer)
                 if settings.feed_forward.kind == "attention"
                 else build_feed_forward(settings.feed_forward, settings.d_model)
             )
@@ -68,10 +69,13 @@ class Decoder(nn.Module):
     def device(self) -> torch.device:
         return self.embedding.weight.device
 
-    def context(self, embedding_BTD: Tensor) -> Context:
-        """What the blocks share in a forward pass over this embedding."""
-        tables = rotary_tables(embedding_BTD.shape[1], self.settings.attention, embedding_BTD.device)
-        return Context(embedding_BTD, *tables)
+    def context(self, embedding_BTD: Tensor, first: int = 0, cache: Cache | None = None) -> Context:
+        """What the blocks share in a forward pass over this embedding, of the positions from ``first``."""
+        shape, positions, device = self.settings.attention, embedding_BTD.shape[1], embedding_BTD.device
+        rotary = windowed = rotary_tables(positions, shape, device, first=first)
+        if shape.window is not None:
+            windowed = rotary_tables(positions, shape, device, windowed=True, first=first)
+        return Context(embedding_BTD, rotary, windowed, first, cache)
 
     def forward(
         self,

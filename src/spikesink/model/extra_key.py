@@ -13,7 +13,7 @@ class ExtraKey(nn.Module):
     """The alternatives to softmax that are a softmax over one more column, of value 0 or a learned value.
 
     * softmax1 (Miller, "Attention is off by one", 2023): e^x_i / (1 + sum_j e^x_j), a column of logit 0 and value 0.
-    * sink_logit (gpt-oss, OpenAI 2025): a learned logit per query head, not scaled by 1 / sqrt(head_dim), value 0.
+    * sink_logit (gpt-oss, OpenAI 2025): a learned logit per query head, not scaled as the scores are, value 0.
     * key_bias (Gu et al., 2410.10781): a learned key per key-value head, value 0.
     * key_value_bias (Sun et al., 2402.17762): a learned key and a learned value per key-value head.
 
@@ -28,7 +28,7 @@ class ExtraKey(nn.Module):
         super().__init__()
         heads, head_dim = settings.key_value_heads, settings.head_dim
         self.shape = (heads, 1, head_dim)
-        self.scale = head_dim**-0.5
+        self.scale = settings.scale
         self.logit: nn.Parameter | None = None
         self.key: nn.Parameter | None = None
         self.value: nn.Parameter | None = None

@@ -8,8 +8,8 @@ from spikesink.study.kinds import Kinds
 from spikesink.study.settings import FeedForward
 
 
-class SwiGLU(nn.Module):
-    """W_down (silu(W_gate x) * (W_up x))."""
+class GatedLinearUnit(nn.Module):
+    """W_down (activation(W_gate x) * W_up x) (Shazeer, 2002.05202)."""
 
     def __init__(self, d_model: int, width: int) -> None:
         super().__init__()
@@ -17,8 +17,26 @@ class SwiGLU(nn.Module):
         self.up = nn.Linear(d_model, width, bias=False)
         self.down = nn.Linear(width, d_model, bias=False)
 
+    def activation(self, gate: Tensor) -> Tensor:
+        """Of every entry."""
+        raise NotImplementedError
+
     def forward(self, x_BTD: Tensor, context: Context) -> Tensor:
-        return self.down(F.silu(self.gate(x_BTD)) * self.up(x_BTD))
+        return self.down(self.activation(self.gate(x_BTD)) * self.up(x_BTD))
+
+
+class SwiGLU(GatedLinearUnit):
+    """With SiLU."""
+
+    def activation(self, gate: Tensor) -> Tensor:
+        return F.silu(gate)
+
+
+class GeGLU(GatedLinearUnit):
+    """With GELU in the approximation by tanh, as in Gemma."""
+
+    def activation(self, gate: Tensor) -> Tensor:
+        return F.gelu(gate, approximate="tanh")
 
 
 class GELU(nn.Module):
@@ -49,6 +67,7 @@ BUILDERS = Kinds(
     __name__,
     {
         "swiglu": SwiGLU,
+        "geglu": GeGLU,
         "gelu": GELU,
         "linear": lambda d_model, width: SingleLinear(d_model),
     },

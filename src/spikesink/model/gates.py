@@ -37,7 +37,8 @@ class AttentionGate(nn.Module):
         else:
             raise ValueError(f"gate.kind = {self.kind!r} is no gate that {__name__} can build: add the kind there")
 
-    def forward(self, y_BTNH: Tensor, x_BTD: Tensor, embedding_BTD: Tensor) -> Tensor:
+    def forward(self, y_BTNH: Tensor, x_BTD: Tensor, embedding_BTD: Tensor, first: int = 0) -> Tensor:
+        """``first``: the position of the first token."""
         if self.kind == "conditional":
             g = self.projection(x_BTD).unflatten(-1, self.shape)
         elif self.kind == "token_embedding":
@@ -45,12 +46,13 @@ class AttentionGate(nn.Module):
         elif self.kind == "value_state":
             g = self.projection(y_BTNH.flatten(2)).unsqueeze(-1) if self.whole else self.projection(y_BTNH)
         elif self.kind == "positional":
-            if y_BTNH.shape[1] > self.table.shape[0]:
+            end = first + y_BTNH.shape[1]
+            if end > self.table.shape[0]:
                 raise ValueError(
-                    f"{y_BTNH.shape[1]} positions, but the positional gate has a table of {self.table.shape[0]}: "
+                    f"{end} positions, but the positional gate has a table of {self.table.shape[0]}: "
                     "use shorter sequences"
                 )
-            g = self.table[: y_BTNH.shape[1]]
+            g = self.table[first:end]
         else:  # unconditional
             g = self.table.view(self.shape)
         return y_BTNH * torch.sigmoid(g)

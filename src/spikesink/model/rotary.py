@@ -1,6 +1,7 @@
 """Rotary position embeddings in the rotate-half layout of Llama."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,15 +9,31 @@ from torch import Tensor
 from spikesink.study.settings import Attention, RopeScaling
 
 
-def rotary_tables(positions: int, shape: Attention, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosine and sine tables, each [positions, head_dim], float32."""
-    exponents = torch.arange(0, shape.head_dim, 2, device=device, dtype=torch.float32) / shape.head_dim
-    frequencies = 1.0 / shape.rope_theta**exponents
-    if shape.rope_scaling is not None:
-        frequencies = stretched(frequencies, shape.rope_scaling)
-    angles = torch.outer(torch.arange(positions, device=device, dtype=torch.float32), frequencies)
+class Rotary(NamedTuple):
+    """Cosines and sines of the angles at every position, float32. R is at most the head dimension."""
+
+    cos_TR: Tensor
+    sin_TR: Tensor
+
+
+def rotary_tables(
+    positions: int, shape: Attention, device: torch.device, *, windowed: bool = False, first: int = 0
+) -> Rotary:
+    """For so many positions from ``first``. ``windowed``: for layers with a sliding window, which may have own angles.
+
+    R is ``shape.rotary_channels``, the head dimension unless the settings rotate a part of it.
+    """
+    theta, scaling, width = shape.rope_theta, shape.rope_scaling, shape.rotary_channels or shape.head_dim
+    if windowed and shape.window is not None and shape.window.rope_theta is not None:
+        theta, scaling = shape.window.rope_theta, None
+    exponents = torch.arange(0, width, 2, device=device, dtype=torch.float32) / width
+    frequencies = 1.0 / theta**exponents
+    if scaling is not None:
+        frequencies = stretched(frequencies, scaling)
+    places = torch.arange(first, first + positions, device=device, dtype=torch.float32)
+    angles = torch.outer(places, frequencies)
     angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos(), angles.sin()
+    return Rotary(angles.cos(), angles.sin())
 
 
 def stretched(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
@@ -30,8 +47,14 @@ def stretched(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
     return kept * frequencies + (1 - kept) * frequencies / scaling.factor
 
 
-def rotate(x_BNTH: Tensor, cos_TH: Tensor, sin_TH: Tensor) -> Tensor:
-    """Turn every pair (i, i + head_dim / 2) by its position's angle; the norm of each pair is unchanged."""
+def rotate(x_BNTH: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
+    """Turn every pair (i, i + R / 2) of the first R channels by its position's angle; the others stay as they are.
+
+    The norm of each pair is unchanged.
+    """
+    width = cos_TR.shape[-1]
+    if width < x_BNTH.shape[-1]:
+        return torch.cat((rotate(x_BNTH[..., :width], cos_TR, sin_TR), x_BNTH[..., width:]), dim=-1)
     first, second = x_BNTH.float().chunk(2, dim=-1)
-    turned = x_BNTH.float() * cos_TH + torch.cat((-second, first), dim=-1) * sin_TH
+    turned = x_BNTH.float() * cos_TR + torch.cat((-second, first), dim=-1) * sin_TR
     return turned.to(x_BNTH.dtype)

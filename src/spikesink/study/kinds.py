@@ -115,6 +115,7 @@ FEED_FORWARDS = Kinds(
     __name__,
     {
         "swiglu": FeedForward(lambda d_model, width: 3 * d_model * width, kept_widths=4, kept_widths_compiled=3),
+        "geglu": FeedForward(lambda d_model, width: 3 * d_model * width, kept_widths=4, kept_widths_compiled=3),
         "gelu": FeedForward(lambda d_model, width: 2 * d_model * width, kept_widths=2, kept_widths_compiled=2),
         "linear": FeedForward(lambda d_model, width: d_model * d_model),
     },

@@ -142,14 +142,21 @@ def flops_per_token(model: Model, vocabulary: int, positions: int, window: tuple
     6 per matrix weight that multiplies a token's activations (2 forward, 4 backward), output head included, embedding
     lookup not; with a loss window [first, last) only those positions go through the head. Scores and mixing add
     12 N H per attention branch and visible key, as in PaLM (2204.02311, appendix B), which counts all T keys; here
-    they are T / 2, the mean number that a causal mask leaves. As there, element-wise work and what activation
-    checkpointing computes a second time do not count.
+    they are T / 2, the mean number that a causal mask leaves, or what a sliding window leaves of them. As there,
+    element-wise work and what activation checkpointing computes a second time do not count.
     """
     first, last = window or (0, positions)
     head = vocabulary * model.d_model * (last - first) / positions
     queries, _ = widths(model)
-    attention = 12 * model.layers * attentions_per_layer(model) * queries * positions / 2
+    keys = sum(mean_keys(model.attention.window_in(layer), positions) for layer in range(model.layers))
+    attention = 12 * attentions_per_layer(model) * queries * keys
     return 6 * (multiplied_weights(model) + head) + attention
+
+
+def mean_keys(window: int | None, positions: int) -> float:
+    """Keys that a query sees, averaged over a context, where all of them see half of it without a window."""
+    seen = min(window or positions, positions)
+    return seen - seen**2 / (2 * positions)
 
 
 def multiplied_weights(model: Model) -> int:

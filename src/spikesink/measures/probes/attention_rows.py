@@ -8,6 +8,7 @@ from torch import Tensor
 from spikesink.measures.probes.shares import shares
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
+from spikesink.model.visible import visible
 
 
 def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Iterator[tuple[int, Tensor]]:
@@ -26,7 +27,7 @@ def attention_rows(body: CausalAttention, x_BTD: Tensor, context: Context, chunk
     for first in range(0, q.shape[2], chunk):
         queries = q[:, :, first : first + chunk]
         keys = k[:, :, : extra + first + queries.shape[2]]
-        scores = queries @ keys.transpose(-1, -2) * body.head_dim**-0.5
-        future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1 + first + extra)
-        scores = scores.masked_fill(future, float("-inf"))
+        scores = queries @ keys.transpose(-1, -2) * body.scale
+        seen = visible(*scores.shape[-2:], body.window, scores.device)
+        scores = scores.masked_fill(~seen, float("-inf"))
         yield first, shares(body, body.scores_to_weights(scores))[..., extra:]

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from spikesink.measures.probes.replaced import replaced
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Block
+from spikesink.model.visible import visible
 
 
 @contextmanager
@@ -51,14 +52,14 @@ def attend(body: CausalAttention, keys: Tensor, q: Tensor, k: Tensor, v: Tensor)
         k,
         v,
         attn_mask=left(body, keys, q),
-        scale=body.head_dim**-0.5,
+        scale=body.scale,
         enable_gqa=body.heads != body.kv_heads,
     )
 
 
 def weights(body: CausalAttention, keys: Tensor, q: Tensor, k: Tensor) -> Tensor:
     """What ``body.weights`` gives, on the keys that are left."""
-    scores = q @ body.per_query_head(k).transpose(-1, -2) * body.head_dim**-0.5
+    scores = q @ body.per_query_head(k).transpose(-1, -2) * body.scale
     return body.scores_to_weights(scores.masked_fill(~left(body, keys, q), float("-inf")))
 
 
@@ -67,4 +68,4 @@ def left(body: CausalAttention, keys: Tensor, q_BNTH: Tensor) -> Tensor:
     place = torch.arange(q_BNTH.shape[2], device=q_BNTH.device)
     hidden = torch.isin(place - int(body.extra_key is not None), keys.to(place.device))
     own = place[:, None] == place
-    return (place[:, None] >= place) & (own | ~hidden)
+    return visible(len(place), len(place), body.window, place.device) & (own | ~hidden)

@@ -31,17 +31,21 @@ def attention_on(
     return body.attend(q, k, v)[:, :, 1:, 0]
 
 
-def products(q_BNTH: Tensor, k_BNTH: Tensor) -> tuple[Tensor, Tensor]:
-    """q_t . k_0 and the mean over 1 <= j <= t of q_t . k_j, for the queries t >= 1: two [B, N, T - 1], no T x T map."""
-    q, others = q_BNTH[:, :, 1:], k_BNTH[:, :, 1:]
+def products(q_BNTH: Tensor, k_BNTH: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
+    """q_t . k_0 and the mean over 1 <= j <= t of q_t . k_j, for the queries t >= 1 that see key 0: two [B, N, T'].
+
+    T' is T - 1, or the window - 1 where that is shorter. No T x T map is formed.
+    """
+    q, others = q_BNTH[:, :, 1:window], k_BNTH[:, :, 1:window]
     visible = torch.arange(1, others.shape[2] + 1, device=k_BNTH.device)[:, None]
     return (q * k_BNTH[:, :, :1]).sum(dim=-1), (q * (others.cumsum(dim=2) / visible)).sum(dim=-1)
 
 
 def logit_gap(body: CausalAttention, q_BNTH: Tensor, k_BKTH: Tensor) -> Tensor:
-    """Mean over queries t >= 1 of q_t.(k_0 - mean over 1 <= j <= t of k_j) / sqrt(H): [B, N], float32.
+    """Mean over queries t >= 1 of q_t.(k_0 - mean over 1 <= j <= t of k_j) times the scale, mostly 1 / sqrt(H): [B, N].
 
-    How far the score of key 0 stands above the mean score of the other visible keys.
+    How far the score of key 0 stands above the mean score of the other visible keys, in float32. Queries whose window
+    has passed key 0 do not count.
     """
-    first, others = products(q_BNTH.float(), body.per_query_head(k_BKTH.float()))
-    return (first - others).mean(dim=-1) * body.head_dim**-0.5
+    first, others = products(q_BNTH.float(), body.per_query_head(k_BKTH.float()), body.window)
+    return (first - others).mean(dim=-1) * body.scale

@@ -47,7 +47,7 @@ def silu_identity(
 ) -> list[dict]:
     """One row per SwiGLU step block and token of sequences [n, T] (2603.05498 Fig 2): is silu(x) ~ x, as Eq 15 assumes?
 
-    x = Wg h are the F hidden channels before SiLU. None of the numbers has a unit.
+    x = Wg h are the F hidden channels before SiLU, or before GELU in a GeGLU branch. None of the numbers has a unit.
 
     block: 1-based; role: the block's role in the life of the spike, or no_spike for the one block that is taken in a
         model without spikes.
@@ -67,7 +67,7 @@ def silu_identity(
             if number in columns:
                 x = block.pre_norm(h)
                 before = block.body.gate(x).float()
-                after = F.silu(before)
+                after = block.body.activation(before)
                 ratio = after.norm(dim=-1) / before.norm(dim=-1).clamp(min=1e-30)
                 output = block.post_norm(block.body(x, context)).float()
                 measured = (F.cosine_similarity(before, after, dim=-1), ratio, output.abs().amax(dim=-1))
@@ -132,7 +132,8 @@ def amplifier_alignment(
             h = next(entry[2] for entry in block_inputs(model, batch.to(model.device)) if entry[0] == number)
             h = model.blocks[number - 1].pre_norm.before_gain(h).flatten(0, 1)
             gate, up, down_CF = h @ amplifier.gate_FD.T, h @ amplifier.up_FD.T, amplifier.down_DF[chosen]
-            output, quadratic = (F.silu(gate) * up) @ down_CF.T, (gate * up) @ down_CF.T
+            body = model.blocks[number - 1].body
+            output, quadratic = (body.activation(gate) * up) @ down_CF.T, (gate * up) @ down_CF.T
             cosine = torch.stack([direction.cosine(h) for direction in directions], dim=1)
             rank_one = [direction.eigenvalue * (h @ direction.vector_D).square() for direction in directions]
             parts.append(torch.stack((cosine, output, quadratic, torch.stack(rank_one, dim=1))).cpu().double())

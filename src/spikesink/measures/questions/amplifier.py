@@ -3,7 +3,7 @@
 Where silu(x) ~ x, output channel k of a SwiGLU branch is a quadratic form of its input h, h^T U_k h with
 U_k = sum_i Wd[k, i] Wg[i] Wu[i]^T, and only its symmetric part S_k = (U_k + U_k^T) / 2 counts. The pre-norm's gain is
 folded into Wg and Wu, so h is normalised without a gain: |h| = sqrt(D) with RMSNorm. A norm after the branch is left
-out: the forms are those of the branch itself.
+out: the forms are those of the branch itself. A GeGLU branch counts as SwiGLU: its gelu(x) ~ x too.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from torch import Tensor
 from spikesink.measures.probes.spikes import STEPS, SUN_ET_AL, Anatomy, SpikeRule, anatomy, spaced
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Block, Decoder
-from spikesink.model.feed_forward import SwiGLU
+from spikesink.model.feed_forward import GatedLinearUnit
 from spikesink.study.settings import Measures
 
 GROUP = "spikes"
@@ -80,7 +80,7 @@ def leading_direction(amplifier: Amplifier, channel: int) -> Direction:
 
 def swiglu_blocks(model: Decoder) -> list[int]:
     """1-based numbers of the SwiGLU blocks."""
-    return [number for number, block in enumerate(model.blocks, start=1) if isinstance(block.body, SwiGLU)]
+    return [number for number, block in enumerate(model.blocks, start=1) if isinstance(block.body, GatedLinearUnit)]
 
 
 def step_blocks(model: Decoder, seen: Anatomy, roles: tuple[str, ...] = STEPS) -> list[int]:

@@ -11,6 +11,7 @@ from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Decoder
+from spikesink.model.rotary import Rotary
 from spikesink.study.settings import Measures
 
 GROUP = "geometry"
@@ -27,7 +28,8 @@ def answers(subject: Subject, settings: Measures) -> Answers:
 
 def keys_before_rotation(body: CausalAttention, x_BTD: Tensor, context: Context) -> Tensor:
     """Keys [B, K, T, H] in float32 without positions: a rotation by no angle."""
-    still = context._replace(cos_TH=torch.ones_like(context.cos_TH), sin_TH=torch.zeros_like(context.sin_TH))
+    rotary = Rotary(torch.ones_like(context.rotary.cos_TR), torch.zeros_like(context.rotary.sin_TR))
+    still = context._replace(rotary=rotary, window_rotary=rotary)
     return body.queries_keys(x_BTD, still)[1].float()
 
 
@@ -61,9 +63,9 @@ def sink_geometry(
     sink_mass: mean attention on key 0 over all T queries (2603.05498 Eq 27); is_sink_head: whether it exceeds
         ``epsilon``.
 
-    As attention sees them, after the rotation, means over the queries t >= 1:
-    logit_sink: the score q.k_0 / sqrt(H); logit_others: the mean score of the other visible keys; logit_gap: the
-        difference. cosine_sink, cosine_others: the same with cosines.
+    As attention sees them, after the rotation, means over the queries t >= 1 whose window, if any, has key 0:
+    logit_sink: the score q.k_0 / sqrt(H), or at the own scale; logit_others: the mean score of the other visible
+        keys; logit_gap: the difference. cosine_sink, cosine_others: the same with cosines.
     query_energy: share of these queries' squared norm in the direction of their sequence's key 0. Queries in random
         directions have 1 / H.
 
@@ -82,10 +84,11 @@ def sink_geometry(
     for start, sequences in starts(tokens).items():
         for layer, (index, (body, total)) in enumerate(geometry_sums(model, sequences, batch_size).items()):
             queries = len(sequences) * (sequences.shape[1] - 1)
+            seeing = len(sequences) * (min(sequences.shape[1], body.window or sequences.shape[1]) - 1)
             for head in range(body.heads):
                 shared = head // (body.heads // body.kv_heads)
                 per_query = {
-                    name: total[name][head].item() / queries if queries else None
+                    name: total[name][head].item() / seeing if seeing else None
                     for name in ("logit_sink", "logit_others", "cosine_sink", "cosine_others")
                 }
                 sink_rank, sink_first, subspace = directions(total["sink_gram"][shared], energy)
@@ -104,7 +107,7 @@ def sink_geometry(
                         "sink_mass": mass,
                         "is_sink_head": mass > epsilon,
                         **per_query,
-                        "logit_gap": per_query["logit_sink"] - per_query["logit_others"] if queries else None,
+                        "logit_gap": per_query["logit_sink"] - per_query["logit_others"] if seeing else None,
                         "query_energy": total["query_along"][head].item() / query_energy if query_energy else None,
                         "sink_rank": sink_rank,
                         "other_rank": other_rank,
@@ -138,8 +141,8 @@ def geometry_sums(
             mass = attention_on(body, q, k, 0)
             k = body.per_query_head(k)
             still = keys_before_rotation(body, x, context)
-            logit_sink, logit_others = products(q * body.head_dim**-0.5, k)
-            cosine_sink, cosine_others = products(F.normalize(q, dim=-1), F.normalize(k, dim=-1))
+            logit_sink, logit_others = products(q * body.scale, k, body.window)
+            cosine_sink, cosine_others = products(F.normalize(q, dim=-1), F.normalize(k, dim=-1), body.window)
             along = (q[:, :, 1:] * F.normalize(k[:, :, :1], dim=-1)).sum(dim=-1)
             norm = still.norm(dim=-1)
             part = {

@@ -52,15 +52,14 @@ def cached_rows(
     Takes rotated queries and keys. Keys are renumbered inside the cache from 0, so that a query never stands beyond
     position size - 1. Rotary scores depend on distances alone: between recent tokens renumbering changes none, and to
     the first tokens it takes the query back to position size - 1. An extra key, which has no position, sees the query
-    where the first tokens see it and is never evicted.
+    where the first tokens see it and is never evicted. A layer's own window goes on hiding what it hides.
     """
     q, k, length = q_BNTH.float(), body.per_query_head(k_BKTH.float()), q_BNTH.shape[2]
     extra = int(body.extra_key is not None)
     place = torch.arange(length, device=q.device)
     beyond = (place - extra - (window.size - 1)).clamp(min=0)
-    cos, sin = rotary_tables(length, model.settings.attention, q.device)
-    turned, rest = q[..., : body.head_dim], q[..., body.head_dim :]
-    back = torch.cat((rotate(turned, cos[beyond], -sin[beyond]), rest), dim=-1)
+    cos, sin = rotary_tables(length, model.settings.attention, q.device, windowed=body.window is not None)
+    back = rotate(q, cos[beyond], -sin[beyond])
     kept, recent = min(window.start + extra, length), window.size - window.start
     for first in range(0, length, window.chunk):
         last = min(first + window.chunk, length)
@@ -69,8 +68,8 @@ def cached_rows(
         to_first = back[:, :, first:last] @ k[:, :, :kept].transpose(-1, -2)
         to_recent = q[:, :, first:last] @ k[:, :, keys[kept:]].transpose(-1, -2)
         age = place[first:last, None] - keys
-        hidden = (age < 0) | ((keys >= kept) & (age >= recent))
-        scores = (torch.cat((to_first, to_recent), dim=-1) * body.head_dim**-0.5).masked_fill(hidden, float("-inf"))
+        hidden = (age < 0) | ((keys >= kept) & (age >= recent)) | (age >= (body.window or length))
+        scores = (torch.cat((to_first, to_recent), dim=-1) * body.scale).masked_fill(hidden, float("-inf"))
         yield slice(first, last), keys, body.scores_to_weights(scores)
 
 

@@ -9,7 +9,17 @@ Standard library only: a run's settings must be readable on a GPU machine where 
 from spikesink.study.settings.build import build
 from spikesink.study.settings.checks import SPECIFICATION
 from spikesink.study.settings.measures import Measures
-from spikesink.study.settings.model import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
+from spikesink.study.settings.model import (
+    Attention,
+    FeedForward,
+    Gate,
+    Initialisation,
+    Model,
+    Norm,
+    RopeScaling,
+    Valve,
+    Window,
+)
 from spikesink.study.settings.study import (
     Config,
     Figures,
@@ -57,5 +67,6 @@ __all__ = [
     "TrainingResources",
     "Valve",
     "Variant",
+    "Window",
     "build",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from spikesink.study.kinds import NORMS
+from spikesink.study.kinds import NORMS, SOFTMAX
 from spikesink.study.settings.checks import SPECIFICATION, at_most, not_negative, positive
 
 AFFECTS_RESULTS = False
@@ -58,6 +58,23 @@ class RopeScaling:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """Sliding windows: in some layers a query sees recent keys alone (Mistral, Gemma)."""
+
+    __pydantic_config__ = SPECIFICATION
+
+    size: int
+    """Keys that a query sees, its own among them."""
+    layers: tuple[int, ...] | None = None
+    """Layers, counted from 0, that have the window; null: all."""
+    rope_theta: float | None = None
+    """Base of the rotary frequencies in these layers, which then are not scaled; null: as in all layers."""
+
+    def __post_init__(self) -> None:
+        positive(self, "size", "rope_theta")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Attention:
     """The attention branch: its shape (2603.05498 Table 6) and how scores become weights."""
 
@@ -73,6 +90,12 @@ class Attention:
     """Base of the rotary frequencies."""
     rope_scaling: RopeScaling | None = None
     """Llama 3's frequency scaling; null leaves the frequencies as they are."""
+    rotary_channels: int | None = None
+    """Channels of every head, the first ones, that rotate; even; null: all of head_dim (GLM-4 turns half of them)."""
+    score_scale: float | None = None
+    """Factor of the scores q.k; null: 1 / sqrt(head_dim)."""
+    window: Window | None = None
+    """Sliding windows; null: every query sees all keys before it."""
     qkv_bias: bool = False
     """Biases on the query, key and value projections (Qwen2)."""
     qk_norm: bool = False
@@ -87,7 +110,7 @@ class Attention:
     key_value_bias with a learned value (Sun et al. 2402.17762)."""
 
     def __post_init__(self) -> None:
-        positive(self, "heads", "head_dim", "kv_heads", "rope_theta")
+        positive(self, "heads", "head_dim", "kv_heads", "rope_theta", "rotary_channels", "score_scale")
         if self.softmax != "softmax" and self.extra_key != "none":
             raise ValueError(
                 f"extra_key = {self.extra_key!r} with softmax = {self.softmax!r}: both give attention a place to rest, "
@@ -95,12 +118,31 @@ class Attention:
             )
         if self.head_dim % 2:
             raise ValueError(f"head_dim = {self.head_dim} is odd: rotary embeddings need an even head_dim")
+        turned = self.rotary_channels or self.head_dim
+        if turned % 2 or turned > self.head_dim:
+            raise ValueError(f"rotary_channels = {turned}: choose an even number up to head_dim = {self.head_dim}")
+        if self.window is not None and (SOFTMAX[self.softmax].extra_key or self.extra_key != "none"):
+            raise ValueError(
+                f"window with softmax = {self.softmax!r} and extra_key = {self.extra_key!r}: an extra key stands "
+                "before the text, out of every window, choose one"
+            )
         if self.heads % self.key_value_heads:
             raise ValueError(f"heads = {self.heads} is not divisible by kv_heads = {self.kv_heads}")
 
     @property
     def key_value_heads(self) -> int:
         return self.kv_heads or self.heads
+
+    @property
+    def scale(self) -> float:
+        """Factor of the scores."""
+        return self.head_dim**-0.5 if self.score_scale is None else self.score_scale
+
+    def window_in(self, layer: int) -> int | None:
+        """Keys that a query sees in a layer, counted from 0; None: all."""
+        if self.window is None or (self.window.layers is not None and layer not in self.window.layers):
+            return None
+        return self.window.size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +151,12 @@ class FeedForward:
 
     __pydantic_config__ = SPECIFICATION
 
-    kind: Literal["swiglu", "gelu", "linear", "attention"] = "swiglu"
-    """swiglu; gelu: two matrices around an exact GELU; linear: one d x d matrix; attention: a second attention branch
-    in this place."""
+    kind: Literal["swiglu", "geglu", "gelu", "linear", "attention"] = "swiglu"
+    """swiglu; geglu: GELU, by tanh, in the place of SiLU (Gemma); gelu: two matrices around an exact
+    GELU; linear: one d x d matrix; attention: a second attention branch in this place."""
     width: int
-    """Hidden width of swiglu and gelu; linear and attention do not use it. gelu has as many parameters as swiglu when
-    it is 1.5 times as wide."""
+    """Hidden width of swiglu, geglu and gelu; linear and attention do not use it. gelu has as many parameters as
+    swiglu when it is 1.5 times as wide."""
 
     def __post_init__(self) -> None:
         positive(self, "width")
@@ -225,14 +267,18 @@ class Model:
     alone."""
     tied_embeddings: bool = False
     """Whether the output head is the embedding matrix."""
+    scaled_embeddings: bool = False
+    """Whether embeddings enter the residual stream times sqrt(d_model) (Gemma)."""
     initialisation: Initialisation = Initialisation()
     """Initial weights."""
 
     def __post_init__(self) -> None:
         positive(self, "layers", "d_model")
         at_most(self, 10_000, "layers")
-        for name in ("value_valve", "key_valve"):
-            chosen = getattr(self, name).layers
+        layers = {"value_valve": self.value_valve.layers, "key_valve": self.key_valve.layers}
+        if self.attention.window is not None:
+            layers["attention.window"] = self.attention.window.layers
+        for name, chosen in layers.items():
             if chosen is not None and (not chosen or min(chosen) < 0 or max(chosen) >= self.layers):
                 raise ValueError(
                     f"{name}.layers = {list(chosen)}: name layers from 0 to {self.layers - 1}, or null for all"
