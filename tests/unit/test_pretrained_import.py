@@ -42,6 +42,16 @@ SHAPE = {
     "max_position_embeddings": 512,
     "rms_norm_eps": 1e-5,
 }
+GEMMA = {
+    "head_dim": 16,
+    "sliding_window": 40,
+    "layer_types": ["sliding_attention", "full_attention"],
+    "query_pre_attn_scalar": 24,
+    "rope_parameters": {
+        "full_attention": {"rope_type": "default", "rope_theta": 70_000.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 300.0},
+    },
+}
 MODELS = {
     "llama": ("Llama", {"num_key_value_heads": 4}),
     "llama_tied": ("Llama", {"tie_word_embeddings": True, "rope_parameters": {"rope_theta": 30_000.0}}),
@@ -51,6 +61,15 @@ MODELS = {
     "qwen2": ("Qwen2", {}),
     "qwen2_tied": ("Qwen2", {"tie_word_embeddings": True, "rope_parameters": {"rope_theta": 1e6}}),
     "qwen3": ("Qwen3", {"head_dim": 16}),
+    "mistral": ("Mistral", {"sliding_window": 40, "head_dim": 12}),
+    "mistral_whole": ("Mistral", {"sliding_window": None}),
+    "glm": ("Glm", {"head_dim": 16, "pad_token_id": 0}),
+    "glm4": ("Glm4", {"head_dim": 16, "pad_token_id": 0, "rope_parameters": {"partial_rotary_factor": 0.25}}),
+    "glm4_no_bias": ("Glm4", {"head_dim": 12, "pad_token_id": 0, "attention_bias": False, "tie_word_embeddings": True}),
+    "olmo2": ("Olmo2", {"rope_parameters": {"rope_theta": 500_000.0}}),
+    "gemma3": ("Gemma3", GEMMA),
+    "gemma3_untied": ("Gemma3", GEMMA | {"tie_word_embeddings": False, "query_pre_attn_scalar": 16}),
+    "gemma3_all_windows": ("Gemma3", GEMMA | {"layer_types": None, "rope_parameters": None}),
     "qwen3_tied": ("Qwen3", {"head_dim": 16, "tie_word_embeddings": True, "rope_parameters": LLAMA3}),
 }
 
@@ -65,7 +84,8 @@ def hub_models(tmp_path_factory):
     def make(name: str) -> tuple[torch.nn.Module, Path]:
         if name not in made:
             family, options = MODELS[name]
-            config = getattr(transformers, f"{family}Config")(**(SHAPE | options))
+            name_of_config = "Gemma3TextConfig" if family == "Gemma3" else f"{family}Config"
+            config = getattr(transformers, name_of_config)(**(SHAPE | options))
             model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
             generator = torch.Generator().manual_seed(len(made))
             with torch.no_grad():
@@ -164,6 +184,12 @@ def test_configs_of_transformers_4_mean_the_same(saved, name):
 
 
 # The config.json of published models, as far as it decides the architecture, and the numbers of parameters they have.
+GLM4_9B = (
+    {"attention_bias": True, "head_dim": 128, "hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 13696}
+    | {"max_position_embeddings": 131072, "num_attention_heads": 32, "num_hidden_layers": 40, "rope_theta": 10000.0}
+    | {"num_key_value_heads": 2, "partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-07, "vocab_size": 151552}
+    | {"tie_word_embeddings": False}
+)
 PUBLISHED = {
     "Llama-2-7b": (
         {"architectures": ["LlamaForCausalLM"], "hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 11008}
@@ -201,6 +227,31 @@ PUBLISHED = {
         | {"use_sliding_window": False},
         596_049_920,
     ),
+    "Mistral-7B-v0.1": (
+        {"architectures": ["MistralForCausalLM"], "hidden_act": "silu", "hidden_size": 4096, "intermediate_size": 14336}
+        | {"max_position_embeddings": 32768, "num_attention_heads": 32, "num_hidden_layers": 32, "rope_theta": 10000.0}
+        | {"num_key_value_heads": 8, "rms_norm_eps": 1e-5, "sliding_window": 4096, "tie_word_embeddings": False}
+        | {"vocab_size": 32000},
+        7_241_732_096,
+    ),
+    "glm-4-9b-hf": (GLM4_9B | {"architectures": ["GlmForCausalLM"], "model_type": "glm"}, 9_399_951_360),
+    "GLM-4-9B-0414": (GLM4_9B | {"architectures": ["Glm4ForCausalLM"], "model_type": "glm4"}, 9_400_279_040),
+    "OLMo-2-1124-7B": (
+        {"architectures": ["Olmo2ForCausalLM"], "attention_bias": False, "hidden_act": "silu", "hidden_size": 4096}
+        | {"intermediate_size": 11008, "max_position_embeddings": 4096, "model_type": "olmo2", "rope_scaling": None}
+        | {"num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 32, "rms_norm_eps": 1e-6}
+        | {"rope_theta": 500000, "tie_word_embeddings": False, "vocab_size": 100352},
+        7_298_617_344,
+    ),
+    "gemma-3-1b-it": (
+        {"architectures": ["Gemma3ForCausalLM"], "attn_logit_softcapping": None, "cache_implementation": "hybrid"}
+        | {"final_logit_softcapping": None, "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh"}
+        | {"hidden_size": 1152, "intermediate_size": 6912, "max_position_embeddings": 32768, "attention_bias": False}
+        | {"model_type": "gemma3_text", "num_attention_heads": 4, "num_hidden_layers": 26, "num_key_value_heads": 1}
+        | {"query_pre_attn_scalar": 256, "rms_norm_eps": 1e-6, "rope_local_base_freq": 10000, "rope_scaling": None}
+        | {"rope_theta": 1000000, "sliding_window": 512, "sliding_window_pattern": 6, "vocab_size": 262144},
+        999_885_952,
+    ),
 }
 
 
@@ -211,6 +262,14 @@ def test_configs_of_published_models_give_their_size(name):
     with torch.device("meta"):
         decoder = Decoder(described.settings, vocabulary=described.vocabulary, positions=described.positions)
     assert sum(parameter.numel() for parameter in decoder.parameters()) == parameters
+
+
+def test_gemma_3_has_a_window_in_all_layers_but_every_sixth():
+    attention = from_config(PUBLISHED["gemma-3-1b-it"][0]).settings.attention
+    assert [layer for layer in range(26) if attention.window_in(layer) is None] == [5, 11, 17, 23]
+    assert (attention.window.size, attention.window.rope_theta, attention.rope_theta) == (512, 10_000.0, 1_000_000.0)
+    glm = from_config(GLM4_9B | {"architectures": ["GlmForCausalLM"]}).settings.attention
+    assert glm.rotary_channels == 64 and glm.qkv_bias
 
 
 def test_weights_stored_as_bfloat16_keep_their_values(hub_models, tmp_path):
@@ -303,6 +362,13 @@ def test_weights_that_do_not_fit_are_refused_by_tensor(saved, hub_models):
     folder = saved("qwen2")
     edit_weights(folder, lambda tensors: tensors.update({K: tensors[K].to(torch.float8_e4m3fn)}))
     refused(folder, K, "F8_E4M3", "quantisation")
+
+    fused = "model.layers.0.mlp.gate_up_proj.weight"
+    folder = saved("glm4")
+    edit_weights(folder, lambda tensors: tensors.update({fused: tensors[fused][:48].clone()}))
+    refused(folder, fused, "[48, 32]", "[96, 32]")
+    edit_weights(folder, lambda tensors: tensors.pop(fused))
+    refused(folder, f"{fused} is missing")
 
     folder = saved("llama_bias")
     o = "model.layers.1.self_attn.o_proj.bias"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from spikesink.pretrained.architectures import ARCHITECTURES
 from spikesink.pretrained.formats import PretrainedError
 from spikesink.pretrained.keys import FIXED, HARMLESS, READ
 from spikesink.pretrained.load import load_pretrained
@@ -31,8 +32,10 @@ def saved(tmp_path_factory):
     transformers = importlib.import_module("transformers")
     folders = {}
     torch.manual_seed(0)
-    for family in ("Llama", "Qwen2", "Qwen3"):
-        model = getattr(transformers, f"{family}ForCausalLM")(getattr(transformers, f"{family}Config")(**SHAPE))
+    for family in ("Llama", "Qwen2", "Qwen3", "Mistral", "Glm", "Glm4", "Olmo2", "Gemma3"):
+        config = getattr(transformers, "Gemma3TextConfig" if family == "Gemma3" else f"{family}Config")
+        options = SHAPE | {"sliding_window": 9} if family in ("Mistral", "Gemma3") else SHAPE
+        model = getattr(transformers, f"{family}ForCausalLM")(config(pad_token_id=0, **options))
         for parameter in model.parameters():
             parameter.data.normal_(0, 0.5)
         folders[family] = tmp_path_factory.mktemp(family)
@@ -86,13 +89,39 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("key", REFUSED)
-@pytest.mark.parametrize("family", ["Llama", "Qwen3"])
+@pytest.mark.parametrize("family", ["Llama", "Qwen3", "Olmo2"])
 def test_a_key_that_may_change_the_model_is_refused_by_name(saved, tmp_path, family, key):
     with pytest.raises(PretrainedError) as error:
         load_pretrained(with_keys(saved[family], tmp_path / "model", **{key: REFUSED[key]}))
     message = str(error.value)
     assert message.startswith(f"{tmp_path / 'model/config.json'}: {key} = {json.dumps(REFUSED[key])} is not ")
     assert "choose a checkpoint without it" in message and "\n" not in message
+
+
+OF_ONE_ARCHITECTURE = [
+    ("Gemma3", {"attn_logit_softcapping": 50.0}),
+    ("Gemma3", {"final_logit_softcapping": 30.0}),
+    ("Gemma3", {"use_bidirectional_attention": True}),
+    ("Gemma3", {"hidden_activation": "silu"}),
+    ("Gemma3", {"partial_rotary_factor": 0.5}),
+    ("Gemma3", {"layer_types": ["chunked_attention", "full_attention"]}),
+    ("Gemma3", {"layer_types": ["full_attention"]}),
+    ("Gemma3", {"rope_scaling": {"rope_type": "linear", "factor": 8.0}, "rope_parameters": "absent"}),
+    ("Glm4", {"sliding_window": 8}),
+    ("Glm4", {"query_pre_attn_scalar": 16}),
+    ("Glm4", {"partial_rotary_factor": 1.5, "rope_parameters": "absent"}),
+    ("Glm", {"rope_local_base_freq": 100.0}),
+    ("Mistral", {"layer_types": ["sliding_attention", "full_attention"]}),
+    ("Mistral", {"attention_bias": True}),
+    ("Olmo2", {"clip_qkv": 8.0}),
+]
+
+
+@pytest.mark.parametrize(("family", "keys"), OF_ONE_ARCHITECTURE)
+def test_a_key_that_one_architecture_reads_is_refused_where_it_is_not_followed(saved, tmp_path, family, keys):
+    with pytest.raises(PretrainedError, match=rf"config\.json: {next(iter(keys))}") as error:
+        load_pretrained(with_keys(saved[family], tmp_path / "model", **keys))
+    assert "\n" not in str(error.value)
 
 
 def test_is_causal_false_does_change_the_logits_of_transformers(saved, tmp_path):
@@ -120,6 +149,18 @@ ACCEPTED = [
     ("Llama", {"rope_parameters": "absent", "rope_scaling": None, "rope_theta": 77.0}),
     ("Qwen2", {"sliding_window": 8, "max_window_layers": 0, "use_sliding_window": False, "layer_types": "absent"}),
     ("Qwen2", {"attention_bias": False}),
+    ("Mistral", {"sliding_window": None}),
+    (
+        "Glm",
+        {"rope_parameters": "absent", "rope_theta": 70.0, "partial_rotary_factor": 1.0, "attention_bias": "absent"},
+    ),
+    ("Glm4", {"rope_parameters": {"rope_type": "default", "rope_theta": 70.0}, "partial_rotary_factor": 0.5}),
+    ("Olmo2", {"rope_parameters": "absent", "rope_theta": 50.0, "num_key_value_heads": 2}),
+    ("Gemma3", {"layer_types": "absent", "sliding_window_pattern": 2, "cache_implementation": "hybrid"}),
+    ("Gemma3", {"rope_parameters": "absent", "rope_theta": 90.0, "rope_local_base_freq": 30.0, "rope_scaling": None}),
+    ("Gemma3", {"query_pre_attn_scalar": 9, "tie_word_embeddings": "absent", "rope_parameters": "absent"}),
+    ("Gemma3", {"layer_types": ["full_attention", "full_attention"]}),
+    ("Gemma3", {"rope_parameters": {"full_attention": {"rope_theta": 40.0}}, "rope_local_base_freq": 20.0}),
     ("Qwen3", {"sliding_window": 8, "max_window_layers": 1, "layer_types": "absent"}),
 ]
 
@@ -141,5 +182,7 @@ def test_no_key_is_in_two_lists_and_all_keys_of_transformers_are_in_one(saved):
     """Otherwise a checkpoint that save_pretrained wrote could be refused for a key that every checkpoint has."""
     assert not READ & HARMLESS and not set(FIXED) & (READ | HARMLESS)
     for folder in saved.values():
-        keys = set(json.loads((folder / "config.json").read_text()))
-        assert keys <= READ | HARMLESS | set(FIXED) | {"sliding_window", "max_window_layers"}
+        config = json.loads((folder / "config.json").read_text())
+        facts = ARCHITECTURES[config["architectures"][0]]
+        assert set(config) <= READ | HARMLESS | set(FIXED) | facts.reads | facts.ignores | set(facts.fixed)
+        assert not facts.reads & (HARMLESS | facts.ignores)

@@ -1,1 +1,1 @@
-"""Hugging Face Llama and Qwen checkpoints into our decoder, and ours out again. Needs no ``transformers``."""
+"""Hugging Face checkpoints into our decoder, and ours out again. Needs no ``transformers``."""

@@ -8,6 +8,7 @@ import huggingface_hub
 import torch
 
 from spikesink.model.trained import load_run
+from spikesink.pretrained.architectures import ARCHITECTURES
 from spikesink.pretrained.card import model_card
 from spikesink.pretrained.formats import CONFIG, PretrainedError, to_config
 from spikesink.pretrained.names import hub_name, output_bias
@@ -34,9 +35,10 @@ def export(folder: Path, tokenizer_json: Path, output: Path, max_shard_size: str
         raise PretrainedError(f"{output} exists and is not an empty folder: name another one")
 
     decoder = load_run(folder, "cpu")[0]
-    weights = {hub_name(name): tensor for name, tensor in decoder.state_dict().items()}
+    architecture = ARCHITECTURES[config["architectures"][0]]
+    weights = {hub_name(name, architecture): tensor for name, tensor in decoder.state_dict().items()}
     if config["attention_bias"]:
-        weights |= {output_bias(layer): torch.zeros(settings.d_model) for layer in range(settings.layers)}
+        weights |= {output_bias(layer, architecture): torch.zeros(settings.d_model) for layer in range(settings.layers)}
     parameters = sum(parameter.numel() for parameter in decoder.parameters())
     files |= {
         CONFIG: json.dumps(config | ids | {"pad_token_id": None}, indent=2) + "\n",

@@ -1,31 +1,24 @@
-"""Our settings from the config.json of a Hugging Face Llama or Qwen checkpoint, and the other way.
+"""Our settings from the config.json of a Hugging Face checkpoint, and the other way for Llama and Qwen3.
 
 It writes the keys of transformers 4, which version 5 and other readers understand too. It reads the keys of both.
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spikesink.pretrained.keys import check_keys, unsupported
+from spikesink.pretrained.architectures import ARCHITECTURES, Architecture
+from spikesink.pretrained.keys import check_keys, field, unsupported
+from spikesink.pretrained.rope import ROPE_SCALING, Rope, ropes
 from spikesink.runs.lfs import PULL, is_lfs_pointer
 from spikesink.study.kinds import VALVES
-from spikesink.study.settings import Attention, FeedForward, Gate, Initialisation, Model, Norm, RopeScaling, Valve
+from spikesink.study.settings import Attention, FeedForward, Gate, Initialisation, Model, Norm, Valve, Window
 
 CONFIG = "config.json"
-LLAMA, QWEN2, QWEN3 = "LlamaForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"
-MODEL_TYPES = {LLAMA: "llama", QWEN2: "qwen2", QWEN3: "qwen3"}
-# Llama 3's rope settings by their names in config.json.
-ROPE_SCALING = {
-    "factor": "factor",
-    "low_freq_factor": "low_frequency_factor",
-    "high_freq_factor": "high_frequency_factor",
-    "original_max_position_embeddings": "original_positions",
-}
+LLAMA, QWEN3 = "LlamaForCausalLM", "Qwen3ForCausalLM"
 
 
 class PretrainedError(ValueError):
@@ -75,85 +68,80 @@ def read_config(folder: Path) -> Described:
 
 def from_config(config: Mapping[str, Any]) -> Described:
     """Our settings for the content of a config.json. Raises ValueError that names a field our decoder cannot follow."""
-    architecture = supported_architecture(config)
-    check_keys(config, has_window_switch=architecture != LLAMA)
-    layer_types = config.get("layer_types") or ()
-    for layer_type in layer_types:
-        if layer_type != "full_attention":
-            raise unsupported("layer_types", layer_type, '"full_attention"')
-    attention_bias = architecture != QWEN2 and field(config, "attention_bias", bool, False)
+    name = supported_architecture(config)
+    facts = ARCHITECTURES[name]
+    check_keys(config, facts)
+    layers = field(config, "num_hidden_layers", int)
     heads, width = field(config, "num_attention_heads", int), field(config, "hidden_size", int)
-    theta, scaling = rope(config)
-    is_null = "num_key_value_heads" in config  # null means as many as heads; without the key Qwen has another default
+    head_dim = field(config, "head_dim", int, width // heads if facts.head_dim else None)
+    attention_bias = not facts.qkv_bias and field(config, "attention_bias", bool, facts.attention_bias)
+    is_null = "num_key_value_heads" in config  # null means as many as heads; without the key most have another default
+    rotary, windowed = ropes(config, facts)
+    scalar = float(head_dim)
+    if "query_pre_attn_scalar" in facts.reads:
+        scalar = field(config, "query_pre_attn_scalar", float, 256.0)
     # The defaults are those of the architecture in transformers, which leaves some keys out.
     return Described(
-        architecture=architecture,
+        architecture=name,
         settings=Model(
-            layers=field(config, "num_hidden_layers", int),
+            layers=layers,
             d_model=width,
             attention=Attention(
                 heads=heads,
-                head_dim=field(config, "head_dim", int, None if architecture == QWEN3 else width // heads),
-                kv_heads=field(config, "num_key_value_heads", int, heads if architecture == LLAMA or is_null else None),
-                rope_theta=theta,
-                rope_scaling=scaling,
-                qkv_bias=architecture == QWEN2 or attention_bias,
-                qk_norm=architecture == QWEN3,
+                head_dim=head_dim,
+                kv_heads=field(config, "num_key_value_heads", int, heads if facts.key_value_heads or is_null else None),
+                rope_theta=rotary.theta,
+                rope_scaling=rotary.scaling,
+                rotary_channels=None if rotary.share == 1 else int(head_dim * rotary.share),
+                score_scale=None if scalar == head_dim else scalar**-0.5,
+                window=window(config, facts, layers, windowed),
+                qkv_bias=facts.qkv_bias or attention_bias,
+                qk_norm=facts.qk_norm,
             ),
-            feed_forward=FeedForward(width=field(config, "intermediate_size", int)),
-            norm=Norm(eps=field(config, "rms_norm_eps", float)),
-            tied_embeddings=field(config, "tie_word_embeddings", bool, False),
+            feed_forward=FeedForward(kind=facts.feed_forward, width=field(config, "intermediate_size", int)),
+            norm=Norm(kind=facts.norm, eps=field(config, "rms_norm_eps", float)),
+            tied_embeddings=field(config, "tie_word_embeddings", bool, facts.tied),
+            scaled_embeddings=facts.scaled_embeddings,
         ),
         vocabulary=field(config, "vocab_size", int),
         positions=field(config, "max_position_embeddings", int),
-        output_bias=attention_bias,
+        output_bias=attention_bias and facts.output_bias,
     )
 
 
 def supported_architecture(config: Mapping[str, Any]) -> str:
     names = config.get("architectures")
-    if not isinstance(names, list) or len(names) != 1 or names[0] not in MODEL_TYPES:
-        raise ValueError(f"architectures = {json.dumps(names)} is not supported: only {', '.join(MODEL_TYPES)} are")
-    if config.get("model_type") not in (None, MODEL_TYPES[names[0]]):  # by which transformers chooses the class
-        raise unsupported("model_type", config["model_type"], f'"{MODEL_TYPES[names[0]]}" for {names[0]}')
+    if not isinstance(names, list) or len(names) != 1 or names[0] not in ARCHITECTURES:
+        raise ValueError(f"architectures = {json.dumps(names)} is not supported: only {', '.join(ARCHITECTURES)} are")
+    model_type = ARCHITECTURES[names[0]].model_type
+    if config.get("model_type") not in (None, model_type):  # by which transformers chooses the class
+        raise unsupported("model_type", config["model_type"], f'"{model_type}" for {names[0]}')
     return names[0]
 
 
-def rope(config: Mapping[str, Any]) -> tuple[float, RopeScaling | None]:
-    """Base and scaling, from rope_theta and rope_scaling (transformers 4) or rope_parameters (5)."""
-    key = "rope_scaling" if config.get("rope_scaling") else "rope_parameters"
-    rope = config.get(key) or {}
-    if not isinstance(rope, Mapping):
-        raise ValueError(f"{key} = {json.dumps(rope)} is not an object")
-    kind = rope.get("rope_type") or rope.get("type") or "default"
-    if kind not in ("default", "llama3"):
-        raise unsupported(f"{key}.rope_type", kind, '"default" and "llama3"')
-    known = {"rope_type", "type", "rope_theta", *(ROPE_SCALING if kind == "llama3" else ())}
-    for name, value in rope.items():
-        if name == "partial_rotary_factor" and value in (None, 1.0):
-            continue
-        if name not in known:
-            raise ValueError(f"{key}.{name} is not supported with rope_type {kind!r}: choose a checkpoint without it")
-    theta = field({**config, **rope}, "rope_theta", float, 10_000.0)
-    if kind == "default":
-        return theta, None
-    kinds = {name: int if name == "original_max_position_embeddings" else float for name in ROPE_SCALING}
-    return theta, RopeScaling(**{ours: field(rope, name, kinds[name]) for name, ours in ROPE_SCALING.items()})
-
-
-def field(config: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
-    """The field ``name``. Raises ValueError where it is missing, not of type ``kind``, or a number below or at 0."""
-    value = config.get(name)
-    value = default if value is None else value
-    if value is None:
-        raise ValueError(f"{name} is missing: use the config.json that belongs to the weights")
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise ValueError(f"{name} = {json.dumps(value)} is not of type {kind.__name__}")
-    if kind is not bool and not 0 < value < math.inf:
-        raise ValueError(f"{name} = {value} must be a number greater than 0")
-    return value
+def window(config: Mapping[str, Any], facts: Architecture, layers: int, rotary: Rope | None) -> Window | None:
+    """The sliding windows of the layers; None: there are none. ``rotary``: the angles of these layers."""
+    kinds = config.get("layer_types")
+    if facts.windows != "pattern":
+        for kind in kinds or ():
+            if kind != "full_attention":
+                raise unsupported("layer_types", kind, '"full_attention"')
+        is_off = "sliding_window" in config and config["sliding_window"] is None
+        return None if facts.windows is None or is_off else Window(size=field(config, "sliding_window", int, 4096))
+    if kinds is None:
+        every = field(config, "sliding_window_pattern", int, 6)
+        kinds = ["sliding_attention" if (layer + 1) % every else "full_attention" for layer in range(layers)]
+    for kind in kinds:
+        if kind not in ("full_attention", "sliding_attention"):
+            raise unsupported("layer_types", kind, '"full_attention" and "sliding_attention"')
+    if len(kinds) != layers:
+        raise ValueError(
+            f"layer_types has {len(kinds)} entries for {layers} layers: use the config.json of the weights"
+        )
+    chosen = tuple(layer for layer, kind in enumerate(kinds) if kind == "sliding_attention")
+    if not chosen:
+        return None
+    return Window(size=field(config, "sliding_window", int, 4096), layers=chosen, rope_theta=rotary.theta)
 
 
 def to_config(settings: Model, vocabulary: int, positions: int) -> dict[str, Any]:
@@ -167,7 +155,7 @@ def to_config(settings: Model, vocabulary: int, positions: int) -> dict[str, Any
     architecture = QWEN3 if shape.qk_norm else LLAMA
     config = {
         "architectures": [architecture],
-        "model_type": MODEL_TYPES[architecture],
+        "model_type": ARCHITECTURES[architecture].model_type,
         "vocab_size": vocabulary,
         "max_position_embeddings": positions,
         "num_hidden_layers": settings.layers,

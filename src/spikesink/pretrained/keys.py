@@ -1,13 +1,16 @@
 """Which keys of a config.json may stand in it: whatever could change what the model computes is known or refused.
 
-The lists were made from what the modelling files of Llama, Qwen2 and Qwen3 in transformers 5 and the code under them
-(masks, rotary embeddings, attention) read from a config. A key that is in none of them may mean anything to whoever
-trained the model, so it is refused by its name.
+The lists were made from what the modelling files of transformers 5 and the code under them (masks, rotary embeddings,
+attention) read from a config. What only one architecture reads is in spikesink.pretrained.architectures. A key that is
+in no list may mean anything to whoever trained the model, so it is refused by its name.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
+
+from spikesink.pretrained.architectures import Architecture
 
 READ = {
     *("architectures", "model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"),
@@ -25,6 +28,8 @@ FIXED: dict[str, tuple[Any, ...]] = {
     "partial_rotary_factor": (1.0, None),
     "rope_interleaved": (False, None),
     "original_max_position_embeddings": (None,),
+    "attn_logit_softcapping": (None,),
+    "final_logit_softcapping": (None,),
     "is_encoder_decoder": (False, None),
     "add_cross_attention": (False, None),
     "pruned_heads": ({}, None),
@@ -45,7 +50,14 @@ HARMLESS = {
     *("gradient_checkpointing",),
     # The same products in another order, what a call returns, and generation.
     *("pretraining_tp", "chunk_size_feed_forward", "use_cache", "output_attentions", "output_hidden_states"),
-    *("return_dict", "is_decoder", "tie_encoder_decoder", "tie_last_hidden_states", "cross_attention_hidden_size"),
+    *(
+        "cache_implementation",
+        "return_dict",
+        "is_decoder",
+        "tie_encoder_decoder",
+        "tie_last_hidden_states",
+        "cross_attention_hidden_size",
+    ),
     *("decoder_start_token_id", "tf_legacy_loss", "bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"),
     *("sep_token_id", "mask_token_id", "prefix", "task_specific_params", "assistant_confidence_threshold"),
     *("assistant_lookbehind", "bad_words_ids", "begin_suppress_tokens", "diversity_penalty", "do_sample"),
@@ -60,25 +72,41 @@ HARMLESS = {
 }
 """Keys that change no logits of a whole sequence."""
 
-WINDOW = {"sliding_window", "max_window_layers"}
-"""Keys that mean nothing in Qwen while use_sliding_window is off; Llama has no such switch."""
 
-
-def check_keys(config: Mapping[str, Any], has_window_switch: bool) -> None:
+def check_keys(config: Mapping[str, Any], architecture: Architecture) -> None:
     """Raise ValueError that names the first key, or its value, that our decoder may not follow.
 
-    ``has_window_switch``: whether this model type turns its sliding window on with use_sliding_window. A key that is
-    not known may stand there with null, which sets nothing.
+    A key that is not known may stand there with null, which sets nothing.
     """
+    fixed = FIXED | architecture.fixed
+    known = (READ | HARMLESS | architecture.reads | architecture.ignores) - set(fixed)
+    if architecture.rotary_share is not None:
+        del fixed["partial_rotary_factor"]
+        known |= {"partial_rotary_factor"}
     for key, value in config.items():
-        if key in FIXED:
-            if value not in FIXED[key]:
-                raise unsupported(key, value, json.dumps(FIXED[key][0]))
-        elif value is not None and not (key in READ or key in HARMLESS or (key in WINDOW and has_window_switch)):
+        if key in fixed:
+            if value not in fixed[key]:
+                raise unsupported(key, value, json.dumps(fixed[key][0]))
+        elif value is not None and key not in known:
             raise ValueError(
                 f"{key} = {shortened(value)} is not known, and may change what the model computes: choose a checkpoint "
                 "without it, or delete the key if you know that it changes nothing"
             )
+
+
+def field(config: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    """The field ``name``. Raises ValueError where it is missing, not of type ``kind``, or a number below or at 0."""
+    value = config.get(name)
+    value = default if value is None else value
+    if value is None:
+        raise ValueError(f"{name} is missing: use the config.json that belongs to the weights")
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ValueError(f"{name} = {json.dumps(value)} is not of type {kind.__name__}")
+    if kind is not bool and not 0 < value < math.inf:
+        raise ValueError(f"{name} = {value} must be a number greater than 0")
+    return value
 
 
 def unsupported(name: str, value: Any, only: str) -> ValueError:

@@ -1,4 +1,4 @@
-"""A Hugging Face Llama or Qwen checkpoint as our decoder."""
+"""A Hugging Face checkpoint as our decoder."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 
 from spikesink.model.decoder import Decoder
+from spikesink.pretrained.architectures import ARCHITECTURES
+from spikesink.pretrained.conversion import converted, stored_shapes, stored_together
 from spikesink.pretrained.formats import Described, read_config
-from spikesink.pretrained.names import EMBEDDING, HEAD, hub_name, output_bias
+from spikesink.pretrained.names import EMBEDDING, HEAD, output_bias
 from spikesink.pretrained.source import local_folder
 from spikesink.pretrained.vocabulary import TOKENIZER, largest_id
 from spikesink.pretrained.weights import Place, check_equal, check_zero, located, opened
@@ -52,8 +54,10 @@ def checked(source: str | Path, revision: str | None = None) -> Checked:
         largest_id(folder / TOKENIZER)  # can it be read? Ids that the model lacks matter where the text has them
     with torch.device("meta"):
         decoder = Decoder(settings, vocabulary=described.vocabulary, positions=described.positions)
-    shapes = {hub_name(name): tuple(tensor.shape) for name, tensor in decoder.state_dict().items()}
-    biases = [output_bias(layer) for layer in range(settings.layers)] if described.output_bias else []
+    architecture = ARCHITECTURES[described.architecture]
+    ours = {name: tuple(tensor.shape) for name, tensor in decoder.state_dict().items()}
+    shapes = stored_shapes(ours, architecture)
+    biases = [output_bias(layer, architecture) for layer in range(settings.layers)] if described.output_bias else []
     shapes |= {name: (settings.d_model,) for name in biases}
     shapes.setdefault(HEAD, shapes[EMBEDDING])
     places = located(folder, shapes, settings.tied_embeddings)
@@ -71,13 +75,14 @@ def load_pretrained(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
 ) -> Pretrained:
-    """The model of a Llama, Qwen2 or Qwen3 checkpoint; ``source`` is a folder in the hub's format, or a hub id.
+    """The model of a checkpoint; ``source`` is a folder in the hub's format, or a hub id.
 
     ``revision`` is the commit of a hub id; without it the newest one is used. Memory peaks at about one model in
     ``dtype``. Raises PretrainedError.
     """
     found = checked(source, revision)
-    names = {hub_name(name): name for name in found.decoder.state_dict()}
+    architecture, shape = ARCHITECTURES[found.described.architecture], found.described.settings.attention
+    names = stored_together(found.decoder.state_dict(), architecture)
     if EMBEDDING not in found.places:
         names[HEAD] = names[EMBEDDING]
     state = {}
@@ -85,8 +90,9 @@ def load_pretrained(
         with opened(path) as file:
             for name in members:
                 if name in names:
-                    # copy=True: without it, a tensor that needs no conversion would stay in the file's pages.
-                    state[names[name]] = file.get_tensor(name).to(device, dtype, copy=True)
+                    for our, tensor in converted(file.get_tensor(name), names[name], architecture, shape):
+                        # copy=True: without it, a tensor that needs no conversion would stay in the file's pages.
+                        state[our] = tensor.to(device, dtype, copy=True)
     found.decoder.load_state_dict(state, assign=True)
     return Pretrained(
         decoder=found.decoder,

@@ -1,25 +1,12 @@
-"""What the tensors of our decoder are called in Hugging Face Llama and Qwen checkpoints."""
+"""What the tensors of our decoder are called in a Hugging Face checkpoint."""
+
+from spikesink.pretrained.architectures import Architecture
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 OUTSIDE_LAYERS = {"embedding.weight": EMBEDDING, "norm.weight": "model.norm.weight", "head.weight": HEAD}
-ATTENTION = {
-    "pre_norm": "input_layernorm",
-    "body.q": "self_attn.q_proj",
-    "body.k": "self_attn.k_proj",
-    "body.v": "self_attn.v_proj",
-    "body.o": "self_attn.o_proj",
-    "body.q_norm": "self_attn.q_norm",
-    "body.k_norm": "self_attn.k_norm",
-}
-FEED_FORWARD = {
-    "pre_norm": "post_attention_layernorm",  # named for where it stands: it is the norm before the feed-forward branch
-    "body.gate": "mlp.gate_proj",
-    "body.up": "mlp.up_proj",
-    "body.down": "mlp.down_proj",
-}
 
 
-def hub_name(name: str) -> str:
+def hub_name(name: str, architecture: Architecture) -> str:
     """What our tensor ``name`` is called in a checkpoint. A layer there is two blocks here.
 
     Raises KeyError for a part that these checkpoints do not have.
@@ -29,9 +16,9 @@ def hub_name(name: str) -> str:
     _, block, rest = name.split(".", 2)
     part, kind = rest.rsplit(".", 1)
     layer, is_second = divmod(int(block), 2)
-    return f"model.layers.{layer}.{(FEED_FORWARD if is_second else ATTENTION)[part]}.{kind}"
+    return f"model.layers.{layer}.{(architecture.second if is_second else architecture.attention)[part]}.{kind}"
 
 
-def output_bias(layer: int) -> str:
+def output_bias(layer: int, architecture: Architecture) -> str:
     """What the bias after the output projection is called in a checkpoint; our decoder has none."""
-    return f"model.layers.{layer}.{ATTENTION['body.o']}.bias"
+    return f"model.layers.{layer}.{architecture.attention['body.o']}.bias"
