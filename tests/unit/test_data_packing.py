@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from spikesink.data import corpora, packing, tokenizer
 from spikesink.data.batches import TokenError, TokenStream
+from spikesink.data.enough import VARIABLE
 from spikesink.data.readers import CorpusError
 from spikesink.data.tokenizer import TokenizerError
 from spikesink.runs.sums import file_sum
@@ -139,3 +141,21 @@ def test_a_synthetic_document_is_one_training_row(tmp_path):
     stream = TokenStream.open(tmp_path, "train")
     assert (stream.sequences(np.arange(stream.number_of_sequences(64)), 64)[:, 0] == 65).all()
     assert (stream.tokens == 65).sum() * 64 == len(stream.tokens) == 95 * 64
+
+
+def test_files_of_held_out_text_that_are_too_short_are_refused_when_they_are_packed(source, tmp_path, monkeypatch):
+    """Runs of days would end before a measure finds that it has no text."""
+    short = tmp_path / "held_out.jsonl"
+    short.write_text(json.dumps({"text": TEXTS[0]}) + "\n")
+    corpus = replace(source[0], validation_files=(str(short),))
+    folder = tmp_path / "results/tiny/data/tokens"
+    needs = {"results/tiny/data/tokens": {"validation": [500, "measures.sink_tokens = 499"]}}
+    monkeypatch.setenv(VARIABLE, json.dumps(needs))
+    refusal = (
+        r"the validation split has \d+ tokens, and measures\.sink_tokens = 499 needs 500: .*validation_files of the"
+    )
+    with pytest.raises(TokenError, match=refusal):
+        packing.pack(corpus, settings("none"), source[1], folder)
+    assert not (folder / "tokens.json").exists()
+    short.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS * 10))
+    assert packing.pack(corpus, settings("none"), source[1], folder)["splits"]["validation"]["tokens"] >= 500

@@ -39,7 +39,7 @@ def check_packed(folder: Path, index: Mapping) -> None:
             if found < tokens:
                 raise TokenError(
                     f"the {split} split has {found:,} tokens, and {reason} needs {tokens:,}: lower that setting, or "
-                    "use more text (corpus.documents, corpus.validation_share)"
+                    "use more text (documents, validation_share or validation_files of the corpus)"
                 )
 
 
