@@ -159,6 +159,31 @@ def test_a_run_without_an_intact_checkpoint_starts_again(unbroken, stopped, toke
     assert_same_result(tmp_path / "run", unbroken)
 
 
+def lose(snapshot: Path) -> None:
+    snapshot.unlink()
+
+
+def spoil(snapshot: Path) -> None:
+    content = bytearray(snapshot.read_bytes())
+    content[-1] ^= 1
+    snapshot.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm, why", [(lose, "is missing"), (spoil, "is not what was written")])
+def test_a_snapshot_that_was_harmed_while_a_run_had_stopped_is_written_again(
+    unbroken, stopped, token_folder, tmp_path, harm, why
+):
+    """The run would not come by its step again, and the sum of what is there would be noted as if it were right."""
+    copy_of(stopped, tmp_path)
+    first = min(tmp_path.glob("checkpoints/*/snapshots/step*.safetensors"))
+    harm(first)
+    codes, text = train(RUN, token_folder, tmp_path)
+    assert codes == [0], text
+    assert text.count(f"damaged checkpoint: ../snapshots/{first.name} {why}") == 2
+    assert text.count("the run starts again from step 0") == 2
+    assert_same_result(tmp_path / "run", unbroken)
+
+
 def test_ranks_agree_to_leave_a_checkpoint_that_lost_a_shard(stopped_shards, unbroken, token_folder, tmp_path):
     """One that saw the damage later than another would wait for it in another checkpoint, or mix two."""
     _, second = copy_of(stopped_shards, tmp_path)

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from spikesink.runs.atomic import remove, whole
-from spikesink.runs.folder import RunFolder
+from spikesink.runs.folder import RunFolder, snapshots
 from spikesink.runs.json_file import with_sum
-from spikesink.runs.sums import file_sum
+from spikesink.runs.sums import NOTES, file_sum, intact
 from spikesink.training.storage.disk_errors import disk_errors
 from spikesink.training.storage.interruption import install
 from spikesink.training.task import Task
@@ -33,7 +33,9 @@ def write_results(task: Task, weights: dict[str, Tensor], facts: dict[str, Any])
         with whole(output.metrics) as part:
             shutil.copyfile(work.metrics, part)
         with whole(output.snapshots) as part:
-            shutil.copytree(work.snapshots, part)
+            for file in snapshots(work.snapshots).values():
+                intact(file, f"delete {work.path} and run the same command again")
+            shutil.copytree(work.snapshots, part, ignore=shutil.ignore_patterns(NOTES))
         with whole(output.manifest) as part:
             part.write_text(json.dumps(with_sum(facts | {"sha256": sums(output)}), indent=2) + "\n", encoding="utf-8")
     install(signal.SIG_IGN)  # everything is there, and what is left to do takes no time

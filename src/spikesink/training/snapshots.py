@@ -6,8 +6,8 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import save_file
 
-from spikesink.runs.atomic import whole
 from spikesink.runs.folder import snapshot
+from spikesink.runs.sums import noted
 from spikesink.training.parallel import whole_weights
 from spikesink.training.storage.disk_errors import disk_errors
 
@@ -37,5 +37,5 @@ class Snapshots(Callback):
         weights = whole_weights(pl_module.decoder, keep=trainer.is_global_zero)
         if trainer.is_global_zero:
             # Must be on the disk before the next checkpoint is: a restart from that one would not write it again.
-            with disk_errors(self.folder), whole(snapshot(self.folder, trainer.global_step)) as part:
+            with disk_errors(self.folder), noted(snapshot(self.folder, trainer.global_step)) as part:
                 save_file(weights, part)

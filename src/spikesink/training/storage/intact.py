@@ -2,7 +2,8 @@
 
 The list is written before the checkpoint gets its final name, so a checkpoint never appears without it. It has the
 format of ``sha256sum --check``, so anyone can verify it. Its first line names the run and the step: a copy of a
-checkpoint under another name is refused.
+checkpoint under another name is refused. The snapshots that the run had written by then are listed too: who resumes
+from the checkpoint does not write them again.
 
 SHA-256 rather than a CRC: processors compute it at one or two GB/s, and the disk is slower than that. Files are read in
 parallel. The shards of 7B parameters, 84 GB, take a minute or less from a disk suited to them, once per checkpoint and
@@ -13,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from spikesink.data.batches import file_sha256
+from spikesink.runs.folder import RunFolder, snapshots
+from spikesink.runs.sums import known_sum
 from spikesink.training.storage.only_weights import check_only_weights
 
 AFFECTS_RESULTS = False
@@ -29,6 +32,8 @@ def seal(folder: Path, path: Path) -> None:
     with ThreadPoolExecutor(READERS) as readers:
         sums = readers.map(file_sha256, (folder / file for file in files))
     lines = [label(path), *(f"{digest}  {file}" for digest, file in zip(sums, files, strict=True))]
+    kept = RunFolder(path.parent).snapshots
+    lines += [f"{known_sum(file)[0] or file_sha256(file)}  {beside(file)}" for file in snapshots(kept).values()]
     (folder / SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -41,7 +46,8 @@ def damage(folder: Path) -> str | None:
         return f"its {SUMS} cannot be read"
     if owner != label(folder):
         return f"it is a copy of {owner.removeprefix('# ')}"
-    if difference := sums.keys() ^ set(files_of(folder)):
+    before = {beside(file) for file in snapshots(RunFolder(folder.parent).snapshots).values()} & sums.keys()
+    if difference := sums.keys() ^ {*files_of(folder), *before}:
         return f"{min(difference)} is missing, or missing in {SUMS}"
     with ThreadPoolExecutor(READERS) as readers:
         found = dict(zip(sums, readers.map(file_sha256, (folder / file for file in sums)), strict=True))
@@ -52,6 +58,11 @@ def damage(folder: Path) -> str | None:
     except Exception as error:  # a pickle can make its reader raise anything
         return f"it holds more than weights: {str(error).strip().splitlines()[0]}"
     return None
+
+
+def beside(snapshot: Path) -> str:
+    """How the list of a checkpoint names a snapshot: relative to the checkpoint."""
+    return f"../{snapshot.parent.name}/{snapshot.name}"
 
 
 def label(path: Path) -> str:
