@@ -1,4 +1,7 @@
-"""The command ``spikesink``: look at a study from its config and its files. Running it is Snakemake's part."""
+"""The command ``spikesink``: look at a study from its config and its files; pack it for another machine.
+
+Running it is Snakemake's part.
+"""
 
 import argparse
 import json
@@ -103,6 +106,28 @@ def print_differences(what: str, lines: list[str], done: str) -> None:
     print("".join(f"  {line}\n" for line in lines), end="")
 
 
+def pack_study(study: Study, overlays: Sequence[str], output: Path) -> None:
+    """Pack the tokens, where that has not been done, and write the archive for another machine."""
+    from spikesink.workflow.elsewhere.jobs import token_folders
+    from spikesink.workflow.elsewhere.pack import check_can_be_packed, pack
+    from spikesink.workflow.elsewhere.unpack import snakemake
+
+    check_can_be_packed(study, output)
+    indices = dict.fromkeys(f"{folder}/tokens.json" for folder in token_folders(study).values())
+    snakemake([*indices, "--quiet", "all"], overlays, quiet=False)
+    print(pack(study, output))
+
+
+def unpack_results(study: Study, overlays: Sequence[str], archives: Sequence[Path]) -> int:
+    """Take what has come home, and say what was refused and what is left."""
+    from spikesink.workflow.elsewhere.unpack import arrived, tell_snakemake, unpack
+
+    found = unpack(study, archives)
+    tell_snakemake(study, [*found.placed, *found.here], overlays)
+    print(arrived(study, found))
+    return 1 if found.refused else 0
+
+
 def print_json(rows: Sequence) -> None:
     print(json.dumps(rows, indent=2))
 
@@ -137,6 +162,10 @@ def arguments() -> argparse.Namespace:
     why.add_argument("run", help="variant, variant/seed<k>, or the name of a published model in the config")
     commands.add_parser("folder", parents=[overlays], help="print the folder of the study's results")
     commands.add_parser("summary", parents=[overlays], help="print the results of a finished study")
+    pack = commands.add_parser("pack", parents=[overlays], help="write an archive for a machine without Snakemake")
+    pack.add_argument("--output", type=Path, help="a .tar, .tar.gz or .tar.xz file; by default <study>.tar.gz")
+    unpack = commands.add_parser("unpack", parents=[overlays], help="bring the results of a packed study home")
+    unpack.add_argument("results", nargs="+", type=Path, help="the results.tar that the other machine wrote")
     return parser.parse_args()
 
 
@@ -156,6 +185,10 @@ def main() -> int:
             print_status(study, options.watch, options.json)
         elif options.command == "why":
             print_why(study, options.run)
+        elif options.command == "pack":
+            pack_study(study, options.configfile, options.output or Path(f"{study.config.study}.tar.gz"))
+        elif options.command == "unpack":
+            return unpack_results(study, options.configfile, options.results)
         elif options.command == "folder":
             print(results_of(study))
         else:

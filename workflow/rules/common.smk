@@ -12,12 +12,13 @@ from types import SimpleNamespace
 from spikesink.measures.groups import GROUPS
 from spikesink.runs.folder import RunFolder
 from spikesink.runs import sources
-from spikesink.runs.identity import identity, unused_parts
+from spikesink.runs.identity import identity
 from spikesink.study.names import BASELINE
 from spikesink.study.plan import costs
 from spikesink.study.run import canonical
 from spikesink.workflow import drawn, published
-from spikesink.workflow.jobs import Job, digest
+from spikesink.workflow.jobs import Job
+from spikesink.workflow.measuring import group_code, group_settings
 from spikesink.workflow.setup import tracking_uri
 
 NAME = STUDY.config.study
@@ -155,20 +156,18 @@ def model_option(wildcards, input):
 
 def measures_settings(group):
     """For a job's wildcards, the part of the config's measures that a group reads, as one canonical JSON text."""
-    text = canonical({key: getattr(STUDY.config.measures, key) for key in GROUPS[group].reads})
+    text = group_settings(group, STUDY.config.measures)
     return lambda wildcards: text
 
 
 def measures_code(group):
     """For a job's wildcards, the digest of the code that answers the group's questions about that model."""
-    modules = ("spikesink.measures.__main__", *GROUPS[group].modules)
 
     def code(wildcards):
         if not is_run(wildcards):
-            return digest(modules)
+            return group_code(group)
         variant, seed = wildcards.subject.removeprefix("runs/").split("/")
-        unused = unused_parts(RUNS[variant, seed.removeprefix("seed")])
-        return digest(modules, frozenset({"spikesink.pretrained.load"}), unused)
+        return group_code(group, RUNS[variant, seed.removeprefix("seed")])
 
     return code
 

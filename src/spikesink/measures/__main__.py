@@ -1,19 +1,15 @@
 """Answer one group of questions about a trained run or a pretrained model: one tidy table per question."""
 
 import argparse
-import json
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import torch
 
+from spikesink.measures.answering import measure
 from spikesink.measures.groups import DESCRIPTIONS, GROUPS
-from spikesink.measures.loading import pretrained_subject, trained_subject
-from spikesink.measures.table import write_table
+from spikesink.measures.table import FORMATS
 from spikesink.runs.command import one_line_errors, stay_offline
-from spikesink.runs.folder import RunFolder
-from spikesink.study.settings import Measures, build
 
 
 @one_line_errors(TypeError, ValueError)
@@ -35,30 +31,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json of a run's tokens, if not beside them")
     parser.add_argument("--settings", required=True, help="the measures section of the config, as JSON")
     parser.add_argument("--output", type=Path, help="folder for the tables; by default measures/ of the model's folder")
-    parser.add_argument("--format", choices=("parquet", "csv"), default="parquet")
+    parser.add_argument("--format", choices=FORMATS, default="parquet")
     parser.add_argument("--gpus", type=int, default=1, help="0 measures on the CPU, as does a machine without a GPU")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     return parser.parse_args()
-
-
-def measure(options: argparse.Namespace) -> None:
-    """Write the table of every question of the group; all are empty for a run that diverged."""
-    group = GROUPS[options.group]
-    output = options.output or RunFolder(options.run or options.pretrained.parent).measures
-    if options.run and RunFolder(options.run).has_diverged():
-        print(f"{options.run} diverged: there is nothing to measure, its tables stay empty", file=sys.stderr)
-        for question in group.questions:
-            write_table(output / f"{question}.{options.format}", [])
-        return
-    settings = build(Measures, json.loads(options.settings))
-    device = "cuda" if options.gpus and torch.cuda.is_available() else "cpu"
-    if options.run:
-        subject = trained_subject(options.run, options.tokens, options.tokenizer, device)
-    else:
-        subject = pretrained_subject(options.pretrained, options.tokens, device)
-    for module in group.modules:
-        for question, rows in import_module(module).answers(subject, settings):
-            write_table(output / f"{question}.{options.format}", rows)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def load_run(folder: Path, device: str) -> tuple[Decoder, Training]:
         model = Decoder(settings, vocabulary=run["tokenizer"]["vocabulary"], positions=training.sequence_length)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{files.run} cannot be read ({error}): {TRAIN_AGAIN}") from error
+    files.check_weights()
     weights = load_weights(files.weights)
     try:
         model.load_state_dict(weights)

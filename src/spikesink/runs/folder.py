@@ -21,6 +21,8 @@ AFFECTS_RESULTS = False
 FINISHED, DIVERGED = "finished", "diverged"
 """How a run can end for good: the ``status`` in its manifest."""
 TRAIN_AGAIN = "train this run again"
+LEFT_OUT = "left_out"
+"""Key of a manifest: the files of weights that stayed on the machine that trained the run."""
 SNAPSHOT = "step{step:08d}.safetensors"
 
 
@@ -69,6 +71,14 @@ class RunFolder:
     def facts(self) -> dict[str, Any]:
         """The content of manifest.json. Raises InputError."""
         return read_intact_json(self.manifest, TRAIN_AGAIN)
+
+    def check_weights(self) -> None:
+        """Raise InputError for a run that was trained on another machine, where its weights have stayed."""
+        if self.facts().get(LEFT_OUT) and not self.weights.exists():
+            raise InputError(
+                f"{self.weights}: stayed on the machine that trained the run: bring it and {self.snapshots.name}/ from "
+                f"there, or delete {self.manifest} and run the same snakemake command again to train it here"
+            )
 
     def status(self) -> str:
         """How the run ended: finished or diverged. Raises InputError."""

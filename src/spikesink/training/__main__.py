@@ -2,16 +2,15 @@
 
 import argparse
 import json
-import logging
 import os
 import sys
-import warnings
 from pathlib import Path
 
 import torch
 
 from spikesink.runs.command import one_line_errors, stay_offline
 from spikesink.training.devices import end_with_launcher, launched_by_lightning
+from spikesink.training.progress import be_quiet
 from spikesink.training.storage.disk_errors import DiskError
 from spikesink.training.storage.interruption import Interrupted, end_at_once, install
 from spikesink.training.storage.lock import InUse
@@ -57,13 +56,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, default=1, help="machines")
     parser.add_argument("--processes", type=int, default=1, help="CPU processes per node where no GPU is used")
     return parser.parse_args()
-
-
-def be_quiet() -> None:
-    """Keep back Lightning's hints on accelerators, loggers and stopping: the progress lines say what matters."""
-    for name in ("lightning.pytorch", "lightning.fabric.utilities.distributed"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")
 
 
 if __name__ == "__main__":

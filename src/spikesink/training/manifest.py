@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 
+from spikesink import __version__
 from spikesink.model.decoder import Decoder
 from spikesink.runs.checkout import git_state
 from spikesink.runs.code_digest import module_digests
@@ -18,7 +19,7 @@ from spikesink.training.task import Outcome, Task
 
 AFFECTS_RESULTS = False
 
-PACKAGES = ("spikesink", "torch", "lightning", "numpy", "safetensors")
+PACKAGES = ("torch", "lightning", "numpy", "safetensors")
 
 
 def facts(task: Task, outcome: Outcome, trainer: L.Trainer, decoder: Decoder) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def facts(task: Task, outcome: Outcome, trainer: L.Trainer, decoder: Decoder) ->
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide the numbers."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "spikesink": __version__}
     for package in PACKAGES:
         try:
             found[package] = metadata.version(package)

@@ -1,9 +1,11 @@
 """Progress of one run: lines that stay readable when several runs share a terminal, and a file for others to read."""
 
 import json
+import logging
 import os
 import sys
 import time
+import warnings
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,3 +75,10 @@ class ProgressLines(ProgressBar):
         # If the disk cannot be written, the run stops at its next checkpoint; progress alone does not stop it.
         with suppress(OSError), whole(self.file, durable=False) as part:
             part.write_text(json.dumps(progress) + "\n", encoding="utf-8")
+
+
+def be_quiet() -> None:
+    """Keep back Lightning's hints on accelerators, loggers and stopping: the progress lines say what matters."""
+    for name in ("lightning.pytorch", "lightning.fabric.utilities.distributed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")

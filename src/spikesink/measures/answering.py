@@ -1,0 +1,34 @@
+"""One measuring job: the tables of a group of questions about one model."""
+
+import argparse
+import json
+import sys
+from importlib import import_module
+
+import torch
+
+from spikesink.measures.groups import GROUPS
+from spikesink.measures.loading import pretrained_subject, trained_subject
+from spikesink.measures.table import write_table
+from spikesink.runs.folder import RunFolder
+from spikesink.study.settings import Measures, build
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Write the table of every question of the group; all are empty for a run that diverged."""
+    group = GROUPS[options.group]
+    output = options.output or RunFolder(options.run or options.pretrained.parent).measures
+    if options.run and RunFolder(options.run).has_diverged():
+        print(f"{options.run} diverged: there is nothing to measure, its tables stay empty", file=sys.stderr)
+        for question in group.questions:
+            write_table(output / f"{question}.{options.format}", [])
+        return
+    settings = build(Measures, json.loads(options.settings))
+    device = "cuda" if options.gpus and torch.cuda.is_available() else "cpu"
+    if options.run:
+        subject = trained_subject(options.run, options.tokens, options.tokenizer, device)
+    else:
+        subject = pretrained_subject(options.pretrained, options.tokens, device)
+    for module in group.modules:
+        for question, rows in import_module(module).answers(subject, settings):
+            write_table(output / f"{question}.{options.format}", rows)

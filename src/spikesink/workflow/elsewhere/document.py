@@ -1,0 +1,63 @@
+"""All that comes home of a finished run, in one file: settings, metrics, manifest and measures, without weights."""
+
+import json
+import lzma
+from pathlib import Path
+from typing import Any
+
+from spikesink.measures.groups import GROUPS
+from spikesink.runs.atomic import whole
+from spikesink.runs.folder import RunFolder
+from spikesink.runs.json_file import json_object, sum_of, with_sum
+from spikesink.runs.sums import intact
+from spikesink.study.errors import InputError
+
+FINISHED = "finished"
+"""The folder of the documents, and where they lie in results.tar."""
+SUFFIX = ".json.xz"
+
+
+def document_path(name: str) -> Path:
+    """The document of the run ``name``, <variant>/seed<k>. When it exists the run is finished and measured."""
+    return Path(FINISHED) / f"{name}{SUFFIX}"
+
+
+def log_path(name: str) -> Path:
+    """What the run ``name`` has said while it was trained and measured."""
+    return Path("logs") / f"{name}.log"
+
+
+def write_document(job: dict[str, Any], packed: dict[str, Any]) -> None:
+    """Write the document of a run that has been trained and measured. Raises InputError."""
+    folder = RunFolder(job["folder"])
+    texts = {
+        name: intact(path, "start again").read_text(encoding="utf-8")
+        for name, path in (("run", folder.run), ("metrics", folder.metrics), ("manifest", folder.manifest))
+    }
+    tables = {
+        question: json.loads(intact(folder.measures / f"{question}.json", "start again").read_bytes())
+        for group in job["groups"]
+        for question in GROUPS[group].questions
+    }
+    document = {
+        "name": job["name"],
+        "groups": job["groups"],
+        "tokens": packed["tokens"],
+        "git": packed["git"],
+        **texts,
+        "tables": tables,
+    }
+    with whole(document_path(job["name"])) as part:
+        part.write_bytes(lzma.compress(json.dumps(with_sum(document)).encode()))
+
+
+def read_document(content: bytes, name: str) -> dict[str, Any]:
+    """The document in a file that is called ``name``. Raises InputError where it is not what was written."""
+    remedy = "copy the results again"
+    try:
+        document = json_object(lzma.decompress(content), name, remedy)
+    except lzma.LZMAError as error:
+        raise InputError(f"{name}: is damaged ({error}): {remedy}") from error
+    if document.get("sum") != sum_of(document):
+        raise InputError(f"{name}: is not what was written, its sum differs: {remedy}")
+    return document

@@ -1,0 +1,111 @@
+"""Train and measure a packed study, several runs at a time; a second start goes on where the first ended.
+
+Needs Python 3.11 or newer with torch, lightning, numpy, safetensors, tokenizers and pyyaml.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from spikesink.runs.atomic import whole
+from spikesink.runs.checkout import PACKAGE
+from spikesink.runs.command import one_line_errors
+from spikesink.runs.json_file import read_json
+from spikesink.study.errors import InputError
+from spikesink.workflow.elsewhere.document import FINISHED, document_path
+from spikesink.workflow.elsewhere.pool import Pool
+from spikesink.workflow.elsewhere.sources import sources_sum
+
+NEEDED = ("torch", "lightning", "numpy", "safetensors", "tokenizers", "yaml")
+OPTIONAL = ("sklearn", "tqdm")
+"""Packages that only some questions about models in depth need."""
+AGAIN = "unpack the archive again"
+FAILED, UNFINISHED = 1, 3
+"""Exit status when a run has failed, and when only time or a signal has kept runs from being finished."""
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python3 run.py", description=__doc__)
+    parser.add_argument("--workers", type=positive, help="runs at a time; by default one per GPU, or one per core")
+    parser.add_argument("--gpus", type=count, help="GPUs to use; by default all that this machine shows, 0: the CPU")
+    parser.add_argument("--threads", type=positive, help="CPU threads of a worker; by default its share of the cores")
+    parser.add_argument("--limit-minutes", type=float, help="after so long, runs write a checkpoint and stop")
+    parser.add_argument("--weights", action="store_true", help="results.tar holds weights and snapshots too")
+    return parser.parse_args()
+
+
+def count(text: str, least: int = 0) -> int:
+    if int(text) < least:
+        raise ValueError(text)
+    return int(text)
+
+
+def positive(text: str) -> int:
+    return count(text, least=1)
+
+
+@one_line_errors()
+def main(folder: Path) -> int:
+    """Run the study that was unpacked in ``folder``."""
+    started = time.monotonic()
+    options = arguments()
+    os.chdir(folder)
+    packed = read_json(Path("jobs.json"), AGAIN)
+    if sources_sum(PACKAGE) != packed["sources"]:
+        raise InputError(f"{PACKAGE}: is not the code that was packed, its sum differs: {AGAIN}")
+    # Text is UTF-8 in every job, as under Snakemake; nobody here listens to the live mirror.
+    os.environ["PYTHONUTF8"] = "1"
+    os.environ.pop("SPIKESINK_TRACKING_URI", None)
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise InputError(f"{', '.join(missing)}: not installed for {sys.executable}: install with its pip")
+    for name in OPTIONAL:
+        if find_spec(name) is None:
+            print(f"{name} is not installed: questions that need it will fail", flush=True)
+    gpus = visible_gpus()[: options.gpus]
+    if options.gpus and len(gpus) < options.gpus:
+        raise InputError(f"--gpus {options.gpus}: this machine shows {len(gpus)}: lower it, or leave it out")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = options.workers or len(gpus) or cores
+    threads = options.threads or max(1, cores // workers)
+    left = [job for job in packed["jobs"] if not document_path(job["name"]).exists()]
+    done = len(packed["jobs"]) - len(left)
+    where = f"{len(gpus)} GPUs" if gpus else "the CPU"
+    print(
+        f"{packed['study']}: {len(left)} runs, {done} are finished; {min(workers, len(left))} at a time on {where}, "
+        f"{threads} threads each",
+        flush=True,
+    )
+    pool = Pool(packed, left, gpus=gpus, threads=threads)
+    pool.run(workers, started + 60 * options.limit_minutes if options.limit_minutes else None)
+    print(write_results(packed, options.weights), flush=True)
+    return pool.status(FAILED, UNFINISHED)
+
+
+def visible_gpus() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES would be for each GPU that this machine shows; torch is not loaded for this."""
+    if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name for name in named.split(",") if name.strip() not in ("", "-1")]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=60, check=True, text=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(number) for number, _ in enumerate(line for line in listed.splitlines() if line.startswith("GPU"))]
+
+
+def write_results(packed: dict, weights: bool) -> str:
+    """Write results.tar, which holds the document of every finished run; returns a line that says so."""
+    target = Path("results.tar")
+    finished = [job for job in packed["jobs"] if document_path(job["name"]).exists()]
+    with whole(target) as part, tarfile.open(part, "w:") as archive:
+        for job in finished:
+            archive.add(document_path(job["name"]))
+            if weights:
+                for path in (Path(job["folder"]) / "model.safetensors", Path(job["folder"]) / "snapshots"):
+                    archive.add(path, str(Path(FINISHED) / job["name"] / path.name))
+    size = target.stat().st_size / 1e6
+    return f"{target.resolve()}: {len(finished)} of {len(packed['jobs'])} runs, {size:.1f} MB"
