@@ -13,7 +13,7 @@ import torch
 
 from spikesink.measures.answering import measure
 from spikesink.measures.groups import GROUPS
-from spikesink.runs.command import said
+from spikesink.runs.command import said, stay_offline
 from spikesink.runs.folder import RunFolder
 from spikesink.training.devices import end_with_launcher
 from spikesink.training.progress import be_quiet
@@ -27,6 +27,7 @@ def take_jobs(pipe: Connection, packed: dict[str, Any], threads: int, on_gpu: bo
 
     After a failure the process ends, so that nothing of it reaches the next job.
     """
+    stay_offline()
     torch.set_num_threads(threads)
     end_with_launcher()
     be_quiet()
