@@ -7,6 +7,7 @@ counts them and tells jobs theirs in CUDA_VISIBLE_DEVICES, and training goes on 
 
 import fcntl
 import os
+import re
 import shutil
 import socket
 import stat
@@ -86,13 +87,20 @@ class Cluster:
             daemon.wait()
 
     def wait_for_nodes(self) -> None:
+        """Wait until both nodes are idle; a node that is down or drained is brought back."""
+
         def ready() -> bool:
             for name, daemon in self.daemons.items():
                 if daemon.poll() is not None:
                     raise NoCluster(f"{name} has ended with {daemon.returncode}: see {self.folder}/{name}.out")
-            return slurm("sinfo", "--noheader", "--Node", "--format=%N %t", check=False).split().count("idle") >= len(
-                NODES
-            )
+            lines = slurm(
+                "sinfo", "--noheader", "--Node", "--partition=main", "--format=%N %t", check=False
+            ).splitlines()
+            states = dict(line.split() for line in lines)
+            for node, state in states.items():
+                if state.startswith(("down", "drain")):
+                    slurm("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+            return list(states.values()) == ["idle"] * len(NODES)
 
         wait_until(ready, "both nodes are idle")
 
@@ -186,7 +194,8 @@ def write_configuration(folder: Path) -> None:
         SlurmctldParameters=preempt_send_user_signal
         # Snakemake asks squeue: a job must be visible for a while after its end.
         MinJobAge=300
-        ReturnToService=2
+        # A node that somebody set down stays down until somebody resumes it.
+        ReturnToService=1
         KillWait=5
         OverTimeLimit=0
         InactiveLimit=0
@@ -219,6 +228,13 @@ def slurm(*command: str, check: bool = True) -> str:
     if check and result.returncode:
         raise subprocess.CalledProcessError(result.returncode, command, result.stdout, result.stderr)
     return result.stdout.strip()
+
+
+def has_left(job: str, node: str) -> bool:
+    """Whether the node's daemon has nothing more of the job; until then it takes no second start of the same job."""
+    pattern = re.search(r"SlurmdSpoolDir\s*= (.*)", slurm("scontrol", "show", "config"))[1]
+    spool = Path(pattern.replace("%n", node))
+    return not list(spool.glob(f"job{int(job):05}")) and not list(spool.glob(f"{node}_{job}.*"))
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:

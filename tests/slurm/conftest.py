@@ -1,6 +1,5 @@
 """One SLURM for all tests here, and one study run without it, which theirs are compared with."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,12 @@ sys.path.append(str(Path(__file__).parents[1] / "workflow"))
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 from cluster import Cluster, NoCluster
-from studies import SMOKE, configure, run_folder
-from tiny_study import ROOT, copy_project, snakemake
+from studies import configure, run_folder
+from tiny_study import copy_project, snakemake
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory) -> Iterator[Cluster]:
+def daemons(tmp_path_factory) -> Iterator[Cluster]:
     try:
         with Cluster(tmp_path_factory.mktemp("slurm")) as running:
             yield running
@@ -24,12 +23,11 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
         pytest.fail(str(reason), pytrace=False)
 
 
-@pytest.fixture(scope="session")
-def smoke() -> Path:
-    """The smoke study of this checkout, made without SLURM: nothing to do after ``make study STUDY=smoke``."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", SMOKE]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=900)
-    return ROOT / "results/smoke"
+@pytest.fixture
+def cluster(daemons) -> Cluster:
+    """The cluster with both nodes idle, whatever the test before has done to them."""
+    daemons.wait_for_nodes()
+    return daemons
 
 
 @pytest.fixture(scope="session")

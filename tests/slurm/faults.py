@@ -8,7 +8,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from cluster import slurm, wait_until
+from cluster import has_left, slurm, wait_until
 from studies import RESULTS
 
 
@@ -42,7 +42,7 @@ def in_training(project: Path, snakemake: subprocess.Popen, variant: str) -> str
         folder = working_folder(project, variant)
         return folder is not None and len(list(folder.glob("step*.ckpt"))) >= 2
 
-    wait_until(has_checkpoints, f"{variant} trains", 120)
+    wait_until(has_checkpoints, f"{variant} trains", 600)
     return job_of(variant)
 
 
@@ -56,7 +56,7 @@ def reach_time_limit(project: Path, snakemake: subprocess.Popen, variant: str) -
     in_training(project, snakemake, variant)
     process = process_of(project, variant)
     os.kill(process, signal.SIGSTOP)
-    wait_until(lambda: is_pending(process, signal.SIGUSR1), f"SLURM warns {variant} of its time limit", 100)
+    wait_until(lambda: is_pending(process, signal.SIGUSR1), f"SLURM warns {variant} of its time limit", 300)
     with suppress(ProcessLookupError):
         os.kill(process, signal.SIGCONT)
 
@@ -77,5 +77,5 @@ def lose_node(project: Path, snakemake: subprocess.Popen, variant: str) -> None:
     slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
     assert job_of(variant) == job
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    wait_until(lambda: job_of(variant) != job, "the job has lost its node")
+    wait_until(lambda: job_of(variant) != job and has_left(job, node), "the job has lost its node", 300)
     slurm("scontrol", "update", f"nodename={node}", "state=resume")

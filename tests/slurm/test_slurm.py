@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from cluster import slurm
 from faults import cancel, in_training, lose_node, reach_time_limit
 from studies import (
-    SMOKE,
+    RESULTS,
     assert_same_results,
+    configure,
     files_of_run,
     finish,
     manifest,
@@ -18,11 +19,15 @@ from studies import (
 from tiny_study import copy_project
 
 
-def test_the_smoke_study_through_slurm_has_the_results_of_a_local_one(cluster, smoke, tmp_path):
-    """From text to figures, every job in SLURM; the scheduler may not change a bit."""
+def test_a_study_through_slurm_has_the_results_of_a_local_one(cluster, local, tmp_path):
+    """An ablation from text to figures, every job in SLURM; the scheduler may not change a bit."""
     project = copy_project(tmp_path)
-    through_slurm(project, overlay=SMOKE)
-    assert_same_results(project / "results/smoke", smoke)
+    configure(project, {})
+    output = through_slurm(project, "gating")
+    assert_same_results(project / RESULTS, local / RESULTS)
+    figures = {path.name for path in (project / RESULTS / "figures").glob("*.png")}
+    assert {"gating_ablation.png", "gating_training.png"} <= figures
+    assert output.count("has been submitted with SLURM jobid") > len(figures)
 
 
 def test_runs_survive_a_cancelled_job_a_time_limit_and_a_lost_node(cluster, local, tmp_path):
