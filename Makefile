@@ -1,4 +1,5 @@
-# make study: install, run the default study, or another scale's with STUDY=smoke, and write its report. make published:
+# make study: install, run the default study, or another scale's with STUDY=smoke, and write its report. make
+# pretrained: the same for the published models of workflow/scales/real_models.yaml; it trains nothing. make published:
 # install what drawing needs, and draw the published studies. make test: install and test. make docs: write the pages that
 # are generated. make ui: look at a study in MLflow.
 # With LOCKED=cpu or LOCKED=cuda every file that pip installs has the SHA-256 of envs/locked-*.txt.
@@ -11,14 +12,19 @@ INSTALL := "$(BIN)/python" -m pip install --quiet --disable-pip-version-check
 PIP := $(INSTALL) --constraint envs/constraints.txt $(if $(LOCKED),--no-deps --no-build-isolation)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: install study published test test-services lint format docs ui clean
+.PHONY: install gguf study pretrained published test test-services lint format docs ui clean
 
 install: .venv/installed
 
-study: .venv/installed
+gguf: .venv/gguf
+
+study: $(if $(filter real_models,$(STUDY)),.venv/gguf,.venv/installed)
 	snakemake $(OVERLAY)
 	snakemake $(OVERLAY) --quiet --report "$$(spikesink folder $(OVERLAY))/report.html"
 	spikesink summary $(OVERLAY)
+
+pretrained:
+	$(MAKE) study STUDY=real_models
 
 # Draw all tables and figures of the published studies in git, and write a report of each.
 published: .venv/drawing
@@ -54,8 +60,8 @@ ui: .venv/installed
 	mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
 		--backend-store-uri sqlite:///results/mlflow.db --artifacts-destination results/mlartifacts
 
-# Installed in layers: for drawing, for training and measuring, for tests only. transformers is for tests only, because
-# it would slow the start of every training run.
+# Installed in layers: for drawing, for training and measuring, for GGUF files, for tests only. transformers is not in the
+# first two, because it would slow the start of every training run.
 .venv/drawing: pyproject.toml envs/constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
 	$(PYTHON) -c "import os, sys; sys.exit(bool(set('{}:') & set(os.getcwd())) and f'setuptools cannot install into {os.getcwd()}: rename the folder that has a brace or a colon in its name')"
@@ -67,6 +73,11 @@ ui: .venv/installed
 .venv/installed: .venv/drawing
 	$(PIP) --editable ".[train]"
 	touch .venv/installed
+
+# The locked files have no hashes of this layer and the next.
+.venv/gguf: .venv/installed
+	$(INSTALL) --constraint envs/constraints.txt --editable ".[train,gguf]"
+	touch .venv/gguf
 
 .venv/tested: .venv/installed
 	$(INSTALL) --constraint envs/constraints.txt --editable ".[train,dev]"

@@ -58,5 +58,5 @@ rule all:
         drawn.drawn_files(drawn_of(NAME)),
         rests_on(STUDY.runs),
         in_depth(),
-        f"results/{NAME}/provenance.csv",
+        [f"results/{NAME}/provenance.csv"] if STUDY.runs else [],
         f"results/{NAME}/tracking.txt",

@@ -22,19 +22,23 @@ from spikesink.study.run import Run, Study
 from spikesink.study.settings import Plan
 from spikesink.workflow.check import checked_study
 
+NO_RUNS = "This study trains nothing: it measures published models."
+
 
 def find_runs(study: Study, name: str) -> list[Run]:
     """The run ``variant/seed<k>``, or all runs of ``variant``. Raises ConfigError."""
     found = [run for run in study.runs if name in (run.variant, f"{run.variant}/seed{run.seed}")]
     if found:
         return found
-    known = ", ".join(dict.fromkeys(run.variant for run in study.runs))
+    known = ", ".join(dict.fromkeys(run.variant for run in study.runs)) or "none: it trains nothing"
     raise ConfigError(f"run {name!r} is not in study {study.config.study!r}: variants are {known}")
 
 
 def print_runs(study: Study) -> None:
     """One line a run: ablation, variant, seed, folder, and the label that figures show where the variant has one."""
-    width = max(len(run.variant) for run in study.runs)
+    width = max((len(run.variant) for run in study.runs), default=0)
+    if not study.runs:
+        print(NO_RUNS)
     for run in study.runs:
         line = f"{run.ablation:14}  {run.variant:{width}}  seed {run.seed}  {run.folder}"
         print(f"{line}  ({run.label})" if run.label else line)
@@ -45,7 +49,7 @@ def print_plan(study: Study, plan: Plan, as_json: bool) -> None:
     if as_json:
         print_json([asdict(cost) for cost in planned])
     else:
-        print("\n".join([table(planned), *same_settings(study)]))
+        print("\n".join([table(planned) if planned else NO_RUNS, *same_settings(study)]))
 
 
 def print_show(study: Study, name: str, as_json: bool) -> None:
@@ -67,13 +71,14 @@ def results_of(study: Study) -> Path:
 
 def print_summary(study: Study) -> None:
     """The closing table of a finished study and where its report and figures are."""
-    from spikesink.tables.render.summary import summary
+    from spikesink.tables.render.summary import summary, summary_of_models
 
     results = results_of(study)
-    runs = results / "tables" / "runs.csv"
-    if not runs.exists():
-        raise ConfigError(f"{runs} does not exist yet: run `snakemake` first")
-    print(summary(runs))
+    file, show = ("runs.csv", summary) if study.runs else ("mechanism.csv", summary_of_models)
+    table = results / "tables" / file
+    if not table.exists():
+        raise ConfigError(f"{table} does not exist yet: run `snakemake` first")
+    print(show(table))
     print(f"\nreport   {results}/report.html" if (results / "report.html").exists() else "")
     print(f"figures  {results}/figures/\ntables   {results}/tables/")
 
@@ -84,7 +89,8 @@ def print_status(study: Study, watch: float | None, as_json: bool) -> None:
         if as_json:
             print_json([asdict(standing) for standing in found])
         else:
-            print(("\033[2J\033[H" if watch else "") + standing_table(found), flush=True)
+            shown = standing_table(found) if found else NO_RUNS
+            print(("\033[2J\033[H" if watch else "") + shown, flush=True)
         if not watch:
             return
         time.sleep(watch)

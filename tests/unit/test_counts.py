@@ -20,7 +20,7 @@ from spikesink.study.sizes import hidden_matrix_parameters, parameters
 from spikesink.training.muon import is_hidden_matrix
 
 ROOT = Path(__file__).parents[2]
-SCALES = sorted((ROOT / "workflow/scales").glob("*.yaml"))
+SCALES = [path for path in sorted((ROOT / "workflow/scales").glob("*.yaml")) if "model:" in path.read_text()]
 ABLATIONS = sorted(path.stem for path in (ROOT / "workflow/ablations").glob("*.yaml"))
 
 

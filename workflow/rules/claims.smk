@@ -9,12 +9,14 @@ job = Job("spikesink.claims", RESOURCES.draw)
 rule judge_claims:
     input:
         claims=CLAIMS,
-        runs="results/{study}/tables/runs.csv",
+        runs=lambda wildcards: expand(
+            "results/{study}/tables/runs.csv", study=[wildcards.study] if drawn_of(wildcards.study).has_runs else []
+        ),
         mechanism="results/{study}/tables/mechanism.csv",
         heads=lambda wildcards: expand(
             "results/{study}/tables/parts/{ablation}/heads.parquet",
             study=wildcards.study,
-            ablation=drawn_of(wildcards.study).ablations or [BASELINE],
+            ablation=drawn.parts(drawn_of(wildcards.study)),
         ),
     output:
         csv="results/{study}/claims.csv",
@@ -39,11 +41,12 @@ rule judge_claims:
         **job.params,
         ledger=sha256(b"".join(Path(path).read_bytes() for path in CLAIMS)).hexdigest(),
         origin=lambda wildcards: origin(runs_origin(wildcards.study), mechanism_origin(wildcards.study)),
+        runs=lambda wildcards, input: ["--runs", input.runs[0]] if input.runs else [],
         parts=lambda wildcards, input: [str(Path(heads).parent) for heads in input.heads],
         study=lambda wildcards: drawn_of(wildcards.study).study,
         stem=lambda wildcards, output: stem(output),
     message:
         "judge the papers' claims"
     shell:
-        "{params.command:q} --claims {input.claims:q} --runs {input.runs:q} --mechanism {input.mechanism:q}"
+        "{params.command:q} --claims {input.claims:q} {params.runs:q} --mechanism {input.mechanism:q}"
         " --parts {params.parts:q} --study {params.study:q} --output {params.stem:q} 2>&1 | tee {log:q}"

@@ -79,6 +79,8 @@ def rests_on(runs):
     A target names them all, so that one that a failed job has deleted, or a person, is made again.
     """
     folders = [RunFolder(run.folder) for run in runs]
+    if not runs:
+        return []
     ablations = dict.fromkeys(run.ablation for run in runs if run.ablation != BASELINE)
     parts = [f"tables/parts/{ablation}/{part}.parquet" for ablation in ablations or [BASELINE] for part in drawn.PARTS]
     return [
@@ -99,13 +101,18 @@ def in_depth():
 # them are not wildcards then.
 def text_settings(wildcards):
     """Corpus and tokenizer, as one canonical JSON text."""
-    return canonical({"corpus": asdict(STUDY.config.corpus), "tokenizer": asdict(STUDY.config.tokenizer)})
+    return canonical({"corpus": asdict(STUDY.config.corpus), "tokenizer": tokenizer_settings()})
 
 
 def evaluation_settings(wildcards):
     """The corpus whose held-out documents are measured, and the tokenizer, as one canonical JSON text."""
     corpus = STUDY.config.evaluation or STUDY.config.corpus
-    return canonical({"corpus": asdict(corpus), "tokenizer": asdict(STUDY.config.tokenizer)})
+    return canonical({"corpus": asdict(corpus), "tokenizer": tokenizer_settings()})
+
+
+def tokenizer_settings():
+    """The settings of the study's tokenizer; none where nothing is trained."""
+    return asdict(STUDY.config.tokenizer) if STUDY.config.tokenizer else None
 
 
 def evaluation_corpus_file(wildcards):
@@ -123,7 +130,7 @@ def resolved_run(wildcards):
 # For pretrained.smk.
 def local_files(wildcards):
     """The files of a model that is a folder here, so that other weights in it are measured anew."""
-    return sources.of_model(PRETRAINED[wildcards.model].source)
+    return sources.of_model(PRETRAINED[wildcards.model])
 
 
 # For measure.smk.

@@ -17,7 +17,8 @@ def source_sums(names):
 
 def sample_sum(corpus):
     """The sum of the sample in the repository, where the corpus or the tokenizer is made from it."""
-    from_sample = corpus.kind in ("embedded", "bigram_backcopy") or STUDY.config.tokenizer.kind == "characters"
+    tokenizer = STUDY.config.tokenizer
+    from_sample = corpus.kind in ("embedded", "bigram_backcopy") or (tokenizer and tokenizer.kind == "characters")
     return sha256(EMBEDDED.read_bytes()).hexdigest() if from_sample else ""
 
 
@@ -63,7 +64,7 @@ def model_origin(place):
     kind, name, *seed = place.split("/")
     if kind == "runs":
         return origin(canonical(identity(RUNS[name, seed[0].removeprefix("seed")])), text_origin())
-    files = source_sums(tuple(sources.of_model(PRETRAINED[name].source)))
+    files = source_sums(tuple(sources.of_model(PRETRAINED[name])))
     return origin(canonical(asdict(PRETRAINED[name])), files, pretrained_job.code, evaluation_origin(), tokens_job.code)
 
 
@@ -113,8 +114,7 @@ def part_origin(study, ablation):
 @cache
 def runs_origin(study):
     """The table of all runs."""
-    ablations = drawn_of(study).ablations or [BASELINE]
-    return origin(*(part_origin(study, ablation) for ablation in ablations), runs_job.code)
+    return origin(*(part_origin(study, ablation) for ablation in drawn.parts(drawn_of(study))), runs_job.code)
 
 
 @cache
@@ -129,6 +129,14 @@ def mechanism_origin(study):
     files = tuple(drawn.table_files(drawn_of(study)))
     models = canonical(list(drawn_of(study).in_depth.items()))
     return origin(answers_origin(study, files), models, mechanism_job.code)
+
+
+@cache
+def published_models_origin(study):
+    """The table of a study's published models."""
+    if study != NAME:
+        return published_origin(study)
+    return origin(*(model_origin(f"pretrained/{model}") for model in PRETRAINED), published_models_job.code)
 
 
 @cache

@@ -85,7 +85,7 @@ rule runs:
         lambda wildcards: expand(
             "results/{study}/tables/parts/{ablation}/runs.parquet",
             study=wildcards.study,
-            ablation=drawn_of(wildcards.study).ablations or [BASELINE],
+            ablation=drawn.parts(drawn_of(wildcards.study)),
         ),
     output:
         "results/{study}/tables/runs.csv",

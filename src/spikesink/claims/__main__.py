@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument(
         "--claims", type=Path, nargs="+", required=True, help="files of claims, or folders of such files"
     )
-    parser.add_argument("--runs", type=Path, required=True, help="runs.csv of the study")
+    parser.add_argument("--runs", type=Path, help="runs.csv of the study, if anything was trained")
     parser.add_argument("--mechanism", type=Path, help="mechanism.csv of the study, if there is one")
     parser.add_argument("--parts", type=Path, nargs="*", default=[], help="folders of the study's collected ablations")
     parser.add_argument("--study", required=True, help="name of the study, for the page's title")
@@ -34,7 +34,8 @@ def main() -> None:
     findings = judge_all(claims, observed)
     heads = read_heads(options.parts) if options.parts else None
     mixed, spreads = (effects(heads), spreads_of(components(heads))) if heads is not None else ([], "")
-    title = f"Claims of the papers in study {options.study}, scale {observed.scale}"
+    scale = f"scale {observed.scale}" if options.runs else "of published models alone"
+    title = f"Claims of the papers in study {options.study}, {scale}"
     page = blocks_of(findings, mixed, spreads)
     write_table(pl.DataFrame(findings, schema=Finding._fields, orient="row"), f"{options.output}.csv")
     write_text(markdown(title, page), f"{options.output}.md")

@@ -100,5 +100,5 @@ def html_row(tag: str, texts: Sequence[str]) -> str:
 
 
 def colour(text: str) -> str:
-    whole = COLOURS.get(text) or (COLOURS[UNDECIDABLE] if text.startswith(UNDECIDABLE) else None)
+    whole = COLOURS.get(text.partition(": ")[0]) or (COLOURS[UNDECIDABLE] if text.startswith(UNDECIDABLE) else None)
     return f' style="color: {whole}"' if whole else ""

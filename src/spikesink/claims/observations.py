@@ -27,6 +27,9 @@ MECHANISM_COLUMNS = {
 
 MODEL = re.compile(r"[^/]+/seed\d+")
 
+NO_RUNS = "published models"
+"""In place of a scale, where nothing was trained."""
+
 Seed = int | str
 Rows = dict[str, dict[Seed, Mapping[str, Any]]]
 
@@ -104,8 +107,11 @@ class Observations:
 PAPER_ROWS = frozenset(spike_rows() | v_scale_rows())
 
 
-def observe(runs: pl.DataFrame, mechanism: pl.DataFrame | None = None) -> Observations:
-    """The observations in the two tables; without ``mechanism`` no model was analysed in depth."""
+def observe(runs: pl.DataFrame | None, mechanism: pl.DataFrame | None = None) -> Observations:
+    """The observations in the two tables; without ``runs`` nothing was trained, without ``mechanism`` no model was
+    analysed in depth."""
+    if runs is None:
+        return Observations(NO_RUNS, {}, {}, {}, by_model(mechanism))
     found: Rows = {}
     status: dict[str, dict[int, str]] = {}
     for row in runs.iter_rows(named=True):
@@ -128,10 +134,11 @@ def by_model(mechanism: pl.DataFrame | None) -> Rows:
     return found
 
 
-def read_observations(runs: Path, mechanism: Path | None) -> Observations:
+def read_observations(runs: Path | None, mechanism: Path | None) -> Observations:
     """From runs.csv and mechanism.csv. Raises InputError."""
     analysed = read_mechanism(mechanism) if mechanism is not None else None
-    return observe(read_table(runs, RUN_COLUMNS, "tabulate the runs again", required=IDENTITY), analysed)
+    trained = read_table(runs, RUN_COLUMNS, "tabulate the runs again", required=IDENTITY) if runs else None
+    return observe(trained, analysed)
 
 
 def read_mechanism(path: Path) -> pl.DataFrame | None:

@@ -19,7 +19,8 @@ CORRECTED = ("claims judged by an interval", "correction", REPRODUCED, NOT_REPRO
 HEADINGS = ("claim", "expected", "observed", "paper", "of paper's effect", "verdict", "p")
 PRIMARY_HEADINGS = (*HEADINGS[:-1], "p (Holm)", "with Holm")
 CHECKED = ("check", "expected", "observed", "result")
-MODELS = ("claim", "expected", "model", "observed", "verdict")
+ABOUT_MODELS = "Published models: "
+"""How statements about published models begin."""
 MIXED = ("variant", "change of logit sink mass", "p (Holm)")
 RULES = (
     "A claim is reproduced where the 95 % interval of its statistic over seeds lies wholly inside the claimed region, "
@@ -149,12 +150,20 @@ def published_models(findings: Sequence[Finding]) -> list[Block]:
     """The section with one verdict for each published model."""
     if not findings:
         return []
-    rows = [
-        (row.statement, wanted(row), row.model, row.observed, row.verdict)
-        for row in sorted(findings, key=lambda row: row.model)
-    ]
+    models = list(dict.fromkeys(row.model for row in findings))
+    by_claim: dict[str, dict[str, Finding]] = {}
+    for row in findings:
+        by_claim.setdefault(row.claim, {})[row.model] = row
+    rows = []
+    for found in by_claim.values():
+        one = next(iter(found.values()))
+        judged = [
+            f"{found[name].verdict}: {found[name].observed}" if name in found else NOT_MEASURED for name in models
+        ]
+        rows.append((one.statement.removeprefix(ABOUT_MODELS), wanted(one), *judged))
     text = "One verdict for each model. The claim as a whole counts as reproduced where all models do it."
-    return [Block("heading", "Published models"), Block("paragraph", text), Block("table", "models", MODELS, rows)]
+    table = Block("table", "models", ("claim", "expected", *models), rows)
+    return [Block("heading", "Published models"), Block("paragraph", text), table]
 
 
 def paper_of(finding: Finding) -> str:

@@ -25,7 +25,8 @@ from spikesink.study.tokenizer_files import BESIDE
 def main(arguments: list[str] | None = None) -> None:
     """Run one step."""
     options = parser().parse_args(arguments)
-    corpus, tokenizer = read_settings(options.settings, of_pretrained=options.pretrained is not None)
+    may_lack_tokenizer = options.step == "corpus" or options.pretrained is not None
+    corpus, tokenizer = read_settings(options.settings, may_lack_tokenizer)
     # The libraries are imported below, so that a typo in the settings is reported without waiting for them.
     os.environ.setdefault("USE_TORCH", "0")  # else datasets imports torch: seconds for nothing
     if options.step == "corpus":
@@ -42,13 +43,16 @@ def main(arguments: list[str] | None = None) -> None:
         pack_tokens(corpus, tokenizer, options, local_sources(description))
 
 
-def describe_corpus(corpus: Corpus, settings: Tokenizer, output: Path) -> None:
-    """Fetch the corpus, and the tokenizer if it is from the hub; write a description that identifies their files."""
+def describe_corpus(corpus: Corpus, settings: Tokenizer | None, output: Path) -> None:
+    """Fetch the corpus, and the tokenizer if it is from the hub; write a description that identifies their files.
+
+    A study that trains nothing may have no tokenizer.
+    """
     from spikesink.data import corpora, tokenizer
 
     description = corpora.describe(corpus, download=True)
     corpora.check_two_documents(corpus)
-    source = tokenizer.source_file(settings, download=True)
+    source = tokenizer.source_file(settings, download=True) if settings is not None else None
     if source is not None and source.is_file():
         description["tokenizer"] = {"name": settings.name, "kind": settings.kind, "digest": file_sha256(source)}
         beside = [path for name in BESIDE if (path := source.with_name(name)).is_file()]
@@ -121,11 +125,12 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_settings(text: str, of_pretrained: bool) -> tuple[Corpus, Tokenizer | None]:
-    """Corpus and tokenizer; the text of a pretrained model needs no tokenizer of its own. Raises InputError."""
+def read_settings(text: str, may_lack_tokenizer: bool) -> tuple[Corpus, Tokenizer | None]:
+    """Corpus and tokenizer; the text of a published model needs no tokenizer of the study's. Raises InputError."""
     try:
         value: dict[str, Any] = json.loads(text)
-        return build(Corpus, value["corpus"]), None if of_pretrained else build(Tokenizer, value["tokenizer"])
+        needs_none = may_lack_tokenizer and value.get("tokenizer") is None
+        return build(Corpus, value["corpus"]), None if needs_none else build(Tokenizer, value["tokenizer"] or {})
     except (ValueError, TypeError) as error:
         raise InputError(f"--settings: {error}") from None
     except KeyError as error:

@@ -46,9 +46,11 @@ def check_packed(folder: Path, index: Mapping) -> None:
 def needs(study: Study) -> dict[str, dict[str, Need]]:
     """By folder of tokens and by split, what the runs of a study and the models that it measures need."""
     measures, place = study.config.measures, f"results/{study.config.study}"
-    found = {f"{place}/data/tokens": {"train": max(trained_on(run.training) for run in study.runs)}}
-    measured = f"{place}/data/evaluation" if study.config.evaluation else f"{place}/data/tokens"
-    found.setdefault(measured, {})["validation"] = max(need_of(run, study) for run in study.runs)
+    found = {}
+    if study.runs:
+        found[f"{place}/data/tokens"] = {"train": max(trained_on(run.training) for run in study.runs)}
+        measured = f"{place}/data/evaluation" if study.config.evaluation else f"{place}/data/tokens"
+        found.setdefault(measured, {})["validation"] = max(need_of(run, study) for run in study.runs)
     for name, model in study.config.pretrained.items():
         found[f"{place}/pretrained/{name}/tokens"] = {"validation": held_out(measures, model.context, True, False)}
     return found

@@ -4,39 +4,53 @@ import json
 from pathlib import Path
 
 from spikesink.pretrained.formats import PretrainedError
-from spikesink.pretrained.load import checked
+from spikesink.pretrained.gguf import converted, origin_of, stored_kinds
+from spikesink.pretrained.load import Checked, checked
 from spikesink.pretrained.vocabulary import TOKENIZER
 from spikesink.runs.model_files import identity_of_file
 from spikesink.runs.sums import noted
-from spikesink.study.settings import Tokenizer
+from spikesink.study.settings import Pretrained, Tokenizer
 
 
-def summary(source: str, revision: str | None) -> str:
-    """One line that says what a checkpoint is and that it can be read. Raises PretrainedError if it cannot."""
-    found = checked(source, revision)
-    parameters = sum(parameter.numel() for parameter in found.decoder.parameters())
-    dtypes = " and ".join(sorted({place.dtype for place in found.places.values()}))
+def summary(model: Pretrained) -> str:
+    """One line that says what a checkpoint is and that it can be read. Raises PretrainedError if it cannot.
+
+    Of a GGUF file it says what the file holds; whether the architecture can be read shows when it is converted.
+    """
+    if model.is_gguf:
+        kinds = ", ".join(f"{number} tensors in {kind}" for kind, number in stored_kinds(Path(model.source)).items())
+        return f"{model.source} is whole: {kinds}"
+    found = checked(model.source, model.revision)
     return (
-        f"{source} loads: {found.described.architecture}, {parameters:,} parameters in {dtypes}, "
-        f"vocabulary {found.described.vocabulary:,}, {found.described.positions:,} positions"
+        f"{model.source} loads: {found.described.architecture}, {parameters_of(found):,} parameters in "
+        f"{stored_as(found)}, vocabulary {found.described.vocabulary:,}, {found.described.positions:,} positions"
     )
 
 
-def fetch(
-    source: str, revision: str | None, context: int, bos: str, output: Path, bos_token: str | None = None
-) -> None:
+def parameters_of(found: Checked) -> int:
+    return sum(parameter.numel() for parameter in found.decoder.parameters())
+
+
+def stored_as(found: Checked) -> str:
+    """The numbers that the checkpoint's weights are stored in, those of a GGUF file as it had them."""
+    origin = origin_of(found.folder)
+    kinds = origin["tensors"] if origin else sorted({place.dtype for place in found.places.values()})
+    return " and ".join(kinds)
+
+
+def fetch(model: Pretrained, output: Path, cache: Path) -> None:
     """Write what measuring jobs need to know about a checkpoint as JSON to ``output``, with its files' digests.
 
-    The checkpoint is fetched from the hub first if ``source`` is a hub id. ``context`` is the sequence length in tokens
-    to measure it with, cut to what the model was made for; ``bos`` says whether a BOS starts every sequence, and
-    ``bos_token`` which one, if not the one that the model declares. Raises PretrainedError, TokenizerError.
+    A hub id is fetched from the hub first. A GGUF file is converted first, into a folder in ``cache``. The sequence
+    length is that of the settings, cut to what the model was made for. Raises PretrainedError, TokenizerError.
     """
     from spikesink.data import tokenizer  # late: checking a model needs no tokenizers
 
-    revision = revision or None
-    if revision is None and not Path(source).is_dir():
-        raise PretrainedError(f"{source} has no revision: pin a commit of the hub model, or name a local folder")
-    found = checked(source, revision)
+    if not model.is_gguf and model.revision is None and not Path(model.source).is_dir():
+        raise PretrainedError(
+            f"{model.source} has no revision: pin a commit of the hub model, or name a local folder or a GGUF file"
+        )
+    found = checked(converted(model, cache)) if model.is_gguf else checked(model.source, model.revision)
     folder = found.folder.absolute()
     if not (folder / TOKENIZER).is_file():
         raise PretrainedError(f"{folder} has no {TOKENIZER}: a model is measured on text, which needs its tokenizer")
@@ -44,23 +58,28 @@ def fetch(
         kind="file",
         name=str(folder / TOKENIZER),
         vocabulary=found.described.vocabulary,
-        bos=bos,
-        bos_token=bos_token or None,
+        bos=model.bos,
+        bos_token=model.bos_token,
     )
     tokenizer.check(tokenizer.load(settings.name, settings.bos_token), settings)
     described = {
-        "source": source,
-        "revision": revision,
+        "source": model.source,
+        "revision": model.revision,
+        "packages": model.packages,
         "folder": str(folder),
         "architecture": found.described.architecture,
-        "parameters": sum(parameter.numel() for parameter in found.decoder.parameters()),
+        "parameters": parameters_of(found),
         "vocabulary": found.described.vocabulary,
         "positions": found.described.positions,
-        "context": min(context, found.described.positions),
+        "stored_as": stored_as(found),
+        "dequantised": origin_of(folder) is not None,
+        "context": min(model.context, found.described.positions),
         "tokenizer": settings.name,
-        "bos": bos,
+        "bos": model.bos,
         "bos_token": settings.bos_token,
         "files": {path.name: identity_of_file(path) for path in sorted(folder.iterdir()) if path.is_file()},
     }
+    if origin := origin_of(folder):
+        described |= {"sha256": origin["sha256"], "converted_by": origin["versions"]}
     with noted(output) as part:
         part.write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
 """The quantities of every run: columns of runs.csv, in the order of long.parquet and of statistics.csv."""
 
-from spikesink.quantities.quantity import Quantity
+from spikesink.quantities.quantity import BOTH, Quantity
 
 PERCENT, SHARE = (0.0, 100.0), (0.0, 1.0)
 SPIKE_PAPER, SINK_PAPER = "arXiv 2603.05498", "arXiv 2410.10781"
@@ -8,7 +8,7 @@ SPIKE_PAPER, SINK_PAPER = "arXiv 2603.05498", "arXiv 2410.10781"
 OF_RUNS = (
     Quantity(
         name="perplexity",
-        table="runs",
+        table=BOTH,
         unit="1",
         meaning="exponential of the mean negative log-likelihood of a held-out token",
         source=f"{SPIKE_PAPER} App A",
@@ -45,7 +45,7 @@ OF_RUNS = (
     ),
     Quantity(
         name="sink_ratio",
-        table="runs",
+        table=BOTH,
         unit="% of heads",
         meaning="heads in which a key of the first half receives more mean attention than the threshold, mean of texts",
         source=f"{SPIKE_PAPER} Eq 27-28",
@@ -60,7 +60,7 @@ OF_RUNS = (
     ),
     Quantity(
         name="sink_ratio_gu",
-        table="runs",
+        table=BOTH,
         unit="% of heads",
         meaning="heads in which the key at position 0 receives more mean attention than the threshold, mean of texts",
         source=SINK_PAPER,
@@ -73,7 +73,7 @@ OF_RUNS = (
     ),
     Quantity(
         name="sink_mass_mean",
-        table="runs",
+        table=BOTH,
         unit="share of attention",
         meaning="mean attention on position 0, mean over heads",
         source="this project",
@@ -88,7 +88,7 @@ OF_RUNS = (
     ),
     Quantity(
         name="sink_mass_max",
-        table="runs",
+        table=BOTH,
         unit="share of attention",
         meaning="mean attention on position 0 of the head in which it is largest",
         source="this project",
@@ -130,7 +130,7 @@ OF_RUNS = (
     ),
     Quantity(
         name="spike",
-        table="runs",
+        table=BOTH,
         unit="residual stream magnitude",
         meaning="largest magnitude in the residual stream, over all hidden states",
         source=f"{SPIKE_PAPER} Sec 4",
@@ -143,7 +143,7 @@ OF_RUNS = (
     ),
     Quantity(
         name="spike_position",
-        table="runs",
+        table=BOTH,
         unit="position, from 0",
         meaning="position of the token that has the spike",
         source=f"{SPIKE_PAPER} Sec 4",
@@ -153,7 +153,7 @@ OF_RUNS = (
     ),
     Quantity(
         name="spike_channel",
-        table="runs",
+        table=BOTH,
         unit="channel, from 0",
         meaning="channel that has the spike",
         source=f"{SPIKE_PAPER} Sec 4",
@@ -163,7 +163,7 @@ OF_RUNS = (
     ),
     Quantity(
         name="spike_over_median",
-        table="runs",
+        table=BOTH,
         unit="1",
         meaning="relative spike: the spike over the median magnitude of its hidden state's ordinary tokens, which are "
         "all but token 0 and the token of the spike",
@@ -176,7 +176,7 @@ OF_RUNS = (
     ),
     Quantity(
         name="spike_over_elsewhere",
-        table="runs",
+        table=BOTH,
         unit="1",
         meaning="outlier ratio: largest magnitude at position 0 over the largest at later positions, over all hidden "
         "states",

@@ -16,7 +16,7 @@ from pathlib import Path
 from spikesink.runs.atomic import whole
 from spikesink.runs.sums import file_sum
 from spikesink.study.file_ranges import expanded
-from spikesink.study.settings import Config, Corpus
+from spikesink.study.settings import Config, Corpus, Pretrained
 from spikesink.study.tokenizer_files import BESIDE
 
 AFFECTS_RESULTS = False
@@ -30,7 +30,7 @@ UNREADABLE = "cannot be read"
 def of_text(config: Config) -> list[str]:
     """The files of the corpus and of the tokenizer on this machine, by the names that the config gives them."""
     names = of_corpus(config.corpus)
-    if config.tokenizer.kind == "file":
+    if config.tokenizer is not None and config.tokenizer.kind == "file":
         path = Path(config.tokenizer.name)
         names += [config.tokenizer.name, *(str(path.with_name(name)) for name in BESIDE)]
     return names
@@ -45,9 +45,11 @@ def of_corpus(corpus: Corpus) -> list[str]:
     return []
 
 
-def of_model(source: str) -> list[str]:
-    """The files of a published model that is a folder on this machine; none for one of the hub."""
-    return sorted(str(path) for path in Path(source).glob("*") if path.is_file())
+def of_model(model: Pretrained) -> list[str]:
+    """The files of a published model that is on this machine; none for one of the hub or of a package index."""
+    if model.is_gguf:
+        return [] if model.packages else expanded(model.source)
+    return sorted(str(path) for path in Path(model.source).glob("*") if path.is_file())
 
 
 def sums(names: Iterable[str], results: str | Path) -> dict[str, str]:

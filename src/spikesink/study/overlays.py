@@ -8,7 +8,7 @@ from spikesink.study.errors import ConfigError
 from spikesink.study.names import LONGEST, NAME
 from spikesink.study.strict_yaml import merge, read_yaml
 
-OF_SCALE = ("corpus", "evaluation", "tokenizer", "model", "training", "measures", "resources")
+OF_SCALE = ("corpus", "evaluation", "tokenizer", "model", "training", "pretrained", "measures", "resources")
 """Sections that a study takes from the file of its scale."""
 NEEDED = ("corpus", "tokenizer", "model", "training")
 """Those of them that have no default."""

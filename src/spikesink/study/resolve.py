@@ -70,6 +70,9 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
     plain = with_scale(config, workflow)
     checked = check(Config, plain, "")
     check_study(checked)
+    if trains_nothing(checked):
+        return Study(replace(checked, mechanism=replace(checked.mechanism, compare=())), ())
+    check_trained(checked)
     baseline = Recipe(
         ablation=BASELINE,
         variant=BASELINE,
@@ -92,6 +95,26 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
     return Study(with_compared(checked, recipes), tuple(runs))
 
 
+def trains_nothing(config: Config) -> bool:
+    """Whether a study is of published models alone: it has some, and no variants and no runs to compare."""
+    compared = config.ablations or config.mechanism.compare
+    return bool(config.pretrained) and not (compared or any(config.variants.values()) or any(config.cross.values()))
+
+
+def check_trained(config: Config) -> None:
+    """What a study needs that trains runs. Raises ConfigError."""
+    for key in ("tokenizer", "model", "training"):
+        if getattr(config, key) is None:
+            raise ConfigError(f"{key}: missing; set it in config.yaml, or in the file of the scale")
+    check_text("corpus", config.corpus, config.tokenizer)
+    if config.evaluation is not None:
+        check_text("evaluation", config.evaluation, config.tokenizer)
+    if config.tokenizer.kind == "characters" and config.tokenizer.vocabulary != 67:
+        raise ConfigError(
+            f"tokenizer.vocabulary = {config.tokenizer.vocabulary}: the synthetic corpus has 67 symbols, set it to 67"
+        )
+
+
 def with_scale(config: Mapping, workflow: Path) -> dict:
     """The config, with what it leaves out taken from the file of its scale. Without such a file it must be complete."""
     name = config.get("scale")
@@ -102,7 +125,7 @@ def with_scale(config: Mapping, workflow: Path) -> dict:
     if path.exists():
         scale = read_yaml(path, as_text=True)
         return merge({key: scale[key] for key in OF_SCALE if key in scale}, config)
-    missing = [key for key in NEEDED if key not in config]
+    missing = [key for key in (("corpus",) if config.get("pretrained") else NEEDED) if key not in config]
     if missing:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "(none)"
         raise ConfigError(
@@ -128,17 +151,12 @@ def check_study(config: Config) -> None:
         check_name("pretrained", name)
         if name == COMPARED:
             raise ConfigError(f"pretrained.{name}: figures of the compared variants have that name, choose another")
-    check_text("corpus", config.corpus, config.tokenizer)
+    check_files_of("corpus", config.corpus)
     if config.evaluation is not None:
-        check_text("evaluation", config.evaluation, config.tokenizer)
-    characters = config.tokenizer.kind == "characters"
-    if characters and config.tokenizer.vocabulary != 67:
-        raise ConfigError(
-            f"tokenizer.vocabulary = {config.tokenizer.vocabulary}: the synthetic corpus has 67 symbols, set it to 67"
-        )
+        check_files_of("evaluation", config.evaluation)
 
 
-def check_text(name: str, corpus: Corpus, tokenizer: Tokenizer) -> None:
+def check_files_of(name: str, corpus: Corpus) -> None:
     """What a corpus, which is called ``name`` in the config, needs beside its own keys. Raises ConfigError."""
     try:
         check_ranges(f"{name}.files", corpus.files)
@@ -147,6 +165,10 @@ def check_text(name: str, corpus: Corpus, tokenizer: Tokenizer) -> None:
         raise ConfigError(str(error)) from error
     if corpus.documents == 1 and not corpus.validation_files:
         raise ConfigError(f"{name}.documents = 1 leaves none to train on, or none to hold out: use at least 2")
+
+
+def check_text(name: str, corpus: Corpus, tokenizer: Tokenizer) -> None:
+    """Whether corpus and tokenizer go together. Raises ConfigError."""
     if (corpus.kind == "bigram_backcopy") != (tokenizer.kind == "characters"):
         raise ConfigError(
             f"tokenizer.kind = {tokenizer.kind!r} with {name}.kind = {corpus.kind!r}: "

@@ -103,6 +103,27 @@ HEADS = {**IDENTITY, **ATTENTION}
 STATES = {**IDENTITY, **ACTIVATIONS}
 CURVES = {**IDENTITY, **METRICS}
 
+PUBLISHED_MODELS = {
+    "model": TEXT,
+    "source": TEXT,
+    "packages": TEXT,
+    "revision": TEXT,
+    "sha256": TEXT,
+    "architecture": TEXT,
+    "parameters": WHOLE,
+    "vocabulary": WHOLE,
+    "positions": WHOLE,
+    "context": WHOLE,
+    "bos": TEXT,
+    "bos_token": TEXT,
+    "stored_as": TEXT,
+    "dequantised": pl.Boolean(),
+    "converted_by": TEXT,
+    "files": TEXT,
+}
+"""published_models.csv: one row per published model. ``stored_as`` are the kinds of numbers that its weights were
+stored in; ``sha256`` is of a GGUF file, and ``files`` the JSON text of every file's digest."""
+
 SOFTWARE = ("python", "spikesink", "torch", "lightning", "numpy", "safetensors")
 PROVENANCE = {
     "study": TEXT,

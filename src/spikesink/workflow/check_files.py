@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from spikesink.runs.sources import of_corpus
+from spikesink.runs.sources import of_corpus, of_model
 from spikesink.study.errors import ConfigError
 from spikesink.study.file_formats import file_format
 from spikesink.study.hub_names import check_commit, check_file, check_id
-from spikesink.study.settings import Config, Corpus
+from spikesink.study.settings import Config, Corpus, Pretrained
 
 
 def check_names(config: Config) -> None:
@@ -20,7 +20,7 @@ def check_names(config: Config) -> None:
                 file_format(name)
                 if corpus.kind == "hub":
                     check_file(f"{path}.files", name)
-        if config.tokenizer.kind == "hub":
+        if config.tokenizer is not None and config.tokenizer.kind == "hub":
             check_id("tokenizer.name", config.tokenizer.name)
             check_commit("tokenizer.revision", config.tokenizer.revision)
         for name, model in config.pretrained.items():
@@ -49,15 +49,29 @@ def check_files(config: Config) -> None:
     if (results / "data/corpus.json").exists() or (results / "tables").exists():
         return
     named = of_corpus(config.corpus) + (of_corpus(config.evaluation) if config.evaluation else [])
-    for name in [*named, config.tokenizer.name] if config.tokenizer.kind == "file" else named:
+    if config.tokenizer is not None and config.tokenizer.kind == "file":
+        named.append(config.tokenizer.name)
+    for name in named:
         if not Path(name).is_file():
             raise ConfigError(
                 f"{name[:200]}: there is no such file, which corpus, evaluation or tokenizer names: write paths from "
                 "the folder that snakemake runs in"
             )
     for name, model in config.pretrained.items():
-        if model.revision is None and not Path(model.source).is_dir():
-            raise ConfigError(
-                f"pretrained.{name}.revision is missing: {model.source[:200]!r} is no folder here, and a model of the "
-                "hub needs the commit: set it"
-            )
+        check_source(name, model)
+
+
+def check_source(name: str, model: Pretrained) -> None:
+    """Raises ConfigError where a published model is not here, and nothing says where to fetch it from."""
+    if model.is_gguf:
+        for file in [] if model.packages else of_model(model):
+            if not Path(file).is_file():
+                raise ConfigError(
+                    f"pretrained.{name}.source = {file[:200]!r}: there is no such file: write its path from the folder "
+                    "that snakemake runs in, or name the packages that hold it"
+                )
+    elif model.revision is None and not Path(model.source).is_dir():
+        raise ConfigError(
+            f"pretrained.{name}.revision is missing: {model.source[:200]!r} is no folder here, and a model of the "
+            "hub needs the commit: set it"
+        )

@@ -20,6 +20,8 @@ PARTS = ("runs", "states", "heads", "curves")
 """The files of an ablation's parts, which its tables and figures are made from."""
 ALWAYS = tuple(question for group in ("quality", "forward") for question in GROUPS[group].questions)
 """The questions that every run is measured for; the others only for models that are analysed in depth."""
+PUBLISHED = "pretrained/"
+"""How the folder of a published model begins, relative to the study's."""
 TABLE_FORMATS = ("html", "csv", "parquet", "md", "tex")
 FIGURE_FORMATS = ("pdf", "png", "csv")
 
@@ -32,6 +34,8 @@ class Drawn:
     """Its folder is results/<name>."""
     study: str
     ablations: tuple[str, ...]
+    has_runs: bool
+    """Whether anything is trained. A study of published models alone has no tables and figures of runs."""
     compared: dict[str, dict[str, str]]
     """Models that share figures: the name of the figures, then label and folder of each model."""
     places: dict[str, list[int | str]]
@@ -57,9 +61,11 @@ def of_study(study: Study) -> Drawn:
         name=config.study,
         study=config.study,
         ablations=study.ablations,
-        compared={COMPARED: dict(zip(names, map(folder_of, first), strict=True))}
+        has_runs=bool(study.runs),
+        compared=({COMPARED: dict(zip(names, map(folder_of, first), strict=True))} if first else {})
         | {name: {name: folder} for name, folder in pretrained.items()},
-        places={COMPARED: [place_of(run, study) for run in first]} | {name: ["published"] for name in pretrained},
+        places=({COMPARED: [place_of(run, study) for run in first]} if first else {})
+        | {name: ["published"] for name in pretrained},
         in_depth={f"{run.variant}/seed{run.seed}": folder_of(run) for run in deep} | pretrained,
         figures=tuple(FIGURES),
         questions=tuple(question for group in GROUPS.values() for question in group.questions),
@@ -77,6 +83,11 @@ def folder_of(run: Run) -> str:
     return run.folder.removeprefix(f"results/{run.study}/")
 
 
+def published_models(study: Drawn) -> list[str]:
+    """The published models of a study, by name."""
+    return [name for name, folder in study.in_depth.items() if folder.startswith(PUBLISHED)]
+
+
 def figure_questions(figure: str) -> tuple[str, ...]:
     """The questions whose answers a figure of the mechanism shows."""
     return FIGURES[figure].reads
@@ -85,6 +96,11 @@ def figure_questions(figure: str) -> tuple[str, ...]:
 def caption(figure: str) -> str:
     """The caption of an ablation's or the mechanism's figure, for the report. In reStructuredText a bar is escaped."""
     return (FAMILIES | FIGURES)[figure].caption.replace("|", r"\|")
+
+
+def parts(study: Drawn) -> list[str]:
+    """The ablations whose runs are collected; of a study without any the baseline alone, and nothing without runs."""
+    return [*study.ablations] or ([BASELINE] if study.has_runs else [])
 
 
 def table_questions(study: Drawn) -> list[str]:
@@ -122,6 +138,8 @@ def tables(study: Drawn) -> list[str]:
 
     One job makes several of them, of which git keeps only some. All are named, so that the others are made again.
     """
+    if not study.has_runs:
+        return []
     whole = ("runs.csv", "runs.html", "variants.html", "variants.md", "long.parquet", "statistics.csv")
     names = [*whole, *(f"{ablation}.{suffix}" for ablation in study.ablations for suffix in TABLE_FORMATS)]
     return [f"results/{study.name}/tables/{name}" for name in names]
@@ -129,6 +147,8 @@ def tables(study: Drawn) -> list[str]:
 
 def figures(study: Drawn) -> list[str]:
     """The figures that are drawn from tables."""
+    if not study.has_runs:
+        return []
     names = ["overview", *(f"{ablation}_{family}" for ablation in study.ablations for family in FAMILIES)]
     return [f"results/{study.name}/figures/{name}.{suffix}" for name in names for suffix in FIGURE_FORMATS]
 
@@ -144,7 +164,9 @@ def mechanism(study: Drawn) -> list[str]:
 
 def drawn_files(study: Drawn) -> list[str]:
     """All that is drawn of a study."""
-    pages = ("claims.csv", "claims.md", "claims.html", "provenance.html")
+    pages = ["claims.csv", "claims.md", "claims.html"]
+    pages += ["provenance.html"] if study.has_runs else []
+    pages += ["published_models.html"] if published_models(study) else []
     return [
         *tables(study),
         *figures(study),
@@ -162,11 +184,12 @@ def shown_questions(study: Drawn) -> list[str]:
 def sources(study: Drawn) -> list[str]:
     """The files that all of this is drawn from, relative to the study's folder."""
     compared = {folder for models in study.compared.values() for folder in models.values()}
-    files = [f"tables/parts/{ablation}/{part}.parquet" for ablation in study.ablations or [BASELINE] for part in PARTS]
+    files = [f"tables/parts/{ablation}/{part}.parquet" for ablation in parts(study) for part in PARTS]
     for folder in study.in_depth.values():
         questions = shown_questions(study) if folder in compared else sorted(table_questions(study))
         model = RunFolder(folder)
         files += [str(model.measure(question)) for question in questions]
         if folder.startswith("runs/"):
             files += [str(model.run), str(model.manifest)]
-    return [*files, "provenance.csv"]
+    files += ["provenance.csv"] if study.has_runs else []
+    return [*files, "published_models.csv"] if published_models(study) else files

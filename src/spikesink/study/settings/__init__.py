@@ -20,6 +20,7 @@ from spikesink.study.settings.model import (
     Valve,
     Window,
 )
+from spikesink.study.settings.pretrained import Pretrained
 from spikesink.study.settings.study import (
     Config,
     Figures,
@@ -27,7 +28,6 @@ from spikesink.study.settings.study import (
     Grid,
     Mechanism,
     Plan,
-    Pretrained,
     Resources,
     StageResources,
     Tracking,

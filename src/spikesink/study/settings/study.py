@@ -15,6 +15,7 @@ from spikesink.study.settings.checks import (
 )
 from spikesink.study.settings.measures import Measures
 from spikesink.study.settings.model import Model
+from spikesink.study.settings.pretrained import Pretrained
 from spikesink.study.settings.text import Corpus, Tokenizer
 from spikesink.study.settings.training import Training
 
@@ -179,28 +180,6 @@ class Figures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pretrained:
-    """A published model that is measured like a run, without training."""
-
-    __pydantic_config__ = SPECIFICATION
-
-    source: str
-    """Hub id, or folder in the hub's format, of a Llama, Qwen2 or Qwen3 checkpoint with its tokenizer.json."""
-    revision: str | None = None
-    """Commit of the hub model; a hub id needs one."""
-    bos: Literal["sequence", "none"]
-    """sequence: every sequence starts with the tokenizer's BOS, as for Llama; none: without a BOS, as for Qwen."""
-    bos_token: str | None = None
-    """The special token that is the BOS. null: the one that the model's files declare; with bos: sequence, a model that
-    declares none is refused."""
-    context: int = 2048
-    """Length in tokens of the sequences that it is measured on (2603.17771: 2048)."""
-
-    def __post_init__(self) -> None:
-        positive(self, "context")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Mechanism:
     """Which models are analysed in depth: both papers' mechanisms, beyond sinks, spikes and perplexity."""
 
@@ -208,7 +187,8 @@ class Mechanism:
 
     compare: tuple[str, ...] | None = None
     """Variants drawn side by side, each with its first seed; up to three are easy to read. null: the baseline, and
-    v_scale and v_scale_backward_only if the study has them."""
+    v_scale and v_scale_backward_only if the study has them; in a study of published models without ablations none, and
+    nothing is trained."""
     variants: Literal["compared", "all"] = "compared"
     """Which runs are measured in depth. compared: every seed of the variants in compare; all: every run."""
 
@@ -256,12 +236,12 @@ class Config:
     """Name of the study; its files are in results/<study>."""
     scale: str
     """Name of the model scale, shown beside every result. workflow/scales/<scale>.yaml sets its corpus, tokenizer,
-    model, training, measures and resources; what the study's config sets of these takes precedence."""
+    model, training, pretrained, measures and resources; what the study's config sets of these takes precedence."""
     seeds: tuple[int, ...] = (0,)
     """Every variant is trained once per seed; a seed fixes initial weights and data order."""
     ablations: tuple[str, ...] = ()
     """Ablations to run; figures keep this order. norm: all of workflow/ablations/norm.yaml; norm/sandwich: one variant
-    of it. The baseline is always trained."""
+    of it. The baseline is trained with them. A study of published models alone has none, and trains nothing."""
     variants: dict[str, dict[str, Variant | None] | None] = field(default_factory=dict)
     """The study's own variants: ablation, variant, what differs. They are added to an ablation of the same name. null
     in place of a variant removes it; null in place of an ablation removes the study's own variants of it."""
@@ -273,11 +253,11 @@ class Config:
     """Another corpus whose held-out documents all measures use, for example C4, which both papers score. Training never
     reads it. It is encoded with the study's tokenizer, for a published model with the model's own. Its validation_files
     or validation_share say which documents are held out. null: those that corpus holds out."""
-    tokenizer: Tokenizer
-    """How text becomes tokens."""
-    model: Model
+    tokenizer: Tokenizer | None = None
+    """How text becomes tokens. A study that trains nothing may leave it out, and the next two keys too."""
+    model: Model | None = None
     """The baseline's architecture."""
-    training: Training
+    training: Training | None = None
     """The baseline's training."""
     measures: Measures = Measures()  # noqa: RUF009 (frozen, which ruff cannot see across files)
     """What is measured."""

@@ -19,6 +19,7 @@ from spikesink.tables.topics import (
     consequences,
     edited_heads,
     gradients,
+    headline,
     layered,
     plateau,
     reshaped,
@@ -28,6 +29,7 @@ from spikesink.tables.topics import (
 )
 
 TOPICS = (
+    headline,
     spikes,
     amplifier,
     plateau,

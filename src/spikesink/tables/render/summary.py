@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import polars as pl
+
 from spikesink.quantities import QUANTITIES
 from spikesink.runs.folder import FINISHED
 from spikesink.tables.contracts import IDENTITY, RUNS
@@ -12,6 +14,45 @@ from spikesink.tables.statistics.average import means_over_seeds
 NAMES = ("perplexity", "sink_ratio", "sink_mass_mean", "sink_mass_max", "spike_over_median", "spike")
 SHOWN = [QUANTITIES[name] for name in NAMES]
 HEADER = ("ablation", "variant", *(quantity.heading for quantity in SHOWN))
+
+
+OF_MODELS = {
+    "spike": "spike",
+    "spike_position": "position",
+    "step_up_blocks": "step up",
+    "step_down_blocks": "step down",
+    "vocabulary_spike_pct": "vocabulary %",
+    "sink_ratio": "sink ratio %",
+    "sink_mass_mean": "mean sink",
+}
+"""Columns of mechanism.csv and their short headings."""
+
+
+def summary_of_models(path: Path) -> str:
+    """The published models of a mechanism.csv in a few columns of plain text. Raises InputError."""
+    models = read_table(
+        path,
+        {"model": pl.String(), **dict.fromkeys(OF_MODELS, pl.String())},
+        "tabulate the models again",
+        required=["model"],
+    )
+    lines = [("model", *OF_MODELS.values())]
+    for row in models.iter_rows(named=True):
+        lines.append((row["model"], *(in_short(row[name], name) for name in OF_MODELS)))
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def in_short(value: str | None, name: str) -> str:
+    """A cell of mechanism.csv, rounded where it is a number."""
+    form = QUANTITIES[name].format
+    return written(value if value is None or form == "list" else float(value), str if form == "list" else writer(form))
 
 
 def summary(path: Path) -> str:
