@@ -22,7 +22,8 @@ writes it; a test fails where the two differ. [`config.yaml`](../config.yaml) sh
 
 A config is made from several files, the later over the earlier, key by key:
 
-1. the sections corpus, tokenizer, model, training, pretrained, measures and resources of `workflow/scales/<scale>.yaml`,
+1. the sections corpus, tokenizer, model, training, pretrained, measures and resources of
+   `workflow/scales/<scale>.yaml`,
 2. `config.yaml`,
 3. the files after `--configfile`, in their order. A file that names both `study` and `scale` is a whole study: nothing
    of the files before it remains,
