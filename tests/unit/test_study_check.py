@@ -309,7 +309,8 @@ def test_text_that_is_too_short_is_refused_when_it_is_packed(tmp_path, monkeypat
 
 def test_the_need_of_held_out_text_is_that_of_the_hungriest_measure():
     measures = Measures(sink_tokens=8, calibration_sequences=3)
-    assert held_out(measures, 16, in_depth=False, per_position=False)[0] == 17
+    assert held_out(measures, 16, in_depth=False, per_position=False)[0] == (3 + 1) * 16 + 1
+    assert held_out(Measures(sink_tokens=99, calibration_sequences=3), 16, False, per_position=False)[0] == 100
     assert held_out(measures, 16, in_depth=True, per_position=True)[0] == (3 + 1) * 16 + 1
     assert held_out(Measures(calibration_sequences=1), 16, in_depth=True, per_position=False)[0] == 65
 

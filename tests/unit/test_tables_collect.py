@@ -33,6 +33,13 @@ def test_runs_carry_the_planted_perplexity_sinks_and_spike(tmp_path):
     assert (dyt["parameters"], dyt["status"], dyt["label"]) == (1_000_000, "finished", "dyt")
 
 
+def test_runs_carry_what_quantisation_costs_and_what_a_variant_lacks_is_absent(tmp_path):
+    """A linear feed-forward has no down projection; other measures stay as they are."""
+    dyt = collect(*fake_study(tmp_path, NORM)["norm"])["runs"].row(1, named=True)
+    assert (dyt["int8_full_precision"], dyt["int8_static_per_tensor"]) == (30.0, 45.0)
+    assert dyt["int4_gptq"] == pytest.approx(30.6) and dyt["int8_down_projection_static"] is None
+
+
 def test_every_other_table_names_the_run_of_each_row(tmp_path):
     tables = collect(*fake_study(tmp_path, NORM, seeds=(0, 1), layers=3, heads=2)["norm"])
     sizes = {"states": 7, "heads": 6, "curves": 40}

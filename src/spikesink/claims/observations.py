@@ -78,9 +78,12 @@ class Observations:
         return any(usable(row.get(quantity)) for row in rows)
 
     def table(self, name: str, quantity: str) -> Rows:
-        """Where a variant's values are. Published models are in mechanism.csv alone, also of a quantity of both."""
+        """Where a variant's values are. A quantity of both tables is taken from mechanism.csv where runs.csv lacks it:
+        of published models, and of a study that measured it in depth alone."""
         table = CLAIMABLE[quantity].table
-        return self.mechanism if table == "mechanism" or (table == BOTH and name == PRETRAINED) else self.runs
+        runs = self.runs.get(self.variant(name) or "", {})
+        apart = table == BOTH and not any(usable(row.get(quantity)) for row in runs.values())
+        return self.mechanism if table == "mechanism" or apart else self.runs
 
     def absence(self, name: str, quantity: str) -> str:
         """Why a variant has no value of a quantity."""

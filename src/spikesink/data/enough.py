@@ -78,13 +78,13 @@ def held_out(measures: Measures, context: int, in_depth: bool, per_position: boo
     wanted = [(context + 1, f"a context of {context:,} tokens")]
     if not per_position:
         wanted.append((measures.sink_tokens + 1, f"measures.sink_tokens = {measures.sink_tokens:,}"))
+    calibration = measures.calibration_sequences
+    calibrated = f"measures.calibration_sequences = {calibration:,} with a context of {context:,}"
+    wanted.append(((calibration + 1) * context + 1, calibrated))
     if in_depth:
-        calibration = measures.calibration_sequences
-        calibrated = f"measures.calibration_sequences = {calibration:,} with a context of {context:,}"
-        wanted += [
-            (2 * context + 1, f"measures.gradient_sequences, at least 2, with a context of {context:,} tokens"),
-            ((calibration + 1) * context + 1, calibrated),
-        ]
+        wanted.append(
+            (2 * context + 1, f"measures.gradient_sequences, at least 2, with a context of {context:,} tokens")
+        )
         if not per_position:
             length = CONTEXTS_OF_STREAMING * context
             wanted.append((length + 1, f"streaming over {CONTEXTS_OF_STREAMING} contexts of {context:,} tokens"))

@@ -15,12 +15,12 @@ from spikesink.runs.code_digest import constant
 AFFECTS_RESULTS = False
 
 DESCRIPTIONS = {
-    "quality": "how good the model is, and what it can still do",
+    "quality": "how good the model is, what it can still do, and what quantisation costs it",
     "forward": "where attention goes and how large activations are",
     "spikes": "how massive activations come about (2603.05498, section 3)",
     "geometry": "what norms make of spikes, and how queries and keys make sinks (2603.05498, Figs 5 and 6)",
     "gradients": "where gradients gather and what that does to activations (2603.17771)",
-    "consequences": "what spikes and sinks mean for those who quantise, stream or edit a model",
+    "consequences": "what spikes and sinks mean for those who stream or edit a model",
     "dynamics": "when sinks, gradient sinks and spikes appear during training, from a run's snapshots",
 }
 """The groups, in the order in which rules and help list them."""

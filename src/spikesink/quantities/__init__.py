@@ -9,12 +9,14 @@ this project's reading of the papers. A threshold in a meaning is a key of the c
 from spikesink.quantities.of_abilities import OF_ABILITIES
 from spikesink.quantities.of_consequences import OF_CONSEQUENCES
 from spikesink.quantities.of_gradients import OF_GRADIENTS
+from spikesink.quantities.of_quantisation import OF_QUANTISATION
 from spikesink.quantities.of_runs import OF_RUNS
 from spikesink.quantities.of_spikes import OF_SPIKES
 from spikesink.quantities.quantity import BOTH, Quantity, Taken
 
 QUANTITIES: dict[str, Quantity] = {
-    quantity.name: quantity for quantity in (*OF_RUNS, *OF_SPIKES, *OF_GRADIENTS, *OF_CONSEQUENCES, *OF_ABILITIES)
+    quantity.name: quantity
+    for quantity in (*OF_RUNS, *OF_SPIKES, *OF_GRADIENTS, *OF_CONSEQUENCES, *OF_ABILITIES, *OF_QUANTISATION)
 }
 """By name, in the order of the tables' columns."""
 

@@ -1,4 +1,4 @@
-"""Columns of mechanism.csv on the course of training, and on what quantising, streaming and editing a model cost."""
+"""Columns of mechanism.csv on the course of training, and on what streaming and editing a model cost."""
 
 from spikesink.quantities.quantity import Taken, column, columns
 
@@ -49,52 +49,6 @@ ORDERS = [
         ("order_sink_gradient_sink", SINK, GRADIENT_SINK, "sink", "gradient sink"),
         ("order_sink_spike", SINK, SPIKE, "sink", "spike"),
         ("order_gradient_sink_spike", GRADIENT_SINK, SPIKE, "gradient sink", "spike"),
-    )
-]
-
-QUANTISED = [
-    column(
-        name,
-        Taken("quantisation", "perplexity", "first", {"setting": setting}),
-        unit="perplexity",
-        source=f"arXiv 2603.17771 {source}",
-        meaning=f"perplexity on held-out text {how}",
-        scale="log",
-    )
-    for name, setting, source, how in (
-        ("int8_full_precision", "full_precision", "rebuttal", "without quantisation"),
-        (
-            "int8_dynamic_per_token",
-            "dynamic_per_token",
-            "rebuttal",
-            "in INT8, the scale of activations computed for every token",
-        ),
-        (
-            "int8_static_per_tensor",
-            "static_per_tensor",
-            "rebuttal",
-            "in INT8, the scale of activations calibrated once for every matrix",
-        ),
-        (
-            "int8_down_projection_static",
-            "down_projection_static",
-            "rebuttal",
-            "with only the feed-forward blocks' down projections in INT8, calibrated once",
-        ),
-        (
-            "int8_smoothquant",
-            "smoothquant",
-            "Table 4",
-            "in INT8 after SmoothQuant with alpha = 0.5, the scale of activations computed for every token",
-        ),
-        (
-            "int4_round_to_nearest",
-            "round_to_nearest",
-            "Table 4",
-            "with weights rounded to the nearest INT4 level, a grid per 128 inputs",
-        ),
-        ("int4_gptq", "gptq", "Table 4", "with INT4 weights by GPTQ, a grid per 128 inputs"),
-        ("int4_awq", "awq", "Table 4", "with INT4 weights by AWQ, a grid per 128 inputs"),
     )
 ]
 
@@ -215,7 +169,6 @@ OF_CONSEQUENCES = (
         source="this project",
         meaning="effective number of points of sink_activation_partial: how many independent ones would say as much",
     ),
-    *QUANTISED,
     *columns(
         unit="perplexity",
         source="arXiv 2309.17453",

@@ -3,6 +3,7 @@
 import polars as pl
 
 from spikesink.quantities.of_abilities import OF_ABILITIES
+from spikesink.quantities.of_quantisation import OF_QUANTISATION
 
 WHOLE, REAL, TEXT = pl.Int64(), pl.Float64(), pl.String()
 
@@ -74,7 +75,7 @@ RUNS = {
     "spike_channel": WHOLE,
     "spike_over_median": REAL,
     "spike_over_elsewhere": REAL,
-    **{quantity.name: REAL for quantity in OF_ABILITIES},
+    **{quantity.name: REAL for quantity in (*OF_ABILITIES, *OF_QUANTISATION)},
     "parameters": WHOLE,
     "tokens": WHOLE,
     "tokens_per_second": REAL,

@@ -14,10 +14,12 @@ from typing import Any
 
 import polars as pl
 
+from spikesink.quantities import BOTH, QUANTITIES
 from spikesink.runs.folder import FINISHED, RunFolder
 from spikesink.study.errors import InputError
 from spikesink.study.names import BASELINE
 from spikesink.tables.collecting.measured import over_documents, perplexity_of, sinks, spike
+from spikesink.tables.collecting.reductions import take
 from spikesink.tables.contracts import (
     ACTIVATIONS,
     ATTENTION,
@@ -61,6 +63,7 @@ def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]
             positions, heads, states = measures_of(folder, again)
             row |= numbers_of(run, positions, heads, states) | over_documents(documents_of(folder, again))
             row |= abilities.columns(read_measures(path, abilities.READS))
+            row |= declared_numbers(path)
             parts["heads"].append(identified(row, heads, HEADS))
             parts["states"].append(identified(row, states, STATES))
         if finished or folder.metrics.exists():
@@ -123,6 +126,13 @@ def numbers_of(run: dict, positions: pl.DataFrame, heads: pl.DataFrame, states: 
     inside = perplexity_of(positions, tuple(window) if window else None)
     whole = {"perplexity": perplexity_of(positions), "perplexity_loss_window": inside}
     return whole | {"draw_seed": positions["draw_seed"][0]} | sinks(heads) | spike(states)
+
+
+def declared_numbers(path: Path) -> dict[str, float | None]:
+    """The quantities of every run that are one number of one measure's table, as they declare it."""
+    declared = {name: one.taken for name, one in QUANTITIES.items() if one.table == BOTH and one.taken}
+    tables = read_measures(path, dict.fromkeys(taken.question for taken in declared.values()))
+    return {name: take(tables, taken) for name, taken in declared.items()}
 
 
 def identified(row: dict[str, Any], table: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
