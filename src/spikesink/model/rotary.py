@@ -55,6 +55,8 @@ def rotate(x_BNTH: Tensor, cos_TR: Tensor, sin_TR: Tensor) -> Tensor:
     width = cos_TR.shape[-1]
     if width < x_BNTH.shape[-1]:
         return torch.cat((rotate(x_BNTH[..., :width], cos_TR, sin_TR), x_BNTH[..., width:]), dim=-1)
-    first, second = x_BNTH.float().chunk(2, dim=-1)
-    turned = x_BNTH.float() * cos_TR + torch.cat((-second, first), dim=-1) * sin_TR
-    return turned.to(x_BNTH.dtype)
+    half = width // 2
+    # The partner of a channel of the first half counts negatively. The small table takes the sign, not x.
+    signed_TR = torch.cat((-sin_TR[..., :half], sin_TR[..., half:]), dim=-1)
+    x = x_BNTH.float()
+    return torch.addcmul(x * cos_TR, x.roll(half, dims=-1), signed_TR).to(x_BNTH.dtype)

@@ -10,6 +10,7 @@ import torch
 
 from spikesink.runs.command import one_line_errors, stay_offline
 from spikesink.training.devices import end_with_launcher, launched_by_lightning
+from spikesink.training.freed_memory import keep_freed_memory
 from spikesink.training.progress import be_quiet
 from spikesink.training.storage.disk_errors import DiskError
 from spikesink.training.storage.interruption import Interrupted, end_at_once, install
@@ -26,6 +27,7 @@ def main() -> int:
         end_with_launcher()
     else:
         install(end_at_once)
+    keep_freed_memory()
     torch.set_num_threads(options.threads)
     os.environ["OMP_NUM_THREADS"] = str(options.threads)  # or Lightning's launcher sets a number of its own
     be_quiet()

@@ -1,0 +1,22 @@
+"""Keep freed memory for the next step instead of handing it back to the system."""
+
+import ctypes
+
+AFFECTS_RESULTS = False
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+"""Numbers of glibc's parameters, from malloc.h."""
+LARGEST = 1 << 30
+"""Bytes. Larger tensors are still handed back."""
+
+
+def keep_freed_memory() -> None:
+    """Let glibc reuse the memory of freed tensors; does nothing with another C library.
+
+    By default glibc maps every tensor above 32 MB, at first even above 128 KB, and unmaps it when it is freed. The
+    system then clears the same pages again at every step: a tenth of the time of a nano step on a CPU.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(MMAP_THRESHOLD, LARGEST)
+        mallopt(TRIM_THRESHOLD, LARGEST)
