@@ -127,12 +127,6 @@ def resolved_run(wildcards):
     return canonical(identity(RUNS[wildcards.variant, wildcards.seed]))
 
 
-# For pretrained.smk.
-def local_files(wildcards):
-    """The files of a model that is a folder here, so that other weights in it are measured anew."""
-    return sources.of_model(PRETRAINED[wildcards.model])
-
-
 # For measure.smk.
 def is_run(wildcards):
     """Whether a run is measured, not a published model."""

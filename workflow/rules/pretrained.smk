@@ -12,9 +12,9 @@ job = pretrained_job = Job(
 )
 
 
+# The files of a model that is a folder here count by content: origin has their sums. Named as inputs they would be patterns
+# of wildcards where a folder has braces.
 rule pretrained_model:
-    input:
-        local_files,
     output:
         "results/{study}/pretrained/{model}/pretrained.json",
     log:
@@ -35,9 +35,9 @@ rule pretrained_model:
     message:
         "pretrained model {wildcards.model}"
     shell:
-        "{params.command:q} fetch {params.source:q} --revision={params.revision:q} --context {params.context:q}"
-        " --bos {params.bos:q} --bos-token={params.bos_token:q} --packages {params.packages:q} --sha256={params.sha256:q}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        "{params.command:q} fetch --revision={params.revision:q} --context {params.context:q} --bos {params.bos:q}"
+        " --bos-token={params.bos_token:q} --packages {params.packages:q} --sha256={params.sha256:q} --output {output:q}"
+        " -- {params.source:q} 2>&1 | tee {log:q}"
 
 
 job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.packing"])

@@ -8,6 +8,10 @@ import polars as pl
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.sums import intact
 from spikesink.study.errors import InputError
+from spikesink.study.names import NAME
+
+NAMES = ("study", "scale", "ablation", "variant")
+"""Columns of names: those of a foreign study follow the rule that our own do."""
 
 
 def read_table(
@@ -20,7 +24,8 @@ def read_table(
 ) -> pl.DataFrame:
     """The named columns of a parquet or CSV file, in the named types; other columns are dropped.
 
-    A missing file or column, an empty table, and a null, NaN or infinity in a column of ``finite`` raise InputError.
+    A missing file or column, an empty table, and a null, NaN or infinity in a column of ``finite`` raise InputError. So
+    does a name that no study can have, and a text that is no line of printable characters.
     With ``required`` only these columns must be there. Any other that is missing is null in every row, not measured: a
     study that was published before the column existed lacks it.
     """
@@ -44,10 +49,19 @@ def read_table(
     except pl.exceptions.PolarsError as error:
         fault = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: a column holds something else than numbers ({fault}): {remedy}") from error
+    check_texts(path, table, remedy)
     for name in finite:
         if not table[name].is_finite().fill_null(False).all():
             raise InputError(f"{path}: column {name!r} holds a value that is no finite number: {remedy}")
     return table
+
+
+def check_texts(path: Path, table: pl.DataFrame, remedy: str) -> None:
+    """Raises InputError for a name that no study can have, and for a text that a page or a terminal cannot show."""
+    for name in table.select(pl.col(pl.String)).columns:
+        for text in table[name].drop_nulls().unique():
+            if not text.isprintable() or (name in NAMES and not NAME.fullmatch(text)):
+                raise InputError(f"{path}: column {name!r} holds {text[:100]!r}, which cannot stand there: {remedy}")
 
 
 def with_absent(table: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:

@@ -47,3 +47,4 @@ def find_a_cache() -> None:
         usable = False
     if not usable:
         os.environ["XDG_CACHE_HOME"] = str(CACHE.absolute())
+        os.environ.setdefault("MPLCONFIGDIR", str(CACHE.absolute() / "matplotlib"))  # else every job lists all fonts

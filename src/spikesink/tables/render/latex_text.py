@@ -42,8 +42,8 @@ MINUS = re.compile(r"(?<![\w.\-])-(?=\d)")
 
 
 def escaped(text: str) -> str:
-    """Plain text with LaTeX's special characters written out."""
-    return text.translate(ESCAPES)
+    """Plain text on one line, with LaTeX's special characters written out."""
+    return " ".join(text.split("\n")).translate(ESCAPES)
 
 
 def escaped_cell(text: str) -> str:
