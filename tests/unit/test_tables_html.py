@@ -66,7 +66,7 @@ def test_every_table_has_its_own_id_title_groups_and_notes(tmp_path, monkeypatch
     page = Page(text)
     ids = [value for name, value in page.attributes if name == "id"]
     assert len(ids) == len(set(ids)) and {"norm", "norm1"} <= set(ids)
-    assert page.tags.count("table") == 2
+    assert page.tags.count("table") == 4
     for expected in (
         "Ablation norm of study fake",
         "Change against the baseline",

@@ -15,13 +15,27 @@ def test_latex_is_balanced_and_escaped(tmp_path, monkeypatch):
     assert len(rows) == 3 and all(row.count("&") == columns - 1 for row in rows)
     assert "sandwich\\_qk" in body and "_" not in body.replace("\\_", "")
     for environment in ("table*", "tabular", "minipage"):
-        # The second float holds the changes against the baseline.
-        assert text.count(f"\\begin{{{environment}}}") == text.count(f"\\end{{{environment}}}") == 2
+        # Four floats: values, changes against the baseline, abilities, quantisation.
+        assert text.count(f"\\begin{{{environment}}}") == text.count(f"\\end{{{environment}}}") == 4
     assert text.count("{") == text.count("}") and text.count("$") % 2 == 0
     first = text.split("\\end{table*}")[0]
     spans = [int(part.split("}")[0]) for part in first.split("\\multicolumn{")[1:]]
     assert sum(spans) == columns - 1
     assert text.isascii(), "pdflatex needs no input encoding"
+
+
+def test_what_variants_can_do_and_what_quantisation_costs_them_are_tables_of_the_paper(tmp_path, monkeypatch):
+    """A model that copies three of four tokens; static INT8 costs it half of its perplexity again."""
+    text = written_tables(tmp_path, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["tex"].read_text()
+    _, _, abilities, quantised = text.split("\\end{table*}")[:4]
+    assert "What the variants can still do" in abilities and "Perplexity after quantisation" in quantised
+    rows = {
+        name: next(line.split(" & ") for line in table.splitlines() if line.startswith("baseline"))
+        for name, table in (("abilities", abilities), ("quantised", quantised))
+    }
+    assert [cell.split()[0] for cell in rows["abilities"][2:4]] == ["75.0", "66.7"]
+    assert [cell.split()[0] for cell in rows["quantised"][1:]] == ["20.00", "30.00", "20.40"]
+    assert "tab:norm2" in abilities and "tab:norm3" in quantised
 
 
 def test_special_characters_are_written_out_once():

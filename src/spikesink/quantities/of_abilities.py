@@ -12,9 +12,15 @@ def ability(name: str, label: str, unit: str, source: str, meaning: str, **facts
     return Quantity(name, "both", unit, meaning, source, label=label, **common)
 
 
-def share(name: str, label: str, source: str, meaning: str) -> Quantity:
+def share(name: str, label: str, source: str, meaning: str, tested: bool = False) -> Quantity:
     """An ability in percent."""
-    facts = {"scale": "share", "bounds": PERCENT, "format": ",.1f", "heading": label[0].lower() + label[1:]}
+    facts = {
+        "tested": tested,
+        "scale": "share",
+        "bounds": PERCENT,
+        "format": ",.1f",
+        "heading": label[0].lower() + label[1:],
+    }
     return ability(name, label, "%", source, meaning, **facts)
 
 
@@ -25,12 +31,14 @@ OF_ABILITIES = (
         "nats",
         INDUCTION,
         "mean loss in the first quarter of the context minus that in the last",
+        tested=True,
     ),
     share(
         "induction_accuracy",
         "Induction accuracy (%)",
         INDUCTION,
         "tokens of the second copy of repeated random tokens that are the model's first choice",
+        tested=True,
     ),
     ability(
         "induction_gain",
@@ -58,6 +66,7 @@ OF_ABILITIES = (
         "Retrieval among four values (%)",
         NEEDLES,
         "planted values that are likelier after their key than the three values of other keys; chance is 25 %",
+        tested=True,
     ),
     ability(
         "retrieval_gain",
@@ -81,7 +90,7 @@ OF_ABILITIES = (
             NEEDLES,
             f"perplexity at positions {where} the trained context, of text of four contexts",
             heading=f"perplexity {label}",
-            tested=False,
+            tested=True,
         )
         for contexts, label, where in (
             (1, "up to 1×", "up to once"),

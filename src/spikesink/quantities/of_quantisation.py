@@ -8,7 +8,9 @@ def quantised(name: str, setting: str, label: str, source: str, how: str) -> Qua
     taken = Taken("quantisation", "perplexity", "first", {"setting": setting})
     meaning = f"perplexity on held-out text {how}"
     found = column(name, taken, "perplexity", f"arXiv 2603.17771 {source}", meaning, scale="log")
-    return found._replace(table=BOTH, label=f"Perplexity, {label}", heading=label, format=",.2f", averaged=True)
+    return found._replace(
+        table=BOTH, label=f"Perplexity, {label}", heading=label, format=",.2f", averaged=True, tested=True
+    )
 
 
 OF_QUANTISATION = (

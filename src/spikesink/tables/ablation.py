@@ -7,6 +7,7 @@ from pathlib import Path
 from spikesink.runs.command import one_line_errors
 from spikesink.tables.outputs import write_table, write_text
 from spikesink.tables.parts import read_runs
+from spikesink.tables.render.beside import tables_beside
 from spikesink.tables.render.changes import change_notes, changes
 from spikesink.tables.render.html import html
 from spikesink.tables.render.latex import latex
@@ -28,6 +29,7 @@ def main() -> None:
     tables = {title: (columns(variants), notes(variants, runs))}
     if (variants["pairs"] > 1).any():
         tables["Change against the baseline"] = (changes(variants), change_notes(variants))
+    tables |= tables_beside(variants)
     write_table(variants, f"{options.output}.csv")
     write_table(variants, f"{options.output}.parquet")
     write_text(markdown(tables), f"{options.output}.md")

@@ -18,7 +18,6 @@ TEXTS = frozenset({"ablation", "variant", "row", "quantity", "status", "digest",
 
 SINK_MASSES, TRAINED = ("sink_mass_mean", "sink_mass_max"), ("sink_ratio_trained", "sink_mass_mean_trained")
 SPIKES = ("spike_over_median", "spike_over_elsewhere", "spike")
-ABILITIES = ("induction_accuracy", "retrieval_choice", "perplexity_4x")
 
 
 class Column(NamedTuple):
@@ -37,10 +36,9 @@ class Column(NamedTuple):
 def columns(variants: pl.DataFrame) -> list[Column]:
     """The columns of an ablation's table, rounded for reading; ``variants`` is ``comparison.compare``'s table."""
     rows = variants.to_dicts()
-    names = [row["label"] + ("" if row["status"] == FINISHED else f" ({row['status']})") for row in rows]
     best = best_perplexity(variants)
     shown = [
-        Column("", "variant", names),
+        Column("", "variant", labels(rows)),
         ours("perplexity", [with_half_width(row, "perplexity") for row in rows], best),
     ]
     differs = [row["perplexity_loss_window"] != row["perplexity"] for row in rows]
@@ -56,7 +54,6 @@ def columns(variants: pl.DataFrame) -> list[Column]:
         *inside_trained(rows),
         *(ours(name, [with_interval(row, name) for row in rows]) for name in SPIKES),
         ours("spike_position", [row["spike_positions"] or ABSENT for row in rows])._replace(essential=False),
-        *abilities(rows),
         ours("parameters", [write(row["parameters"]) if row["parameters"] else ABSENT for row in rows])._replace(
             essential=False
         ),
@@ -64,20 +61,16 @@ def columns(variants: pl.DataFrame) -> list[Column]:
     return shown + (papers(rows, best_paper_perplexity(variants)) if any(row["paper_row"] for row in rows) else [])
 
 
+def labels(rows: list[dict]) -> list[str]:
+    """What every variant is called, with what became of its runs where some did not finish."""
+    return [row["label"] + ("" if row["status"] == FINISHED else f" ({row['status']})") for row in rows]
+
+
 def inside_trained(rows: list[dict]) -> list[Column]:
     """Sinks inside the positions that a variant was trained on, where one of them was not trained on just those."""
     if not any(trained_elsewhere(row) for row in rows):
         return []
     return [ours(name, [written(row[name], writer(QUANTITIES[name].format)) for row in rows]) for name in TRAINED]
-
-
-def abilities(rows: list[dict]) -> list[Column]:
-    """What variants can still do, where it was measured; a narrow table leaves it to the figure."""
-    return [
-        ours(name, [written(row[name], writer(QUANTITIES[name].format)) for row in rows])._replace(essential=False)
-        for name in ABILITIES
-        if any(row[name] is not None for row in rows)
-    ]
 
 
 def trained_elsewhere(row: dict) -> bool:

@@ -3,8 +3,9 @@
 import polars as pl
 
 from spikesink.quantities import QUANTITIES
+from spikesink.tables.render.beside import ABILITIES, BEYOND
 from spikesink.tables.render.html import html
-from spikesink.tables.render.layout import ABILITIES, Column
+from spikesink.tables.render.layout import Column
 from spikesink.tables.render.numbers import writer, written
 
 SHOWN = (
@@ -20,6 +21,7 @@ SHOWN = (
     "spike",
     "spike_position",
     *ABILITIES,
+    *BEYOND,
     "parameters",
     "tokens",
 )

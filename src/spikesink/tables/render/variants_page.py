@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from spikesink.tables.outputs import write_text
+from spikesink.tables.render.beside import tables_beside
 from spikesink.tables.render.html import html
 from spikesink.tables.render.layout import Column, columns, notes
 from spikesink.tables.render.markdown import markdown
@@ -12,12 +13,14 @@ from spikesink.tables.statistics.comparison import compare
 
 
 def write_variants(runs: pl.DataFrame, stem: Path) -> None:
-    """Write STEM.html with all columns, and STEM.md with those that a narrow table keeps."""
+    """Write STEM.html with all columns and what stands beside them, and STEM.md with what a narrow table keeps."""
     variants = compare(runs)
     shown = [ablations(variants), *columns(variants)]
     narrow = [column for column in shown if column.essential and column.heading != "row"]
     title, remarks = f"All variants of study {runs['study'][0]}", notes(variants, runs)
-    write_text(html({title: (shown, remarks)}, "variants"), stem.with_suffix(".html"))
+    whole = {title: (shown, remarks)}
+    whole |= {name: ([ablations(variants), *beside], said) for name, (beside, said) in tables_beside(variants).items()}
+    write_text(html(whole, "variants"), stem.with_suffix(".html"))
     write_text(markdown({title: (narrow, remarks)}), stem.with_suffix(".md"))
 
 
