@@ -38,6 +38,7 @@ def one_machine(minutes: int, memory: int, cpus: int, gpus: int) -> str:
 EXPECTED = {
     "smoke": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
     "nano": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
+    "bigram_backcopy": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
     "nano_full": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
     "small": {"train": one_machine(60, 16000, 4, 1), "measure": one_gpu(30, 8000, 4)},
     "0.1b": {

@@ -1,4 +1,4 @@
-"""The default study with changes, for tests of what a config resolves to."""
+"""A study with many variants, with changes, for tests of what a config resolves to."""
 
 import csv
 from collections.abc import Mapping
@@ -9,7 +9,11 @@ from spikesink.study.run import Run, Study
 from spikesink.study.strict_yaml import merge, read_yaml
 
 ROOT = Path(__file__).parents[2]
-BASE = read_yaml(ROOT / "config.yaml")
+SEVERAL = ["norm", "ffn", *(f"head_dim/{name}" for name in ("heads_4x_dim_0.25x", "heads_2x_dim_0.5x"))]
+SEVERAL += ["head_dim/heads_0.5x_dim_2x", "gating/conditional_channel", "gating/conditional_head"]
+SEVERAL += ["gating/unconditional_channel", "context/context_0.25x", "context/loss_0.25x_1x", "weight_decay", "v_scale"]
+BASE = read_yaml(ROOT / "config.yaml") | {"seeds": [0], "ablations": SEVERAL}
+"""config.yaml with variants of seven ablations, whatever the default study has."""
 WORKFLOW = ROOT / "workflow"
 SCALES = sorted(WORKFLOW.glob("scales/*.yaml"))
 CORPORA = sorted(WORKFLOW.glob("corpora/*.yaml"))

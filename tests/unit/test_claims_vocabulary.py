@@ -311,7 +311,7 @@ def test_claims_speak_of_variants_that_studies_have(scales):
     names = {run.stands_for or run.variant for run in study.runs} | {PRETRAINED}
     spoken_of = {name for claim in read_claims([ROOT / "workflow/claims"]) for name in claim.variants}
     if scales == ["nano"]:
-        assert len(names & spoken_of) > 15
+        assert len(names & spoken_of) == 7
     else:
         files = (ROOT / "workflow/ablations").glob("*.yaml")
         assert spoken_of <= names.union(*(yaml.safe_load(path.read_text()) for path in files))

@@ -113,7 +113,7 @@ def test_every_variant_of_a_scale_has_the_size_of_the_real_model(path):
         assert parameters(*sizes_of(run)) == built(*sizes_of(run)), run.variant
 
 
-@pytest.mark.parametrize("name", ["nano_full", "0.3b", "7b"])
+@pytest.mark.parametrize("name", ["small", "0.3b", "7b"])
 def test_every_shipped_ablation_has_the_size_of_the_real_model(name):
     """Also at scales that do not run it; 0.3b has fewer key-value heads than heads."""
     every = resolve({"study": "every", "scale": name, "ablations": ABLATIONS}, ROOT / "workflow")

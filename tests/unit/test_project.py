@@ -84,4 +84,4 @@ def test_the_command_shows_runs_and_refuses_unknown_ones():
     assert "7b" in spikesink("runs", "--configfile", "workflow/scales/7b.yaml").stdout
     unknown = spikesink("show", "nothing")
     assert unknown.returncode == 1
-    assert unknown.stderr.startswith("error: run 'nothing' is not in study 'nano': variants are baseline, sandwich")
+    assert unknown.stderr.startswith("error: run 'nothing' is not in study 'nano': variants are baseline, dyt")

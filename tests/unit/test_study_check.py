@@ -209,7 +209,7 @@ def test_the_file_of_a_scale_gives_way_to_another_scale(tmp_path):
     """Its sections would otherwise hide those of the other scale, whose name the results would bear."""
     whole = read_yaml(WORKFLOW / "scales/0.1b.yaml", as_text=True)
     found = check(tmp_path, whole, {"scale": "nano"})
-    assert (found.config.scale, found.config.model.d_model, found.config.training.steps) == ("nano", 64, 700)
+    assert (found.config.scale, found.config.model.d_model, found.config.training.steps) == ("nano", 64, 1400)
     for section in ("corpus", "tokenizer", "model", "training"):
         whole[section]["changed"] = "1"
     assert "scale = 'nano' would change nothing" in refusal(tmp_path, whole, {"scale": "nano"})
