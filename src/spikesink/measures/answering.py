@@ -7,8 +7,10 @@ from importlib import import_module
 
 import torch
 
+from spikesink.measures.fitting import fitted, keep_freed_memory, progress, short_of_memory
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.loading import pretrained_subject, trained_subject
+from spikesink.measures.probes.once import kept
 from spikesink.measures.table import write_table
 from spikesink.runs.folder import RunFolder
 from spikesink.study.settings import Measures, build
@@ -29,6 +31,9 @@ def measure(options: argparse.Namespace) -> None:
         subject = trained_subject(options.run, options.tokens, options.tokenizer, device)
     else:
         subject = pretrained_subject(options.pretrained, options.tokens, device)
-    for module in group.modules:
-        for question, rows in import_module(module).answers(subject, settings):
-            write_table(output / f"{question}.{options.format}", rows)
+    keep_freed_memory()
+    settings = fitted(settings, subject, options.group)
+    with short_of_memory(settings, options.group), progress(subject, options.group), kept():
+        for module in group.modules:
+            for question, rows in import_module(module).answers(subject, settings):
+                write_table(output / f"{question}.{options.format}", rows)

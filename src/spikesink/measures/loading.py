@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from spikesink.data.batches import TokenError, TokenStream
 from spikesink.data.boundaries import open_with_bos
 from spikesink.data.drawn_rows import document_starts
@@ -9,8 +11,10 @@ from spikesink.measures.subject import Subject
 from spikesink.model.decoder import Decoder
 from spikesink.model.trained import load_run
 from spikesink.runs.folder import RunFolder
+from spikesink.runs.free_memory import free_memory
 from spikesink.runs.json_file import read_intact_json
 from spikesink.runs.model_files import check_unchanged
+from spikesink.study.errors import InputError
 
 
 def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str) -> Subject:
@@ -36,11 +40,27 @@ def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:
     stream = TokenStream.open(tokens, "validation")
     described = read_intact_json(description, "fetch the model again")
     check_unchanged(described, description)
+    check_room(described, description, device)
     model = load_pretrained(described["folder"], device=device).decoder
     check_vocabulary(model, stream, tokens)
     tokenizer, snapshots = Path(described["tokenizer"]), RunFolder(description.parent).snapshots
     starts = document_starts(tokens, "validation")
     return Subject(model, described["context"], None, stream, tokenizer, snapshots, starts)
+
+
+def check_room(described: dict, description: Path, device: str) -> None:
+    """Raise InputError when the weights in float32 do not fit into the memory that is free.
+
+    On a CPU, weights that are stored in float32 are mapped from their file.
+    """
+    is_mapped = device == "cpu" and (described.get("dequantised") or described.get("stored_as") == "float32")
+    needed = 0 if is_mapped else 4 * described["parameters"]
+    free = free_memory() if device == "cpu" else torch.cuda.mem_get_info()[0]
+    if needed > free:
+        raise InputError(
+            f"{description}: the weights take {needed / 2**30:.1f} GiB in float32, and {free / 2**30:.1f} GiB are "
+            "free: measure this model on a machine, or with a GPU, that has more memory"
+        )
 
 
 def check_vocabulary(model: Decoder, stream: TokenStream, tokens: Path) -> None:

@@ -77,8 +77,9 @@ def load_pretrained(
 ) -> Pretrained:
     """The model of a checkpoint; ``source`` is a folder in the hub's format, or a hub id.
 
-    ``revision`` is the commit of a hub id; without it the newest one is used. Memory peaks at about one model in
-    ``dtype``. Raises PretrainedError.
+    ``revision`` is the commit of a hub id; without it the newest one is used. On a CPU, weights that are stored in
+    ``dtype`` are mapped and take no memory of the process; other memory peaks at about one model in ``dtype``. Raises
+    PretrainedError.
     """
     found = checked(source, revision)
     architecture, shape = ARCHITECTURES[found.described.architecture], found.described.settings.attention
@@ -91,8 +92,8 @@ def load_pretrained(
             for name in members:
                 if name in names:
                     for our, tensor in converted(file.get_tensor(name), names[name], architecture, shape):
-                        # copy=True: without it, a tensor that needs no conversion would stay in the file's pages.
-                        state[our] = tensor.to(device, dtype, copy=True)
+                        # A tensor that needs no conversion stays in the pages of the file, which is mapped.
+                        state[our] = tensor.to(device, dtype)
     found.decoder.load_state_dict(state, assign=True)
     return Pretrained(
         decoder=found.decoder,

@@ -1,15 +1,19 @@
 """Watch the residual stream and the attention maps of a forward pass without changing the model."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from spikesink.measures.probes.shares import shares
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Block, Decoder
+
+LOGITS_ON_CPU, LOGITS_ON_GPU = 2**25, 2**29
+"""Bytes of logits that exist at a time."""
 
 
 class Observation(NamedTuple):
@@ -44,6 +48,35 @@ def observe(model: Decoder, tokens_BT: Tensor, *, attention: bool = False) -> It
         h = block.sum_norm(h + output)
         kind = "attention" if is_attention else "feed_forward"
         yield Observation(index, kind, output.float(), h.float(), probabilities)
+
+
+def final_states(model: Decoder, tokens_BT: Tensor) -> Tensor:
+    """The states [B, T, D] that the output head reads, after the final norm."""
+    h = model.embedding(tokens_BT)
+    context = model.context(h)
+    for block in model.blocks:
+        h = block(h, context)
+    return model.norm(h)
+
+
+def positions_together(model: Decoder) -> int:
+    """How many positions' logits are formed at a time.
+
+    On a CPU a larger tensor would be mapped and cleared by the system again each time, which takes a third of the time.
+    """
+    most = LOGITS_ON_CPU if model.device.type == "cpu" else LOGITS_ON_GPU
+    return max(1, most // (4 * model.embedding.num_embeddings))
+
+
+@torch.no_grad()
+def over_positions(model: Decoder, rows_BT: Tensor, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """``score`` of the logits [P, V] and targets [P] of some positions at a time: [B, T, ...] for rows [B, T + 1]."""
+    rows_BT = rows_BT.to(model.device)
+    states, targets = final_states(model, rows_BT[:, :-1]).flatten(0, 1), rows_BT[:, 1:].flatten()
+    together = positions_together(model)
+    pieces = zip(states.split(together), targets.split(together), strict=True)
+    found = torch.cat([score(F.linear(h_PD, model.head_weight).float(), targets_P) for h_PD, targets_P in pieces])
+    return found.unflatten(0, (len(rows_BT), -1))
 
 
 @torch.no_grad()

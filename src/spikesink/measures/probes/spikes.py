@@ -5,10 +5,12 @@ The questions about the spike's life, its vocabulary and the amplifier behind it
 
 from typing import NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from spikesink.measures.probes.observe import observe
+from spikesink.measures.probes.once import once
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
 
@@ -87,8 +89,18 @@ class Spikes(NamedTuple):
 
 def median_without(magnitude_BTD: Tensor, judged_BT: Tensor) -> Tensor:
     """The median magnitude of every sequence over the tokens that are not judged [B]; over all where none is left."""
-    others = magnitude_BTD.masked_fill(judged_BT[..., None], torch.nan).flatten(1).nanmedian(dim=1).values
-    return torch.where(others.isnan(), magnitude_BTD.flatten(1).median(dim=1).values, others)
+    left = [
+        h_TD[~judged_T] if not judged_T.all() else h_TD for h_TD, judged_T in zip(magnitude_BTD, judged_BT, strict=True)
+    ]
+    return torch.stack([median(h_TD.flatten()) for h_TD in left])
+
+
+def median(values: Tensor) -> Tensor:
+    """The lower median of a vector. On a CPU numpy finds it ten times faster than torch."""
+    if values.device.type != "cpu":
+        return values.median()
+    place = (values.numel() - 1) // 2
+    return torch.from_numpy(np.partition(values.numpy(), place)[place : place + 1])[0]
 
 
 def first_position(magnitude_BTD: Tensor) -> Tensor:
@@ -119,6 +131,7 @@ def ordinary_medians(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_s
     return torch.cat(parts, dim=1).mean(dim=1).cpu()
 
 
+@once
 @torch.no_grad()
 def find_spikes(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int) -> Spikes:
     """Massive activations over sequences [n, T] and all 2L + 1 hidden states, by each sequence's ordinary tokens."""
@@ -157,6 +170,7 @@ class Anatomy(NamedTuple):
         return [block for block, own in enumerate(self.roles, start=1) if own == role]
 
 
+@once
 @torch.no_grad()
 def anatomy(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int) -> Anatomy:
     """Find the spikes over sequences [n, T], then follow the leading one from block to block.

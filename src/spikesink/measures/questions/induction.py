@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikesink.measures.probes.observe import over_positions
 from spikesink.measures.probes.ordinary_tokens import draw_distinct, ordinary_tokens
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
@@ -41,6 +42,12 @@ def repeated_random_tokens(ordinary: Tensor, sequences: int, context: int, bos_i
     return torch.cat((bos, copy, copy), dim=1)
 
 
+def loss_and_choice(logits_PV: Tensor, targets_P: Tensor) -> Tensor:
+    """The loss in nats, and 1 where the target is the first choice: [P, 2]."""
+    loss = F.cross_entropy(logits_PV, targets_P, reduction="none")
+    return torch.stack((loss, logits_PV.argmax(dim=-1) == targets_P), dim=-1)
+
+
 @torch.no_grad()
 def induction(model: Decoder, rows: Tensor, *, starts: bool, batch_size: int) -> list[dict]:
     """One row per copy and place in it, over rows [n, T + 1] as ``repeated_random_tokens`` gives; ``starts``: with BOS.
@@ -52,10 +59,9 @@ def induction(model: Decoder, rows: Tensor, *, starts: bool, batch_size: int) ->
     length = (rows.shape[1] - start) // 2
     nll, correct = torch.zeros(rows.shape[1] - 1, dtype=torch.float64), torch.zeros(rows.shape[1] - 1, dtype=torch.long)
     for batch in rows.split(batch_size):
-        batch = batch.to(model.device)
-        logits, targets = model(batch[:, :-1]).float(), batch[:, 1:]
-        nll += F.cross_entropy(logits.transpose(1, 2), targets, reduction="none").double().sum(dim=0).cpu()
-        correct += (logits.argmax(dim=-1) == targets).sum(dim=0).cpu()
+        scored_BT2 = over_positions(model, batch, loss_and_choice).double().cpu()
+        nll += scored_BT2[..., 0].sum(dim=0)
+        correct += scored_BT2[..., 1].long().sum(dim=0)
     table = []
     for copy in (1, 2):
         for place in range(1, length):

@@ -1,10 +1,13 @@
 """How well does the model predict held-out text? (2603.05498 App A)"""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from spikesink.data.drawn_rows import DRAW_SEED
+from spikesink.measures.probes.observe import over_positions
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
@@ -24,12 +27,8 @@ def answers(subject: Subject, settings: Measures) -> Answers:
 @torch.no_grad()
 def losses(model: Decoder, rows: Tensor, batch_size: int) -> Tensor:
     """The negative log-likelihood in nats of every target of rows [n, T + 1]: [n, T], float64."""
-    parts = []
-    for batch in rows.split(batch_size):
-        batch = batch.to(model.device)
-        logits = model(batch[:, :-1]).float()
-        parts.append(F.cross_entropy(logits.transpose(1, 2), batch[:, 1:], reduction="none").double().cpu())
-    return torch.cat(parts)
+    score = partial(F.cross_entropy, reduction="none")
+    return torch.cat([over_positions(model, batch, score).double().cpu() for batch in rows.split(batch_size)])
 
 
 def perplexity(model: Decoder, rows: Tensor, batch_size: int) -> list[dict]:

@@ -25,12 +25,13 @@ class Measures:
     """The perplexity is of at most this many held-out tokens, in chunks of each run's context (paper: 4,194,304)."""
     ability_sequences: int = 64
     """Sequences of repeated random tokens, and of text with planted keys per seed and distance."""
-    batch_size: int = 32
-    """Sequences per forward pass of a measure. A smaller number needs less memory."""
-    chunk: int = 512
-    """Queries, or rows of a matrix, that a measure works on at a time. A smaller number needs less memory."""
+    batch_size: int | None = None
+    """Sequences that pass through the model at a time. A smaller number needs less memory. null: as many as fit into
+    the memory that is free, at most 32."""
+    chunk: int | None = None
+    """Queries, or rows of a matrix, that a measure works on at a time. null: as many as fit, at most 512."""
     loss_chunk: int | None = None
-    """Measures that take gradients compute the logits of this many positions at a time; null: of all."""
+    """Measures that take gradients compute the logits of this many positions at a time. null: as many as fit."""
     spike_magnitude: float = 100.0
     """An activation is massive when its magnitude is larger than this (Sun et al. 2402.17762) and than
     spike_over_median says."""

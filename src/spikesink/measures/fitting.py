@@ -1,0 +1,91 @@
+"""How much a measuring job takes at a time: what fits into the memory at hand."""
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from time import monotonic
+
+import torch
+
+from spikesink.measures.probes.observe import positions_together
+from spikesink.measures.subject import Subject
+from spikesink.runs.free_memory import free_memory
+from spikesink.study.errors import InputError
+from spikesink.study.measuring import length_of, rows_together, sequences_together
+from spikesink.study.settings import Measures
+
+SHARE_OF_CPU, SHARE_OF_GPU = 0.4, 0.8
+"""Parts of the free memory that a job plans to take: other jobs may run beside one on CPUs."""
+MOST_ON_CPU = 3 * 2**30
+"""More at a time is no faster on a CPU."""
+PAUSE_SECONDS = 10
+"""So often a job says how far it is."""
+
+
+def fitted(settings: Measures, subject: Subject, group: str) -> Measures:
+    """The settings with a number for each of batch_size, chunk and loss_chunk that they leave open."""
+    model, context = subject.model.settings, subject.context
+    if subject.model.device.type == "cpu":
+        free = min(MOST_ON_CPU, SHARE_OF_CPU * free_memory())
+    else:
+        free = SHARE_OF_GPU * torch.cuda.mem_get_info(subject.model.device)[0]
+    sequences = settings.batch_size or sequences_together(model, group, settings, context, free)
+    length = length_of(group, settings, context)
+    rows = settings.chunk or rows_together(model, length, sequences, free)
+    together = positions_together(subject.model)
+    loss_chunk = settings.loss_chunk or (together if together < sequences * length else None)
+    return replace(settings, batch_size=sequences, chunk=rows, loss_chunk=loss_chunk)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep freed blocks of up to 32 MiB for the next tensor instead of giving them back."""
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD
+        library.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
+
+
+@contextmanager
+def short_of_memory(settings: Measures, group: str) -> Iterator[None]:
+    """Out of memory becomes an InputError that names the key to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+            raise
+        lower = f"set measures.batch_size below {settings.batch_size}"
+        if settings.batch_size == 1:
+            lower = "set measures.loss_chunk and measures.chunk lower, or measure shorter sequences"
+        raise InputError(
+            f"out of memory in the measures of {group}, with batch_size = {settings.batch_size}, chunk = "
+            f"{settings.chunk} and loss_chunk = {settings.loss_chunk}: {lower}"
+        ) from None
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def progress(subject: Subject, group: str) -> Iterator[None]:
+    """While it is open, a line on standard error says every ten seconds how many tokens have passed the model."""
+    started = last = monotonic()
+    tokens = 0
+
+    def count(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal tokens, last
+        tokens += inputs[0].numel()
+        if (now := monotonic()) - last >= PAUSE_SECONDS:
+            last = now
+            seconds = now - started
+            print(
+                f"{group}: {tokens:,} tokens in {seconds:.0f} s, {tokens / seconds:,.0f}/s", file=sys.stderr, flush=True
+            )
+
+    handle = subject.model.embedding.register_forward_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
