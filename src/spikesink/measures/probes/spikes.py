@@ -89,18 +89,16 @@ class Spikes(NamedTuple):
 
 def median_without(magnitude_BTD: Tensor, judged_BT: Tensor) -> Tensor:
     """The median magnitude of every sequence over the tokens that are not judged [B]; over all where none is left."""
-    left = [
-        h_TD[~judged_T] if not judged_T.all() else h_TD for h_TD, judged_T in zip(magnitude_BTD, judged_BT, strict=True)
-    ]
-    return torch.stack([median(h_TD.flatten()) for h_TD in left])
+    left_BT = ~judged_BT | judged_BT.all(dim=1, keepdim=True)
+    if magnitude_BTD.device.type == "cpu":
+        return torch.stack([median(h_TD[left_T]) for h_TD, left_T in zip(magnitude_BTD, left_BT, strict=True)])
+    return magnitude_BTD.masked_fill(~left_BT[..., None], torch.nan).flatten(1).nanmedian(dim=1).values
 
 
 def median(values: Tensor) -> Tensor:
-    """The lower median of a vector. On a CPU numpy finds it ten times faster than torch."""
-    if values.device.type != "cpu":
-        return values.median()
-    place = (values.numel() - 1) // 2
-    return torch.from_numpy(np.partition(values.numpy(), place)[place : place + 1])[0]
+    """The lower median of all values, as torch has it. On a CPU numpy finds it ten times faster."""
+    flat, place = values.flatten().numpy(), (values.numel() - 1) // 2
+    return torch.from_numpy(np.partition(flat, place)[place : place + 1])[0]
 
 
 def first_position(magnitude_BTD: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from spikesink.measures.probes.observe import observe
-from spikesink.measures.probes.spikes import first_position, median, median_without
+from spikesink.measures.probes.spikes import first_position, median_without
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
@@ -59,7 +59,7 @@ def activations(model: Decoder, tokens: Tensor, *, batch_size: int) -> list[dict
             judged = first_position(magnitude) | (of_token == largest[:, None])
             part = {
                 "top": top_channels(stream),
-                "median": torch.stack([median(h_TD.flatten()) for h_TD in magnitude]),
+                "median": median_without(magnitude, torch.zeros_like(judged)),
                 "ordinary": median_without(magnitude, judged),
                 "largest": largest,
                 "largest_token0": of_token[:, 0],
