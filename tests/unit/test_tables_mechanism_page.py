@@ -13,6 +13,7 @@ def test_seeds_are_shown_as_median_and_range_and_lists_side_by_side():
     assert median_and_range([2.0, None], "3 digits") == "2.00"
     assert median_and_range([None, None], "3 digits") == "–"
     assert median_and_range(["2, 4", "", "2, 4"], "list") == "2, 4; none"
+    assert median_and_range([0, 7, 0, None], "d") == "0; 7", "there is no median of channels"
 
 
 def test_a_column_per_variant_names_seeds_that_diverged():

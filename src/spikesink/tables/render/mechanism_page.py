@@ -10,8 +10,8 @@ from spikesink.tables.render.layout import Column
 from spikesink.tables.render.numbers import ABSENT, bracketed, writer
 
 NOTES = [
-    "With several seeds: the median over seeds, and in brackets the lowest and the highest; a list is shown once for "
-    "every seed in which it differs. mechanism.csv has a row per seed.",
+    "With several seeds: the median over seeds, and in brackets the lowest and the highest; a list, a position or a "
+    "channel is shown once for every seed in which it differs. mechanism.csv has a row per seed.",
     "A unit of 1 means a number without a unit. Words such as measures.sink_epsilon are keys of the config.",
 ]
 
@@ -41,11 +41,11 @@ def heading(variant: str, rows: pl.DataFrame) -> str:
 
 
 def median_and_range(values: list[Any], form: str) -> str:
-    """A cell: numbers as their median and range, lists one after another."""
+    """A cell: numbers as their median and range; lists, and whole numbers that name a place, one after another."""
     known = [value for value in values if value is not None]
     if not known:
         return ABSENT
-    if form == "list":
+    if form in ("list", "d"):
         return "; ".join(dict.fromkeys(str(value) or "none" for value in known))
     middle = pl.Series(known, dtype=pl.Float64).median()
     lowest, highest = (min(known), max(known)) if min(known) < max(known) else (None, None)
