@@ -78,7 +78,8 @@ job = tokens_job = Job("spikesink.data", RESOURCES.data, code=["spikesink.data.p
 
 
 # tokens.json holds the checksums of the files beside it, so it alone stands for them as an input of later rules: it is
-# small, and Snakemake compares small inputs by content instead of time.
+# small, and Snakemake compares small inputs by content instead of time. A file beside it that is missing is no reason to
+# train all runs again: the job that needs it says which target makes it.
 rule tokens:
     input:
         corpus=rules.corpus.output,
@@ -87,7 +88,9 @@ rule tokens:
     output:
         index="results/{study}/data/tokens/tokens.json",
         train="results/{study}/data/tokens/train.bin",
+        train_documents="results/{study}/data/tokens/train_documents.npy",
         validation="results/{study}/data/tokens/validation.bin",
+        validation_documents="results/{study}/data/tokens/validation_documents.npy",
     log:
         "results/{study}/logs/tokens.log",
     benchmark:
@@ -119,6 +122,7 @@ rule evaluation_tokens:
     output:
         index="results/{study}/data/evaluation/tokens.json",
         validation="results/{study}/data/evaluation/validation.bin",
+        validation_documents="results/{study}/data/evaluation/validation_documents.npy",
     log:
         "results/{study}/logs/evaluation_tokens.log",
     retries: job.retries

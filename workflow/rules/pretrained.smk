@@ -50,6 +50,7 @@ rule pretrained_tokens:
     output:
         index="results/{study}/pretrained/{model}/tokens/tokens.json",
         validation="results/{study}/pretrained/{model}/tokens/validation.bin",
+        validation_documents="results/{study}/pretrained/{model}/tokens/validation_documents.npy",
     log:
         "results/{study}/logs/pretrained_tokens/{model}.log",
     retries: job.retries
