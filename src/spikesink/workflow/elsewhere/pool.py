@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from spikesink.runs.command import stay_offline
 from spikesink.workflow.elsewhere.document import log_path
 
 PATIENCE = 120.0
@@ -32,7 +33,7 @@ class Pool:
     """The jobs of a packed study. ``run`` works them off; afterwards ``failed`` and ``waiting`` say what is left."""
 
     def __init__(self, packed: dict[str, Any], jobs: list[dict], *, gpus: list[str], threads: int) -> None:
-        self.packed = {key: packed[key] for key in ("study", "tokens", "folders", "git")}
+        self.packed = {key: packed[key] for key in ("study", "tokens", "folders", "git", "measure_on")}
         self.waiting, self.total = deque(jobs), len(jobs)
         self.gpus, self.threads = gpus, threads
         self.places = deque(gpus)
@@ -86,11 +87,17 @@ class Pool:
             outcome, note = ("stopped", "") if self.stopping else ("failed", f"its process ended with status {code}")
         self.report(worker, outcome, note)
         if outcome == "finished" and self.waiting and not self.stopping:
-            worker.job, worker.started = self.waiting.popleft(), time.monotonic()
-            worker.pipe.send(worker.job)
-            return True
+            job = self.waiting.popleft()
+            try:
+                worker.pipe.send(job)
+            except OSError:  # the process has ended in the meantime
+                self.waiting.appendleft(job)
+            else:
+                worker.job, worker.started = job, time.monotonic()
+                return True
         worker.pipe.close()
-        worker.process.join()
+        worker.process.join(PATIENCE)
+        worker.process.kill()
         return False
 
     def report(self, worker: Worker, outcome: str, note: str) -> None:
@@ -134,6 +141,7 @@ def work(pipe: Connection, packed: dict[str, Any], gpu: str | None, threads: int
     os.environ.update(CUDA_VISIBLE_DEVICES=gpu or "", TQDM_DISABLE="1")
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
+    stay_offline()
     from spikesink.workflow.elsewhere.worker import take_jobs  # late: torch reads these variables when it is imported
 
     take_jobs(pipe, packed, threads, on_gpu=gpu is not None)

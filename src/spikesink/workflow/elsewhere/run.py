@@ -15,6 +15,7 @@ from pathlib import Path
 from spikesink.runs.atomic import whole
 from spikesink.runs.checkout import PACKAGE
 from spikesink.runs.command import one_line_errors
+from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 from spikesink.workflow.elsewhere.document import FINISHED, document_path
@@ -34,6 +35,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=positive, help="runs at a time; by default one per GPU, or one per core")
     parser.add_argument("--gpus", type=count, help="GPUs to use; by default all that this machine shows, 0: the CPU")
     parser.add_argument("--threads", type=positive, help="CPU threads of a worker; by default its share of the cores")
+    parser.add_argument(
+        "--measure-on", choices=("gpu", "cpu"), default="gpu", help="small models are measured as fast on the CPU"
+    )
     parser.add_argument("--limit-minutes", type=float, help="after so long, runs write a checkpoint and stop")
     parser.add_argument("--weights", action="store_true", help="results.tar holds weights and snapshots too")
     return parser.parse_args()
@@ -80,7 +84,7 @@ def main(folder: Path) -> int:
         f"{threads} threads each",
         flush=True,
     )
-    pool = Pool(packed, left, gpus=gpus, threads=threads)
+    pool = Pool(packed | {"measure_on": options.measure_on}, left, gpus=gpus, threads=threads)
     pool.run(workers, started + 60 * options.limit_minutes if options.limit_minutes else None)
     print(write_results(packed, options.weights), flush=True)
     return pool.status(FAILED, UNFINISHED)
@@ -92,9 +96,10 @@ def visible_gpus() -> list[str]:
         return [name for name in named.split(",") if name.strip() not in ("", "-1")]
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=60, check=True, text=True).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [str(number) for number, _ in enumerate(line for line in listed.splitlines() if line.startswith("GPU"))]
+        found = [line for line in listed.splitlines() if line.startswith("GPU")]
+    except (OSError, subprocess.SubprocessError):  # a container may have the devices without the program
+        found = [path.name for path in Path("/dev").glob("nvidia[0-9]*")]
+    return [str(number) for number in range(len(found))]
 
 
 def write_results(packed: dict, weights: bool) -> str:
@@ -105,7 +110,7 @@ def write_results(packed: dict, weights: bool) -> str:
         for job in finished:
             archive.add(document_path(job["name"]))
             if weights:
-                for path in (Path(job["folder"]) / "model.safetensors", Path(job["folder"]) / "snapshots"):
+                for path in (RunFolder(job["folder"]).weights, RunFolder(job["folder"]).snapshots):
                     archive.add(path, str(Path(FINISHED) / job["name"] / path.name))
     size = target.stat().st_size / 1e6
     return f"{target.resolve()}: {len(finished)} of {len(packed['jobs'])} runs, {size:.1f} MB"

@@ -28,7 +28,7 @@ from spikesink.workflow.elsewhere.jobs import is_here, jobs, token_sums
 
 UNPACKED = "unpacked"
 """Key of a manifest: when the run came home."""
-WEIGHTS = ("model.safetensors", "snapshots")
+WEIGHTS = (RunFolder("").weights.name, RunFolder("").snapshots.name)
 AT_ONCE = 3000
 """Targets on one command line of Snakemake."""
 

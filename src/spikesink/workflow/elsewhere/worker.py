@@ -13,13 +13,20 @@ import torch
 
 from spikesink.measures.answering import measure
 from spikesink.measures.groups import GROUPS
-from spikesink.runs.command import said, stay_offline
+from spikesink.runs.command import said
 from spikesink.runs.folder import RunFolder
+from spikesink.study.errors import InputError
 from spikesink.training.devices import end_with_launcher
+from spikesink.training.freed_memory import keep_freed_memory
 from spikesink.training.progress import be_quiet
+from spikesink.training.storage.disk_errors import DiskError
 from spikesink.training.storage.interruption import Interrupted, end_at_once, install
+from spikesink.training.storage.lock import InUse
 from spikesink.training.train import train
 from spikesink.workflow.elsewhere.document import log_path, write_document
+
+EXPECTED = (InputError, OSError, DiskError, InUse)
+"""Errors whose text is a whole line for the user."""
 
 
 def take_jobs(pipe: Connection, packed: dict[str, Any], threads: int, on_gpu: bool) -> None:
@@ -27,7 +34,7 @@ def take_jobs(pipe: Connection, packed: dict[str, Any], threads: int, on_gpu: bo
 
     After a failure the process ends, so that nothing of it reaches the next job.
     """
-    stay_offline()
+    keep_freed_memory()
     torch.set_num_threads(threads)
     end_with_launcher()
     be_quiet()
@@ -51,19 +58,21 @@ def take_jobs(pipe: Connection, packed: dict[str, Any], threads: int, on_gpu: bo
 def complete(job: dict[str, Any], packed: dict[str, Any], threads: int, on_gpu: bool) -> str:
     """Train the run and answer every question about it, as far as it has not been done; returns what was made."""
     folder = RunFolder(job["folder"])
-    common = {"threads": threads, "gpus": int(on_gpu), "run": Path(folder.path)}
     if on_gpu:
+        if not torch.cuda.is_available():
+            raise InputError("torch finds no GPU here: start with --gpus 0 to use the CPU")
+        torch.cuda.init()  # it is of no use before
         torch.cuda.reset_peak_memory_stats()
     if not folder.manifest.exists():
         checkpoints = Path("results") / packed["study"] / "checkpoints"
         places = {"tokens": Path(packed["folders"]["train"]), "output": Path(folder.path), "checkpoints": checkpoints}
-        train(job["run"], Namespace(**common, **places, nodes=1, processes=1))
-    measured_on = {"tokens": Path(packed["folders"]["measure"]), "tokenizer": None, "pretrained": None}
+        train(job["run"], Namespace(**places, threads=threads, gpus=int(on_gpu), nodes=1, processes=1))
     for group, about in job["groups"].items():
         if not all((folder.measures / f"{question}.json").exists() for question in GROUPS[group].questions):
-            measure(
-                Namespace(**common, **measured_on, group=group, settings=about["settings"], output=None, format="json")
-            )
+            asked = {"group": group, "settings": about["settings"], "run": Path(folder.path), "pretrained": None}
+            places = {"tokens": Path(packed["folders"]["measure"]), "tokenizer": None, "output": None}
+            measured_on = int(on_gpu and packed["measure_on"] == "gpu")
+            measure(Namespace(**asked, **places, format="json", threads=threads, gpus=measured_on))
     write_document(job, packed)
     facts = folder.facts()
     return f"{facts['status']} in {facts['wall_seconds']:.0f} s on {facts['hardware']['name']}, measured"
@@ -93,4 +102,4 @@ def written_to(log: Path) -> Iterator[None]:
 
 def in_a_line(error: Exception) -> str:
     text = " ".join(said(error).split())
-    return f"{type(error).__name__}: {text}"[:500]
+    return (text if isinstance(error, EXPECTED) else f"{type(error).__name__}: {text}")[:500]
