@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 OVERLAY = {
     "study": "tiny",
     "scale": "tiny",
+    "seeds": [0],
     "corpus": {"documents": 30, "validation_share": 0.2},
     "tokenizer": {"vocabulary": 300},
     "model": {
