@@ -17,7 +17,7 @@ from spikesink.measures.subject import Subject
 from spikesink.runs.folder import snapshot
 from spikesink.study.settings import Measures
 
-SETTINGS = Measures(sink_tokens=8, sequences=6, batch_size=4, sink_epsilon=0.2)
+SETTINGS = Measures(sink_tokens=8, sequences=12, batch_size=4, sink_epsilon=0.2)
 
 
 def test_every_snapshot_is_measured_and_the_model_keeps_its_last_weights(tmp_path):
@@ -29,7 +29,7 @@ def test_every_snapshot_is_measured_and_the_model_keeps_its_last_weights(tmp_pat
     assert list(answers(subject, SETTINGS)) == [("course", [])]
     folder.mkdir()
     steps = {2: models.decoder(seed=1), 5: models.decoder(seed=2), 9: models.decoder(seed=0)}
-    for step, model in steps.items():
+    for step, model in {1: models.decoder(seed=3), **steps}.items():  # step 1 is in the first eighth
         save_file(model.state_dict(), snapshot(folder, step))
     before = {name: value.clone() for name, value in final.state_dict().items()}
     ((question, rows),) = answers(replace(subject, model=final), SETTINGS)

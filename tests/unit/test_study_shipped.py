@@ -209,7 +209,9 @@ def test_nano_full_stands_for_every_row_of_the_paper():
     assert f"{len(study.runs)} runs" in text.replace("\n# ", " ")
     attention = study.runs[0].model.attention
     for name, row in rows.items():
-        if row["ablation"] == "head_dim" and name in stands:  # heads and head_dim in the paper's proportions to its baseline, 32 x 128
+        if (
+            row["ablation"] == "head_dim" and name in stands
+        ):  # heads and head_dim in the paper's proportions to its baseline, 32 x 128
             heads, head_dim = (int(number) for number in re.match(r"heads(\d+)_dim(\d+)", name).groups())
             scaled = stands[name].model.attention
             assert scaled.heads / attention.heads == heads / 32

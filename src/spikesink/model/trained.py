@@ -33,13 +33,15 @@ def load_run(folder: Path, device: str) -> tuple[Decoder, Training]:
     return model.to(device=device, dtype=torch.float32).eval(), training
 
 
-def load_snapshots(folder: Path, model: Decoder) -> Iterator[tuple[int, Decoder]]:
-    """For every snapshot in ``folder``, in the order of steps: its step, and ``model`` with the weights of that step.
+def load_snapshots(folder: Path, model: Decoder, first: float = 0) -> Iterator[tuple[int, Decoder]]:
+    """For every snapshot in ``folder`` from step ``first`` on: its step, and ``model`` with the weights of that step.
 
     It is the same model each time. Yields nothing where the run kept no snapshots. Raises InputError.
     """
     check_complete(folder.parent, folder.name)
     for step, path in snapshots(folder).items():
+        if step < first:
+            continue
         try:
             model.load_state_dict(load_weights(path))
         except RuntimeError as error:

@@ -41,7 +41,16 @@ FIXED: dict[str, tuple[Any, ...]] = {
 
 HARMLESS = {
     # Where the file is from, and how it is loaded.
-    *("_name_or_path", "name_or_path", "_model_name_or_path", "_commit_hash", "transformers_version", "torch_dtype", "dtype", "torchscript"),
+    *(
+        "_name_or_path",
+        "name_or_path",
+        "_model_name_or_path",
+        "_commit_hash",
+        "transformers_version",
+        "torch_dtype",
+        "dtype",
+        "torchscript",
+    ),
     *("use_bfloat16", "_attn_implementation", "attn_implementation", "_attn_implementation_autoset"),
     *("_attn_implementation_internal", "_flash_attn_2_enabled", "tokenizer_class", "transformers.js_config"),
     *("unsloth_fixed", "unsloth_version", "is_llama_config"),

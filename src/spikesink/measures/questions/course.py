@@ -1,4 +1,4 @@
-"""How good is a model at every snapshot of its training, and how strong are its sinks and its spike by then?
+"""How good is a model at the later snapshots of its training, and how strong are its sinks and its spike by then?
 
 Variants learn at different speeds. What one lacks at the last step may only come later, so tables compare variants at
 equal loss too: each at the step where it predicts as well as the worse of the two does in the end.
@@ -21,14 +21,20 @@ GROUP = "forward"
 QUESTIONS = ("course",)
 READS = ("sink_epsilon", "sink_tokens", "sequences", "batch_size")
 
+EARLIEST = 8
+"""Snapshots of the first eighth of the steps are left out: no variant is as bad in the end."""
+FEWER = 2
+"""Of measures.sequences half are taken, because every run has many snapshots."""
+
 
 def answers(subject: Subject, settings: Measures) -> Answers:
     """The table is empty where the run kept no snapshots."""
     rows = []
-    if snapshots(subject.snapshots):
-        text, tokens = subject.rows(settings.sequences), subject.tokens(settings.sequences, settings.sink_tokens)
+    if steps := list(snapshots(subject.snapshots)):
+        count = max(1, settings.sequences // FEWER)
+        text, tokens = subject.rows(count), subject.tokens(count, settings.sink_tokens)
         other = deepcopy(subject.model)  # it takes the weights of every snapshot; other questions want the last ones
-        for step, model in load_snapshots(subject.snapshots, other):
+        for step, model in load_snapshots(subject.snapshots, other, first=steps[-1] / EARLIEST):
             rows.append({"step": step} | at_snapshot(model, text, tokens, settings.sink_epsilon, settings.batch_size))
     yield "course", rows
 
