@@ -7,8 +7,8 @@ AFFECTS_RESULTS = False
 
 MOST_SEQUENCES, MOST_ROWS = 32, 512
 """More sequences, or rows of an attention map, at a time are no faster."""
-SHORT = ("forward", "spikes", "geometry")
-"""Groups that are measured on sequences of ``sink_tokens``; the others take the context."""
+SHORT = ("spikes", "geometry")
+"""Groups that are measured on sequences of ``sink_tokens`` alone; the others take the context too."""
 BACKWARD = ("gradients", "consequences", "dynamics")
 """Groups that take gradients."""
 FLOAT = 4
@@ -30,7 +30,7 @@ def sequence_bytes(model: Model, group: str, measures: Measures, context: int) -
     length = length_of(group, measures, context)
     forward = 8 * width + max(3 * hidden, 3 * (queries + 2 * keys))
     rows = min(measures.chunk or 64, length)
-    maps = 4 * model.attention.heads * rows if group in (*SHORT, "consequences") else 0
+    maps = 4 * model.attention.heads * rows if group in ("forward", *SHORT, "consequences") else 0
     kept = model.layers * (14 * width + 4 * queries + 4 * keys + 4 * hidden) if group in BACKWARD else 0
     return FLOAT * length * (forward + maps + kept)
 
