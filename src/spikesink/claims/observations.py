@@ -81,9 +81,14 @@ class Observations:
         """Where a variant's values are. A quantity of both tables is taken from mechanism.csv where runs.csv lacks it:
         of published models, and of a study that measured it in depth alone."""
         table = CLAIMABLE[quantity].table
-        runs = self.runs.get(self.variant(name) or "", {})
-        apart = table == BOTH and not any(usable(row.get(quantity)) for row in runs.values())
-        return self.mechanism if table == "mechanism" or apart else self.runs
+        if table != BOTH:
+            return self.mechanism if table == "mechanism" else self.runs
+        variant = self.variant(name) or ""
+        here, apart = (
+            any(usable(row.get(quantity)) for row in rows.get(variant, {}).values())
+            for rows in (self.runs, self.mechanism)
+        )
+        return self.mechanism if name == PRETRAINED or (apart and not here) else self.runs
 
     def absence(self, name: str, quantity: str) -> str:
         """Why a variant has no value of a quantity."""
