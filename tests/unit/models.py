@@ -16,7 +16,20 @@ VARIANTS: dict[str, dict] = (
         "sandwich_qk": {"norm": {"kind": "sandwich_qk"}},
         "dyt": {"norm": {"kind": "dyt"}},
         "post": {"norm": {"kind": "post"}},
-        "geglu": {"feed_forward": {"kind": "geglu", "width": 20}, "scaled_embeddings": True},
+        "gemma3": {
+            "attention": {
+                "heads": 4,
+                "head_dim": 4,
+                "kv_heads": 2,
+                "qk_norm": True,
+                "score_scale": 0.4,
+                "window": {"size": 6, "layers": [1], "rope_theta": 100.0},
+            },
+            "norm": {"kind": "sandwich"},
+            "feed_forward": {"kind": "geglu", "width": 20},
+            "tied_embeddings": True,
+            "scaled_embeddings": True,
+        },
         "partial_rotary": {"attention": {"heads": 4, "head_dim": 8, "rotary_channels": 4, "score_scale": 0.5}},
         "windows": {
             "attention": {

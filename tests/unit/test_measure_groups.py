@@ -37,6 +37,7 @@ DIFFERENT = (
     "sigmoid",
     "relu",
     "post",
+    "gemma3",
     "grouped_query",
     "v_scale",
     "dyt",
