@@ -251,3 +251,19 @@ def test_a_file_or_setting_of_a_published_model_that_changed_is_named(tmp_path, 
     pretrained["other"] |= {"bos": "sequence", "context": 512}
     lines = model_differences("other", study_in(tmp_path, pretrained=pretrained).config)
     assert {'bos: "none" -> "sequence"', "context: 2048 -> 512"} < set(lines)
+
+
+def test_a_gguf_file_that_changed_is_named(tmp_path, monkeypatch):
+    """Its description lists the files that it was converted into, which are not those of the user."""
+    monkeypatch.chdir(tmp_path)
+    Path("model.gguf").write_text("weights")
+    config = study_in(tmp_path, pretrained={"small": {"source": "model.gguf", "bos": "none"}}).config
+    described = RESULTS / "pretrained/small/pretrained.json"
+    described.parent.mkdir(parents=True)
+    digest = identity_of_file(Path("model.gguf"))["digest"]
+    files = {"model.safetensors": {"bytes": 1, "digest": "0" * 64}}
+    described.write_text(json.dumps({"source": "model.gguf", "sha256": digest, "files": files}))
+    assert model_differences("small", config) == []
+    Path("model.gguf").write_text("others")
+    (line,) = model_differences("small", config)
+    assert line.startswith(f"file model.gguf: {digest[:16]} -> ")

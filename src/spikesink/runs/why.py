@@ -13,7 +13,7 @@ from spikesink.runs.identity import TRAINING, identity, training_modules
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run
-from spikesink.study.settings import Config
+from spikesink.study.settings import Config, Pretrained
 
 ABSENT = "absent"
 
@@ -78,7 +78,8 @@ def source_changes(manifest: dict, config: Config) -> list[str]:
 def model_differences(name: str, config: Config) -> list[str]:
     """One line per setting or file of a published model that has changed since it was described, the old value first.
 
-    The files of a hub model cannot change at a pinned commit: of these none is named. Raises InputError when nothing
+    The files of a hub model cannot change at a pinned commit: of these none is named. Nor is one of several parts of a
+    GGUF file. Raises InputError when nothing
     describes the model yet.
     """
     path = Path("results") / config.study / "pretrained" / name / "pretrained.json"
@@ -86,13 +87,22 @@ def model_differences(name: str, config: Config) -> list[str]:
         raise InputError(f"{path} does not exist: this model has not been measured yet")
     described, model = read_json(path, "fetch the model again"), config.pretrained[name]
     now = asdict(model) | {"context": min(model.context, described.get("positions", model.context))}
+    if model.sha256 is None:
+        del now["sha256"]  # the description holds that of the file that was found
     before = {key: described[key] for key in now if key in described}
     lines = [f"{key}: {show(old)} -> {show(new)}" for key, old, new in changes(before, now) if key in before]
-    if found := sources.sums(sources.of_model(model.source), Path("results") / config.study):
-        files = {file: known["digest"] for file, known in described.get("files", {}).items()}
-        digests = {Path(file).name: digest for file, digest in found.items()}
-        lines += [f"file {file}: {old[:16]} -> {new[:16]}" for file, old, new in changes(files, digests)]
-    return lines
+    return lines + model_file_changes(described, model, Path("results") / config.study)
+
+
+def model_file_changes(described: dict, model: Pretrained, results: Path) -> list[str]:
+    """One line per file of a published model on this machine that has changed since it was described."""
+    now = {Path(file).name: digest for file, digest in sources.sums(sources.of_model(model), results).items()}
+    before = {file: known["digest"] for file, known in described.get("files", {}).items()}
+    if model.is_gguf:  # the files are those of its conversion; one in parts has one sum for all of them
+        before = dict.fromkeys(now, described.get("sha256", ABSENT))
+    if not now or (model.is_gguf and len(now) > 1):
+        return []
+    return [f"file {file}: {old[:16]} -> {new[:16]}" for file, old, new in changes(before, now)]
 
 
 def data_changes(manifest: dict, run: Run) -> list[str]:
