@@ -1,0 +1,145 @@
+"""A study that is packed, run where there is no Snakemake and no MLflow, and unpacked again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from tiny_study import configure, jobs
+
+from spikesink.model.trained import load_run
+from spikesink.runs.folder import RunFolder
+from spikesink.study.errors import InputError
+from spikesink.workflow.elsewhere.document import read_document
+
+RUNS = Path("results/tiny/runs")
+BLOCKED = "v_scale/seed0"
+"""A run that fails on the other machine."""
+
+
+def spikesink(project: Path, *words: str, expect: int = 0) -> str:
+    """What the command says; it must end with the exit status ``expect``."""
+    command = [sys.executable, "-m", "spikesink.cli", *words, "--configfile", "tiny.yaml"]
+    environment = os.environ | {"PYTHONPATH": str(project / "src")}
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=500, env=environment)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen:
+    """Start the packed study on a machine that has none of what only Snakemake's side needs."""
+    stubs = folder.parent / "stubs"
+    stubs.mkdir(exist_ok=True)
+    for name in ("snakemake", "mlflow", "datasets", "polars"):
+        (stubs / f"{name}.py").write_text(f"raise ImportError('there is no {name} here')\n")
+    command = [sys.executable, "run.py", "--workers", "2", "--threads", "1", "--gpus", "0", *words]
+    environment = os.environ | {"PYTHONPATH": str(stubs)}
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def home(checkout, finished, tmp_path_factory) -> Path:
+    """A project that has packed the tokens of the tiny study and trained nothing."""
+    project = shutil.copytree(checkout, tmp_path_factory.mktemp("home") / "project")
+    configure(project, {})
+    shutil.copytree(finished / "results/tiny/data", project / "results/tiny/data")
+    spikesink(project, "pack", "--output", "study.tar")
+    return project
+
+
+@pytest.fixture(scope="module")
+def away(home, tmp_path_factory) -> Path:
+    """The study on the other machine: killed in its middle, started again, with one run that cannot be written."""
+    place = tmp_path_factory.mktemp("away")
+    with tarfile.open(home / "study.tar") as archive:
+        archive.extractall(place, filter="data")
+    study = place / "tiny"
+    (study / RUNS).mkdir(parents=True)
+    (study / RUNS / Path(BLOCKED).parent).write_text("in the way")
+    first = start(study)
+    for line in first.stdout:
+        if line.startswith("[1/3]"):
+            break
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    second = start(study)
+    output, _ = second.communicate(timeout=500)
+    assert second.returncode == 1, output
+    assert "1 are finished" in output, "the second start did the work of the first again"
+    assert f"FAILED {BLOCKED}: " in output and f"1 runs failed: {BLOCKED}" in output
+    return study
+
+
+@pytest.fixture(scope="module")
+def back(home, away) -> Path:
+    """The project at home, with what the other machine has finished."""
+    output = spikesink(home, "unpack", str(away / "results.tar"))
+    assert "2 runs came home" in output and f"1 runs are left, which snakemake trains here: {BLOCKED}" in output
+    return home
+
+
+def test_snakemake_trains_and_measures_only_what_did_not_come_home(back):
+    work = {job for job in jobs(back) if job.startswith(("train ", "measure "))}
+    quality, forward = (f"measure {group} of runs/{BLOCKED}" for group in ("quality", "forward"))
+    assert work == {"train v_scale/v_scale seed 0", quality, forward}
+
+
+@pytest.mark.parametrize("run", ["baseline/seed0", "conditional_head/seed0"])
+def test_results_are_those_that_snakemake_makes(back, finished, run):
+    """To the bit: one process has made several runs, and tables have travelled as JSON."""
+    here, there = (RunFolder(project / RUNS / run) for project in (back, finished))
+    assert here.facts()["sha256"] == there.facts()["sha256"]
+    for path in (here.run, here.metrics, *sorted(here.measures.glob("*.parquet"))):
+        assert path.read_bytes() == (Path(there.path) / path.relative_to(here.path)).read_bytes(), path.name
+    assert {path.name for path in here.measures.iterdir()} == {path.name for path in there.measures.iterdir()}
+
+
+def test_a_run_without_its_weights_says_so(back):
+    folder = RunFolder(back / RUNS / "baseline/seed0")
+    assert folder.facts()["left_out"][0] == folder.weights.name
+    with pytest.raises(InputError, match=r"model\.safetensors: stayed on the machine that trained the run"):
+        load_run(folder.path, "cpu")
+
+
+def test_results_of_another_config_are_refused_by_name(back, away):
+    manifest = (back / RUNS / "baseline/seed0/manifest.json").read_bytes()
+    configure(back, {"training": {"steps": 13}})
+    try:
+        output = spikesink(back, "unpack", str(away / "results.tar"), expect=1)
+    finally:
+        configure(back, {})
+    assert "refused baseline/seed0: made with other settings: training.steps is 12, here 13" in output
+    assert (back / RUNS / "baseline/seed0/manifest.json").read_bytes() == manifest
+
+
+def test_a_damaged_document_is_refused(away):
+    content = bytearray((away / "finished/baseline/seed0.json.xz").read_bytes())
+    content[len(content) // 2] ^= 1
+    with pytest.raises(InputError, match="is damaged"):
+        read_document(bytes(content), "seed0.json.xz")
+
+
+def test_a_study_whose_code_was_edited_does_not_start(away):
+    with open(away / "src/spikesink/model/norms.py", "a") as file:
+        file.write("\nEPSILON = 1\n")
+    done = subprocess.run([sys.executable, "run.py"], cwd=away, capture_output=True, text=True)
+    assert done.returncode == 1 and "is not the code that was packed" in done.stderr
+
+
+def test_after_its_time_nothing_starts(home, tmp_path):
+    with tarfile.open(home / "study.tar") as archive:
+        archive.extractall(tmp_path, filter="data")
+    stopped = start(tmp_path / "tiny", "--limit-minutes", "0.00001")
+    output, _ = stopped.communicate(timeout=100)
+    assert stopped.returncode == 3 and "3 runs are left: start this again to go on" in output
+
+
+def test_the_baseline_comes_first(home):
+    with tarfile.open(home / "study.tar") as archive:
+        packed = json.load(archive.extractfile("tiny/jobs.json"))
+    assert [job["name"] for job in packed["jobs"]] == ["baseline/seed0", "conditional_head/seed0", BLOCKED]
