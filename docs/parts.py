@@ -55,7 +55,7 @@ def rows_of(name: str) -> list[dict[str, str]]:
 
 def variants() -> str:
     """The published table of all variants."""
-    lines = (PUBLISHED / "tables/variants.md").read_text().splitlines()
+    lines = (PUBLISHED / "tables/variants.md").read_text().split("\n## ")[0].splitlines()
     return "\n".join(line for line in lines if line.startswith("|"))
 
 
@@ -69,7 +69,7 @@ def variants_in_short() -> str:
 
 def notes_on_variants() -> str:
     """The notes below the published table of all variants."""
-    lines = (PUBLISHED / "tables/variants.md").read_text().splitlines()
+    lines = (PUBLISHED / "tables/variants.md").read_text().split("\n## ")[0].splitlines()
     return "\n".join(line for line in lines if line.startswith("- "))
 
 

@@ -8,6 +8,7 @@ this project's reading of the papers. A threshold in a meaning is a key of the c
 
 from spikesink.quantities.of_abilities import OF_ABILITIES
 from spikesink.quantities.of_consequences import OF_CONSEQUENCES
+from spikesink.quantities.of_equal_loss import OF_EQUAL_LOSS
 from spikesink.quantities.of_gradients import OF_GRADIENTS
 from spikesink.quantities.of_quantisation import OF_QUANTISATION
 from spikesink.quantities.of_runs import OF_RUNS
@@ -16,7 +17,15 @@ from spikesink.quantities.quantity import BOTH, Quantity, Taken
 
 QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
-    for quantity in (*OF_RUNS, *OF_SPIKES, *OF_GRADIENTS, *OF_CONSEQUENCES, *OF_ABILITIES, *OF_QUANTISATION)
+    for quantity in (
+        *OF_RUNS,
+        *OF_EQUAL_LOSS,
+        *OF_SPIKES,
+        *OF_GRADIENTS,
+        *OF_CONSEQUENCES,
+        *OF_ABILITIES,
+        *OF_QUANTISATION,
+    )
 }
 """By name, in the order of the tables' columns."""
 

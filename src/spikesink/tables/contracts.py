@@ -3,6 +3,7 @@
 import polars as pl
 
 from spikesink.quantities.of_abilities import OF_ABILITIES
+from spikesink.quantities.of_equal_loss import OF_EQUAL_LOSS
 from spikesink.quantities.of_quantisation import OF_QUANTISATION
 
 WHOLE, REAL, TEXT = pl.Int64(), pl.Float64(), pl.String()
@@ -50,6 +51,9 @@ ACTIVATIONS = {
 }
 """measures/activations.parquet: one row per hidden state; magnitudes in the units of the residual stream."""
 
+COURSE = {"step": WHOLE, "loss": REAL, "sink_share": REAL, "sink_mass": REAL, "spike_over_median": REAL}
+"""measures/course.parquet: one row per later snapshot of a run; it has more columns."""
+
 METRICS = {"step": WHOLE, "tokens": WHOLE, "loss": REAL, "learning_rate": REAL, "gradient_norm": REAL}
 """metrics.csv: one row per logged step; loss in nats per token."""
 
@@ -75,7 +79,7 @@ RUNS = {
     "spike_channel": WHOLE,
     "spike_over_median": REAL,
     "spike_over_elsewhere": REAL,
-    **{quantity.name: REAL for quantity in (*OF_ABILITIES, *OF_QUANTISATION)},
+    **{quantity.name: REAL for quantity in (*OF_EQUAL_LOSS, *OF_ABILITIES, *OF_QUANTISATION)},
     "parameters": WHOLE,
     "tokens": WHOLE,
     "tokens_per_second": REAL,
@@ -92,12 +96,14 @@ RUNS = {
     "trained_last": WHOLE,
     "documents": WHOLE,
     "draw_seed": WHOLE,
+    "lr": REAL,
+    "without_lr": TEXT,
     "digest": TEXT,
 }
 """runs.parquet of a collected ablation: one row per run; see ``spikesink.quantities`` for the numbers.
 
 Sinks are measured at ``sink_tokens`` for every run, and those called trained from the queries ``trained_first`` to
-``trained_last`` - 1. Perplexity is of ``documents`` held-out documents, drawn with ``draw_seed``.
+``trained_last`` - 1. Runs with the same ``without_lr`` differ in their learning rate ``lr`` and in nothing else. Perplexity is of ``documents`` held-out documents, drawn with ``draw_seed``.
 """
 
 HEADS = {**IDENTITY, **ATTENTION}

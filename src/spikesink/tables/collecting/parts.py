@@ -9,6 +9,7 @@ A run that did not finish keeps its row in runs and its status, and has no measu
 """
 
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,17 @@ import polars as pl
 
 from spikesink.quantities import BOTH, QUANTITIES
 from spikesink.runs.folder import FINISHED, RunFolder
+from spikesink.runs.sums import intact
 from spikesink.study.errors import InputError
 from spikesink.study.names import BASELINE
+from spikesink.study.run import canonical
+from spikesink.tables.collecting.equal_loss import with_equal_loss
 from spikesink.tables.collecting.measured import over_documents, perplexity_of, sinks, spike
 from spikesink.tables.collecting.reductions import take
 from spikesink.tables.contracts import (
     ACTIVATIONS,
     ATTENTION,
+    COURSE,
     CURVES,
     DOCUMENT_PERPLEXITY,
     HEADS,
@@ -51,7 +56,7 @@ def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]
     ``folders`` are the runs' folders. ``variants`` has label and ``stands_for`` of the variants that have either.
     Raises InputError.
     """
-    rows, parts = [], {"states": [], "heads": [], "curves": []}
+    rows, courses, parts = [], {}, {"states": [], "heads": [], "curves": []}
     for path in folders:
         folder = RunFolder(path)
         run = settings_of(folder, ablation)
@@ -64,12 +69,15 @@ def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]
             row |= numbers_of(run, positions, heads, states) | over_documents(documents_of(folder, again))
             row |= abilities.columns(read_measures(path, abilities.READS))
             row |= declared_numbers(path)
+            if (course := course_of(folder, again)) is not None:
+                courses[run["variant"], run["seed"]] = course
             parts["heads"].append(identified(row, heads, HEADS))
             parts["states"].append(identified(row, states, STATES))
         if finished or folder.metrics.exists():
             curve = read_table(folder.metrics, METRICS, f"train {name} again", may_be_empty=not finished)
             parts["curves"].append(identified(row, curve, CURVES))
         rows.append(row)
+    with_equal_loss(rows, courses)
     schemas = {"states": STATES, "heads": HEADS, "curves": CURVES}
     return {"runs": pl.DataFrame([{key: row.get(key) for key in RUNS} for row in rows], schema=RUNS)} | {
         name: pl.concat(tables) if tables else pl.DataFrame(schema=schemas[name]) for name, tables in parts.items()
@@ -83,11 +91,20 @@ def settings_of(folder: RunFolder, ablation: str) -> dict[str, Any]:
         facts = {key: run[key] for key in ("study", "scale", "ablation", "variant", "seed")}
         facts |= {key: run["model"]["attention"][key] for key in ("heads", "head_dim")}
         facts |= {key: run["training"][key] for key in ("loss_window", "sequence_length")}
+        facts |= learning_rate(run)
     except KeyError as error:
         raise InputError(f"{folder.run}: has no key {error}: train this run again") from error
     if facts["ablation"] not in (BASELINE, ablation):
         raise InputError(f"{folder.run}: is a run of {facts['ablation']}, not of {ablation}: take it out of --runs")
     return facts
+
+
+def learning_rate(run: dict[str, Any]) -> dict[str, Any]:
+    """The peak learning rate, and a digest of all other settings of a run."""
+    optimiser = run["training"].get("optimiser", {})
+    rest = {key: value for key, value in optimiser.items() if key != "lr"}
+    others = canonical({"model": run["model"], "training": run["training"] | {"optimiser": rest}})
+    return {"lr": optimiser.get("lr"), "without_lr": sha256(others.encode()).hexdigest()[:16]}
 
 
 def described(run: dict[str, Any], manifest: dict[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +115,7 @@ def described(run: dict[str, Any], manifest: dict[str, Any], names: Mapping[str,
         "label": names.get("label") or run["variant"].replace("_", " "),
         "status": manifest.get("status", "unknown"),
         "stands_for": names.get("stands_for"),
-        **{key: run[key] for key in ("study", "scale", "heads", "head_dim", "sequence_length")},
+        **{key: run[key] for key in ("study", "scale", "heads", "head_dim", "sequence_length", "lr", "without_lr")},
         **{key: manifest.get(key) for key in ("parameters", "tokens", "tokens_per_second", "wall_seconds", "digest")},
         "loss_window_first": first,
         "loss_window_last": last,
@@ -118,6 +135,14 @@ def documents_of(folder: RunFolder, remedy: str) -> pl.DataFrame | None:
     """The perplexity by document; None of a run that was measured before it existed. Raises InputError."""
     path = folder.measure("document_perplexity")
     return read_table(path, DOCUMENT_PERPLEXITY, remedy, ["nll_nats"]) if path.exists() else None
+
+
+def course_of(folder: RunFolder, remedy: str) -> pl.DataFrame | None:
+    """Loss, sinks and spike by snapshot; None of a run without snapshots, or measured before. Raises InputError."""
+    path = folder.measure("course")
+    if not path.exists() or pl.read_parquet(intact(path, remedy), glob=False).is_empty():
+        return None
+    return read_table(path, COURSE, remedy, ["loss", "sink_share", "sink_mass"])
 
 
 def numbers_of(run: dict, positions: pl.DataFrame, heads: pl.DataFrame, states: pl.DataFrame) -> dict:

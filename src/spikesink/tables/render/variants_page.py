@@ -6,6 +6,7 @@ import polars as pl
 
 from spikesink.tables.outputs import write_text
 from spikesink.tables.render.beside import tables_beside
+from spikesink.tables.render.equal_terms import equal_terms
 from spikesink.tables.render.html import html
 from spikesink.tables.render.layout import Column, columns, notes
 from spikesink.tables.render.markdown import markdown
@@ -13,15 +14,19 @@ from spikesink.tables.statistics.comparison import compare
 
 
 def write_variants(runs: pl.DataFrame, stem: Path) -> None:
-    """Write STEM.html with all columns and what stands beside them, and STEM.md with what a narrow table keeps."""
+    """Write STEM.html with all columns and what stands beside them, and STEM.md with what a narrow table keeps.
+
+    Both end with the variants on equal terms: at their best learning rates, and at equal loss.
+    """
     variants = compare(runs)
     shown = [ablations(variants), *columns(variants)]
     narrow = [column for column in shown if column.essential and column.heading != "row"]
     title, remarks = f"All variants of study {runs['study'][0]}", notes(variants, runs)
     whole = {title: (shown, remarks)}
     whole |= {name: ([ablations(variants), *beside], said) for name, (beside, said) in tables_beside(variants).items()}
-    write_text(html(whole, "variants"), stem.with_suffix(".html"))
-    write_text(markdown({title: (narrow, remarks)}), stem.with_suffix(".md"))
+    fair = equal_terms(runs)
+    write_text(html(whole | fair, "variants"), stem.with_suffix(".html"))
+    write_text(markdown({title: (narrow, remarks)} | fair), stem.with_suffix(".md"))
 
 
 def ablations(variants: pl.DataFrame) -> Column:

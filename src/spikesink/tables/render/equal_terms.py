@@ -1,0 +1,102 @@
+"""Variants on equal terms: each at its own best learning rate, and where it predicts as well as the baseline.
+
+A recipe that was found for the baseline may suit a variant badly. What a variant lacks may only come later.
+"""
+
+import math
+
+import polars as pl
+
+from spikesink.runs.folder import FINISHED
+from spikesink.study.names import BASELINE
+from spikesink.tables.render.layout import Column
+from spikesink.tables.render.numbers import ABSENT, bracketed, decimals, significant
+from spikesink.tables.statistics.intervals import mean_interval
+
+BEST, EQUAL = "Every variant at its best learning rate", "Variants and baseline at equal loss"
+
+
+def equal_terms(runs: pl.DataFrame) -> dict[str, tuple[list[Column], list[str]]]:
+    """The two tables by title, with their notes; without those for which a study has no runs."""
+    done = runs.filter(pl.col("status") == FINISHED)
+    found = {BEST: best_learning_rates(done), EQUAL: equal_loss(done)}
+    return {title: (columns, NOTES[title]) for title, columns in found.items() if columns}
+
+
+def best_learning_rates(runs: pl.DataFrame) -> list[Column]:
+    """A row per variant that was trained at several learning rates, which differ in nothing else; none without any."""
+    rows = []
+    for (_,), family in runs.drop_nulls("without_lr").group_by("without_lr", maintain_order=True):
+        rates = family.group_by("lr", maintain_order=True).agg(pl.col("perplexity").mean()).sort("perplexity")
+        if len(rates) < 2:
+            continue
+        best = family.filter(pl.col("lr") == rates["lr"][0])
+        tried = sorted(family["lr"].unique())
+        rows.append(
+            {
+                "variant": family["label"][0] if family["variant"][0] != BASELINE else BASELINE,
+                "tried": ", ".join(f"{rate:.3g}" for rate in tried),
+                "best": f"{rates['lr'][0]:.3g}" + (" (at the edge)" if rates["lr"][0] in (tried[0], tried[-1]) else ""),
+                "as listed": decimals(2)(family.filter(pl.col("variant") == family["variant"][0])["perplexity"].mean()),
+                "perplexity": over_seeds(best["perplexity"], decimals(2)),
+                "sink ratio (%)": over_seeds(best["sink_ratio"], decimals(1)),
+                "mean head": over_seeds(best["sink_mass_mean"], decimals(2)),
+                "× median": over_seeds(best["spike_over_median"], significant(3), log=True),
+                "× elsewhere": over_seeds(best["spike_over_elsewhere"], significant(3), log=True),
+            }
+        )
+    return as_columns(rows)
+
+
+def equal_loss(runs: pl.DataFrame) -> list[Column]:
+    """A row per variant that has a loss in common with the baseline; none where the course was not measured."""
+    rows = []
+    compared = runs.drop_nulls("equal_loss")
+    for (_,), part in compared.group_by("variant", maintain_order=True):
+        sinks = part["equal_loss_sink_ratio"] - part["equal_loss_sink_ratio_baseline"]
+        masses = part["equal_loss_sink_mass_mean"] - part["equal_loss_sink_mass_mean_baseline"]
+        spikes = part["equal_loss_spike_over_median"] / part["equal_loss_spike_over_median_baseline"]
+        rows.append(
+            {
+                "variant": part["label"][0],
+                "seeds": f"{len(part)}",
+                "loss": decimals(3)(part["equal_loss"].mean()),
+                "step": decimals(0)(part["equal_loss_step"].mean()),
+                "baseline's step": decimals(0)(part["equal_loss_step_baseline"].mean()),
+                "sink ratio (points)": over_seeds(sinks, decimals(1)),
+                "mean head (change)": over_seeds(masses, decimals(2)),
+                "× median (ratio)": over_seeds(spikes, significant(3), log=True),
+            }
+        )
+    without = runs.filter(pl.col("equal_loss").is_null() & (pl.col("variant") != BASELINE))
+    missing = [label for label in without["label"].unique(maintain_order=True) if label not in compared["label"]]
+    rows += [dict.fromkeys(rows[0], ABSENT) | {"variant": label} for label in missing if rows]
+    return as_columns(rows)
+
+
+def over_seeds(values: pl.Series, write, log: bool = False) -> str:
+    """The mean over seeds with its 95 % interval; of magnitudes the geometric mean."""
+    known = [value for value in values.drop_nulls() if math.isfinite(value) and (value > 0 or not log)]
+    found = mean_interval(known, log=log)
+    return bracketed(found.value, found.low, found.high, write)
+
+
+def as_columns(rows: list[dict[str, str]]) -> list[Column]:
+    return [Column("", heading, [row[heading] for row in rows]) for heading in rows[0]] if rows else []
+
+
+NOTES = {
+    BEST: [
+        "Best: the learning rate of those tried with the lowest mean perplexity over seeds; at the edge, one beyond "
+        "may be better. As listed: the perplexity at the variant's own learning rate, which the table above shows.",
+        "Sinks and spikes are those at the best learning rate.",
+    ],
+    EQUAL: [
+        "Loss: the higher one of both final losses, of runs of equal seed. The run that ends with it is taken at its "
+        "last step, the other where it passes that loss, between two of its snapshots; its learning rate is higher "
+        "there than at the end of its schedule.",
+        "Changes against the baseline at that loss, with 95 % intervals over seeds; of the relative spike the ratio.",
+        f"{ABSENT}: the losses do not compare, because context or counted positions differ, or the one passed the "
+        "other's final loss before an eighth of its steps.",
+    ],
+}
