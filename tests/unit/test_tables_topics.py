@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from fake_study import fake_run
 
 from spikesink.quantities import QUANTITIES, Taken, names_of
 from spikesink.quantities.of_abilities import OF_ABILITIES
@@ -539,6 +540,19 @@ def test_a_question_that_no_model_was_asked_leaves_its_columns_empty(tmp_path):
     (tmp_path / "b/measures/lifecycle.parquet").unlink()
     with pytest.raises(InputError, match=r"has no measures/lifecycle\.parquet"):
         mechanism_table(models)
+
+
+def test_what_runs_csv_has_of_every_run_may_be_kept_of_some(tmp_path):
+    """A published study keeps such answers of the runs that figures show."""
+    fake_run(tmp_path / "a", seed=0)
+    for model in ("a", "b"):
+        (tmp_path / model / "measures").mkdir(parents=True, exist_ok=True)
+        for name, rows in spike_tables().items():
+            rows.write_parquet(tmp_path / model / "measures" / f"{name}.parquet")
+    for name in ("induction", "retrieval", "beyond_context", "backcopy", "backcopy_heads", "quantisation"):
+        (tmp_path / f"a/measures/{name}.parquet").unlink()
+    found = mechanism_table({model: tmp_path / model for model in ("a", "b")})
+    assert found["sink_ratio"].to_list() == [50.0, None] and found["blocks"].to_list() == [6, 6]
 
 
 def test_what_a_model_can_do_in_numbers():

@@ -6,6 +6,7 @@ A study lies in ``results/<name>``. The name of a study that runs here is its ow
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from spikesink.figures.catalogue import FAMILIES, FIGURES
 from spikesink.measures.groups import GROUPS
@@ -115,8 +116,9 @@ def answers(study: Drawn, models: Iterable[str], questions: Iterable[str]) -> li
 
 
 def table_files(study: Drawn) -> list[str]:
-    """What the table of the mechanism is made from."""
-    return answers(study, study.in_depth.values(), table_questions(study))
+    """What the table of the mechanism is made from. Of some questions a published study keeps a part of the answers."""
+    files = answers(study, study.in_depth.values(), table_questions(study))
+    return files if study.name == study.study else [file for file in files if Path(file).exists()]
 
 
 def figure_files(study: Drawn, models: str, figure: str) -> list[str]:

@@ -85,9 +85,10 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
         if is_left(axis):
             axis.set_ylabel(r"$\log_{10}\,\|\nabla_{\tilde{h}_t} L\|$")
     grey = lighter(BASELINE_COLOUR)
-    marks = [
-        Line2D([], [], color=SPIKE, marker="D", linestyle="none", label="token 0"),
-        Line2D([], [], **UNIFORM, label="token 0, uniform attention"),
+    marks = [Line2D([], [], color=SPIKE, marker="D", linestyle="none", label="token 0")]
+    if data.filter(pl.col("quantity") == "log10_norm_uniform")["value"].is_finite().any():
+        marks.append(Line2D([], [], **UNIFORM, label="token 0, uniform attention"))
+    marks += [
         Patch(facecolor=grey, label="positions 1 and later"),
         Line2D([], [], color=BASELINE_COLOUR, linewidth=1, label="their median"),
     ]

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from spikesink.figures.drawing.canvas import COLUMN, PAGE, inches, new_figure, wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
-from spikesink.figures.drawing.scales import log_scale, spans_a_decade, whole_ticks
+from spikesink.figures.drawing.scales import log_scale, whole_ticks
 from spikesink.figures.drawing.stacked import Models
 from spikesink.figures.drawing.style import Style
 
@@ -65,10 +65,8 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
                     axis.plot(line["layer"].to_list(), line["value"].to_list(), color=style[label].colour, **look)
         if site == "sink_rate":
             axis.set_ylim(-0.04, 1.04)
-        elif spans_a_decade(ours["value"]):
+        elif ours["value"].min() > 0:
             log_scale(axis.yaxis)
-        else:
-            axis.set_ylim(bottom=0)
         axis.set_ylabel(name)
     last = data["layer"].max()
     for axis in axes[:-1]:

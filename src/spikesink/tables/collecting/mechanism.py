@@ -44,17 +44,25 @@ TOPICS = (
 )
 
 
+IN_RUNS = frozenset(headline.READS)
+"""Questions whose numbers runs.csv has of every run: a published study keeps their answers of some runs alone."""
+
+
 def mechanism_table(models: dict[str, Path]) -> pl.DataFrame:
     """One row per model: its label, whether it has measures, and the quantities of ``names_of("mechanism")``.
 
     ``models`` are folders with measures by label. A run that diverged has empty measures and a row without numbers. A
     question that none of the models was asked, because it is newer than they are, leaves its columns empty, and so does
-    an answer without a column that was added later. Raises InputError where only some of the models lack an answer.
+    an answer without a column that was added later, and one of IN_RUNS that a model lacks. Raises InputError where only
+    some of the models lack another answer.
     """
     questions = asked(models.values())
     rows = []
     for label, folder in models.items():
-        tables = read_measures(folder, questions)
+        kept = RunFolder(folder)
+        tables = read_measures(
+            folder, [name for name in questions if name not in IN_RUNS or kept.measure(name).exists()]
+        )
         measured = not tables["lifecycle"].is_empty()
         found = numbers_of(tables) if measured else {}
         rows.append({"model": label, "measured": measured} | {name: found.get(name) for name in names_of("mechanism")})
