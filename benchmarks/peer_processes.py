@@ -56,12 +56,13 @@ def warm_up(one: Prepared) -> dict:
         try:
             return one.warm_up()
         except torch.OutOfMemoryError:
-            one.optimiser.zero_grad()
-            forget()
             if attempt == RETRIES - 1:
                 raise
-            time.sleep(2 + attempt + os.getpid() % 3)
-    raise AssertionError
+        # Not above: there the error would still hold the step's tensors.
+        one.optimiser.zero_grad()
+        forget()
+        time.sleep(1 + attempt + os.getpid() % 3)
+    raise AssertionError("the last attempt returns or raises")
 
 
 class Worker:

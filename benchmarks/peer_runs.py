@@ -30,7 +30,9 @@ def write_tokens(folder: Path, vocabulary: int, count: int = 400_000) -> None:
         tokens.tofile(folder / f"{name}.bin")
         content = tokens.tobytes()
         entry = {"file": f"{name}.bin", "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        splits[name] = entry | {"tokens": count}
+        starts = f"{name}.starts.npy"
+        np.save(folder / starts, np.arange(0, count, 1000))
+        splits[name] = entry | {"tokens": count, "document_starts": starts}
     index = {
         "format": FORMAT,
         "dtype": "uint16",

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from peer_changes import CHANGES
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,6 +47,8 @@ class Contestant:
     attention: str | None = None
     """The only fused attention kernel that is allowed: flash, cudnn or efficient; None: torch chooses."""
     bfloat16: bool = False
+    changes: tuple[str, ...] = ()
+    """Of peer_changes."""
 
     @property
     def name(self) -> str:
@@ -53,6 +56,7 @@ class Contestant:
         parts += ["compiled" if self.compile else "eager"]
         parts += [f"loss in chunks of {self.loss_chunk}"] if self.loss_chunk else []
         parts += [self.attention] if self.attention else []
+        parts += self.changes
         return ", ".join(parts)
 
 
@@ -102,6 +106,8 @@ class Prepared:
         decoder = Decoder(self.settings, vocabulary=self.vocabulary, positions=training.sequence_length)
         initialise(decoder, 0)
         decoder.to(self.device)
+        for change in self.contestant.changes:
+            CHANGES[change](decoder, training.sequence_length)
         optimiser = build_optimiser(decoder, training.optimiser)
         norm = training.optimiser.clip_norm
         return (

@@ -184,12 +184,18 @@ def race(bench: Bench, contestants: list[Contestant], seconds: float, steps: int
     ready, failed = prepare_all(bench.workers, contestants, bench.by(seconds))
     bench.wait_for_quiet()
     times: dict[str, list[float]] = {name: [] for name in ready}
+    round_began, longest = time.monotonic(), 0.0
     for _ in range(bench.rounds()):
+        if round_began + 1.2 * longest > bench.deadline:
+            break
         for name, (worker, _) in ready.items():
+            if name in failed:
+                continue
             try:
-                times[name].append(worker.call("seconds", name, steps, deadline=bench.by(120)))
+                times[name].append(worker.call("seconds", name, steps, deadline=time.monotonic() + 120))
             except (RuntimeError, TimeoutError, OSError) as error:
                 failed[name] = str(error)
+        longest, round_began = max(longest, time.monotonic() - round_began), time.monotonic()
     entries = {
         name: facts
         | {"seconds": times[name], "tokens_per_second": facts["step_tokens"] / statistics.median(times[name])}
@@ -227,10 +233,11 @@ def scales(bench: Bench) -> dict:
         large = Contestant(scale="0.3b", tokens=2048 if bench.tiny else 16384, **options)
         pairs = [(one, replace(one, peer=True)) for one in (small, large)]
         others = [
-            replace(small, attention="cudnn"),
+            replace(small, changes=("tables",)),
+            replace(small, changes=("tables", "joined")),
+            replace(large, changes=("tables", "joined")),
             replace(small, loss_chunk=8192),
-            replace(large, attention="cudnn"),
-            replace(small, tokens=2 * small.tokens),
+            replace(small, tokens=2 * small.tokens, changes=("tables", "joined")),
         ]
         steps, seconds = 10, 150
     else:
@@ -265,13 +272,13 @@ def profiled(bench: Bench, one: Contestant) -> object:
 
 def variants(bench: Bench) -> dict:
     """Every variant's step against the baseline's, at a quarter of the 0.1b shape: layers and vocabulary."""
-    share, tokens = (4, 8192) if bench.on_gpu else (8, 1024)
+    share, tokens = (4, 32768) if bench.on_gpu else (8, 1024)
     if bench.tiny:
         share, tokens = 16, 1024
     shared = {"share": share, "tokens": tokens, "compile": bench.on_gpu, "bfloat16": bench.on_gpu}
     names = peer_checks.distinct("0.1b")
     contestants = [Contestant(scale="0.1b", variant=name, **shared) for name in names]
-    found = race(bench, contestants, 120 if bench.on_gpu else 3600, 20 if bench.on_gpu else 1)
+    found = race(bench, contestants, 120 if bench.on_gpu else 3600, 8 if bench.on_gpu else 1)
     found["ratios"] = {one.name: ratio(found["entries"], one.name, contestants[0].name) for one in contestants}
     forget(bench)
     return found
