@@ -125,6 +125,8 @@ def test_csv_and_parquet_hold_the_same_rows_baseline_first(study_root, monkeypat
 
 
 def test_numbers_are_rounded_for_reading():
+    small = [significant(3)(value) for value in (0.0000240, -0.00009996, 0.000123)]
+    assert small == ["2.40e-5", "-1.00e-4", "0.000123"]
     assert [significant(3)(value) for value in (38470, 92.04, 999.6, 0.01234, 0)] == [
         "38,500",
         "92.0",

@@ -9,6 +9,8 @@ from great_tables import GT, loc, style
 
 from spikesink.tables.render.layout import TEXTS, Column
 
+LONGEST = 30
+"""Letters of a cell of numbers that stays on one line; a longer list is broken."""
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -44,7 +46,6 @@ def table(title: str, reference: str, columns: list[Column], notes: list[str]) -
         .cols_label({name: column.heading for name, column in zip(names, columns, strict=True)})
         .cols_align("right")
         .cols_align("left", columns=texts)
-        .tab_style(style.css("white-space: nowrap;"), loc.body(columns=numbers))
         .tab_style(style.css("min-width: 10em;"), loc.body(columns=texts))
         .tab_options(
             heading_align="left",
@@ -63,6 +64,9 @@ def table(title: str, reference: str, columns: list[Column], notes: list[str]) -
         if group:
             made = made.tab_spanner(group, columns=[name for name, _ in members])
     for name, column in zip(names, columns, strict=True):
+        short = [place for place, cell in enumerate(column.cells) if len(cell) <= LONGEST]
+        if name in numbers and short:
+            made = made.tab_style(style.css("white-space: nowrap;"), loc.body(columns=name, rows=short))
         if column.best:
             made = made.tab_style(style.text(weight="bold"), loc.body(columns=name, rows=sorted(column.best)))
     for note in notes:

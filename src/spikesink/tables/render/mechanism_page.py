@@ -22,7 +22,7 @@ def mechanism_page(models: pl.DataFrame) -> str:
         "model", as_dict=True, maintain_order=True
     )
     shown = [QUANTITIES[name] for name in names_of("mechanism") if name in models.columns]
-    columns = [Column("", "quantity", [quantity.heading for quantity in shown])]
+    columns = [Column("", "quantity", [quantity.label or quantity.heading for quantity in shown])]
     for (variant,), rows in variants.items():
         cells = [median_and_range(rows[quantity.name].to_list(), quantity.format) for quantity in shown]
         columns.append(Column("", heading(variant, rows), cells))

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 
 ABSENT = "–"
+SMALL = 1e-4
+"""Smaller magnitudes are written with an exponent: their zeros would make a column wide."""
 
 
 def decimals(places: int) -> Callable[[float], str]:
@@ -12,11 +14,14 @@ def decimals(places: int) -> Callable[[float], str]:
 
 
 def significant(digits: int) -> Callable[[float], str]:
-    """A function that writes numbers with this many significant digits, without an exponent: 38470 as 38,500."""
+    """A function that writes numbers with this many significant digits: 38470 as 38,500, and 0.0000240 as 2.40e-5."""
 
     def write(value: float) -> str:
         if value == 0 or not math.isfinite(value):
             return f"{value:g}"
+        if abs(value) < SMALL:
+            mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+            return f"{mantissa}e{int(exponent)}"
         places = digits - 1 - math.floor(math.log10(abs(value)))
         rounded = round(value, places)
         return f"{rounded:,.{max(0, digits - 1 - math.floor(math.log10(abs(rounded))))}f}"
