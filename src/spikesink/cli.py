@@ -21,6 +21,7 @@ from spikesink.study.plan import assumptions, costs, human, same_settings, table
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Plan
 from spikesink.workflow.check import checked_study
+from spikesink.workflow.measure_plan import measure_costs, measure_table
 
 NO_RUNS = "This study trains nothing: it measures published models."
 
@@ -49,7 +50,8 @@ def print_plan(study: Study, plan: Plan, as_json: bool) -> None:
     if as_json:
         print_json([asdict(cost) for cost in planned])
     else:
-        print("\n".join([table(planned) if planned else NO_RUNS, *same_settings(study)]))
+        measured = measure_table(study, list(measure_costs(study)))
+        print("\n".join([table(planned) if planned else NO_RUNS, *same_settings(study), "", measured]))
 
 
 def print_show(study: Study, name: str, as_json: bool) -> None:

@@ -204,4 +204,9 @@ def written_config(wildcards):
 
 def costs_digest(wildcards):
     """A digest of what every run will cost: a change of the config that costs nothing makes no new plan."""
-    return sha256(canonical([asdict(cost) for cost in costs(STUDY)]).encode()).hexdigest()
+    parts = (
+        [asdict(cost) for cost in costs(STUDY)],
+        asdict(STUDY.config.measures),
+        list(map(asdict, PRETRAINED.values())),
+    )
+    return sha256(canonical(parts).encode()).hexdigest()

@@ -24,6 +24,7 @@ rule publish:
 rule estimate:
     output:
         "results/{study}/plan.csv",
+        "results/{study}/plan_measures.csv",
     log:
         "results/{study}/logs/plan.log",
     conda:
@@ -37,7 +38,7 @@ rule estimate:
         "plan: what the study will cost"
     shell:
         "{params.command:q} plan --config {params.config:q} --workflow {params.workflow:q}"
-        " --output {output:q} 2>&1 | tee {log:q}"
+        " --output {output[0]:q} 2>&1 | tee {log:q}"
 
 
 rule publish_study:

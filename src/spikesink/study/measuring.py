@@ -1,7 +1,9 @@
-"""Estimate of the memory that measuring a model takes, from its settings. No model is built and no torch imported."""
+"""Estimate of what measuring a model costs, from its settings. No model is built and no torch imported."""
+
+from typing import NamedTuple
 
 from spikesink.study.settings import Measures, Model
-from spikesink.study.sizes import widths
+from spikesink.study.sizes import flops_per_token, parameters, widths
 
 AFFECTS_RESULTS = False
 
@@ -12,6 +14,8 @@ SHORT = ("spikes", "geometry")
 BACKWARD = ("gradients", "consequences", "dynamics")
 """Groups that take gradients."""
 FLOAT = 4
+LOGITS, LIBRARIES = 4 * 2**25, 3 * 2**27
+"""Bytes of logits and of what is computed from them at a time on a CPU, and of Python with its libraries."""
 
 
 def length_of(group: str, measures: Measures, context: int) -> int:
@@ -44,3 +48,58 @@ def rows_together(model: Model, length: int, sequences: int, free: float) -> int
     """How many rows of the attention maps of so many sequences fit into an eighth of ``free`` bytes; at least 16."""
     row = 4 * FLOAT * sequences * model.attention.heads * length
     return int(max(16, min(MOST_ROWS, free / 8 // row)))
+
+
+SPIKE_PASSES, GEOMETRY_PASSES, FORWARD_PASSES = 6, 6, 4
+RETRIEVALS, INDUCTIONS, CONTEXTS, CACHES, QUANTISATIONS, INTERVENTIONS = 20, 1, 4, 7, 8, 11
+"""How often the questions of a group pass their text through a model."""
+
+
+class Work(NamedTuple):
+    """Tokens that pass through a model while a group's questions are answered."""
+
+    blocks: int
+    """Through the blocks."""
+    head: int = 0
+    """Of these, through the output head."""
+    backward: int = 0
+    """Of these, back again, through blocks and head."""
+
+
+def work(group: str, measures: Measures, context: int, vocabulary: int, snapshots: int = 0) -> Work:
+    """What a group of questions asks of a model, to the nearest of its large parts."""
+    short = measures.sequences * measures.sink_tokens
+    abilities, scored = measures.ability_sequences * context, max(measures.consequence_tokens, context)
+    calibration, gradients = measures.calibration_sequences * context, measures.gradient_sequences * context
+    perplexity, beyond = measures.perplexity_tokens, max(measures.perplexity_tokens // CONTEXTS, CONTEXTS * context)
+    if group == "quality":
+        scores = perplexity + beyond + INDUCTIONS * abilities + QUANTISATIONS * scored
+        return Work(scores + RETRIEVALS * abilities + QUANTISATIONS * calibration, scores)
+    if group == "forward":
+        course = snapshots * measures.sequences * context
+        return Work(FORWARD_PASSES * short + course + 2 * snapshots * short, course)
+    if group == "spikes":
+        return Work(SPIKE_PASSES * short + vocabulary * 3 // 2)
+    if group == "geometry":
+        return Work(GEOMETRY_PASSES * short)
+    if group == "gradients":
+        return Work(4 * gradients, 3 * gradients, 3 * gradients)
+    if group == "consequences":
+        edited = INTERVENTIONS * (scored + min(gradients, scored))
+        streamed = CACHES * max(scored, CONTEXTS * context)
+        return Work(edited + streamed, edited + streamed, INTERVENTIONS * min(gradients, scored))
+    return Work(4 * snapshots * gradients, 2 * snapshots * gradients, 2 * snapshots * gradients)
+
+
+def flops(model: Model, done: Work, context: int, vocabulary: int) -> float:
+    """2 per matrix weight and token forward, and as many for the gradient of the activations alone."""
+    head = 2 * vocabulary * model.d_model
+    blocks = flops_per_token(model, 0, context) / 3
+    return blocks * (done.blocks + done.backward) + head * (done.head + done.backward)
+
+
+def peak_bytes(model: Model, group: str, measures: Measures, context: int, vocabulary: int, free: float) -> float:
+    """Most memory of a job: the weights in float32, what is at work at a time, logits, and the libraries."""
+    sequences = measures.batch_size or sequences_together(model, group, measures, context, free)
+    weights = FLOAT * parameters(model, vocabulary, context)
+    return weights + sequences * sequence_bytes(model, group, measures, context) + LOGITS + LIBRARIES

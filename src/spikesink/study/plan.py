@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from spikesink.study import sizes
 from spikesink.study.errors import ConfigError
@@ -115,10 +115,10 @@ def cost(run: Run, plan: Plan, gpus: int) -> Cost:
     )
 
 
-def csv_text(planned: Sequence[Cost]) -> str:
-    """The plan as CSV: a row per run and a column per field of ``Cost``."""
+def csv_text(planned: Sequence[Any], kind: type = Cost) -> str:
+    """A plan as CSV: a row per cost and a column per field of its ``kind``."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [field.name for field in fields(Cost)], lineterminator="\n")
+    writer = csv.DictWriter(text, [field.name for field in fields(kind)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(map(asdict, planned))
     return text.getvalue()

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from spikesink.runs.command import one_line_errors
 from spikesink.runs.sums import noted
-from spikesink.study.plan import costs, csv_text, table
+from spikesink.study.plan import Cost, costs, csv_text, table
 from spikesink.study.resolve import resolve
 from spikesink.workflow.graph import mermaid
+from spikesink.workflow.measure_plan import MeasureCost, measure_costs, measure_table
 from spikesink.workflow.published import publish
 
 
@@ -30,10 +31,12 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     options = arguments()
     if options.command == "plan":
-        planned = costs(resolve(options.config, options.workflow))
-        with noted(options.output) as part:
-            part.write_text(csv_text(planned), encoding="utf-8")
-        print(table(planned))
+        study = resolve(options.config, options.workflow)
+        planned, measured = costs(study), list(measure_costs(study))
+        for name, rows, kind in (("plan.csv", planned, Cost), ("plan_measures.csv", measured, MeasureCost)):
+            with noted(options.output.with_name(name)) as part:
+                part.write_text(csv_text(rows, kind), encoding="utf-8")
+        print(table(planned) if planned else "Nothing is trained.", measure_table(study, measured), sep="\n\n")
     elif options.command == "publish":
         print(publish(resolve(options.config, options.workflow), options.output.parent))
     else:

@@ -1,0 +1,141 @@
+"""What measuring will cost, by model and group of questions: operations, time on this machine, memory.
+
+Times are those of one CPU core of the machine that is asked, whose speed at a matrix product is tried out, and of the
+GPU that the config plans with. They are estimates: within a factor of two.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import process_time
+
+import numpy as np
+
+from spikesink.measures.groups import GROUPS
+from spikesink.pretrained.formats import read_config
+from spikesink.runs.free_memory import free_memory
+from spikesink.runs.json_file import read_json
+from spikesink.study.errors import InputError
+from spikesink.study.measuring import flops, peak_bytes, work
+from spikesink.study.plan import GIB, GPUS, hours, size
+from spikesink.study.plan import flops as written_flops
+from spikesink.study.run import Study
+from spikesink.study.settings import Model, Pretrained
+from spikesink.workflow.drawn import ALWAYS
+
+SHARE_OF_PEAK = 0.3
+"""Of a GPU's float32 throughput."""
+SHARE, MOST = 0.4, 3 * GIB
+"""What a job on CPUs plans to take of the free memory, at most; see spikesink.measures.fitting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureCost:
+    """What one group of questions costs for one model."""
+
+    model: str
+    group: str
+    jobs: int
+    """One per seed of a variant."""
+    flops: float
+    """Of one job."""
+    cpu_minutes: float
+    """Of one job, on one core of this machine."""
+    gpu_hours: float
+    memory_gib: float
+    """The most that one job takes on a CPU. On a GPU it takes what is free."""
+
+
+def measure_costs(study: Study) -> Iterator[MeasureCost]:
+    """The cost of every group for every variant and published model, whose files must be here to be known."""
+    config, speed = study.config, matrix_speed()
+    free, gpu = min(MOST, SHARE * free_memory()), GPUS[config.plan.gpu]
+    seeds = Counter(run.variant for run in study.runs)
+    subjects = [
+        (name, run.model, run.vocabulary, run.training.sequence_length, run.training.snapshots)
+        for name, run in dict(by_variant(study)).items()
+    ]
+    for name, published in config.pretrained.items():
+        with suppress(InputError, ValueError):
+            described = described_model(f"results/{config.study}/pretrained/{name}/pretrained.json", published)
+            subjects.append((name, *described, 0))
+    for name, model, words, context, snapshots in subjects:
+        deep = name in config.pretrained or config.mechanism.variants == "all" or name in config.mechanism.compare
+        for group in GROUPS:
+            if not deep and not set(GROUPS[group].questions) <= set(ALWAYS):
+                continue
+            operations = flops(model, work(group, config.measures, context, words, snapshots), context, words)
+            yield MeasureCost(
+                model=name,
+                group=group,
+                jobs=seeds.get(name, 1),
+                flops=operations,
+                cpu_minutes=operations / speed / 60,
+                gpu_hours=operations / (1e12 * gpu.float32 * SHARE_OF_PEAK) / 3600,
+                memory_gib=peak_bytes(model, group, config.measures, context, words, free) / GIB,
+            )
+
+
+def by_variant(study: Study) -> Iterator[tuple]:
+    """The first run of every variant."""
+    return ((run.variant, run) for run in reversed(study.runs))
+
+
+def described_model(description: str, published: Pretrained) -> tuple[Model, int, int]:
+    """Settings, vocabulary and context of a published model that is a folder, or has been fetched.
+
+    Raises InputError, PretrainedError where it is neither.
+    """
+    folder = Path(published.source)
+    if published.is_gguf or not folder.is_dir():
+        folder = Path(read_json(Path(description), "fetch it first")["folder"])
+    found = read_config(folder)
+    return found.settings, found.vocabulary, min(published.context, found.positions)
+
+
+def matrix_speed(width: int = 1024, seconds: float = 0.2) -> float:
+    """Operations per second of one core's time, of a matrix product in float32."""
+    one = np.ones((width, width), np.float32)
+    one @ one
+    started, times = process_time(), 0
+    while process_time() - started < seconds:
+        one @ one
+        times += 1
+    return 2 * width**3 * times / (process_time() - started)
+
+
+def unknown_models(study: Study, planned: Sequence[MeasureCost]) -> list[str]:
+    """Published models whose cost is not known, because nothing of them is here."""
+    known = {cost.model for cost in planned}
+    return [name for name in study.config.pretrained if name not in known]
+
+
+def measure_table(study: Study, planned: Sequence[MeasureCost]) -> str:
+    """The plan as text: a line per published model and group, and per group of all variants together."""
+    lines = [("measures of", "group", "jobs", "FLOPs", "CPU minutes", f"{study.config.plan.gpu}-hours", "memory")]
+    published = [cost for cost in planned if cost.model in study.config.pretrained]
+    lines += [line(cost.model, cost.group, [cost]) for cost in published]
+    for group in GROUPS:
+        if members := [cost for cost in planned if cost.group == group and cost.model not in study.config.pretrained]:
+            lines.append(line("all runs", group, members))
+    lines.append(line("total", "", planned))
+    widths = [max(len(cells[place]) for cells in lines) for place in range(len(lines[0]))]
+    text = ["  ".join([*map(str.ljust, cells[:2], widths), *map(str.rjust, cells[2:], widths[2:])]) for cells in lines]
+    text += [
+        "",
+        "CPU minutes are of one core of this machine, of all jobs; memory is the most that one job takes.",
+    ]
+    if unknown := unknown_models(study, planned):
+        text.append(f"Not known before `snakemake --until pretrained_model` fetches them: {', '.join(unknown)}.")
+    return "\n".join(text)
+
+
+def line(model: str, group: str, members: Sequence[MeasureCost]) -> tuple[str, ...]:
+    """The cells of a line: sums over jobs, and the largest memory."""
+    jobs = sum(cost.jobs for cost in members)
+    minutes = sum(cost.jobs * cost.cpu_minutes for cost in members)
+    numbers = sum(cost.jobs * cost.flops for cost in members), sum(cost.jobs * cost.gpu_hours for cost in members)
+    memory = size(max((cost.memory_gib for cost in members), default=0))
+    return (model, group, str(jobs), written_flops(numbers[0]), f"{minutes:,.1f}", hours(numbers[1]), memory)

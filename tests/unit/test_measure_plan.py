@@ -1,0 +1,64 @@
+"""What `plan` says of measures: operations that can be counted by hand, and models that are not here yet."""
+
+import json
+
+import pytest
+from study_config import study
+
+from spikesink.study.measuring import Work, flops, work
+from spikesink.study.settings import Attention, FeedForward, Measures, Model
+from spikesink.workflow import measure_plan
+from spikesink.workflow.measure_plan import measure_costs, measure_table
+
+MEASURES = Measures(
+    sequences=10, sink_tokens=8, perplexity_tokens=64, ability_sequences=2, consequence_tokens=32, gradient_sequences=4
+)
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "vocab_size": 100,
+    "rms_norm_eps": 1e-5,
+}
+
+
+def test_operations_of_a_token_are_counted_by_hand():
+    model = Model(layers=3, d_model=8, attention=Attention(heads=2, head_dim=4), feed_forward=FeedForward(width=12))
+    weights = 3 * (4 * 8 * 8 + 3 * 8 * 12)
+    scores = 3 * 4 * 8 * 16 / 2  # scores and mixing: 4 N H per visible key, half of the context
+    assert flops(model, Work(1), 16, 50) == pytest.approx(2 * weights + scores)
+    assert flops(model, Work(1, 1), 16, 50) == pytest.approx(2 * weights + scores + 2 * 50 * 8)
+    assert flops(model, Work(1, 1, 1), 16, 50) == pytest.approx(2 * (2 * weights + scores + 2 * 50 * 8))
+
+
+def test_work_follows_from_the_settings():
+    assert work("gradients", MEASURES, 16, 100) == Work(4 * 64, 3 * 64, 3 * 64)
+    assert work("spikes", MEASURES, 16, 1000).blocks - work("spikes", MEASURES, 16, 0).blocks == 1500
+    assert work("dynamics", MEASURES, 16, 100) == Work(0, 0, 0), "a published model has no snapshots"
+
+
+def test_a_published_model_is_planned_once_it_is_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(measure_plan, "matrix_speed", lambda: 1e9)
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+    models = {
+        "here": {"source": str(tmp_path), "bos": "none"},
+        "elsewhere": {"source": "org/model", "revision": "a" * 40, "bos": "none"},
+    }
+    found = study({"ablations": [], "pretrained": models})
+    planned = list(measure_costs(found))
+    assert {cost.model for cost in planned} == {"here"}
+    assert all(cost.memory_gib > 0 for cost in planned)
+    text = measure_table(found, planned)
+    assert "fetches them: elsewhere." in text and "vocabulary" not in text
+
+
+def test_runs_outside_the_comparison_are_planned_for_what_every_run_is_asked(monkeypatch):
+    monkeypatch.setattr(measure_plan, "matrix_speed", lambda: 1e9)
+    planned = list(measure_costs(study({"ablations": ["norm"], "seeds": [0, 1]})))
+    assert {cost.group for cost in planned if cost.model == "sandwich"} == {"quality", "forward"}
+    assert "gradients" in {cost.group for cost in planned if cost.model == "baseline"}
+    assert {cost.jobs for cost in planned} == {2}
