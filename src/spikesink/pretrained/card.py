@@ -4,13 +4,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+from spikesink import __version__
+from spikesink.pretrained.own_format import ARCHITECTURE
 from spikesink.quantities.perplexity import perplexity
 from spikesink.runs.folder import RunFolder
+from spikesink.runs.json_file import read_json
 from spikesink.study.settings import Training
 
 
-def model_card(run: dict[str, Any], training: Training, folder: Path, architecture: str, parameters: int) -> str:
-    """README.md for an exported run, from its resolved settings and, where there are any, its measures."""
+def model_card(
+    run: dict[str, Any], training: Training, folder: Path, *, architecture: str, parameters: int, text: str
+) -> str:
+    """README.md for an exported run, from its resolved settings and, where there are any, its measures.
+
+    ``text``: the terms of the text that it learned from.
+    """
     name = run.get("label") or run["variant"]
     measured = held_out_perplexity(folder)
     tokens = training.steps * training.batch_size * training.sequence_length
@@ -33,8 +41,8 @@ def model_card(run: dict[str, Any], training: Training, folder: Path, architectu
         f"* held-out perplexity: {'not measured' if measured is None else f'{measured:.2f} per token'}",
         f"* BOS: {run['tokenizer']['bos']}",
         "",
-        "Licence: the code of spikesink is under the MIT licence, which does not extend to weights. They were learned "
-        "from the study's corpus; before you publish them, name its terms here.",
+        *how_to_load(architecture),
+        f"Licence: the code of spikesink is under the MIT licence, which does not extend to weights. {text}",
         "",
         "All settings:",
         "",
@@ -44,6 +52,38 @@ def model_card(run: dict[str, Any], training: Training, folder: Path, architectu
         "",
     ]
     return "\n".join(lines)
+
+
+def how_to_load(architecture: str) -> list[str]:
+    """Lines on a format of our own; none for one that transformers has."""
+    if architecture != ARCHITECTURE:
+        return []
+    return [
+        f"No architecture of transformers has this variant. The folder holds the decoder of spikesink {__version__}, "
+        "which runs only if you allow it:",
+        "",
+        "```python",
+        'AutoModelForCausalLM.from_pretrained("this folder", trust_remote_code=True)',
+        "```",
+        "",
+        "It generates with a key-value cache. Pad on the right, or give sequences of one length.",
+        "",
+    ]
+
+
+def text_licence(corpus_json: Path) -> str:
+    """A sentence on the terms of the text that a study trains on, from its corpus.json, or what to do without it."""
+    unknown = "They were learned from the study's corpus; before you publish them, name its terms here."
+    if not corpus_json.is_file():
+        return unknown
+    corpus = read_json(corpus_json, "run the study again")
+    if corpus.get("kind") in ("embedded", "bigram_backcopy"):
+        return "They were learned from the text in spikesink's repository, all of it in the public domain."
+    names = [corpus["dataset"]] if corpus.get("dataset") else [file["name"] for file in corpus.get("files", [])]
+    if not names:
+        return unknown
+    revision = f" at {corpus['revision']}" if corpus.get("revision") else ""
+    return f"They were learned from {', '.join(names)}{revision}; before you publish them, name its terms here."
 
 
 def held_out_perplexity(folder: Path) -> float | None:

@@ -74,7 +74,7 @@ class RunFolder:
 
     def check_weights(self) -> None:
         """Raise InputError for a run that was trained on another machine, where its weights have stayed."""
-        if self.facts().get(LEFT_OUT) and not self.weights.exists():
+        if not self.weights.exists() and self.facts().get(LEFT_OUT):
             raise InputError(
                 f"{self.weights}: stayed on the machine that trained the run: bring it and {self.snapshots.name}/ from "
                 f"there, or delete {self.manifest} and run the same snakemake command again to train it here"
