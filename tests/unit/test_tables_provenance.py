@@ -1,12 +1,14 @@
 """Where runs are from: the table and its page."""
 
 import json
+import sys
 
 import polars as pl
 import pytest
 
 from spikesink.runs.why import changes
 from spikesink.study.errors import InputError
+from spikesink.tables import provenance_page as entry
 from spikesink.tables.collecting.provenance import provenance
 from spikesink.tables.contracts import PROVENANCE
 from spikesink.tables.render.provenance_page import provenance_page
@@ -75,3 +77,20 @@ def test_a_run_without_manifest_is_one_line(folders):
     (folders[1] / "manifest.json").unlink()
     with pytest.raises(InputError, match=r"gated/manifest.json: cannot be read .*: train this run again"):
         provenance(folders)
+
+
+def test_a_commit_that_git_does_not_tell_has_gits_reason(folders):
+    path = folders[0] / "manifest.json"
+    told = {"commit": None, "dirty": None, "reason": "git: detected dubious ownership in repository at '/x'"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"git": told}))
+    page = provenance_page(provenance(folders), "s")
+    assert "unknown: git: detected dubious ownership in repository at &#x27;/x&#x27;" in page
+
+
+def test_a_provenance_of_an_earlier_study_has_no_reason(folders, tmp_path, monkeypatch):
+    earlier = tmp_path / "provenance.csv"
+    provenance(folders).drop("reason").write_csv(earlier)
+    page = tmp_path / "provenance.html"
+    words = ["provenance_page", "--provenance", str(earlier), "--study", "s", "--output", str(page)]
+    monkeypatch.setattr(sys, "argv", words)
+    assert entry.main() == 0 and "<td>gated</td>" in page.read_text()

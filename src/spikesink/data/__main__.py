@@ -79,7 +79,7 @@ def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path, described
     )
     loaded = tokenizer.build(settings, documents, output)
     sides = {"bos": loaded.bos, "eos": loaded.eos}
-    said = "; ".join(f"{side} {found.id} {found.token} ({found.source})" for side, found in sides.items())
+    said = "; ".join(f"{side} {found.id} {found.token!r} ({found.source})" for side, found in sides.items())
     print(f"{output}: {loaded.size} ids; {said}", file=sys.stderr)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 
 from spikesink.runs.disk_faults import in_one_line
-from spikesink.study.errors import ConfigError, InputError
+from spikesink.study.errors import ConfigError, InputError, one_line
 
 AFFECTS_RESULTS = False
 
@@ -41,5 +41,5 @@ def stay_offline() -> None:
 
 
 def said(error: Exception) -> str:
-    """What the error says; of the system's errors the file, the fault and what to do."""
-    return in_one_line(error) if isinstance(error, OSError) and error.strerror else str(error)
+    """What the error says, in one line; of the system's errors the file, the fault and what to do."""
+    return one_line(in_one_line(error) if isinstance(error, OSError) and error.strerror else str(error))

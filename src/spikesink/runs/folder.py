@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.runs.json_file import read_intact_json
+from spikesink.runs.json_kinds import MANIFEST, RUN
 from spikesink.study.errors import InputError
 
 AFFECTS_RESULTS = False
@@ -66,11 +67,11 @@ class RunFolder:
 
     def settings(self) -> dict[str, Any]:
         """The content of run.json. Raises InputError."""
-        return read_intact_json(self.run, TRAIN_AGAIN)
+        return read_intact_json(self.run, TRAIN_AGAIN, RUN)
 
     def facts(self) -> dict[str, Any]:
         """The content of manifest.json. Raises InputError."""
-        return read_intact_json(self.manifest, TRAIN_AGAIN)
+        return read_intact_json(self.manifest, TRAIN_AGAIN, MANIFEST)
 
     def check_weights(self) -> None:
         """Raise InputError for a run that was trained on another machine, where its weights have stayed."""

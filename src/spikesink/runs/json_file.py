@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from spikesink.runs.disk_faults import unreadable
+from spikesink.runs.json_kinds import check_kinds
 from spikesink.runs.sums import delete_and_run, intact
 from spikesink.study.errors import InputError
 
@@ -14,21 +15,26 @@ OWN_SUM = "sum"
 """The key under which an object states its own sum."""
 
 
-def read_json(path: Path, remedy: str) -> dict:
-    """The JSON object in a file. Raises InputError, whose message ends with ``remedy``: what the user should do."""
+def read_json(path: Path, remedy: str, kinds: dict | None = None) -> dict:
+    """The JSON object in a file, whose values are of these ``kinds``, see ``json_kinds``.
+
+    Raises InputError, whose message ends with ``remedy``: what the user should do.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error, remedy) from error
-    return json_object(content, str(path), remedy)
+    found = json_object(content, str(path), remedy)
+    check_kinds(found, kinds or {}, str(path), remedy)
+    return found
 
 
-def read_intact_json(path: Path, remedy: str) -> dict:
+def read_intact_json(path: Path, remedy: str, kinds: dict | None = None) -> dict:
     """The JSON object in a file that is what was written. Raises InputError.
 
     What says so is a note beside it, or the sum that the object states of itself.
     """
-    content = read_json(intact(path, remedy), remedy)
+    content = read_json(intact(path, remedy), remedy, kinds)
     if content.get(OWN_SUM) not in (None, sum_of(content)):
         raise InputError(f"{path}: is not what was written, its sum differs: {delete_and_run(path)}")
     return content

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import read_json
-from spikesink.study.errors import InputError
+from spikesink.runs.json_kinds import MANIFEST, PROGRESS, RUN
+from spikesink.study.errors import InputError, one_line
 from spikesink.study.run import Run, Study, canonical
 
 SILENCE = timedelta(seconds=90)
@@ -63,7 +64,7 @@ def read_progress(checkpoints: Path) -> dict[str, Progress]:
     """The latest progress of every run that has written one, by the run's name; unreadable files are ignored."""
     latest: dict[str, Progress] = {}
     for path in checkpoints.glob("*/progress.json"):
-        found = if_readable(lambda path=path: read_json(path, "")) or {}
+        found = if_readable(lambda path=path: read_json(path, "", PROGRESS)) or {}
         try:
             updated = datetime.fromisoformat(found["updated"]).astimezone(UTC)
             progress = Progress(updated, found["step"], found["tokens_per_second"], found["seconds_left"])
@@ -82,11 +83,12 @@ def standing(run: Run, results: Path, progress: Progress | None, now: datetime) 
         pace = {"tokens_per_second": progress.tokens_per_second, "seconds_left": progress.seconds_left}
         return Standing(**common, **pace, step=progress.step, status="running")
     folder = RunFolder(run.folder)
-    if manifest := if_readable(lambda: read_json(folder.manifest, "")):
-        recorded = if_readable(lambda: read_json(folder.run, "")) or {}
+    if manifest := if_readable(lambda: read_json(folder.manifest, "", MANIFEST)):
+        recorded = if_readable(lambda: read_json(folder.run, "", RUN)) or {}
         recorded.pop("code", None)
-        status = manifest["status"] if canonical(recorded) == canonical(run.resolved()) else "out of date"
-        speed, step = manifest.get("tokens_per_second"), manifest.get("steps", run.training.steps)
+        status = manifest.get("status") or "unknown"
+        status = status if canonical(recorded) == canonical(run.resolved()) else "out of date"
+        speed, step = manifest.get("tokens_per_second"), manifest.get("steps") or run.training.steps
         return Standing(**common, status=status, step=step, tokens_per_second=speed)
     reached, last = progress.step if progress else 0, last_line(log)
     if FAILED.match(last) and (progress is None or has_ended(log, progress)):
@@ -121,7 +123,7 @@ def last_line(path: Path) -> str:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return one_line(next((line.strip() for line in reversed(lines) if line.strip()), ""))
 
 
 def table(found: list[Standing]) -> str:

@@ -11,6 +11,7 @@ from spikesink.runs.code_digest import module_digests
 from spikesink.runs.folder import TRAIN_AGAIN, RunFolder
 from spikesink.runs.identity import TRAINING, identity, training_modules
 from spikesink.runs.json_file import read_json
+from spikesink.runs.json_kinds import MANIFEST, PRETRAINED, RUN, TOKENS
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run
 from spikesink.study.settings import Config, Pretrained
@@ -29,11 +30,11 @@ def differences(run: Run, config: Config | None = None) -> list[str]:
     for path in (folder.run, folder.manifest):
         if not path.exists():
             raise InputError(f"{path} does not exist: this run has not been trained yet")
-    record, manifest = (read_json(path, TRAIN_AGAIN) for path in (folder.run, folder.manifest))
+    record, manifest = read_json(folder.run, TRAIN_AGAIN, RUN), read_json(folder.manifest, TRAIN_AGAIN, MANIFEST)
     code = record.pop("code", None)
     settings = json.loads(json.dumps(run.resolved()))
     lines = [f"{key}: {show(old)} -> {show(new)}" for key, old, new in changes(record, settings)]
-    modules = code_changes(manifest.get("modules", {}), run)
+    modules = code_changes(manifest.get("modules") or {}, run)
     if not modules and code not in (None, identity(run)["code"]):
         modules = ["code: the modules are the same, but one takes a name from another module than before"]
     return lines + modules + (source_changes(manifest, config) if config else []) + data_changes(manifest, run)
@@ -71,7 +72,7 @@ def code_changes(trained: dict[str, str], run: Run) -> list[str]:
 def source_changes(manifest: dict, config: Config) -> list[str]:
     """One line per file of the corpus or the tokenizer that has changed since the run was trained."""
     now = sources.sums(sources.of_text(config), Path("results") / config.study)
-    before = {source["file"]: source["sha256"] for source in manifest.get("sources", [])}
+    before = {source["file"]: source["sha256"] for source in manifest.get("sources") or []}
     return [f"source {name}: {old[:16]} -> {new[:16]}" for name, old, new in changes(before, now)]
 
 
@@ -85,8 +86,8 @@ def model_differences(name: str, config: Config) -> list[str]:
     path = Path("results") / config.study / "pretrained" / name / "pretrained.json"
     if not path.exists():
         raise InputError(f"{path} does not exist: this model has not been measured yet")
-    described, model = read_json(path, "fetch the model again"), config.pretrained[name]
-    now = asdict(model) | {"context": min(model.context, described.get("positions", model.context))}
+    described, model = read_json(path, "fetch the model again", PRETRAINED), config.pretrained[name]
+    now = asdict(model) | {"context": min(model.context, described.get("positions") or model.context)}
     if model.sha256 is None:
         del now["sha256"]  # the description holds that of the file that was found
     before = {key: described[key] for key in now if key in described}
@@ -97,9 +98,9 @@ def model_differences(name: str, config: Config) -> list[str]:
 def model_file_changes(described: dict, model: Pretrained, results: Path) -> list[str]:
     """One line per file of a published model on this machine that has changed since it was described."""
     now = {Path(file).name: digest for file, digest in sources.sums(sources.of_model(model), results).items()}
-    before = {file: known["digest"] for file, known in described.get("files", {}).items()}
+    before = {file: known["digest"] for file, known in (described.get("files") or {}).items()}
     if model.is_gguf:  # the files are those of its conversion; one in parts has one sum for all of them
-        before = dict.fromkeys(now, described.get("sha256", ABSENT))
+        before = dict.fromkeys(now, described.get("sha256") or ABSENT)
     if not now or (model.is_gguf and len(now) > 1):
         return []
     return [f"file {file}: {old[:16]} -> {new[:16]}" for file, old, new in changes(before, now)]
@@ -110,10 +111,9 @@ def data_changes(manifest: dict, run: Run) -> list[str]:
     index = Path("results") / run.study / "data" / "tokens" / "tokens.json"
     if not index.exists():
         return [f"training tokens: {index} does not exist, they would be packed first"]
-    old, new = (
-        manifest.get("tokens_sha256", ABSENT),
-        read_json(index, "pack the tokens again")["splits"]["train"]["sha256"],
-    )
+    packed = read_json(index, "pack the tokens again", TOKENS)
+    old = manifest.get("tokens_sha256") or ABSENT
+    new = ((packed.get("splits") or {}).get("train") or {}).get("sha256") or ABSENT
     return [f"training tokens ({index}): {old[:16]} -> {new[:16]}"] if old != new else []
 
 

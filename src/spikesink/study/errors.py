@@ -19,12 +19,17 @@ def without_secrets(text: str) -> str:
     return PARAMETER.sub(r"\1***", LOGIN.sub("***@", text))
 
 
+def one_line(message: str) -> str:
+    """A message as one line without secrets, whatever names and values it quotes; a line break is written as \\n."""
+    line = "".join(map(printable, without_secrets(message)))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+
+
 class OneLineError(ValueError):
-    """Its message is one line without secrets, whatever names and values it quotes; a line break is written as \\n."""
+    """Its message is one line."""
 
     def __init__(self, message: str) -> None:
-        line = "".join(map(printable, without_secrets(message)))
-        super().__init__(line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}")
+        super().__init__(one_line(message))
 
 
 def printable(letter: str) -> str:

@@ -144,6 +144,7 @@ PROVENANCE = {
     "code": TEXT,
     "commit": TEXT,
     "dirty": pl.Boolean(),
+    "reason": TEXT,
     "tokens_sha256": TEXT,
     "tokenizer_sha256": TEXT,
     **dict.fromkeys(SOFTWARE, TEXT),
@@ -163,4 +164,5 @@ PROVENANCE = {
     "settings": TEXT,
 }
 """``digest`` is of settings and code together, ``code`` of the code that trains; ``commit`` is the checkout's and
-``dirty`` whether it had changes; times are in UTC; ``settings`` is the JSON text of tokenizer, model and training."""
+``dirty`` whether it had changes, or ``reason`` says why neither is known; times are in UTC; ``settings`` is the JSON text
+of tokenizer, model and training."""

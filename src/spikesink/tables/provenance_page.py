@@ -10,6 +10,9 @@ from spikesink.tables.inputs import read_table
 from spikesink.tables.outputs import write_text
 from spikesink.tables.render.provenance_page import provenance_page
 
+PUBLISHED_EARLIER = [name for name in PROVENANCE if name != "reason"]
+"""The columns that every provenance.csv has."""
+
 
 @one_line_errors()
 def main() -> None:
@@ -18,7 +21,7 @@ def main() -> None:
     parser.add_argument("--study", required=True, help="its name, for the title")
     parser.add_argument("--output", type=Path, required=True, help="HTML file to write")
     options = parser.parse_args()
-    runs = read_table(options.provenance, PROVENANCE, "collect the provenance again")
+    runs = read_table(options.provenance, PROVENANCE, "collect the provenance again", required=PUBLISHED_EARLIER)
     write_text(provenance_page(runs, options.study), options.output)
 
 

@@ -94,6 +94,8 @@ def settings_of(folder: RunFolder, ablation: str) -> dict[str, Any]:
         facts |= learning_rate(run)
     except KeyError as error:
         raise InputError(f"{folder.run}: has no key {error}: train this run again") from error
+    if facts["loss_window"] is not None and len(facts["loss_window"]) != 2:
+        raise InputError(f"{folder.run}: loss_window has {len(facts['loss_window'])} numbers, not two: train it again")
     if facts["ablation"] not in (BASELINE, ablation):
         raise InputError(f"{folder.run}: is a run of {facts['ablation']}, not of {ablation}: take it out of --runs")
     return facts

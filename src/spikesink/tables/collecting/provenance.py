@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from spikesink.runs.folder import RunFolder
-from spikesink.study.errors import InputError
+from spikesink.runs.folder import TRAIN_AGAIN, RunFolder
+from spikesink.study.errors import InputError, first_line
 from spikesink.study.run import canonical
 from spikesink.tables.contracts import PROVENANCE
 
@@ -30,8 +30,13 @@ def origin(folder: Path) -> dict[str, Any]:
 
 def provenance(folders: Iterable[Path]) -> pl.DataFrame:
     """One row per run, in the order of the folders. Raises InputError."""
-    rows = [origin(folder) for folder in folders]
+    return pl.concat([row_of(folder) for folder in folders])
+
+
+def row_of(folder: Path) -> pl.DataFrame:
+    """The row of one run as a table. Raises InputError."""
     try:
-        return pl.DataFrame(rows, schema=PROVENANCE, orient="row")
-    except (TypeError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"a manifest.json holds something unexpected ({error}): train that run again") from error
+        return pl.DataFrame([origin(folder)], schema=PROVENANCE, orient="row")
+    except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
+        path = RunFolder(folder).manifest
+        raise InputError(f"{path}: holds something unexpected ({first_line(error)}): {TRAIN_AGAIN}") from error

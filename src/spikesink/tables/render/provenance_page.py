@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from spikesink.runs.json_file import json_object
 from spikesink.runs.why import changes, show
 from spikesink.study.names import BASELINE
 from spikesink.tables.contracts import SOFTWARE
@@ -40,9 +41,10 @@ SHARED = {
 
 def provenance_page(runs: pl.DataFrame, study: str) -> str:
     """HTML that loads nothing, from the table of ``spikesink.tables.collecting.provenance``."""
-    scale, seeds = ", ".join(runs["scale"].unique()), ", ".join(map(str, sorted(set(runs["seed"]))))
+    scale, seeds = ", ".join(runs["scale"].drop_nulls().unique()), ", ".join(map(str, sorted(set(runs["seed"]))))
     title = escape(f"Provenance of study {study}")
-    counts = ", ".join(f"{count} {status}" for status, count in runs["status"].value_counts(sort=True).iter_rows())
+    statuses = runs["status"].value_counts(sort=True).iter_rows()
+    counts = escape(", ".join(f"{count} {status}" for status, count in statuses))
     hours = (runs["wall_seconds"].sum() or 0) / 3600
     return "\n".join(
         [
@@ -71,7 +73,8 @@ def known(value: Any) -> str:
 def shared_rows(runs: pl.DataFrame) -> Iterator[str]:
     """The value that all runs share or, where they differ, every value with the number of its runs."""
     changed = pl.when("dirty").then(pl.lit(" with changes")).otherwise(pl.lit(""))
-    runs = runs.with_columns(pl.col("commit") + changed)
+    unknown = "unknown: " + pl.col("reason")  # what git says, for example of a checkout that another user owns
+    runs = runs.with_columns((pl.col("commit") + changed).fill_null(unknown))
     software = [", ".join(f"{name} {each[name]}" for name in SOFTWARE) for each in runs.to_dicts()]
     runs = runs.with_columns(pl.Series("software", software))
     for name, heading in (SHARED | {"software": "software"}).items():
@@ -83,9 +86,9 @@ def shared_rows(runs: pl.DataFrame) -> Iterator[str]:
 def run_rows(runs: pl.DataFrame) -> Iterator[str]:
     """A row per run; a click on what differs shows all its settings."""
     rows = runs.to_dicts()
-    baseline = next((json.loads(run["settings"]) for run in rows if run["variant"] == BASELINE), {})
+    baseline = next((settings_of(run) for run in rows if run["variant"] == BASELINE), {})
     for run in rows:
-        settings = json.loads(run["settings"])
+        settings = settings_of(run)
         words = "; ".join(f"{key} = {show(value)}" for key, _, value in changes(baseline, settings)) or "nothing"
         whole = (
             f"<details><summary>{escape(words)}</summary><pre>{escape(json.dumps(settings, indent=1))}</pre></details>"
@@ -94,6 +97,11 @@ def run_rows(runs: pl.DataFrame) -> Iterator[str]:
         commit = f"{(run['commit'] or 'unknown')[:10]}{' +' if run['dirty'] else ''}"
         cells = (run["variant"], run["seed"], run["status"], run["digest"], run["code"], commit, minutes)
         yield row("td", cells).removesuffix("</tr>") + f"<td>{whole}</td></tr>"
+
+
+def settings_of(run: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a run. Raises InputError."""
+    return json_object(run["settings"] or "{}", f"settings of {run['variant']}", "collect the provenance again")
 
 
 def row(tag: str, cells: tuple) -> str:

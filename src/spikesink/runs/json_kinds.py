@@ -1,0 +1,78 @@
+"""What values a JSON object must hold: a file that a person edited or a foreign study brought may hold anything."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from spikesink.study.errors import InputError
+
+AFFECTS_RESULTS = False
+
+NUMBER = (int, float)
+ANY = "*"
+"""In place of a key: every key of a mapping."""
+WORDS = {str: "line of text", int: "whole number", NUMBER: "number", bool: "truth value", dict: "mapping", list: "list"}
+
+RUN = {
+    **dict.fromkeys(("study", "scale", "ablation", "variant"), str),
+    **dict.fromkeys(("code?", "label?", "stands_for?"), str),
+    "seed": int,
+    "tokenizer?": {"vocabulary": int, "bos": str},
+    "model": {"attention": {"heads": int, "head_dim": int}, "feed_forward": dict, "gate": dict},
+    "training": {"sequence_length": int, "steps": int, "loss_window?": [NUMBER], "optimiser": dict},
+}
+"""run.json: the settings that later stages read. A key with a question mark may be null."""
+MANIFEST = {
+    "status": str,
+    **dict.fromkeys(("why?", "digest?", "code?", "tokens_sha256?", "tokenizer_sha256?"), str),
+    **dict.fromkeys(("steps?", "parameters?", "tokens?", "devices?"), int),
+    **dict.fromkeys(("tokens_per_second?", "wall_seconds?"), NUMBER),
+    **{key: {f"{ANY}?": str} for key in ("modules?", "versions?", "sha256?")},
+    "git?": {"commit?": str, "dirty?": bool, "reason?": str},
+    "hardware?": dict,
+    "sources?": [{"file": str, "sha256": str}],
+}
+"""manifest.json of a run."""
+PROGRESS = {"updated": str, "run": str, "step": int, "tokens_per_second?": NUMBER, "seconds_left?": NUMBER}
+"""progress.json beside a run's checkpoints."""
+TOKENS = {"splits": {"train": {"sha256": str}}}
+"""tokens.json of a text."""
+PRETRAINED = {"files?": {ANY: {"digest": str}}, "positions?": int, "sha256?": str}
+"""pretrained.json of a published model."""
+
+
+def check_kinds(content: dict[str, Any], kinds: dict[str, Any], name: str, remedy: str) -> None:
+    """Raise InputError where a value that ``kinds`` names is something else; ``name`` is the file, for the message.
+
+    A key may be missing, but not in an item of a list.
+    """
+    for path, value, kind in faults(content, kinds, ""):
+        raise InputError(f"{name}: {path} = {str(value)[:80]!r} is no {WORDS.get(kind, 'mapping')}: {remedy}")
+
+
+def faults(value: Any, kind: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """The path, value and kind of everything that is not of its kind."""
+    if isinstance(kind, dict):
+        if not isinstance(value, dict):
+            yield path, value, dict
+            return
+        for key, item in value.items():
+            names = (f"{key}?", f"{ANY}?", key, ANY) if item is None else (key, f"{key}?", ANY, f"{ANY}?")
+            found = next((name for name in names if name in kind), None)
+            if found and not (item is None and found.endswith("?")):
+                yield from faults(item, kind[found], f"{path}.{key}".lstrip("."))
+    elif isinstance(kind, list):
+        if not isinstance(value, list):
+            yield path, value, list
+            return
+        for number, item in enumerate(value):
+            complete = dict.fromkeys(kind[0]) | item if isinstance(kind[0], dict) and isinstance(item, dict) else item
+            yield from faults(complete, kind[0], f"{path}[{number}]")
+    elif not is_of(value, kind):
+        yield path, value, kind
+
+
+def is_of(value: Any, kind: Any) -> bool:
+    """Whether a value is of a kind: true and false are no numbers, and a text has no control characters."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, kind) and (kind is not str or value.isprintable())
