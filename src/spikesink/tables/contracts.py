@@ -103,7 +103,8 @@ RUNS = {
 """runs.parquet of a collected ablation: one row per run; see ``spikesink.quantities`` for the numbers.
 
 Sinks are measured at ``sink_tokens`` for every run, and those called trained from the queries ``trained_first`` to
-``trained_last`` - 1. Runs with the same ``without_lr`` differ in their learning rate ``lr`` and in nothing else. Perplexity is of ``documents`` held-out documents, drawn with ``draw_seed``.
+``trained_last`` - 1. Runs with the same ``without_lr`` differ in their learning rate ``lr`` and in nothing else.
+Perplexity is of ``documents`` held-out documents, drawn with ``draw_seed``.
 """
 
 HEADS = {**IDENTITY, **ATTENTION}
@@ -164,5 +165,5 @@ PROVENANCE = {
     "settings": TEXT,
 }
 """``digest`` is of settings and code together, ``code`` of the code that trains; ``commit`` is the checkout's and
-``dirty`` whether it had changes, or ``reason`` says why neither is known; times are in UTC; ``settings`` is the JSON text
-of tokenizer, model and training."""
+``dirty`` whether it had changes, or ``reason`` says why neither is known; times are in UTC; ``settings`` is the JSON
+text of tokenizer, model and training."""
