@@ -121,9 +121,11 @@ def section(title: str, findings: Sequence[Finding]) -> list[Block]:
         if judged:
             page.append(Block("table", "claims", HEADINGS, [cells(row) for row in judged]))
         for verdict in (NOT_RUN, NOT_MEASURED):
-            names = [row.claim for row in members if row.verdict == verdict]
-            if names:
-                page.append(Block("paragraph", f"{verdict.capitalize()} ({len(names)}): {', '.join(names)}."))
+            rows = [row for row in members if row.verdict == verdict]
+            for wanted_by in dict.fromkeys(row.needs for row in rows):
+                names = [row.claim for row in rows if row.needs == wanted_by]
+                reason = f", for want of {wanted_by}" if wanted_by else ""
+                page.append(Block("paragraph", f"{verdict.capitalize()}{reason} ({len(names)}): {', '.join(names)}."))
     return page
 
 

@@ -18,6 +18,7 @@ from spikesink.claims.decision import (
     hold_everywhere,
     needed,
 )
+from spikesink.claims.elsewhere import needs
 from spikesink.claims.observations import Observations
 from spikesink.claims.papers import effect_share, paper_value
 from spikesink.claims.terms import NotRun, Term, absent, terms
@@ -35,7 +36,8 @@ class Finding(NamedTuple):
 
     ``model`` is a published model's name in a row about that model alone, which is not counted. ``paper`` is the
     statistic in the paper and ``effect`` ours as a share of it. ``p`` decides the verdict; ``p_holm`` is corrected over
-    the primary claims, ``p_holm_all`` and ``p_bh_all`` over all but checks.
+    the primary claims, ``p_holm_all`` and ``p_bh_all`` over all but checks. ``needs`` is what would judge a claim that
+    was not run or not measured.
     """
 
     claim: str
@@ -59,6 +61,7 @@ class Finding(NamedTuple):
     p_bh_all: float | None
     remark: str
     short: str
+    needs: str = ""
 
     @property
     def counts(self) -> bool:
@@ -71,9 +74,8 @@ def judge(claim: Claim, observed: Observations) -> Finding:
     try:
         found = terms(claim, observed)
     except NotRun as reason:
-        return finding_of(
-            claim, observed, [], Decision(NOT_RUN if reason.measured else NOT_MEASURED, None), [str(reason)]
-        )
+        decision = Decision(NOT_RUN if reason.measured else NOT_MEASURED, None)
+        return finding_of(claim, observed, [], decision, [str(reason)])._replace(needs=needs(claim, observed))
     decision = hold_everywhere(found) if claim.tier == "check" else decide(found)
     remarks = [undecided(claim, found)] if decision.verdict == UNDECIDABLE else []
     remarks += [observed.left_out(name) for name in claim.variants]

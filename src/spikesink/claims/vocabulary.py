@@ -17,6 +17,7 @@ A claim says of one quantity
     needs         how many variants of a list the study must have; all unless said otherwise
     presumes      another claim, without which this one says nothing: sinks cannot stay where there are none
     coprimary     further quantities, which must meet the same bounds: of a spike also how far it stands out
+    scale         the scale whose text or size the claim is about; studies of others say that it needs that scale
     tier          one of TIERS; the file's ``tier`` unless said otherwise
     paper_value   the claim's statistic in the paper; for rows of the papers' tables it is computed
     paper_bound   the bounds that the paper itself states; every other bound is ours, and the claim says so
@@ -89,6 +90,7 @@ class Claim:
     needs: int | None = None
     presumes: str | None = None
     coprimary: tuple[str, ...] = ()
+    scale: str | None = None
     tier: Literal["primary", "secondary", "exploratory", "check"] = "exploratory"
     paper_value: float | None = None
     paper_bound: tuple[float, ...] = ()
@@ -138,7 +140,7 @@ class Claim:
 def contradiction(claim: Claim) -> str | None:
     """Which keys of a claim contradict each other, in one line; None where none do."""
     everywhere = {"claim", "quantity", "relative_to", "minus", "compare", "of", "needs", "presumes", "coprimary"}
-    everywhere |= {"tier", "paper_value", "paper_bound", "name", "paper", "place"}
+    everywhere |= {"scale", "tier", "paper_value", "paper_bound", "name", "paper", "place"}
     defaults = {"among": ()}
     for key, value in vars(claim).items():
         if key not in everywhere | claim.own_keys and value != defaults.get(key):

@@ -1,0 +1,40 @@
+"""A claim that a study cannot judge says what would: another scale, published models, ablations or variants."""
+
+from pathlib import Path
+
+import pytest
+
+from spikesink.claims.observations import read_observations
+from spikesink.claims.reading import read_claims
+from spikesink.claims.verdict import NOT_MEASURED, NOT_RUN, judge_all
+
+ROOT = Path(__file__).parents[2]
+TABLES = ROOT / "results/published/nano/tables"
+
+
+@pytest.fixture(scope="module")
+def findings():
+    observed = read_observations(TABLES / "runs.csv", TABLES / "mechanism.csv")
+    return {row.claim: row for row in judge_all(read_claims([ROOT / "workflow/claims"]), observed)}
+
+
+@pytest.mark.parametrize(
+    ("claim", "needed"),
+    [
+        ("backcopy_copies", "scale bigram_backcopy"),
+        ("pretrained_step_up", "published models"),
+        ("lr_raises_sinks", "ablations optimisation"),
+        ("dim_raises_sinks", "ablations head_dim"),
+        ("softpick_removes_sinks", "variants softpick"),
+        ("gradual_build_up", "mechanism.compare with linear, attention_only"),
+        ("sandwich_halves_spike", ""),
+    ],
+)
+def test_it_is_named(findings, claim, needed):
+    assert findings[claim].needs == needed
+
+
+def test_no_claim_is_left_out_without_a_word(findings):
+    """A reader of "not run" would not know whether to wait, to add a variant, or to take another scale."""
+    silent = [name for name, row in findings.items() if row.verdict == NOT_RUN and not row.needs]
+    assert silent == [] and any(row.verdict == NOT_MEASURED for row in findings.values())

@@ -1,0 +1,59 @@
+"""The positive control, trained for real: where a sink is known to come, the measures find it.
+
+The bounds have a margin. Over three other seeds the head that rests most had 0.76, 0.97 and 0.97, and the loss after
+triggers was 0.03 to 0.05 nats.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
+import pytest
+from study_config import WORKFLOW
+
+from spikesink.measures.loading import trained_subject
+from spikesink.measures.questions.attention import attention_sinks
+from spikesink.measures.questions.backcopy import answers
+from spikesink.study.resolve import resolve
+from spikesink.study.settings import Measures
+from spikesink.study.strict_yaml import read_yaml
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The scale bigram_backcopy, 160 steps of seed 0 at a constant learning rate, and its held-out text."""
+    folder = tmp_path_factory.mktemp("control")
+    study = resolve(read_yaml(WORKFLOW / "scales/bigram_backcopy.yaml") | {"ablations": [], "seeds": [0]}, WORKFLOW)
+    corpus = replace(study.config.corpus, synthetic_tokens=360_000)
+    settings = json.dumps({"corpus": asdict(corpus), "tokenizer": asdict(study.config.tokenizer)})
+    run = study.runs[0].resolved()
+    run["training"] |= {"steps": 160, "snapshots": 0, "schedule": {"warmup_steps": 100, "warmup": "linear"}}
+    run["training"]["schedule"]["min_lr_ratio"] = 1.0
+    data = [sys.executable, "-m", "spikesink.data"]
+    described, tokenizer, tokens = (str(folder / name) for name in ("corpus.json", "tokenizer.json", "tokens"))
+    given = ["--settings", settings]
+    training = [sys.executable, "-m", "spikesink.training", "--run", json.dumps(run), "--tokens", tokens]
+    for command in (
+        [*data, "corpus", *given, "--output", described],
+        [*data, "tokenizer", *given, "--corpus", described, "--output", tokenizer],
+        [*data, "tokens", *given, "--corpus", described, "--tokenizer", tokenizer, "--output", tokens],
+        [*training, "--output", str(folder / "run"), "--checkpoints", str(folder / "checkpoints")],
+    ):
+        subprocess.run(command, check=True, capture_output=True, timeout=600)
+    return trained_subject(folder / "run", folder / "tokens", None, "cpu")
+
+
+def test_a_head_rests_on_the_bos_where_it_has_nothing_to_copy_and_is_found(trained):
+    """If the instrument cannot see a sink here, it is broken (Guo et al. 2410.13835)."""
+    settings = Measures(perplexity_tokens=8192, sequences=60, batch_size=32)
+    found = dict(answers(trained, settings))
+    trigger, other = found["backcopy"]
+    assert trigger["nll_nats"] / trigger["tokens"] < 0.3, "the task is learned"
+    assert (other["nll_nats"] - other["oracle_nats"]) / other["tokens"] < 0.3
+    dormant = max(found["backcopy_heads"], key=lambda row: row["bos_at_other"] - row["bos_at_trigger"])
+    assert dormant["bos_at_other"] - dormant["bos_at_trigger"] > 0.5
+    heads = attention_sinks(trained.model, trained.tokens(60, 64), epsilon=0.3, batch_size=32)
+    sink = max(heads, key=lambda row: row["sink_mass"])
+    assert sink["sink_mass"] > 0.3 and sink["sink_position"] == 0
+    assert sink["sink_share"] > 0.5
