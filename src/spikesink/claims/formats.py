@@ -95,8 +95,9 @@ def html_block(block: Block) -> str:
 
 
 def html_row(tag: str, texts: Sequence[str]) -> str:
-    """Cells that begin with a verdict, or head its column, in the verdict's colour."""
-    return "<tr>" + "".join(f"<{tag}{colour(text)}>{escape(text)}</{tag}>" for text in texts) + "</tr>"
+    """Cells that begin with a verdict, or head its column, in the verdict's colour; long names break at underscores."""
+    cells = [f"<{tag}{colour(text)}>{escape(text).replace('_', '_<wbr>')}</{tag}>" for text in texts]
+    return "<tr>" + "".join(cells) + "</tr>"
 
 
 def colour(text: str) -> str:
