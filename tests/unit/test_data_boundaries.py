@@ -14,6 +14,7 @@ from spikesink.data.boundaries import open_with_bos, with_bos
 from spikesink.data.drawn_rows import documents_of_targets
 from spikesink.data.packing import pack
 from spikesink.measures.loading import trained_subject
+from spikesink.measures.probes.ordinary_tokens import ordinary_tokens
 from spikesink.study.settings import Corpus, Tokenizer, Training, build
 from spikesink.training.task import stream_of
 
@@ -70,6 +71,7 @@ def test_training_and_measures_see_the_same_bos(tmp_path):
         splits[split] = {"file": f"{split}.bin", "bytes": 100, "sha256": digest, "document_starts": f"{split}.npy"}
     index = {"format": 1, "dtype": "<u2", "vocabulary": models.VOCABULARY, "bos": "sequence", "bos_id": BOS}
     (tmp_path / "tokens.json").write_text(json.dumps(index | {"splits": splits}))
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": [{"id": BOS, "special": True}]}))
     for bos, first in ((None, BOS), ("none", 10), ("document", BOS)):
         plain = {"steps": 2, "sequence_length": 8, "batch_size": 2, "bos": bos}
         plain |= {"optimiser": {"lr": 0.1}, "schedule": {"warmup_steps": 1}}
@@ -82,6 +84,7 @@ def test_training_and_measures_see_the_same_bos(tmp_path):
         subject = trained_subject(run, tmp_path, tmp_path / "tokenizer.json", "cpu")
         assert subject.stream.sequences(np.array([0]), 8)[0, 0] == first
         assert subject.document_starts.tolist() == ([0, 31] if bos == "document" else [0, 30])
+        assert ordinary_tokens(subject).tolist() == list(range(10, 60))
 
 
 def test_packed_files_are_read_with_another_bos_and_damaged_starts_are_refused(tmp_path):

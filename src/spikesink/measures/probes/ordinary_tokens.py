@@ -17,7 +17,8 @@ def ordinary_tokens(subject: Subject) -> Tensor:
 
     Ids that no text has, the rest of a vocabulary, were never trained: no model knows them.
     """
-    found = set(np.unique(subject.stream.tokens[:SAMPLE]).tolist())
+    tokens = subject.stream.tokens
+    found = set(np.unique(tokens[np.arange(min(SAMPLE, len(tokens)))]).tolist())
     added = json.loads(subject.tokenizer.read_text(encoding="utf-8")).get("added_tokens") or ()
     special = {token["id"] for token in added if token.get("special")} | {subject.stream.bos_id}
     return torch.tensor(sorted(found - special), dtype=torch.long)
