@@ -41,6 +41,8 @@ class Bench:
     device: str
     deadline: float
     tiny: bool
+    steps: int
+    """Of a whole run."""
     workers: list[Worker]
     folder: Path
     beside: Future | None = None
@@ -73,7 +75,9 @@ def main() -> int:
     record = {"machine": machine(device), "arguments": sys.argv[1:], "sections": {}}
     with tempfile.TemporaryDirectory() as folder:
         workers = [Worker(device) for _ in range(number)]
-        bench = Bench(device, time.monotonic() + 60 * options.minutes, options.tiny, workers, Path(folder))
+        bench = Bench(
+            device, time.monotonic() + 60 * options.minutes, options.tiny, options.steps, workers, Path(folder)
+        )
         try:
             for name in options.sections.split(","):
                 record["sections"][name] = one = section(name, bench)
@@ -102,6 +106,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sections", default=",".join(SECTIONS), help=f"of {', '.join(SECTIONS)}; by default all")
     parser.add_argument("--minutes", type=float, default=60, help="what has not begun by then is left out")
     parser.add_argument("--processes", type=int, help="that compile at once; by default 1, with a GPU one per core")
+    parser.add_argument("--steps", type=int, default=1400, help="steps of a whole run")
     parser.add_argument("--tiny", action="store_true", help="few tokens and rounds, to see whether everything runs")
     return parser.parse_args()
 
@@ -247,7 +252,7 @@ def scales(bench: Bench) -> dict:
         for scale, tokens in sizes.items():
             one = Contestant(scale=scale, tokens=tokens // 4 if bench.tiny else tokens, share=shares[scale])
             pairs.append((one, replace(one, peer=True)))
-        steps, seconds = 1 if bench.tiny else 4, 600
+        steps, seconds = 1 if bench.tiny else 2, 600
     found = race(bench, [one for pair in pairs for one in pair] + others, seconds, steps)
     found["ratios"] = {one.name: ratio(found["entries"], one.name, peer.name) for one, peer in pairs}
     if bench.on_gpu:
@@ -306,7 +311,7 @@ def nano(bench: Bench) -> dict:
 
 def runs(bench: Bench) -> dict:
     """A whole training process against a bare loop over the same decoder: CPU time and peak memory."""
-    steps = 20 if bench.tiny else 1400
+    steps = 20 if bench.tiny else bench.steps
     tokens = bench.folder / "tokens"
     run = peer_runs.run_settings("nano", steps)
     peer_runs.write_tokens(tokens, run["tokenizer"]["vocabulary"])
