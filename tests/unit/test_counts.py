@@ -202,6 +202,7 @@ KEPT: dict[str, dict] = {
     "sandwich": {"norm": {"kind": "sandwich"}},
     "sandwich_qk": {"norm": {"kind": "sandwich_qk"}},
     "dyt": {"norm": {"kind": "dyt"}},
+    "geglu": {"feed_forward": {"kind": "geglu", "width": 172}},
     "gelu": {"feed_forward": {"kind": "gelu", "width": 258}},
     "linear": {"feed_forward": {"kind": "linear", "width": 1}},
     "attention": {"feed_forward": {"kind": "attention", "width": 1}},
