@@ -140,7 +140,7 @@ def stored_kinds(path: Path) -> dict[str, int]:
     try:
         tensors = gguf.GGUFReader(path).tensors
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError, OSError) as error:
-        if unknown := re.search(r"(\d+) is not a valid GGMLQuantizationType", str(error)):
+        if unknown := re.search(r"(\d+)\)? is not a valid GGMLQuantizationType", str(error)):
             raise PretrainedError(
                 f"{path} {unknown_kind(f'a tensor in the quantisation {unknown[1]}', version)}"
             ) from None
@@ -173,7 +173,7 @@ def convert(path: Path, folder: Path) -> None:
     try:
         model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **options)
         tokenizer = AutoTokenizer.from_pretrained(path.parent, **options)
-    except (ValueError, KeyError, NotImplementedError, TypeError, OSError, ImportError) as error:
+    except (ValueError, KeyError, NotImplementedError, TypeError, RuntimeError, OSError, ImportError) as error:
         raise PretrainedError(
             f"{path}: transformers {version_of('transformers')} cannot convert it ({first_line(error)}): use the "
             "model's checkpoint in safetensors"
