@@ -78,7 +78,7 @@ def test_a_stale_part_is_named_and_then_replaced(generate, parts, tmp_path, monk
 
     monkeypatch.setattr(sys, "argv", ["generate.py"])
     assert generate.main() == 0
-    verdicts = parts.verdicts()
+    verdicts = parts.published.verdicts()
     assert verdicts.startswith("| claims | reproduced |")
     assert page.read_text() == f"Before\n<!-- include: verdicts -->\n{verdicts}\n<!-- end -->\nAfter\n"
 
@@ -86,16 +86,16 @@ def test_a_stale_part_is_named_and_then_replaced(generate, parts, tmp_path, monk
 def test_tables_keep_their_columns(parts):
     """A bar inside a cell would make a column of its own."""
     assert parts.table(("a", "b"), [("x | y", "z")], ["b"]) == "| a | b |\n| --- | ---: |\n| x \\| y | z |"
-    assert parts.cells("| x \\| y | z |") == ["x \\| y", "z"]
+    assert parts.published.cells("| x \\| y | z |") == ["x \\| y", "z"]
 
 
 def test_the_published_page_of_claims_is_of_its_csv(parts):
     """nano.md includes sections of claims.md; they must be about the findings in claims.csv beside it."""
-    findings = parts.rows_of("claims.csv")
+    findings = parts.published.rows_of("claims.csv")
     primary = [one for one in findings if one["tier"] == "primary"]
-    assert len(primary) == len(parts.primary_claims().splitlines()) - 2
-    counted = sum(parts.counted(one) for one in findings)
-    assert any(line.startswith("| all |") and f"| {counted} |" in line for line in parts.verdicts().splitlines())
+    assert len(primary) == len(parts.published.primary_claims().splitlines()) - 2
+    counted = sum(parts.published.counted(one) for one in findings)
+    assert any(line.startswith("| all |") and f"| {counted} |" in line for line in parts.published.verdicts().splitlines())
 
 
 @every_page
