@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from spikesink.runs.command import said
 from spikesink.runs.status import standings
 from spikesink.runs.status import table as standing_table
 from spikesink.study.errors import ConfigError, InputError
@@ -118,7 +119,7 @@ def pack_study(study: Study, overlays: Sequence[str], output: Path) -> None:
     """Pack the tokens, where that has not been done, and write the archive for another machine."""
     from spikesink.workflow.elsewhere.jobs import token_folders
     from spikesink.workflow.elsewhere.pack import check_can_be_packed, pack
-    from spikesink.workflow.elsewhere.unpack import snakemake
+    from spikesink.workflow.elsewhere.touching import snakemake
 
     check_can_be_packed(study, output)
     indices = dict.fromkeys(f"{folder}/tokens.json" for folder in token_folders(study).values())
@@ -128,10 +129,11 @@ def pack_study(study: Study, overlays: Sequence[str], output: Path) -> None:
 
 def unpack_results(study: Study, overlays: Sequence[str], archives: Sequence[Path]) -> int:
     """Take what has come home, and say what was refused and what is left."""
-    from spikesink.workflow.elsewhere.unpack import arrived, tell_snakemake, unpack
+    from spikesink.workflow.elsewhere.touching import tell_snakemake
+    from spikesink.workflow.elsewhere.unpack import arrived, unpack
 
     found = unpack(study, archives)
-    tell_snakemake(study, [*found.placed, *found.here], overlays)
+    tell_snakemake(study, found.placed, overlays)
     print(arrived(study, found))
     return 1 if found.refused else 0
 
@@ -202,8 +204,8 @@ def main() -> int:
             print(results_of(study))
         else:
             print_summary(study)
-    except (ConfigError, InputError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ConfigError, InputError, OSError) as error:
+        print(f"error: {said(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # the end of --watch
         return 130

@@ -1,6 +1,6 @@
 """A study that is packed, run where there is no Snakemake and no MLflow, and unpacked again."""
 
-import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -8,14 +8,19 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from tiny_study import configure, jobs
+from tiny_study import TINY, configure, jobs
 
 from spikesink.model.trained import load_run
 from spikesink.runs.folder import RunFolder
 from spikesink.study.errors import InputError
-from spikesink.workflow.elsewhere.document import read_document
+from spikesink.study.resolve import resolve
+from spikesink.study.strict_yaml import merge
+from spikesink.workflow.elsewhere.jobs import jobs as jobs_of
+from spikesink.workflow.elsewhere.pack import add_content
+from spikesink.workflow.elsewhere.pool import Pool, Worker
 
 RUNS = Path("results/tiny/runs")
 BLOCKED = "v_scale/seed0"
@@ -117,11 +122,37 @@ def test_results_of_another_config_are_refused_by_name(back, away):
     assert (back / RUNS / "baseline/seed0/manifest.json").read_bytes() == manifest
 
 
-def test_a_damaged_document_is_refused(away):
-    content = bytearray((away / "finished/baseline/seed0.json.xz").read_bytes())
-    content[len(content) // 2] ^= 1
-    with pytest.raises(InputError, match="is damaged"):
-        read_document(bytes(content), "seed0.json.xz")
+def test_documents_that_are_not_what_was_written_are_refused_by_name(back, away, tmp_path):
+    """One that is damaged, one under another run's name, one of a run that the study does not have."""
+    content = (away / "finished/conditional_head/seed0.json.xz").read_bytes()
+    damaged = content[: len(content) // 2] + b"!" + content[len(content) // 2 + 1 :]
+    archive = tmp_path / "results.tar"
+    with tarfile.open(archive, "w") as target:
+        for name, text in (("baseline/seed0", damaged), (BLOCKED, content), ("stranger/seed0", content)):
+            add_content(target, Path(f"finished/{name}.json.xz"), text)
+    output = spikesink(back, "unpack", str(archive), expect=1)
+    assert "refused baseline/seed0: is damaged" in output
+    assert f"refused {BLOCKED}: it is conditional_head/seed0 by its content" in output
+    assert "refused stranger/seed0: the study has no such run" in output
+    archive.write_bytes(archive.read_bytes()[:5000])
+    assert "results.tar: no archive of results" in spikesink(back, "unpack", str(archive), expect=1)
+
+
+def test_a_worker_that_dies_takes_one_run_with_it(capsys):
+    """Otherwise a run that needs too much memory would end the whole study, or look as if it were finished."""
+    pool = Pool(dict.fromkeys(("study", "tokens", "folders", "git", "measure_on")), [], gpus=[], threads=1)
+    ours, theirs = multiprocessing.Pipe()
+    theirs.close()
+    process = SimpleNamespace(join=lambda *_: None, kill=lambda: None, exitcode=-9)
+    assert not pool.hear(Worker(process, ours, {"name": "large/seed0"}))
+    assert "FAILED large/seed0: its process ended with status -9" in capsys.readouterr().out
+    assert pool.failed == ["large/seed0"] and pool.status(1, 3) == 1
+
+
+def test_jobs_come_seed_by_seed():
+    names = [job["name"] for job in jobs_of(resolve(merge(TINY, {"seeds": [7, 2]})))]
+    runs = ("baseline", "conditional_head", "v_scale")
+    assert names == [f"{run}/seed{seed}" for seed in (7, 2) for run in runs]
 
 
 def test_a_study_whose_code_was_edited_does_not_start(away):
@@ -137,9 +168,3 @@ def test_after_its_time_nothing_starts(home, tmp_path):
     stopped = start(tmp_path / "tiny", "--limit-minutes", "0.00001")
     output, _ = stopped.communicate(timeout=100)
     assert stopped.returncode == 3 and "3 runs are left: start this again to go on" in output
-
-
-def test_the_baseline_comes_first(home):
-    with tarfile.open(home / "study.tar") as archive:
-        packed = json.load(archive.extractfile("tiny/jobs.json"))
-    assert [job["name"] for job in packed["jobs"]] == ["baseline/seed0", "conditional_head/seed0", BLOCKED]

@@ -15,6 +15,7 @@ from spikesink.study.errors import InputError
 FINISHED = "finished"
 """The folder of the documents, and where they lie in results.tar."""
 SUFFIX = ".json.xz"
+KEYS = {"name", "groups", "tokens", "git", "run", "metrics", "manifest", "tables", "sum"}
 
 
 def document_path(name: str) -> Path:
@@ -51,13 +52,15 @@ def write_document(job: dict[str, Any], packed: dict[str, Any]) -> None:
         part.write_bytes(lzma.compress(json.dumps(with_sum(document)).encode()))
 
 
-def read_document(content: bytes, name: str) -> dict[str, Any]:
-    """The document in a file that is called ``name``. Raises InputError where it is not what was written."""
+def read_document(content: bytes) -> dict[str, Any]:
+    """The document in the content of a file. Raises InputError where it is not what was written."""
     remedy = "copy the results again"
     try:
-        document = json_object(lzma.decompress(content), name, remedy)
+        document = json_object(lzma.decompress(content), "its document", remedy)
     except lzma.LZMAError as error:
-        raise InputError(f"{name}: is damaged ({error}): {remedy}") from error
-    if document.get("sum") != sum_of(document):
-        raise InputError(f"{name}: is not what was written, its sum differs: {remedy}")
+        raise InputError(f"is damaged ({error}): {remedy}") from error
+    if not document.keys() >= KEYS:
+        raise InputError("is no run that run.py has finished: name the results.tar that it wrote")
+    if document["sum"] != sum_of(document):
+        raise InputError(f"is not what was written, its sum differs: {remedy}")
     return document

@@ -19,6 +19,8 @@ START = Path(__file__).with_name("start.py")
 
 def check_can_be_packed(study: Study, target: Path) -> None:
     """Raises ConfigError for runs that need several devices, and for a name that says no format."""
+    if not study.runs:
+        raise ConfigError(f"study = {study.config.study!r}: has no runs, and published models are measured here")
     if target.suffix not in SUFFIXES:
         raise ConfigError(f"--output {target}: a name that ends in .tar, .tar.gz or .tar.xz is needed")
     for run in study.runs:
@@ -35,6 +37,8 @@ def pack(study: Study, target: Path) -> str:
     tokens = token_sums(study)
     everything = jobs(study)
     left = [job for job in everything if not is_here(job, tokens)]
+    if not left:
+        raise ConfigError(f"study = {study.config.study!r}: all runs are here, there is nothing to pack")
     content = {
         "study": study.config.study,
         "tokens": tokens,
@@ -46,7 +50,7 @@ def pack(study: Study, target: Path) -> str:
     root = Path(study.config.study)
     with whole(target) as part, tarfile.open(part, SUFFIXES[target.suffix]) as archive:
         archive.add(START, str(root / "run.py"))
-        add_text(archive, root / "jobs.json", json.dumps(content))
+        add_content(archive, root / "jobs.json", json.dumps(content).encode())
         for path in sources(PACKAGE):
             archive.add(path, str(root / "src/spikesink" / path.relative_to(PACKAGE)))
         for path in data_files(study):
@@ -64,8 +68,7 @@ def data_files(study: Study) -> Iterable[Path]:
     return [path for path in found if path.is_file()]
 
 
-def add_text(archive: tarfile.TarFile, name: Path, text: str) -> None:
+def add_content(archive: tarfile.TarFile, name: Path, content: bytes) -> None:
     member = tarfile.TarInfo(str(name))
-    content = text.encode()
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))

@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--measure-on", choices=("gpu", "cpu"), default="gpu", help="small models are measured as fast on the CPU"
     )
-    parser.add_argument("--limit-minutes", type=float, help="after so long, runs write a checkpoint and stop")
+    parser.add_argument("--limit-minutes", type=minutes, help="after so long, runs write a checkpoint and stop")
     parser.add_argument("--weights", action="store_true", help="results.tar holds weights and snapshots too")
     return parser.parse_args()
 
@@ -47,6 +47,12 @@ def count(text: str, least: int = 0) -> int:
     if int(text) < least:
         raise ValueError(text)
     return int(text)
+
+
+def minutes(text: str) -> float:
+    if not float(text) > 0:
+        raise ValueError(text)
+    return float(text)
 
 
 def positive(text: str) -> int:

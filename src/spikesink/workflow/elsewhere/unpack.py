@@ -1,12 +1,10 @@
 """Bring the results of a packed study home: compare them, put them into the runs' folders, and tell Snakemake."""
 
-import hashlib
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,20 +15,17 @@ from spikesink.measures.table import write_table
 from spikesink.runs.atomic import delete, whole
 from spikesink.runs.folder import LEFT_OUT, RunFolder
 from spikesink.runs.inside import inside
-from spikesink.runs.json_file import json_object, sum_of, with_sum
+from spikesink.runs.json_file import with_sum
 from spikesink.runs.sums import file_sum
-from spikesink.runs.why import changes, code_changes
 from spikesink.study.errors import InputError
-from spikesink.study.names import BASELINE
-from spikesink.study.run import Run, Study
+from spikesink.study.run import Study
+from spikesink.workflow.elsewhere.comparing import check
 from spikesink.workflow.elsewhere.document import FINISHED, SUFFIX, read_document
 from spikesink.workflow.elsewhere.jobs import is_here, jobs, token_sums
 
 UNPACKED = "unpacked"
 """Key of a manifest: when the run came home."""
 WEIGHTS = (RunFolder("").weights.name, RunFolder("").snapshots.name)
-AT_ONCE = 3000
-"""Targets on one command line of Snakemake."""
 
 
 @dataclass
@@ -47,69 +42,45 @@ class Arrivals:
 def unpack(study: Study, archives: Iterable[Path]) -> Arrivals:
     """Put the runs of the archives into their folders, all but those of other settings, code or text.
 
-    Raises InputError for a file that is no such archive, or is damaged.
+    Raises InputError for a file that is no archive, and for weights that are not what was written.
     """
     tokens, arrivals = token_sums(study), Arrivals()
     expected = {job["name"]: job for job in jobs(study)}
     runs = {f"{run.variant}/seed{run.seed}": run for run in study.runs}
     for path in archives:
         with opened(path) as archive:
-            for member in archive.getmembers():
-                if not (member.isfile() and member.name.startswith(f"{FINISHED}/") and member.name.endswith(SUFFIX)):
+            for name, content in documents(archive):
+                folder = RunFolder(runs[name].folder) if name in runs else None
+                try:
+                    document = read_document(content)
+                    check(document, expected.get(name), runs.get(name), tokens)
+                except InputError as error:
+                    arrivals.refused[name] = str(error)
                     continue
-                document = read_document(archive.extractfile(member).read(), f"{path}: {member.name}")
-                name = document["name"]
-                if name not in expected:
-                    arrivals.refused[name] = f"the study {study.config.study} has no such run"
-                elif fault := difference(document, expected[name], runs[name], tokens):
-                    arrivals.refused[name] = fault
-                elif is_here(expected[name], tokens) and UNPACKED not in RunFolder(runs[name].folder).facts():
+                if is_here(expected[name], tokens) and UNPACKED not in folder.facts():
                     arrivals.here.append(name)
                 else:
-                    arrivals.without_weights += not place(document, RunFolder(runs[name].folder), archive)
+                    arrivals.without_weights += not place(document, folder, archive)
                     arrivals.placed.append(name)
     return arrivals
 
 
-def opened(path: Path) -> tarfile.TarFile:
-    """The archive. Raises InputError."""
+@contextmanager
+def opened(path: Path) -> Iterator[tarfile.TarFile]:
+    """The archive. Raises InputError where it is none, or is cut off."""
     try:
-        return tarfile.open(path)
-    except (OSError, tarfile.TarError) as error:
+        with tarfile.open(path) as archive:
+            yield archive
+    except (tarfile.TarError, EOFError) as error:
         raise InputError(f"{path}: no archive of results ({error}): name the results.tar that run.py wrote") from error
 
 
-def difference(document: dict[str, Any], job: dict[str, Any], run: Run, tokens: dict[str, str]) -> str:
-    """How a run that has arrived is not the run of the study; empty where it is. Raises InputError."""
-    record, manifest = (json_object(document[key], document["name"], "run it again") for key in ("run", "manifest"))
-    if manifest.get("sum") != sum_of(manifest):
-        return "its manifest is not what was written"
-    for name, text in (("run.json", document["run"]), ("metrics.csv", document["metrics"])):
-        if manifest["sha256"].get(name) != hashlib.sha256(text.encode()).hexdigest():
-            return f"its {name} is not what was written"
-    recorded, wanted = dict(record), dict(job["run"])
-    code = recorded.pop("code", None) != wanted.pop("code")
-    if found := [f"{key} is {old}, here {new}" for key, old, new in changes(recorded, wanted)]:
-        return f"made with other settings: {found[0]}" + (f" and {len(found) - 1} more" if found[1:] else "")
-    if code or code_changes(manifest.get("modules", {}), run):
-        return f"trained by other code{commit(document)}"
-    if document["tokens"] != tokens or manifest.get("tokens_sha256") != tokens["train"]:
-        return "made with other tokens than those here"
-    for group, wanted in job["groups"].items():
-        there = document["groups"].get(group)
-        if there is None:
-            return f"was not asked the questions of the group {group}"
-        if there["settings"] != wanted["settings"]:
-            return f"measured with other settings (group {group}): {there['settings']}, here {wanted['settings']}"
-        if there["code"] != wanted["code"]:
-            return f"measured by other code (group {group}){commit(document)}"
-    return ""
-
-
-def commit(document: dict[str, Any]) -> str:
-    """Where the code is that made a document."""
-    known = (document.get("git") or {}).get("commit")
-    return f": check out {known} to take it" if known else ""
+def documents(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    """Name of the run and content of every document in an archive."""
+    for member in archive.getmembers():
+        name = member.name.removeprefix(f"{FINISHED}/").removesuffix(SUFFIX)
+        if member.isfile() and member.name == f"{FINISHED}/{name}{SUFFIX}":
+            yield name, archive.extractfile(member).read()
 
 
 def place(document: dict[str, Any], folder: RunFolder, archive: tarfile.TarFile) -> bool:
@@ -169,32 +140,3 @@ def arrived(study: Study, found: Arrivals) -> str:
         lines.append(f"{len(left)} runs are left, which snakemake trains here: {', '.join(left[:8])}{more}")
         lines.append(f"seeds of which all runs are here: {', '.join(complete) or 'none'}")
     return "\n".join(lines)
-
-
-def tell_snakemake(study: Study, names: Iterable[str], overlays: Sequence[str]) -> None:
-    """Let Snakemake note that these runs and their measures are what its rules would have made. Raises InputError.
-
-    Its option --touch does: it runs nothing, and records what each file was made from. Files that the rules for other
-    things make, such as tokens, are left as they are.
-    """
-    wanted = set(names)
-    targets = []
-    for job in jobs(study):
-        if job["name"] in wanted:
-            folder = RunFolder(job["folder"])
-            targets += [folder.manifest, *(folder.measure(GROUPS[group].questions[0]) for group in job["groups"])]
-    rules = [f"train_{name}" for name in (BASELINE, *study.ablations)] + [f"measure_{group}" for group in GROUPS]
-    for first in range(0, len(targets), AT_ONCE):
-        snakemake(
-            ["--touch", "--force", *map(str, targets[first : first + AT_ONCE]), "--allowed-rules", *rules], overlays
-        )
-
-
-def snakemake(words: Sequence[str], overlays: Sequence[str], quiet: bool = True) -> None:
-    """Run Snakemake here. Raises InputError where it fails."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "all", *words]
-    command += ["--configfile", *overlays] if overlays else []
-    done = subprocess.run(command, capture_output=quiet, text=True, check=False)
-    if done.returncode:
-        lines = [line for line in (done.stderr or "").splitlines() if line.strip()] or ["see above"]
-        raise InputError(f"snakemake {words[0]} failed: {' / '.join(lines[-3:])}")
