@@ -60,7 +60,7 @@ def unpack(study: Study, archives: Iterable[Path]) -> Arrivals:
                 if is_here(expected[name], tokens) and UNPACKED not in folder.facts():
                     arrivals.here.append(name)
                 else:
-                    arrivals.without_weights += not place(document, folder, archive)
+                    arrivals.without_weights += not place(document, expected[name]["groups"], folder, archive)
                     arrivals.placed.append(name)
     return arrivals
 
@@ -83,15 +83,18 @@ def documents(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
             yield name, archive.extractfile(member).read()
 
 
-def place(document: dict[str, Any], folder: RunFolder, archive: tarfile.TarFile) -> bool:
-    """Write the files of a run, the manifest last; returns whether its weights came along. Raises InputError."""
+def place(document: dict[str, Any], groups: Iterable[str], folder: RunFolder, archive: tarfile.TarFile) -> bool:
+    """Write the files of a run, the manifest last; returns whether its weights came along. Raises InputError.
+
+    Of its measures those of ``groups``, which have been compared: Snakemake is not told of others.
+    """
     manifest = json.loads(document["manifest"])
     folder.manifest.unlink(missing_ok=True)
     delete(folder.measures)
     for path, text in ((folder.run, document["run"]), (folder.metrics, document["metrics"])):
         with whole(path) as part:
             part.write_text(text, encoding="utf-8")
-    for group in document["groups"]:
+    for group in groups:
         for question in GROUPS[group].questions:
             write_table(folder.measure(question), document["tables"][question])
     weights = [name for name in manifest["sha256"] if name.split("/")[0] in WEIGHTS]
