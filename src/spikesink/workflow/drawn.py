@@ -23,6 +23,8 @@ ALWAYS = tuple(question for group in ("quality", "forward") for question in GROU
 """The questions that every run is measured for; the others only for models that are analysed in depth."""
 PUBLISHED = "pretrained/"
 """How the folder of a published model begins, relative to the study's."""
+OF_TRAINING = ("dynamics", "valve_strength")
+"""Figures that say nothing of a model that was not trained here."""
 TABLE_FORMATS = ("html", "csv", "parquet", "md", "tex")
 FIGURE_FORMATS = ("pdf", "png", "csv")
 
@@ -68,7 +70,7 @@ def of_study(study: Study) -> Drawn:
         places=({COMPARED: [place_of(run, study) for run in first]} if first else {})
         | {name: ["published"] for name in pretrained},
         in_depth={f"{run.variant}/seed{run.seed}": folder_of(run) for run in deep} | pretrained,
-        figures=tuple(FIGURES),
+        figures=tuple(figure for figure in FIGURES if study.runs or figure not in OF_TRAINING),
         questions=tuple(question for group in GROUPS.values() for question in group.questions),
     )
 
