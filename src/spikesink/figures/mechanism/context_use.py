@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from spikesink.figures.drawing.canvas import legend, note
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import strip
-from spikesink.figures.drawing.scales import log_scale, spans_a_decade
+from spikesink.figures.drawing.scales import log_scale, spans_a_decade, whole_ticks
 from spikesink.figures.drawing.stacked import Models, stacked
 from spikesink.figures.drawing.style import Look, Style, line
 
@@ -84,6 +84,8 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
         axis.set(title=name, xlabel=x, ylabel=y)
         if shown.is_empty():
             note(axis, "not measured")
+        if panel != "beyond":
+            whole_ticks(axis.xaxis)
         if panel == "retrieval":
             axis.set_ylim(-4, 104)
             axis.axhline(CHANCE, **CHANCE_LINE)

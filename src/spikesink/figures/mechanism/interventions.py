@@ -80,7 +80,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
         axis.grid(False, axis="y")
         if column == "sink_mass":
             axis.set_xlim(left=0)
-        elif spans_a_decade(shown["value"]):
+        elif column == "spike" or spans_a_decade(shown["value"]):
             log_scale(axis.xaxis)
         if column == "gradient_sink_over_uniform":
             axis.axvline(1, **REFERENCE)

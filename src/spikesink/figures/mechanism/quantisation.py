@@ -71,7 +71,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     blocks = data["block"].drop_nulls().unique().sort().to_list()
     if len(blocks) <= 8:
         ranges.set_xticks(blocks)
-    if spans_a_decade([*data["absmax"], *data["token_absmax"]]):
+    if blocks:
         log_scale(ranges.yaxis)
     lines = [Line2D([], [], color=look.colour, marker=look.marker, label=name) for name, look in style.items()] + [
         Line2D([], [], color="0.5", label="largest over tokens"),
