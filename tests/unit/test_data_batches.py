@@ -190,3 +190,13 @@ def test_batches_need_numpy_only():
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) == {"numpy"}
+
+
+def test_training_asks_for_its_distinct_sequences():
+    """Otherwise the variants on less text would be the baseline under another name."""
+    from spikesink.training.data_module import StepBatches
+
+    optimiser, schedule = Optimiser(lr=1.0), Schedule(warmup_steps=1)
+    settings = {"steps": 20, "sequence_length": 4, "batch_size": 4, "optimiser": optimiser, "schedule": schedule}
+    rows = np.concatenate(list(StepBatches(stream_of(401), Training(**settings, distinct_share=0.1), 0, 0)))
+    assert len(rows) == 80 and len(set(rows[:, 0].tolist())) == 8
