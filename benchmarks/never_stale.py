@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -39,7 +40,8 @@ from spikesink.tables.collecting.questions import mechanism_questions  # noqa: E
 from spikesink.workflow import drawn  # noqa: E402
 
 KEPT_FIGURES = ("silu_identity", "streaming")
-"""Figures of the mechanism that the study has: more take time and show nothing more."""
+KEPT_FAMILIES = ("ablation", "sink_map")
+"""Figures of the mechanism and of ablations that the study has: more take time and show nothing more."""
 CODE = (
     "model/gates.py",
     "model/decoder.py",
@@ -61,8 +63,10 @@ JOBS = (
 LEFT_OUT = ("logs", "benchmarks", "records", "checkpoints", ".sums", "sources.json", "tracking.txt")
 
 
-NOT_ASKED_FOR = (".safetensors", ".bin")
-"""Endings of files that no target names, because copies go without them: they are made again when a job needs them."""
+NOT_ASKED_FOR = (".safetensors", ".bin", ".npy")
+"""Endings of files that no target names, because copies go without them. A job that needs one names it and fails; then
+the file is asked for by name, as the real programs say. One that no job needed is asked for at the end."""
+ABSENT = re.compile(r"error: (results/\S+) is missing")
 
 
 class Project:
@@ -77,9 +81,10 @@ class Project:
     def set_up(self) -> None:
         self.folder.mkdir(parents=True)
         copy_project(self.folder)
-        for path in (self.folder / "src/spikesink/figures/mechanism").glob("[!_]*.py"):
-            if path.stem not in KEPT_FIGURES:
-                path.unlink()
+        for kind, kept in (("mechanism", KEPT_FIGURES), ("ablations", KEPT_FAMILIES)):
+            for path in (self.folder / "src/spikesink/figures" / kind).glob("[!_]*.py"):
+                if path.stem not in kept:
+                    path.unlink()
         (self.folder / "model").mkdir()
         for name in ("config.json", "model.safetensors", "tokenizer.json"):
             (self.folder / "model" / name).write_text(f"{name} 0")
@@ -131,6 +136,22 @@ class Project:
     def run(self, folder: Path, *options: str) -> int:
         return self.start(folder, *options).wait(timeout=900)
 
+    def unlock(self) -> None:
+        """What `snakemake --unlock` does, in no time."""
+        for lock in (self.folder / ".snakemake/locks").glob("*"):
+            lock.unlink()
+
+    def said(self) -> str:
+        return (self.folder / "snakemake.log").read_text(errors="replace")
+
+    def ask_for(self, name: str) -> None:
+        """Make a file that a job missed, as its error says: it is a target. A run that has lost weights loses its
+        manifest too, so that it is trained again."""
+        if "/runs/" in name:
+            (self.folder / Path(*Path(name).parts[:5]) / "manifest.json").unlink(missing_ok=True)
+        elif self.run(self.folder, name):
+            raise SystemExit(f"{name} is not made when it is asked for: {self.folder}/snakemake.log")
+
     def run_fresh(self) -> None:
         """The study with the same config, sources and code, in an empty folder."""
         shutil.rmtree(self.fresh, ignore_errors=True)
@@ -142,10 +163,13 @@ class Project:
             raise SystemExit(f"a fresh study fails: {self.fresh}/snakemake.log")
 
     def stale(self) -> list[str]:
-        """Files of the fresh study that differ here or are missing."""
+        """Files of the fresh study that differ here or are missing, also when they are asked for."""
         expected = {
             path.relative_to(self.fresh): path for path in (self.fresh / "results").rglob("*") if path.is_file()
         }
+        for name in expected:
+            if name.suffix in NOT_ASKED_FOR and "checkpoints" not in name.parts and not (self.folder / name).exists():
+                self.run(self.folder, str(name))
         return [
             str(name)
             for name, path in sorted(expected.items())
@@ -193,7 +217,6 @@ def change(project: Project, config: dict, chance: random.Random) -> str:
     else:
         made = [path for path in (folder / "results/tiny").rglob("*") if path.is_file()]
         made = [path for path in made if not {"logs", "records", "benchmarks"} & set(path.parts)]
-        made = [path for path in made if "snapshots" not in path.parts and path.suffix not in NOT_ASKED_FOR]
         if made:
             path = chance.choice(sorted(made))
             path.unlink()
@@ -223,12 +246,17 @@ def disturb(project: Project, chance: random.Random) -> str:
     return said
 
 
-def finish(project: Project) -> int:
-    """Run the same command until it ends with 0; returns how often it had to be run."""
-    for attempt in range(1, 4):
-        if project.run(project.folder, "--unlock") or project.run(project.folder):
-            continue
-        return attempt
+def finish(project: Project) -> str:
+    """Run the same command until it ends with 0; returns how often it had to be run, and what it had to be given."""
+    asked = []
+    for attempt in range(1, 8):
+        project.unlock()
+        before = len(project.said())
+        if project.run(project.folder) == 0:
+            return f"ran {attempt}" + "".join(f", asked for {Path(name).name}" for name in asked)
+        if absent := ABSENT.findall(project.said()[before:]):
+            project.ask_for(absent[0])
+            asked.append(absent[0])
     raise SystemExit(f"the command does not end with 0: {project.folder}/snakemake.log")
 
 
@@ -244,7 +272,7 @@ def one_round(project: Project, state: dict, number: int, seed: int) -> tuple[li
         done.append("config back")
     if chance.random() < 0.3:
         done += [change(project, config, chance), disturb(project, chance)]
-    done.append(f"ran {finish(project)}")
+    done.append(finish(project))
     project.run_fresh()
     return done, project.stale()
 

@@ -32,6 +32,9 @@ def main() -> int:
         return 1
     read, code, written = STAGES[program](options)
     digest = hashlib.sha256(" ".join(relevant([program, *options])).encode())
+    if absent := [path for path in read if not Path(path).is_file()]:
+        print(f"error: {absent[0]} is missing", file=sys.stderr)
+        return 1
     for path in read:
         digest.update(f"{path} {Path(path).read_text()}".encode())
     for module in code:
@@ -74,7 +77,7 @@ def data(options: list[str]) -> tuple:
         )
     splits = ["validation"] if "--pretrained" in options else ["train", "validation"]
     given = [value(options, name) for name in ("--corpus", "--tokenizer", "--pretrained") if name in options]
-    files = ["tokens.json", *(f"{split}.bin" for split in splits)]
+    files = ["tokens.json", *(f"{split}{ending}" for split in splits for ending in (".bin", "_documents.npy"))]
     return [*text, *given], ["data/packing.py"], [f"{output}/{file}" for file in files]
 
 
@@ -87,7 +90,7 @@ def training(options: list[str]) -> tuple:
 
 
 def pretrained(options: list[str]) -> tuple:
-    folder = Path(options[1])
+    folder = Path(options[-1])
     return sorted(map(str, folder.iterdir())), ["pretrained/load.py"], [value(options, "--output")]
 
 
@@ -99,7 +102,7 @@ def measures(options: list[str]) -> tuple:
     else:
         read, folder = [value(options, "--pretrained")], str(Path(value(options, "--pretrained")).parent)
     written = [f"{folder}/measures/{question}.parquet" for question in KNOWN["groups"][group]]
-    read += [f"{tokens}/tokens.json", f"{tokens}/validation.bin"]
+    read += [f"{tokens}/{file}" for file in ("tokens.json", "validation.bin", "validation_documents.npy")]
     return read, KNOWN["modules"][group], written
 
 
@@ -134,6 +137,15 @@ def mechanism(options: list[str]) -> tuple:
     output = value(options, "--output")
     read = answers(models(options), KNOWN["table"])
     return read, ["tables/mechanism.py"], [output, output.replace(".csv", ".html")]
+
+
+def published_models(options: list[str]) -> tuple:
+    read = [f"{value(options, '--results')}/pretrained/{name}/pretrained.json" for name in values(options, "--models")]
+    return read, ["tables/published_models.py"], [value(options, "--output")]
+
+
+def published_models_page(options: list[str]) -> tuple:
+    return [value(options, "--models")], ["tables/published_models_page.py"], [value(options, "--output")]
 
 
 def provenance(options: list[str]) -> tuple:
@@ -184,6 +196,8 @@ STAGES = {
     "tables.ablation": ablation,
     "tables.runs": runs,
     "tables.mechanism": mechanism,
+    "tables.published_models": published_models,
+    "tables.published_models_page": published_models_page,
     "tables.provenance": provenance,
     "tables.provenance_page": provenance_page,
     "figures": overview,
