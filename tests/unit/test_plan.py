@@ -32,7 +32,7 @@ from spikesink.study.sizes import (
 from spikesink.study.strict_yaml import merge, read_yaml
 
 ROOT = Path(__file__).parents[2]
-BASE = read_yaml(ROOT / "config.yaml")
+BASE = read_yaml(ROOT / "config.yaml") | {"seeds": [0]}
 VOCABULARY = 10
 
 
@@ -158,8 +158,8 @@ def test_gpu_hours_are_flops_over_what_the_gpu_reaches():
 
 
 def test_float32_runs_are_costed_at_float32_throughput():
-    whole = study(training={"precision": "float32"})
-    assert costs(whole)[0].gpu_hours == pytest.approx(costs(study())[0].gpu_hours * 989 / 67)
+    whole, half = (study(training={"precision": precision}) for precision in ("float32", "bfloat16"))
+    assert costs(whole)[0].gpu_hours == pytest.approx(costs(half)[0].gpu_hours * 989 / 67)
 
 
 def test_the_gpus_are_those_that_the_config_may_name():
@@ -193,9 +193,9 @@ def test_the_table_has_a_row_per_variant_and_totals_over_all_runs():
     assert len({(cost.variant, cost.parameters, cost.flops, cost.memory_gib) for cost in planned}) == 2
     header, baseline, more, empty, total, *_ = table(planned).splitlines()
     assert header.split()[:5] == ["ablation", "variant", "parameters", "runs", "tokens"]
-    assert baseline.split()[:5] == ["baseline", "baseline", "214K", "3", "1.43M"]
+    assert baseline.split()[:5] == ["baseline", "baseline", "214K", "3", "2.87M"]
     assert more.split()[:4] == ["mine", "more", "215K", "3"] and empty == ""
-    assert total.split()[:3] == ["total", "6", "8.6M"]
+    assert total.split()[:3] == ["total", "6", "17.2M"]
     assert "1 x H100 per run at 40%" in table(planned) and "estimates" in table(planned)
 
 
@@ -222,7 +222,7 @@ def test_the_command_line_overrides_what_the_config_assumes():
     [faster, *_] = json.loads(command("plan", "--gpu", "B200", "--utilisation", "0.8", "--json").stdout)
     [plain, *_] = json.loads(command("plan", "--json").stdout)
     assert (faster["gpu"], faster["utilisation"], plain["gpu"], plain["utilisation"]) == ("B200", 0.8, "H100", 0.4)
-    assert faster["gpu_hours"] == pytest.approx(plain["gpu_hours"] / 2 * 989 / 2250)
+    assert faster["gpu_hours"] == pytest.approx(plain["gpu_hours"] / 2 * 67 / 75), "nano trains in float32"
     assert "1 x B200 per run at 80%" in command("plan", "--gpu", "B200", "--utilisation", "0.8").stdout
 
 
@@ -293,8 +293,8 @@ def test_show_prints_the_settings_in_their_order():
     assert lines[0] == "# results/nano/runs/loss_0.25x_1x/seed20: 214K parameters, 2.87M tokens"
     assert [line for line in lines if re.match(r"\w", line)][-3:] == ["tokenizer:", "model:", "training:"]
     assert lines.index("  layers: 3") < lines.index("  d_model: 64") < lines.index("    heads: 4")
-    run = next(run for run in resolve(BASE).runs if run.variant == "loss_0.25x_1x")
-    assert yaml.safe_load(shown.stdout) == json.loads(json.dumps(run.resolved()))
+    run = next(run for run in load(base=ROOT / "config.yaml").runs if run.variant == "loss_0.25x_1x")
+    assert next(yaml.safe_load_all(shown.stdout)) == json.loads(json.dumps(run.resolved()))
 
 
 def test_show_finds_one_run_or_all_seeds_of_a_variant(tmp_path):
