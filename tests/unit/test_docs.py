@@ -20,8 +20,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOP = ("workflow", "src", "docs", "tests", "profiles", "envs", "benchmarks", r"\.ci", "results/published")
 A_FILE = re.compile(rf"(?:{'|'.join(TOP)})(?:/[\w.-]+)*/?")
 """Text in code font that names a file or folder of the repository."""
-ELSEWHERE = {"git", "cd", "source", "rsync", "apptainer", "ruff", "snakefmt"}
+ELSEWHERE = {"git", "cd", "source", "rsync", "apptainer", "ruff", "snakefmt", "tar"}
 """Commands of other tools: a hub, a cluster or a login node is needed to run what they stand for."""
+PACKED = "src/spikesink/workflow/elsewhere/start.py"
+"""What a packed study calls run.py."""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -217,6 +219,8 @@ def checked(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
             return spikesink(words, folder, monkeypatch)
         case ["python", "-m", module, *words] if module.startswith("spikesink."):
             return module_takes(module, words)
+        case ["python3", "run.py", *words]:
+            return options_in(words) <= set(re.findall(r"--[\w-]+", help_of(PACKED)))
         case ["python", script, *words]:
             return (ROOT / script).exists() and options_in(words) <= set(re.findall(r"--[\w-]+", help_of(script)))
         case ["pytest", *words]:
