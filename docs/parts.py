@@ -10,6 +10,7 @@ from typing import Any
 import published
 import yaml
 from published import ROOT, table
+from real_parts import PARTS as OF_REAL_MODELS
 
 
 def about(path: Path) -> str:
@@ -129,4 +130,5 @@ PARTS: dict[str, Callable[[], str]] = {
     "quantities-of-runs": lambda: quantities("runs"),
     "quantities-of-mechanism": lambda: quantities("mechanism"),
     "count-of-claims": count_of_claims,
+    **OF_REAL_MODELS,
 }
