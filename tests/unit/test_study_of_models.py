@@ -71,6 +71,12 @@ def test_the_shipped_study_of_real_models_has_the_papers_thresholds():
     assert {model.bos for model in config.pretrained.values()} == {"none", "sequence"}
 
 
+def test_the_models_that_a_study_names_are_all_that_it_has():
+    """Those of its scale are not added: a study that was published before the scale named another one stays as it is."""
+    config = resolve({"study": "mine", "scale": "real_models", "pretrained": {"m": MODEL}}, WORKFLOW).config
+    assert list(config.pretrained) == ["m"]
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

@@ -124,7 +124,9 @@ def with_scale(config: Mapping, workflow: Path) -> dict:
     path = workflow / "scales" / f"{name}.yaml"
     if path.exists():
         scale = read_yaml(path, as_text=True)
-        return merge({key: scale[key] for key in OF_SCALE if key in scale}, config)
+        # The models that a config names are all that it wants; a published study would get others added to it.
+        taken = [key for key in OF_SCALE if key in scale and not (key == "pretrained" and key in config)]
+        return merge({key: scale[key] for key in taken}, config)
     missing = [key for key in (("corpus",) if config.get("pretrained") else NEEDED) if key not in config]
     if missing:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "(none)"
