@@ -72,7 +72,7 @@ def test_the_shipped_study_of_real_models_has_the_papers_thresholds():
 
 
 def test_the_models_that_a_study_names_are_all_that_it_has():
-    """Those of its scale are not added: a study that was published before the scale named another one stays as it is."""
+    """Those of its scale are not added: a published study stays as it is when its scale names another model."""
     config = resolve({"study": "mine", "scale": "real_models", "pretrained": {"m": MODEL}}, WORKFLOW).config
     assert list(config.pretrained) == ["m"]
 
