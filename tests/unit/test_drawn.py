@@ -23,19 +23,19 @@ def study(**changes):
 
 
 def test_figures_compare_the_first_seed_and_the_table_has_every_one():
-    found = of_study(study(seeds=[3, 1], mechanism={"compare": ["baseline", "v_scale_backward_only"]}))
+    found = of_study(study(seeds=[3, 1], mechanism={"compare": ["baseline", "v_scale"]}))
     assert found.compared == {
         "compared": {
             "baseline": "runs/baseline/seed3",
-            "V-scale (backward)": "runs/v_scale_backward_only/seed3",
+            "V-scale": "runs/v_scale/seed3",
         }
     }
-    assert found.places == {"compared": [0, 2]}
+    assert found.places == {"compared": [0, 1]}
     assert list(found.in_depth) == [
         "baseline/seed3",
         "baseline/seed1",
-        "v_scale_backward_only/seed3",
-        "v_scale_backward_only/seed1",
+        "v_scale/seed3",
+        "v_scale/seed1",
     ]
 
 
@@ -49,7 +49,8 @@ def test_all_runs_and_published_models_can_be_in_depth():
 
 def test_variants_with_one_label_are_told_apart_by_their_names():
     variants = {"norm": {"sandwich": {"label": "baseline"}, "dyt": {"label": "same"}, "sandwich_qk": {"label": "same"}}}
-    found = of_study(study(variants=variants, mechanism={"compare": ["dyt", "sandwich_qk"]}))
+    named = {"ablations": ["norm"], "variants": variants, "mechanism": {"compare": ["dyt", "sandwich_qk"]}}
+    found = of_study(study(**named))
     assert list(found.compared["compared"]) == ["sandwich qk", "dyt"]
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 
-import numpy as np
 
 from spikesink.measures.groups import GROUPS
 from spikesink.pretrained.formats import read_config
@@ -97,6 +96,8 @@ def described_model(description: str, published: Pretrained) -> tuple[Model, int
 
 def matrix_speed(width: int = 1024, seconds: float = 0.2) -> float:
     """Operations per second of one core's time, of a matrix product in float32."""
+    import numpy as np  # late: no other command of this module needs it
+
     one = np.ones((width, width), np.float32)
     one @ one
     started, times = process_time(), 0
