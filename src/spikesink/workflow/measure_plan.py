@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import process_time
 
-
 from spikesink.measures.groups import GROUPS
 from spikesink.pretrained.formats import read_config
 from spikesink.runs.free_memory import free_memory
