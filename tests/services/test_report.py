@@ -31,12 +31,12 @@ def in_git(pattern: str = ".") -> list[str]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """The checkout's files, after what `make published` runs."""
+    """The checkout's files, after what `make published` runs for one study."""
     project = tmp_path_factory.mktemp("clone")
     for name in in_git():
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, project / name)
-    for arguments in (["published"], ["published_nano", "--report", f"{PLACE}/report.html"]):
+    for arguments in (["published_nano"], ["published_nano", "--report", f"{PLACE}/report.html"]):
         command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2"]
         result = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=600)
         assert result.returncode == 0, result.stdout + result.stderr
