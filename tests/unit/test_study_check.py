@@ -122,7 +122,7 @@ REFUSED = {
         },
         "synthetic_triggers = 65 must be at most 64",
     ),
-    "more snapshots than steps": ({"training": {"snapshots": 701}}, "snapshots = 701 are more than steps"),
+    "more snapshots than steps": ({"training": {"steps": 9, "snapshots": 10}}, "snapshots = 10 are more than steps"),
     "too many parameters": ({"model": {"d_model": 10**11}}, "parameters, more than any machine holds"),
     "too many runs": ({"seeds": [*range(9000)]}, "4 variants with 9,000 seeds are more than 20,000 runs"),
 }

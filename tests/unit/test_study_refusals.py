@@ -52,7 +52,7 @@ REFUSED = [
     ({"tokenizer": {"kind": "characters"}}, r"tokenizer.kind = 'characters' with corpus.kind = 'embedded'"),
     ({"training": {"distinct_share": 1.5}}, r"distinct_share = 1.5 is a share: use at most 1, or null for all text"),
     ({"training": {"distinct_share": 0.0}}, r"distinct_share = 0.0 must be a number greater than 0"),
-    ({"training": {"residual": "bfloat16"}}, r"residual = 'bfloat16' with precision = 'auto': set precision to bf"),
+    ({"training": {"residual": "bfloat16"}}, r"residual = 'bfloat16' with precision = 'float32': set precision to bf"),
     ({"model": {"initialisation": {"extra_key_std": -0.1}}}, r"extra_key_std = -0.1 must be a number, 0 or greater"),
     ({"training": {"optimiser": {"kind": "moun"}}}, r"optimiser.kind = .*use one of 'adamw', 'sgd', 'rmsprop', 'muon'"),
     ({"training": {"schedule": {"warmup_steps": 10**6}}}, r"schedule.warmup_steps = 1000000 leaves nothing of steps"),
