@@ -40,6 +40,7 @@ def check(folder: Path, *overlays: dict | str, base: dict = BASE):
 
 
 HUB = {"kind": "hub", "dataset": "a/b", "revision": "a" * 40, "files": ["x.txt"]}
+GGUF = {"packages": ["a==1"], "bos": "none", "sha256": "a" * 64}
 REFUSED = {
     "half a variant that is not listed": (
         {"ablations": ["gating"], "variants": {"norm": {"sandwich": {"label": "S"}}}},
@@ -94,6 +95,21 @@ REFUSED = {
     "more channels than there are": ({"measures": {"spike_channels": 40}}, "measures.spike_channels = 40: variant"),
     "three devices": ({"resources": {"train": {"gpus_per_node": 3}}}, "cannot be shared equally by 3 devices"),
     "an unknown scheme": ({"tracking": {"uri": "ftp://host"}}, "uri = 'ftp://host' is no address of a store"),
+    "no file": ({"tracking": {"uri": "sqlite:///"}}, "uri = 'sqlite:///' names no file: write"),
+    "a file in memory": ({"tracking": {"uri": "sqlite:///:memory:"}}, "names no file"),
+    "no machine": ({"tracking": {"uri": "http://:5000"}}, "uri = 'http://:5000' names no machine"),
+    "a port that there is not": ({"tracking": {"uri": "http://host:99999"}}, "is no address (Port out of range"),
+    "half an address": ({"tracking": {"uri": "http://[::1"}}, "is no address (Invalid IPv6 URL)"),
+    "doubled braces": ({"variants": {"a": {"b": {"label": "{{lr}}"}}}}, "doubled braces are no number of a variant"),
+    "endless parts": (
+        {"pretrained": {"m": {"source": "x{0..99999999999}.gguf", "bos": "none"}}},
+        "pretrained.m.source: x{0..99999999999}.gguf makes 100,000,000,000 files",
+    ),
+    "a folder in packages": (
+        {"pretrained": {"m": GGUF | {"source": "../x.gguf"}}},
+        "pretrained.m.source = '../x.gguf': a file in packages is found by its name",
+    ),
+    "a word for ablations": ({"ablations": "norm"}, "[norm, ffn/gelu]; variants of your own stand under variants:"),
     "braces": ({"tracking": {"uri": "http://host/{x}"}}, "an address has no braces"),
     "a long range": (
         {"corpus": {"kind": "files", "files": ["a{0..99999999999}"]}},

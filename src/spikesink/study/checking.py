@@ -65,14 +65,15 @@ def explain(kind: type, fault: Mapping, path: str) -> str:
         return f"{key}: missing; set it in config.yaml, or in the file of the scale"
     if fault["type"] == "value_error":
         return f"{key}: {fault['ctx']['error']}"
-    message = fault["msg"]
+    message, remedy = fault["msg"], REMEDIES.get(fault["type"], "")
     if fault["type"] == "literal_error":
         message = "use one of " + fault["ctx"]["expected"].replace(" or ", ", ")
         if isinstance(fault["input"], str) and (now := FORMER_KINDS.get((holder, fault["input"]))):
             message = f"it is called {now!r} now"
     if fault["loc"] == ("ablations",):
         message = "use a list of names, for example [norm, ffn/gelu]; variants of your own stand under variants:"
-    return f"{key} = {value}: {message[0].lower()}{message[1:]}{REMEDIES.get(fault['type'], '')}"
+        remedy = ""
+    return f"{key} = {value}: {message[0].lower()}{message[1:]}{remedy}"
 
 
 def known_name(holder: Any, name: str) -> str:

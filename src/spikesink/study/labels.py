@@ -26,6 +26,8 @@ def with_numbers(label: str, model: Model, training: Training, path: str) -> str
         "last": last,
     }
     check_label(label, path)
+    if "{{" in label or "}}" in label:
+        raise ConfigError(f"{path} = {label!r}: doubled braces are no number of a variant: write one, such as {{lr}}")
     for name in BRACES.findall(label):
         if name not in numbers:
             raise ConfigError(f"{path} = {label!r}: {{{name}}} is no number of a variant: use {', '.join(numbers)}")

@@ -18,7 +18,7 @@ from spikesink.study.overlays import NEEDED, OF_SCALE, overlaid, without_scale
 from spikesink.study.recipe import Recipe
 from spikesink.study.run import Run, Study
 from spikesink.study.secrets import refuse_secrets
-from spikesink.study.settings import Config, Corpus, Tokenizer
+from spikesink.study.settings import Config, Corpus, Pretrained, Tokenizer
 from spikesink.study.sizes import parameters
 from spikesink.study.strict_yaml import merge, read_yaml, shortened
 
@@ -153,9 +153,22 @@ def check_study(config: Config) -> None:
         check_name("pretrained", name)
         if name == COMPARED:
             raise ConfigError(f"pretrained.{name}: figures of the compared variants have that name, choose another")
+        check_gguf(f"pretrained.{name}.source", config.pretrained[name])
     check_files_of("corpus", config.corpus)
     if config.evaluation is not None:
         check_files_of("evaluation", config.evaluation)
+
+
+def check_gguf(path: str, model: Pretrained) -> None:
+    """Raises ConfigError for a GGUF file in endless parts, and for one inside packages that is given with folders."""
+    if not model.is_gguf:
+        return
+    try:
+        check_ranges(path, [model.source])
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if model.packages and "/" in model.source:
+        raise ConfigError(f"{path} = {model.source[:200]!r}: a file in packages is found by its name: use that alone")
 
 
 def check_files_of(name: str, corpus: Corpus) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from spikesink.study.settings.checks import (
     SPECIFICATION,
@@ -23,6 +24,20 @@ AFFECTS_RESULTS = False
 
 STORE = re.compile(r"(https?|sqlite|(postgresql|mysql|mssql)(\+\w+)?)://.+", re.S)
 """Addresses that MLflow knows, of a server or a database."""
+
+
+def no_store(uri: str) -> str:
+    """What is wrong with the address of a store whose scheme is known; empty where nothing is."""
+    if uri.startswith("sqlite"):
+        file = uri.removeprefix("sqlite:///").partition("?")[0]
+        named = uri.startswith("sqlite:///") and file.strip("/") and not file.endswith("/") and file != ":memory:"
+        return "" if named else "names no file: write sqlite:///results/mlflow.db, for example"
+    try:
+        parts = urlsplit(uri)
+        is_found = parts.port != 0 and (parts.hostname or not uri.startswith("http"))  # a database may be on a socket
+        return "" if is_found else "names no machine: write it after //"
+    except ValueError as error:
+        return f"is no address ({error}): correct it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +61,8 @@ class Tracking:
                 f"uri = {self.uri!r} is no address of a store: begin with http://, https://, sqlite:///, "
                 "postgresql://, mysql:// or mssql://"
             )
+        if reason := no_store(self.uri):
+            raise ValueError(f"uri = {self.uri!r} {reason}")
         if any(letter in "{}" or letter.isspace() or not letter.isprintable() for letter in self.uri):
             raise ValueError(f"uri = {self.uri!r}: an address has no braces and no spaces, write %7B, %7D or %20")
 
