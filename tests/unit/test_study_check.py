@@ -262,6 +262,14 @@ def test_values_of_the_command_line_are_read_as_in_a_file():
     assert (found.seeds, found.tracking.live, found.mechanism.compare[0]) == ((0, 1), False, "baseline")
 
 
+def test_the_folder_of_another_user_is_said_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake/iocache").mkdir(parents=True)
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "iocache")
+    with pytest.raises(SystemExit, match=r"iocache cannot be written by you: run snakemake in a copy of the folder"):
+        check_command_line(["--dry-run"])
+
+
 def test_missing_files_are_refused_for_a_new_study_alone(tmp_path, monkeypatch):
     """The tables of a finished study are drawn where its text is not."""
     monkeypatch.chdir(tmp_path)

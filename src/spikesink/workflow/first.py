@@ -20,6 +20,7 @@ VALUE = re.compile(r"[A-Za-z_][\w-]*\w=.*", re.S)
 
 def check_command_line(arguments: Sequence[str]) -> None:
     """End the program with one line where a file cannot be read, or a value has no name."""
+    check_writable()
     find_a_cache()
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
     parser.add_argument("--configfile", "--configfiles", nargs="*", default=[])
@@ -35,6 +36,18 @@ def check_command_line(arguments: Sequence[str]) -> None:
         raise SystemExit(f"config error: {error}") from None
     except argparse.ArgumentError:
         return  # Snakemake says what is wrong with its options
+
+
+def check_writable() -> None:
+    """End the program with one line in a folder of another user, where Snakemake could not keep its records."""
+    kept = Path(".snakemake")
+    folders = [kept, *(path for path in kept.iterdir() if path.is_dir())] if kept.is_dir() else [Path()]
+    for path in folders:
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise SystemExit(
+                f"{path.absolute()} cannot be written by you: run snakemake in a copy of the folder; "
+                "spikesink status, summary and why work here"
+            )
 
 
 def find_a_cache() -> None:
