@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -56,11 +56,25 @@ def variants(folder: Path = PUBLISHED) -> str:
 
 
 def variants_in_short() -> str:
-    """The table of the default study, with the columns SHORT alone."""
-    headings, rules, *rows = (cells(line) for line in variants(NANO).splitlines())
+    """The rows of the default study's variants, with the columns SHORT alone."""
+    from spikesink.study.resolve import resolve
+    from spikesink.study.strict_yaml import read_yaml
+
+    headings, rules, *rows = (cells(line) for line in variants().splitlines())
+    default = {run.variant for run in resolve(read_yaml(ROOT / "config.yaml"), ROOT / "workflow").runs}
+    labels = {row["label"] for row in rows_of("tables/runs.csv") if row["variant"] in default}
+    kept = [row for row in with_ablation(rows, headings.index("ablation")) if row[headings.index("variant")] in labels]
     places = [headings.index(name) for name in SHORT if name in headings]
     right = [headings[place] for place in places if rules[place].endswith(":")]
-    return table([headings[place] for place in places], ([row[place] for place in places] for row in rows), right)
+    return table([headings[place] for place in places], ([row[place] for place in places] for row in kept), right)
+
+
+def with_ablation(rows: Iterable[list[str]], place: int) -> Iterator[list[str]]:
+    """Rows with the ablation in each, where the table has it in the first row of an ablation alone."""
+    ablation = ""
+    for row in rows:
+        ablation = row[place] or ablation
+        yield [*row[:place], ablation, *row[place + 1 :]]
 
 
 def notes_on_variants() -> str:
