@@ -9,12 +9,26 @@ CERTAIN = 200.0
 
 
 class KnownModel:
-    """A model whose logits a function of the tokens [B, T] gives as [B, T, V]."""
+    """A model whose logits a function of the tokens [B, T] gives as [B, T, V].
+
+    For what reads a decoder's parts: its embedding gives the logits, it has no block, and its head leaves them.
+    """
 
     device = torch.device("cpu")
+    blocks = ()
 
     def __init__(self, logits) -> None:
-        self.logits = logits
+        self.logits = self.embedding = logits
+
+    @property
+    def head_weight(self) -> Tensor:
+        return torch.eye(self.logits(torch.zeros(1, 1, dtype=torch.long)).shape[-1])
+
+    def context(self, states: Tensor) -> None:
+        return None
+
+    def norm(self, states: Tensor) -> Tensor:
+        return states
 
     def __call__(self, tokens: Tensor, window: tuple[int, int] | None = None) -> Tensor:
         first, last = window or (0, tokens.shape[1])

@@ -143,7 +143,7 @@ def test_a_hub_out_of_reach_is_one_line(tmp_path):
     ("settings", "message"),
     [
         ("{", "--settings: Expecting"),
-        ('{"corpus": {"kind": "embedded"}}', "--settings: the key 'tokenizer' is missing"),
+        ('{"tokenizer": {}}', "--settings: the key 'corpus' is missing"),
         ('{"corpus": {"kind": "embedded", "shuffle": 1}, "tokenizer": {}}', "Corpus has no key 'shuffle'"),
         ('{"corpus": {"kind": "files"}, "tokenizer": {}}', "files is empty"),
         (

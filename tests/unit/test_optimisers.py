@@ -51,7 +51,9 @@ MATRICES = re.compile(r"((embedding|head|q|k|v|o|gate|up|down|matrix|projection)
 @pytest.mark.parametrize("ablation", ABLATIONS)
 def test_decay_reaches_every_parameter_of_every_shipped_variant_that_it_should(ablation):
     """2603.05498 decays everything, 2603.17771 matrices only; neither says that V-scale's theta decays."""
-    for run in resolve({"study": "every", "scale": "nano_full", "ablations": [ablation]}, ROOT / "workflow").runs:
+    wide = {"model": {"attention": {"head_dim": 32}}}  # a sixteenth of a head is still even
+    study = {"study": "every", "scale": "nano_full", "ablations": [ablation], **wide}
+    for run in resolve(study, ROOT / "workflow").runs:
         with torch.device("meta"):
             model = Decoder(run.model, vocabulary=32, positions=8)
         every, matrices = named_groups(model, decay="all"), named_groups(model, decay="matrices")

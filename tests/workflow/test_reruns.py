@@ -94,6 +94,7 @@ def test_editing_a_measure_reruns_it_for_all_runs_and_what_reads_it(project, che
     edit(project / "src/spikesink/measures/questions/perplexity.py")
     assert rerun(project) == {
         *(f"measure quality of runs/{variant}/seed0" for variant in VARIANTS),
+        *(f"measure forward of runs/{variant}/seed0" for variant in VARIANTS),  # the course of a run has its loss
         *drawing(*ABLATIONS),
         "measure consequences of runs/baseline/seed0",  # it scores with perplexity
         "table of the mechanism",

@@ -23,8 +23,8 @@ rule publish:
 
 rule estimate:
     output:
-        "results/{study}/plan.csv",
-        "results/{study}/plan_measures.csv",
+        plan="results/{study}/plan.csv",
+        measures="results/{study}/plan_measures.csv",
     log:
         "results/{study}/logs/plan.log",
     conda:
@@ -38,7 +38,7 @@ rule estimate:
         "plan: what the study will cost"
     shell:
         "{params.command:q} plan --config {params.config:q} --workflow {params.workflow:q}"
-        " --output {output[0]:q} 2>&1 | tee {log:q}"
+        " --output {output.plan:q} 2>&1 | tee {log:q}"
 
 
 rule publish_study:

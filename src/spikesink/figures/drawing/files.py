@@ -1,6 +1,8 @@
 """A figure and its data as files."""
 
 from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
 
 import polars as pl
 from matplotlib.figure import Figure
@@ -27,8 +29,14 @@ def save(figure: Figure, data: pl.DataFrame, stem: str) -> None:
     drawn, width = figure.get_tightbbox(), figure.get_figwidth()
     box = Bbox.from_extents(min(0, drawn.x0), drawn.y0 - 0.03, max(width, drawn.x1), drawn.y1 + 0.03)
     # The resolution of a PDF is that of clouds of many points; all else has none.
-    with noted(f"{stem}.pdf") as part:
-        figure.savefig(part, bbox_inches=box, dpi=400, metadata={"CreationDate": None})
-    with noted(f"{stem}.png") as part:
-        figure.savefig(part, bbox_inches=box)
+    save_as(figure, f"{stem}.pdf", bbox_inches=box, dpi=400, metadata={"CreationDate": None})
+    save_as(figure, f"{stem}.png", bbox_inches=box)
     write_table(data, f"{stem}.csv")
+
+
+def save_as(figure: Figure, path: str, **options: Any) -> None:
+    """Draw in memory, then write: Matplotlib hides a full disk behind errors of its own."""
+    drawn = BytesIO()
+    figure.savefig(drawn, format=path.rpartition(".")[2], **options)
+    with noted(path) as part:
+        part.write_bytes(drawn.getvalue())

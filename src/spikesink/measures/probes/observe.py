@@ -65,7 +65,7 @@ def positions_together(model: Decoder) -> int:
     On a CPU a larger tensor would be mapped and cleared by the system again each time, which takes a third of the time.
     """
     most = LOGITS_ON_CPU if model.device.type == "cpu" else LOGITS_ON_GPU
-    return max(1, most // (4 * model.embedding.num_embeddings))
+    return max(1, most // (4 * len(model.head_weight)))
 
 
 @torch.no_grad()
