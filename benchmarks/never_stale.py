@@ -60,7 +60,9 @@ JOBS = (
     "tables.collect", "tables.runs", "tables.mechanism", "figures.ablations sink_map", "claims", "figures --runs",
 )  # fmt: skip
 """Beginnings or parts of the commands that a fault may hit."""
-LEFT_OUT = ("logs", "benchmarks", "records", "checkpoints", ".sums", "sources.json", "tracking.txt")
+STAMP = ".snakemake_timestamp"
+"""A file of Snakemake's in every folder that a rule declares; nothing reads it."""
+LEFT_OUT = ("logs", "benchmarks", "records", "checkpoints", ".sums", "sources.json", "tracking.txt", STAMP)
 
 
 NOT_ASKED_FOR = (".safetensors", ".bin", ".npy")
@@ -216,7 +218,7 @@ def change(project: Project, config: dict, chance: random.Random) -> str:
         path.write_text(f"{path.read_text()}# {number}\n")
     else:
         made = [path for path in (folder / "results/tiny").rglob("*") if path.is_file()]
-        made = [path for path in made if not {"logs", "records", "benchmarks"} & set(path.parts)]
+        made = [path for path in made if not {"logs", "records", "benchmarks", STAMP} & set(path.parts)]
         if made:
             path = chance.choice(sorted(made))
             path.unlink()

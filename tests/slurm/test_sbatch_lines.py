@@ -40,6 +40,7 @@ EXPECTED = {
     "nano": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
     "bigram_backcopy": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
     "nano_full": {"train": one_machine(60, 2000, 1, 1), "measure": one_gpu(30, 2000, 1)},
+    "real_models": {"measure": one_gpu(60, 8000, 1)},
     "small": {"train": one_machine(60, 16000, 4, 1), "measure": one_gpu(30, 8000, 4)},
     "0.1b": {
         "train": one_machine(1440, 32000, 8, 1),
@@ -63,8 +64,8 @@ EXPECTED = {
         "data": on_cpus(2880, 64000, 32),
     },
 }
-STAGES = {"tokenizer": "data", "tokens": "data", "collect": "draw", "runs": "draw"} | {
-    name: "draw" for name in ("table", "figure", "judge", "provenance")
+STAGES = {name: "data" for name in ("tokenizer", "tokens", "pretrained")} | {
+    name: "draw" for name in ("collect", "runs", "table", "figure", "judge", "provenance", "published")
 }
 
 
