@@ -100,6 +100,7 @@ def test_editing_a_measure_reruns_it_for_all_runs_and_what_reads_it(project, che
         "table of the mechanism",
         *reading("consequences"),
         *reading("quality"),
+        *reading("forward"),
     }
 
 
