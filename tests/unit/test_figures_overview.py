@@ -114,6 +114,17 @@ def test_many_arrows_would_tangle_so_lines_cross_at_the_baseline():
     assert ([50.0, 50.0], [0, 1]) in ends and ([0, 1], [3.0, 3.0]) in ends
 
 
+def test_of_many_variants_those_far_from_the_baseline_are_named_and_the_figure_says_so():
+    """Eighty names would cover each other."""
+    crowd = {f"norm/v{number}": [(50.0 + number / 100, 100.0)] for number in range(overview.MOST_NAMES)}
+    far = {"ffn/far": [(5.0, 900.0)]}
+    figure = draw(planted({"a/baseline": [(50.0, 100.0)]} | crowd | far))
+    names = [text.get_text() for text in figure.axes[0].texts]
+    assert "the far" in names and "the baseline" in names
+    assert len([name for name in names if name.startswith("the v")]) == overview.NAMED - 1
+    assert str(overview.NAMED) in figure.axes[0].get_title(loc="left")
+
+
 def test_one_seed_has_no_interval():
     figure = draw(one_seed())
     assert segments(figure) == []

@@ -1,5 +1,6 @@
 """A study at a glance: every variant's sinks and relative spike, and how far they are from the baseline's."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "seeds": WHOLE}
 COLUMNS |= {f"{name}{end}": REAL for name in (*SINKS, SPIKE) for end in ("", "_low", "_high")} | {"left_out": TEXT}
 HEIGHTS = {"page": 3.4, "column": 4.0}
 """Height of a panel in inches by the figure's width."""
+MOST_NAMES, NAMED = 24, 14
+"""More names would cover each other: of more variants only so many are named, those farthest from the baseline."""
 MOST_ARROWS = 6
 """More arrows than these would tangle: lines through the baseline take their place."""
 
@@ -69,8 +72,11 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     width = "page" if width == "auto" else width
     figure = new_figure(WIDTHS[width], 0.5 + HEIGHTS[width] * max(1, len(panels)))
     axes = figure.subplots(max(1, len(panels)), squeeze=False).flatten()
-    if note := not_drawn(data):
-        axes[0].set_title(wrapped(f"Left out: {note}", 105 if width == "page" else 52), loc="left", fontsize=6.5)
+    notes = [f"Left out: {note}"] if (note := not_drawn(data)) else []
+    if len(data) > MOST_NAMES:
+        notes.append(f"Named: the baseline and the {NAMED} variants that are farthest from it in each panel")
+    if notes:
+        axes[0].set_title(wrapped(". ".join(notes), 105 if width == "page" else 52), loc="left", fontsize=6.5)
     arrows = {name: draw_marks(axis, name, panels[name], style) for axis, name in zip(axes, panels, strict=False)}
     if not panels:
         return figure
@@ -78,9 +84,25 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     legend(figure, handles(markers, data["seeds"].max() or 0))
     figure.draw_without_rendering()
     for axis, (name, drawn) in zip(axes, panels.items(), strict=True):
-        names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in drawn]
+        names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in farthest(axis, drawn)]
         place(axis, names, interval_boxes(axis, drawn), arrows[name])
     return figure
+
+
+def farthest(axis: Axes, drawn: list[Mark]) -> list[Mark]:
+    """The marks that are named: all or, of many, the baseline and those farthest from it as the panel shows them."""
+    if len(drawn) <= MOST_NAMES:
+        return drawn
+    start = next((mark for mark in drawn if mark.variant == BASELINE), drawn[0])
+    x, y = axis.transData.transform((start.x, start.y))
+
+    def distance(mark: Mark) -> float:
+        places = axis.transData.transform((mark.x, mark.y))
+        return math.hypot(places[0] - x, places[1] - y)
+
+    others = sorted((mark for mark in drawn if mark is not start), key=distance, reverse=True)
+    named = [start, *others[:NAMED]]
+    return [mark for mark in drawn if mark in named]
 
 
 def draw_marks(axis: Axes, name: str, drawn: list[Mark], style: Style) -> list[tuple]:
