@@ -98,6 +98,14 @@ def measured(command: list[str], seconds: float = 3600) -> dict:
     }
 
 
+def adamw(parameters, settings):
+    """Fused AdamW with a run's settings, for what is compared with our own training."""
+    import torch
+
+    betas = (settings.beta1, settings.beta2)
+    return torch.optim.AdamW(parameters, lr=settings.lr, betas=betas, weight_decay=settings.weight_decay, fused=True)
+
+
 def bare_loop(run: dict, tokens: Path, device: str) -> None:
     """Train ``run`` with nothing beside data, model, AdamW, clipping and the schedule."""
     import torch
@@ -118,13 +126,7 @@ def bare_loop(run: dict, tokens: Path, device: str) -> None:
     if training.compile:
         decoder.compile()
     settings = training.optimiser
-    optimiser = torch.optim.AdamW(
-        decoder.parameters(),
-        lr=settings.lr,
-        betas=(settings.beta1, settings.beta2),
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+    optimiser = adamw(decoder.parameters(), settings)
     parameters = list(decoder.parameters())
     for step in range(training.steps):
         for group in optimiser.param_groups:

@@ -1,7 +1,7 @@
 """Training steps that are compared: our decoder with any variant of a scale, or LlamaForCausalLM of transformers.
 
-Both take the same rows, the same loss, clipping and fused AdamW, and the same precision. Needs torch, numpy and PyYAML,
-transformers for the other side only.
+Both take the same rows, the same loss, clipping and fused AdamW, and the same precision. Needs torch, numpy, pydantic
+and PyYAML, transformers for the other side only.
 """
 
 import gc
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from peer_changes import CHANGES
+from peer_runs import adamw
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -136,19 +137,17 @@ class Prepared:
             use_cache=False,
         )
         llama = LlamaForCausalLM(config).to(self.device)
-        adamw = torch.optim.AdamW(
-            llama.parameters(),
-            lr=optimiser.lr,
-            betas=(optimiser.beta1, optimiser.beta2),
-            weight_decay=optimiser.weight_decay,
-            fused=True,
-        )
 
         def loss(rows: Tensor) -> Tensor:
             logits = llama(input_ids=rows[:, :-1]).logits
             return F.cross_entropy(logits.flatten(0, 1).float(), rows[:, 1:].flatten())
 
-        return llama, adamw, loss, lambda: nn.utils.clip_grad_norm_(llama.parameters(), optimiser.clip_norm)
+        return (
+            llama,
+            adamw(llama.parameters(), optimiser),
+            loss,
+            lambda: nn.utils.clip_grad_norm_(llama.parameters(), optimiser.clip_norm),
+        )
 
     def step(self) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.contestant.bfloat16):

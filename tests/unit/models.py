@@ -120,5 +120,15 @@ def decoder(seed: int = 0, **overrides: dict) -> Decoder:
     return model
 
 
+def shaken(decoder: Decoder) -> Decoder:
+    """The model in eval mode with random biases and gains, which start at 0 and 1."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return decoder.eval()
+
+
 def tokens(batch: int = 2, length: int = 12, seed: int = 0) -> torch.Tensor:
     return torch.randint(0, VOCABULARY, (batch, length), generator=torch.Generator().manual_seed(seed))

@@ -12,7 +12,7 @@ import huggingface_hub
 import polars as pl
 import pytest
 import torch
-from models import VARIANTS, model_settings
+from models import VARIANTS, model_settings, shaken
 from safetensors.torch import load_file, save_file
 from tokenizers import processors
 
@@ -95,15 +95,11 @@ def run_folder(tmp_path):
         folder.mkdir(exist_ok=True)
         decoder = Decoder(model_settings(**overrides), vocabulary=vocabulary, positions=CONTEXT)
         initialise(decoder, 0)
-        generator = torch.Generator().manual_seed(1)
-        with torch.no_grad():
-            for parameter in decoder.parameters():
-                if parameter.ndim == 1:
-                    parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+        shaken(decoder)
         save_file(decoder.state_dict(), folder / "model.safetensors")
         run = RUN | {"model": PLAIN | overrides, "tokenizer": {"vocabulary": vocabulary, "bos": bos}}
         (folder / "run.json").write_text(json.dumps(run))
-        return folder, decoder.eval()
+        return folder, decoder
 
     return write
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from models import POSITIONS, VARIANTS, VOCABULARY, model_settings, tokens
+from models import POSITIONS, VARIANTS, VOCABULARY, model_settings, shaken, tokens
 from test_pretrained_export import EXPORTED
 
 from spikesink.model.decoder import Decoder
@@ -39,22 +39,16 @@ def classes(transformers, tmp_path_factory):
     return [get(f"modeling_spikesink.Spikesink{name}", str(folder)) for name in ("Config", "ForCausalLM")]
 
 
-def shaken(settings: Model) -> Decoder:
-    """Random weights, biases and gains."""
+def random_decoder(settings: Model) -> Decoder:
     decoder = Decoder(settings, vocabulary=VOCABULARY, positions=POSITIONS)
     initialise(decoder, 0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in decoder.parameters():
-            if parameter.ndim == 1:
-                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    return decoder.eval()
+    return shaken(decoder)
 
 
 @torch.no_grad()
 def compare(classes, settings: Model) -> None:
     """Logits whole, and with a cache: first several tokens, then some more, then one by one."""
-    decoder = shaken(settings)
+    decoder = random_decoder(settings)
     config, weights = checkpoint(decoder, VOCABULARY, POSITIONS)
     assert config["architectures"] == ["SpikesinkForCausalLM"]
     model = classes[1](classes[0](**json.loads(json.dumps(config)))).eval()
@@ -97,7 +91,7 @@ def test_every_variant_of_every_shipped_ablation_can_be_exported(classes):
     assert len(shipped) > 30
     held = 0
     for settings in shipped.values():
-        config, _ = checkpoint(shaken(settings), VOCABULARY, POSITIONS)
+        config, _ = checkpoint(random_decoder(settings), VOCABULARY, POSITIONS)
         held += "auto_map" not in config
         if "auto_map" in config:
             compare(classes, settings)

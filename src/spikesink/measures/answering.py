@@ -7,13 +7,15 @@ from importlib import import_module
 
 import torch
 
-from spikesink.measures.fitting import fitted, keep_freed_memory, progress, short_of_memory
+from spikesink.measures.fitting import fitted, progress, short_of_memory
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.loading import pretrained_subject, trained_subject
+from spikesink.measures.probes.observe import LOGITS_ON_CPU
 from spikesink.measures.probes.once import kept
 from spikesink.measures.table import write_table
 from spikesink.runs.folder import RunFolder
 from spikesink.study.settings import Measures, build
+from spikesink.training.freed_memory import keep_freed_memory
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -31,7 +33,7 @@ def measure(options: argparse.Namespace) -> None:
         subject = trained_subject(options.run, options.tokens, options.tokenizer, device)
     else:
         subject = pretrained_subject(options.pretrained, options.tokens, device)
-    keep_freed_memory()
+    keep_freed_memory(largest=LOGITS_ON_CPU)
     settings = fitted(settings, subject, options.group)
     with short_of_memory(settings, options.group), progress(subject, options.group), kept():
         for module in group.modules:

@@ -1,9 +1,8 @@
 """How much a measuring job takes at a time: what fits into the memory at hand."""
 
-import ctypes
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from time import monotonic
 
@@ -37,14 +36,6 @@ def fitted(settings: Measures, subject: Subject, group: str) -> Measures:
     together = positions_together(subject.model)
     loss_chunk = settings.loss_chunk or (together if together < sequences * length else None)
     return replace(settings, batch_size=sequences, chunk=rows, loss_chunk=loss_chunk)
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep freed blocks of up to 32 MiB for the next tensor instead of giving them back."""
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        library.mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD
-        library.mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
 
 
 @contextmanager

@@ -6,17 +6,17 @@ AFFECTS_RESULTS = False
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Numbers of glibc's parameters, from malloc.h."""
-LARGEST = 1 << 30
-"""Bytes. Larger tensors are still handed back."""
+MOST = 1 << 30
+"""Bytes of free memory that are kept, and of the largest tensor of a training step that is."""
 
 
-def keep_freed_memory() -> None:
-    """Let glibc reuse the memory of freed tensors; does nothing with another C library.
+def keep_freed_memory(largest: int = MOST) -> None:
+    """Let glibc reuse the memory of freed tensors of up to ``largest`` bytes; does nothing with another C library.
 
     By default glibc maps every tensor above 32 MB, at first even above 128 KB, and unmaps it when it is freed. The
     system then clears the same pages again at every step: a tenth of the time of a nano step on a CPU.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(MMAP_THRESHOLD, LARGEST)
-        mallopt(TRIM_THRESHOLD, LARGEST)
+        mallopt(MMAP_THRESHOLD, largest)
+        mallopt(TRIM_THRESHOLD, MOST)

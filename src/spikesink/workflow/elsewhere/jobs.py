@@ -20,13 +20,15 @@ def jobs(study: Study) -> list[dict]:
     Seed by seed, each with the baseline first, then the ablations in the order of the config: what is finished early is
     a whole study of fewer seeds.
     """
-    order = study.config.seeds.index
-    return [job(run, study) for run in sorted(study.runs, key=lambda run: order(run.seed))]
+    order, in_depth = study.config.seeds.index, set(of_study(study).in_depth.values())
+    return [
+        job(run, study, is_deep=folder_of(run) in in_depth)
+        for run in sorted(study.runs, key=lambda run: order(run.seed))
+    ]
 
 
-def job(run: Run, study: Study) -> dict:
-    deep = folder_of(run) in of_study(study).in_depth.values()
-    groups = [name for name, group in GROUPS.items() if deep or set(group.questions) & set(ALWAYS)]
+def job(run: Run, study: Study, is_deep: bool) -> dict:
+    groups = [name for name, group in GROUPS.items() if is_deep or set(group.questions) & set(ALWAYS)]
     return {
         "name": f"{run.variant}/seed{run.seed}",
         "folder": run.folder,
