@@ -11,14 +11,7 @@ from spikesink.model.decoder import Decoder
 from spikesink.model.feed_forward import SwiGLU
 
 
-def tables(decoder: Decoder, positions: int) -> None:
-    """Rotary tables are made once, outside the compiled graph. Inside, every kernel that rotates makes them again."""
-    width = decoder.settings.d_model
-    fixed = decoder.context(torch.zeros(1, positions, width, device=decoder.device))
-    decoder.context = lambda h: fixed._replace(embedding_BTD=h)
-
-
-def joined(decoder: Decoder, positions: int) -> None:
+def joined(decoder: Decoder) -> None:
     """Queries, keys and values are one matrix product, and so are SwiGLU's gate and up projections."""
     for block in decoder.blocks:
         if isinstance(block.body, CausalAttention):
@@ -63,4 +56,4 @@ def swiglu(body: SwiGLU, x_BTD: Tensor, context: object) -> Tensor:
     return body.down(F.silu(gate) * up)
 
 
-CHANGES = {"tables": tables, "joined": joined}
+CHANGES = {"joined": joined}

@@ -99,8 +99,7 @@ class Prepared:
         rows = torch.randint(0, self.vocabulary, (self.sequences, length + 1), generator=generator)
         self.rows = rows.to(self.device)
         make = self.make_peer if contestant.peer else self.make_own
-        self.model, self.optimiser, loss, self.clip = make()
-        self.loss = torch.compile(loss, fullgraph=True, dynamic=False) if contestant.compile else loss
+        self.model, self.optimiser, self.loss, self.clip = make()
 
     def make_own(self) -> tuple[nn.Module, torch.optim.Optimizer, Callable, Callable]:
         training = self.training
@@ -108,7 +107,9 @@ class Prepared:
         initialise(decoder, 0)
         decoder.to(self.device)
         for change in self.contestant.changes:
-            CHANGES[change](decoder, training.sequence_length)
+            CHANGES[change](decoder)
+        if self.contestant.compile:
+            decoder.compile(fullgraph=True, dynamic=False)
         optimiser = build_optimiser(decoder, training.optimiser)
         norm = training.optimiser.clip_norm
         return (
@@ -145,7 +146,7 @@ class Prepared:
         return (
             llama,
             adamw(llama.parameters(), optimiser),
-            loss,
+            torch.compile(loss, fullgraph=True, dynamic=False) if self.contestant.compile else loss,
             lambda: nn.utils.clip_grad_norm_(llama.parameters(), optimiser.clip_norm),
         )
 

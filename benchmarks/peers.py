@@ -238,11 +238,10 @@ def scales(bench: Bench) -> dict:
         large = Contestant(scale="0.3b", tokens=2048 if bench.tiny else 16384, **options)
         pairs = [(one, replace(one, peer=True)) for one in (small, large)]
         others = [
-            replace(small, changes=("tables",)),
-            replace(small, changes=("tables", "joined")),
-            replace(large, changes=("tables", "joined")),
+            replace(small, changes=("joined",)),
+            replace(large, changes=("joined",)),
             replace(small, loss_chunk=8192),
-            replace(small, tokens=2 * small.tokens, changes=("tables", "joined")),
+            replace(small, tokens=2 * small.tokens, changes=("joined",)),
         ]
         steps, seconds = 10, 150
     else:

@@ -10,7 +10,7 @@ from spikesink.model.embedding import build_embedding
 from spikesink.model.feed_forward import build_feed_forward
 from spikesink.model.loss import next_token_loss
 from spikesink.model.norms import RMSNorm, build_norm
-from spikesink.model.rotary import rotary_tables
+from spikesink.model.rotary import Rotary, rotary_tables
 from spikesink.study.kinds import NORMS
 from spikesink.study.settings import Model
 
@@ -69,13 +69,47 @@ class Decoder(nn.Module):
     def device(self) -> torch.device:
         return self.embedding.weight.device
 
-    def context(self, embedding_BTD: Tensor, first: int = 0, cache: Cache | None = None) -> Context:
+    def rotary(self, positions: int, first: int = 0) -> tuple[Rotary, Rotary]:
+        """Tables of so many positions from ``first``: for attention to all positions before, and to a window."""
+        shape = self.settings.attention
+        whole = rotary_tables(positions, shape, self.device, first=first)
+        if shape.window is None:
+            return whole, whole
+        return whole, rotary_tables(positions, shape, self.device, windowed=True, first=first)
+
+    def context(
+        self,
+        embedding_BTD: Tensor,
+        first: int = 0,
+        cache: Cache | None = None,
+        rotary: tuple[Rotary, Rotary] | None = None,
+    ) -> Context:
         """What the blocks share in a forward pass over this embedding, of the positions from ``first``."""
-        shape, positions, device = self.settings.attention, embedding_BTD.shape[1], embedding_BTD.device
-        rotary = windowed = rotary_tables(positions, shape, device, first=first)
-        if shape.window is not None:
-            windowed = rotary_tables(positions, shape, device, windowed=True, first=first)
-        return Context(embedding_BTD, rotary, windowed, first, cache)
+        whole, windowed = rotary or self.rotary(embedding_BTD.shape[1], first)
+        return Context(embedding_BTD, whole, windowed, first, cache)
+
+    def final_states(
+        self,
+        tokens_BT: Tensor,
+        window: tuple[int, int] | None = None,
+        residual: torch.dtype | None = None,
+        rotary: tuple[Rotary, Rotary] | None = None,
+        first: int = 0,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """The states [B, T, D] that the output head reads, after the final norm; arguments as in ``forward``.
+
+        ``first`` and ``cache`` continue sequences, whose positions before ``first`` the cache holds.
+        """
+        h = self.embedding(tokens_BT)
+        if residual is not None:
+            h = h.to(residual)
+        context = self.context(h, first, cache, rotary)
+        for block in self.blocks:
+            h = block(h, context)
+        if window is not None:
+            h = h[:, window[0] : window[1]]
+        return self.norm(h)
 
     def forward(
         self,
@@ -84,21 +118,15 @@ class Decoder(nn.Module):
         targets: Tensor | None = None,
         loss_chunk: int | None = None,
         residual: torch.dtype | None = None,
+        rotary: tuple[Rotary, Rotary] | None = None,
     ) -> Tensor:
         """Logits [B, T, V], or [B, last - first, V] when only the positions ``window`` = [first, last) are wanted.
 
         With targets, as many as logits, the mean cross-entropy in nats instead, ``loss_chunk`` positions at a time.
-        ``residual`` is the dtype of the residual stream and of the loss; None: the embedding's, and float32.
+        ``residual`` is the dtype of the residual stream and of the loss; None: the embedding's, and float32. ``rotary``
+        are the tables of ``self.rotary``: a compiled forward that is not given them makes them again in every layer.
         """
-        h = self.embedding(tokens_BT)
-        if residual is not None:
-            h = h.to(residual)
-        context = self.context(h)
-        for block in self.blocks:
-            h = block(h, context)
-        if window is not None:
-            h = h[:, window[0] : window[1]]
-        h = self.norm(h)
+        h = self.final_states(tokens_BT, window, residual, rotary)
         if targets is None:
             return F.linear(h, self.head_weight)
         return next_token_loss(h, self.head_weight, targets, loss_chunk, residual or torch.float32)

@@ -62,11 +62,10 @@ class SpikesinkForCausalLM(GenerationMixin, PreTrainedModel):
         if use_cache and past_key_values is None:
             past_key_values = DynamicCache()
         first = 0 if past_key_values is None else past_key_values.get_seq_length()
-        h = self.decoder.embedding(input_ids)
-        context = self.decoder.context(h, first, past_key_values)
-        for block in self.decoder.blocks:
-            h = block(h, context)
-        logits = F.linear(self.decoder.norm(h[:, -logits_to_keep:]), self.decoder.head_weight)
+        length = input_ids.shape[1]
+        window = (max(0, length - logits_to_keep), length) if logits_to_keep else None
+        states = self.decoder.final_states(input_ids, window, first=first, cache=past_key_values)
+        logits = F.linear(states, self.decoder.head_weight)
         loss = None
         if labels is not None:
             loss = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())

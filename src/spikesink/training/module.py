@@ -22,8 +22,11 @@ def next_token_loss(decoder: Decoder, rows: Tensor, training: Training) -> Tenso
     """
     window = training.loss_window
     residual = torch.bfloat16 if training.residual == "bfloat16" else None
-    targets = rows[:, 1:] if window is None else rows[:, 1:][:, window[0] : window[1]]
-    return decoder(rows[:, :-1], window, targets=targets, loss_chunk=training.loss_chunk, residual=residual)
+    inputs, targets = rows[:, :-1], rows[:, 1:]
+    if window is not None:
+        targets = targets[:, window[0] : window[1]]
+    rotary = decoder.rotary(inputs.shape[1])
+    return decoder(inputs, window, targets, training.loss_chunk, residual, rotary)
 
 
 class LanguageModel(L.LightningModule):

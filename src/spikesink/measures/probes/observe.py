@@ -50,15 +50,6 @@ def observe(model: Decoder, tokens_BT: Tensor, *, attention: bool = False) -> It
         yield Observation(index, kind, output.float(), h.float(), probabilities)
 
 
-def final_states(model: Decoder, tokens_BT: Tensor) -> Tensor:
-    """The states [B, T, D] that the output head reads, after the final norm."""
-    h = model.embedding(tokens_BT)
-    context = model.context(h)
-    for block in model.blocks:
-        h = block(h, context)
-    return model.norm(h)
-
-
 def positions_together(model: Decoder) -> int:
     """How many positions' logits are formed at a time.
 
@@ -72,7 +63,7 @@ def positions_together(model: Decoder) -> int:
 def over_positions(model: Decoder, rows_BT: Tensor, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """``score`` of the logits [P, V] and targets [P] of some positions at a time: [B, T, ...] for rows [B, T + 1]."""
     rows_BT = rows_BT.to(model.device)
-    states, targets = final_states(model, rows_BT[:, :-1]).flatten(0, 1), rows_BT[:, 1:].flatten()
+    states, targets = model.final_states(rows_BT[:, :-1]).flatten(0, 1), rows_BT[:, 1:].flatten()
     together = positions_together(model)
     pieces = zip(states.split(together), targets.split(together), strict=True)
     found = torch.cat([score(F.linear(h_PD, model.head_weight).float(), targets_P) for h_PD, targets_P in pieces])
