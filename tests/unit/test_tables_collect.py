@@ -10,7 +10,7 @@ from fake_study import fake_study
 
 from spikesink.study.errors import InputError
 from spikesink.tables import collect as entry
-from spikesink.tables.collecting.measured import perplexity_of, spike
+from spikesink.tables.collecting.measured import perplexity_of, sinks, spike
 from spikesink.tables.collecting.parts import collect
 
 NORM = {"norm": {"dyt": {"perplexity": 30.0, "sink": 0.25, "spike": 40.0}}, "ffn": {"gelu": {}}}
@@ -54,6 +54,20 @@ def test_attention_mass_is_the_mean_and_the_largest_head_on_position_0(tmp_path)
     dyt = collect(*study)["runs"].row(1, named=True)
     assert dyt["sink_mass_mean"] == pytest.approx(heads["sink_mass"].mean())
     assert dyt["sink_mass_max"] == heads["sink_mass"].max()
+
+
+def test_the_sink_ratio_of_later_layers_leaves_the_first_out():
+    """A BOS can be a sink of the first layer by its embedding alone; such sinks say nothing of what layers write."""
+    head = {"sink_share_gu": 1.0, "sink_mass": 0.5, "largest_key_mass": 0.5, "sink_share_trained": 1.0}
+    head |= {"sink_mass_trained": 0.5, "trained_first": 0, "trained_last": 64}
+    head |= {"epsilon": 0.3, "tokens": 64, "sequences": 2}
+    shares = {0: (1.0, 1.0), 1: (0.5, 0.0), 3: (0.0, 0.1)}
+    heads = pl.DataFrame(
+        [head | {"layer": layer, "sink_share": share} for layer, pair in shares.items() for share in pair]
+    )
+    assert sinks(heads)["sink_ratio"] == pytest.approx(100 * 2.6 / 6)
+    assert sinks(heads)["sink_ratio_later_layers"] == pytest.approx(15.0)
+    assert sinks(heads.filter(pl.col("layer") == 0))["sink_ratio_later_layers"] is None
 
 
 def test_a_loss_window_scores_its_own_positions_alone(tmp_path):

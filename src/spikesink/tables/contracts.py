@@ -69,6 +69,7 @@ RUNS = {
     "perplexity_loss_window": REAL,
     "perplexity_spread": REAL,
     "sink_ratio": REAL,
+    "sink_ratio_later_layers": REAL,
     "sink_ratio_gu": REAL,
     "sink_mass_mean": REAL,
     "sink_mass_max": REAL,

@@ -37,11 +37,14 @@ def sinks(heads: pl.DataFrame) -> dict[str, float]:
 
     ``sink_mass_mean`` is the mean attention on position 0, mean over heads; ``sink_mass_max`` is that of the largest
     head. Both change smoothly, whereas a ratio over few heads moves in jumps. Those called trained are of the queries
-    at positions that the model was trained on.
+    at positions that the model was trained on. ``sink_ratio_later_layers`` leaves the first layer out, whose heads see
+    the tokens' embeddings alone; None for a model of one layer.
     """
     inside = heads["sink_share_trained"].mean()
+    later = heads.filter(pl.col("layer") > pl.col("layer").min())["sink_share"].mean()
     return {
         "sink_ratio": 100 * heads["sink_share"].mean(),
+        "sink_ratio_later_layers": None if later is None else 100 * later,
         "sink_ratio_gu": 100 * heads["sink_share_gu"].mean(),
         "sink_mass_mean": heads["sink_mass"].mean(),
         "sink_mass_max": heads["sink_mass"].max(),

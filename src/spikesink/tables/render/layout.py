@@ -17,6 +17,7 @@ TEXTS = frozenset({"ablation", "variant", "row", "quantity", "status", "digest",
 
 
 SINK_MASSES, TRAINED = ("sink_mass_mean", "sink_mass_max"), ("sink_ratio_trained", "sink_mass_mean_trained")
+LATER = "sink_ratio_later_layers"
 SPIKES = ("spike_over_median", "spike_over_elsewhere", "spike")
 
 
@@ -51,6 +52,7 @@ def columns(variants: pl.DataFrame) -> list[Column]:
     write = writer(QUANTITIES["parameters"].format)
     shown += [
         *(ours(name, [with_interval(row, name) for row in rows]) for name in ("sink_ratio", *SINK_MASSES)),
+        ours(LATER, [with_interval(row, LATER) for row in rows])._replace(essential=False),
         *inside_trained(rows),
         *(ours(name, [with_interval(row, name) for row in rows]) for name in SPIKES),
         ours("spike_position", [row["spike_positions"] or ABSENT for row in rows])._replace(essential=False),

@@ -12,6 +12,7 @@ SHOWN = (
     "perplexity",
     "perplexity_spread",
     "sink_ratio",
+    "sink_ratio_later_layers",
     "sink_mass_mean",
     "sink_mass_max",
     "sink_ratio_trained",

@@ -10,7 +10,7 @@ import polars as pl
 from spikesink.tables.collecting.measured import perplexity_of, sinks, spike
 
 READS = ("perplexity", "attention", "activations")
-COLUMNS = ("sink_ratio", "sink_ratio_gu", "sink_mass_mean", "sink_mass_max")
+COLUMNS = ("sink_ratio", "sink_ratio_later_layers", "sink_ratio_gu", "sink_mass_mean", "sink_mass_max")
 
 
 def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
