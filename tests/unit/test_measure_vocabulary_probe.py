@@ -70,6 +70,21 @@ def test_exactly_the_planted_token_ids_spike(capsys):
     assert "vocabulary" in captured.err and captured.out == "", "the progress bar is for stderr"
 
 
+def test_a_part_of_the_vocabulary_is_spread_over_all_of_it_and_has_the_same_answers():
+    """A large vocabulary costs minutes: its first ids alone would be the frequent tokens."""
+    model = amplified([3, 11, 30], opposed=[5])
+    whole = vocabulary_probe(model, ones(model), rule=RULE)
+    part = vocabulary_probe(model, ones(model), rule=RULE, most=10)
+    assert [row["token_id"] for row in part] == [0, 3, 6, 9, 12, 15, 18, 21, 24, 27]
+    for row in part:
+        assert row == pytest.approx(whole[row["token_id"]], rel=1e-5)
+    tokens = models.tokens(3, 10) % 20
+    tokens[:, 0] = 11  # not among the ten
+    maps = first_token_value_output(model, tokens, rule=RULE, most=10)
+    assert [(row["group"], row["ids"]) for row in maps] == [("all", 10), ("spike", 1)]
+    assert maps[1]["gain"] == first_token_value_output(model, tokens, rule=RULE)[1]["gain"]
+
+
 def test_the_probe_does_not_depend_on_the_batch():
     model = models.decoder()
     rule = SpikeRule(0, 4)

@@ -50,7 +50,7 @@ def rows_together(model: Model, length: int, sequences: int, free: float) -> int
     return int(max(16, min(MOST_ROWS, free / 8 // row)))
 
 
-SPIKE_PASSES, GEOMETRY_PASSES, FORWARD_PASSES = 6, 6, 4
+SPIKE_PASSES, GEOMETRY_PASSES, FORWARD_PASSES = 5, 6, 4
 RETRIEVALS, INDUCTIONS, CONTEXTS, CACHES, QUANTISATIONS, INTERVENTIONS = 20, 1, 4, 7, 8, 11
 """How often the questions of a group pass their text through a model."""
 
@@ -79,7 +79,8 @@ def work(group: str, measures: Measures, context: int, vocabulary: int, snapshot
         course = snapshots * measures.sequences * context
         return Work(FORWARD_PASSES * short + course + 2 * snapshots * short, course)
     if group == "spikes":
-        return Work(SPIKE_PASSES * short + vocabulary * 3 // 2)
+        probed = min(vocabulary, measures.vocabulary_tokens or vocabulary)
+        return Work(SPIKE_PASSES * short + probed * 3 // 2)
     if group == "geometry":
         return Work(GEOMETRY_PASSES * short)
     if group == "gradients":

@@ -119,30 +119,34 @@ def ordinary_median(magnitude_BTD: Tensor, rule: SpikeRule) -> Tensor:
     return median_without(magnitude_BTD, first | (magnitude_BTD.amax(dim=2) > threshold_B[:, None]))
 
 
-@torch.no_grad()
-def ordinary_medians(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int) -> Tensor:
-    """``ordinary_median`` of all 2L + 1 hidden states over sequences [n, T], mean over the sequences: [S]."""
-    parts = [
-        torch.stack([ordinary_median(seen.stream_BTD.abs(), rule) for seen in observe(model, batch.to(model.device))])
-        for batch in tokens.split(batch_size)
-    ]
-    return torch.cat(parts, dim=1).mean(dim=1).cpu()
-
-
 @once
 @torch.no_grad()
-def find_spikes(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int) -> Spikes:
-    """Massive activations over sequences [n, T] and all 2L + 1 hidden states, by each sequence's ordinary tokens."""
-    parts = []
+def scanned(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int) -> tuple[Spikes, Tensor]:
+    """What ``find_spikes`` and ``ordinary_medians`` return, from one pass of the sequences."""
+    parts, medians = [], []
     for batch in tokens.split(batch_size):
         excess = magnitude = torch.zeros((), device=model.device)
+        median_SB = []
         for seen in observe(model, batch.to(model.device)):
             h = seen.stream_BTD.abs()
+            median_SB.append(ordinary_median(h, rule))
             magnitude = torch.maximum(magnitude, h)
-            excess = torch.maximum(excess, h / rule.threshold(ordinary_median(h, rule))[:, None, None])
+            excess = torch.maximum(excess, h / rule.threshold(median_SB[-1])[:, None, None])
         channel, position = excess.max(dim=1)
         parts.append((channel, magnitude.amax(dim=1), position, excess.amax(dim=2), magnitude.amax(dim=2)))
-    return Spikes(*(torch.cat(pieces).cpu() for pieces in zip(*parts, strict=True)))
+        medians.append(torch.stack(median_SB))
+    spikes = Spikes(*(torch.cat(pieces).cpu() for pieces in zip(*parts, strict=True)))
+    return spikes, torch.cat(medians, dim=1).mean(dim=1).cpu()
+
+
+def ordinary_medians(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int) -> Tensor:
+    """``ordinary_median`` of all 2L + 1 hidden states over sequences [n, T], mean over the sequences: [S]."""
+    return scanned(model, tokens, rule=rule, batch_size=batch_size)[1]
+
+
+def find_spikes(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int) -> Spikes:
+    """Massive activations over sequences [n, T] and all 2L + 1 hidden states, by each sequence's ordinary tokens."""
+    return scanned(model, tokens, rule=rule, batch_size=batch_size)[0]
 
 
 class Anatomy(NamedTuple):

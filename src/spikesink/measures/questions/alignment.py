@@ -7,13 +7,15 @@ from torch.nn import functional as F
 from spikesink.measures.probes.observe import block_inputs
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy, spaced
 from spikesink.measures.questions.amplifier import (
+    Amplifier,
+    Direction,
     amplifier_of,
     leading_channels,
     leading_direction,
     step_blocks,
 )
 from spikesink.measures.subject import Answers, Subject
-from spikesink.model.decoder import Decoder
+from spikesink.model.decoder import Block, Decoder
 from spikesink.study.settings import Measures
 
 GROUP = "spikes"
@@ -122,23 +124,25 @@ def amplifier_alignment(
     seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
     marked = seen.spikes.tokens_NT.flatten()
     groups = {seen.spikes.group: marked, "other": ~marked, "all": torch.ones_like(marked)}
+    blocks = step_blocks(model, seen)
+    if not blocks:
+        return []
+    chosen = {number: leading_channels(seen, number, channels) for number in blocks}
+    amplifiers = {number: amplifier_of(model.blocks[number - 1]) for number in blocks}
+    directions = {number: [leading_direction(amplifiers[number], one) for one in chosen[number]] for number in blocks}
+    parts: dict[int, list[Tensor]] = {number: [] for number in blocks}
+    for batch in tokens.split(batch_size):
+        for number, block, h, _ in block_inputs(model, batch.to(model.device)):
+            if number in parts:
+                h = block.pre_norm.before_gain(h).flatten(0, 1)
+                found = approximations(block, h, amplifiers[number], chosen[number], directions[number])
+                parts[number].append(found.cpu().double())
+            if number == blocks[-1]:
+                break
     rows = []
-    for number in step_blocks(model, seen):
-        chosen = leading_channels(seen, number, channels)
-        amplifier = amplifier_of(model.blocks[number - 1])
-        directions = [leading_direction(amplifier, channel) for channel in chosen]
-        parts = []
-        for batch in tokens.split(batch_size):
-            h = next(entry[2] for entry in block_inputs(model, batch.to(model.device)) if entry[0] == number)
-            h = model.blocks[number - 1].pre_norm.before_gain(h).flatten(0, 1)
-            gate, up, down_CF = h @ amplifier.gate_FD.T, h @ amplifier.up_FD.T, amplifier.down_DF[chosen]
-            body = model.blocks[number - 1].body
-            output, quadratic = (body.activation(gate) * up) @ down_CF.T, (gate * up) @ down_CF.T
-            cosine = torch.stack([direction.cosine(h) for direction in directions], dim=1)
-            rank_one = [direction.eigenvalue * (h @ direction.vector_D).square() for direction in directions]
-            parts.append(torch.stack((cosine, output, quadratic, torch.stack(rank_one, dim=1))).cpu().double())
-        measured = torch.cat(parts, dim=1)
-        for index, (channel, direction) in enumerate(zip(chosen, directions, strict=True)):
+    for number in blocks:
+        measured = torch.cat(parts[number], dim=1)
+        for index, (channel, direction) in enumerate(zip(chosen[number], directions[number], strict=True)):
             sign = -1 if measured[0, marked, index].mean() < 0 else 1
             for group, members in groups.items():
                 cosine, output, quadratic, rank_one = measured[:, members, index]
@@ -163,6 +167,17 @@ def amplifier_alignment(
                     }
                 )
     return rows
+
+
+def approximations(
+    block: Block, h_ND: Tensor, amplifier: Amplifier, channels: list[int], directions: list[Direction]
+) -> Tensor:
+    """Of normalised inputs, by token and channel [4, N, C]: cosine with s*, output, quadratic form, rank-one part."""
+    gate, up, down_CF = h_ND @ amplifier.gate_FD.T, h_ND @ amplifier.up_FD.T, amplifier.down_DF[channels]
+    output, quadratic = (block.body.activation(gate) * up) @ down_CF.T, (gate * up) @ down_CF.T
+    cosine = torch.stack([direction.cosine(h_ND) for direction in directions], dim=1)
+    rank_one = [direction.eigenvalue * (h_ND @ direction.vector_D).square() for direction in directions]
+    return torch.stack((cosine, output, quadratic, torch.stack(rank_one, dim=1)))
 
 
 def relative_error(approximation: Tensor, truth: Tensor) -> float:

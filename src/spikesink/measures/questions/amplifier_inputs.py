@@ -14,7 +14,7 @@ from spikesink.measures.probes.observe import Observation, block_inputs, observe
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy
 from spikesink.measures.probes.token_ids import token_ids
 from spikesink.measures.questions.amplifier import Direction, step_up
-from spikesink.measures.questions.vocabulary_probe import vocabulary_batches
+from spikesink.measures.questions.vocabulary_probe import alone, vocabulary
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
@@ -34,6 +34,7 @@ READS = (
     "batch_size",
     "delimiters",
     "chunk",
+    "vocabulary_tokens",
 )
 
 
@@ -43,7 +44,8 @@ def answers(subject: Subject, settings: Measures) -> Answers:
     delimiters = token_ids(subject.tokenizer, settings.delimiters)
     rows = delimiter_probe(subject.model, tokens, delimiters=delimiters, chunk=settings.chunk, **common)
     yield "delimiter_probe", rows
-    yield "first_token_value_output", first_token_value_output(subject.model, tokens, **common)
+    maps = first_token_value_output(subject.model, tokens, most=settings.vocabulary_tokens, **common)
+    yield "first_token_value_output", maps
 
 
 def self_attention(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Tensor:
@@ -145,6 +147,7 @@ def first_token_value_output(
     rule: SpikeRule = SUN_ET_AL,
     batch_size: int = 32,
     vocabulary_batch: int = 1024,
+    most: int | None = None,
 ) -> list[dict]:
     """One row per attention block before the step-up block and group of tokens at position 0 (2603.05498 Eq 22).
 
@@ -152,8 +155,8 @@ def first_token_value_output(
     pre-norm's gain folded in, and h the normalised input before the gain. s* is the direction of ``channel`` in
     ``step_up_block``.
 
-    block: 1-based. group: all, for every token id of the vocabulary; spike, for the ids that carry a spike at position
-        0 of sequences [n, T] (leading without spikes). ids: how many ids the group has.
+    block: 1-based. group: all, for every token id of the vocabulary, or ``most`` of them; spike, for the ids that carry
+        a spike at position 0 of sequences [n, T] (leading without spikes). ids: how many ids the group has.
     step_up_block, channel: as in ``delimiter_probe``.
     frobenius, singular1, singular2, singular3: Frobenius norm and largest singular values of W_VO; stable_rank:
         frobenius^2 / singular1^2.
@@ -175,17 +178,19 @@ def first_token_value_output(
     ]
     if not blocks:
         return []
-    ids = {"all": torch.arange(model.embedding.num_embeddings)}
+    ids = {"all": vocabulary(model, most)}
     if seen.spikes.tokens_NT[:, 0].any():
         ids[seen.spikes.group] = tokens[:, 0][seen.spikes.tokens_NT[:, 0]].unique()
     totals = {(number, group): 0 for number in blocks for group in ids}
-    for batch in vocabulary_batches(model, vocabulary_batch, "vocabulary through the value-output maps"):
+    every = torch.cat(tuple(ids.values())).unique()
+    for batch in alone(every, model, vocabulary_batch, "vocabulary through the value-output maps"):
         h = None
+        inside = {group: torch.isin(batch[:, 0].cpu(), members).double() for group, members in ids.items()}
         for state in observe(model, batch):
             if state.block in blocks:
                 part = output_at_position_0(model.blocks[state.block - 1], h, state, target.direction).cpu()
-                for group, members in ids.items():
-                    totals[state.block, group] += part[torch.isin(batch[:, 0].cpu(), members)].sum(dim=0)
+                for group, is_member_B in inside.items():
+                    totals[state.block, group] += is_member_B @ part
             if state.block == blocks[-1]:
                 break
             h = state.stream_BTD

@@ -13,18 +13,33 @@ from spikesink.study.settings import Measures
 
 GROUP = "spikes"
 QUESTIONS = ("vocabulary_probe",)
-READS = ("spike_magnitude", "spike_over_median", "step_share", "sink_tokens", "sequences", "batch_size")
+READS = (
+    "spike_magnitude",
+    "spike_over_median",
+    "step_share",
+    "sink_tokens",
+    "sequences",
+    "batch_size",
+    "vocabulary_tokens",
+)
 
 
 def answers(subject: Subject, settings: Measures) -> Answers:
     tokens, rule = subject.tokens(settings.sequences, settings.sink_tokens), SpikeRule.of(settings)
     medians_S = ordinary_medians(subject.model, tokens, rule=rule, batch_size=settings.batch_size)
-    yield "vocabulary_probe", vocabulary_probe(subject.model, medians_S, rule=rule)
+    yield "vocabulary_probe", vocabulary_probe(subject.model, medians_S, rule=rule, most=settings.vocabulary_tokens)
 
 
-def vocabulary_batches(model: Decoder, batch_size: int, description: str) -> Iterable[Tensor]:
-    """Every token id alone, [B, 1], with a progress bar on stderr where tqdm is installed."""
-    batches = torch.arange(model.embedding.num_embeddings, device=model.device)[:, None].split(batch_size)
+def vocabulary(model: Decoder, most: int | None) -> Tensor:
+    """Every token id [V], or ``most`` of them, evenly spaced."""
+    size = model.embedding.num_embeddings
+    count = min(size, most or size)
+    return torch.arange(count) * size // count
+
+
+def alone(ids_V: Tensor, model: Decoder, batch_size: int, description: str) -> Iterable[Tensor]:
+    """Every one of the token ids as a sequence, [B, 1], with a progress bar on stderr where tqdm is installed."""
+    batches = ids_V.to(model.device)[:, None].split(batch_size)
     try:
         from tqdm import tqdm
     except ImportError:
@@ -34,9 +49,14 @@ def vocabulary_batches(model: Decoder, batch_size: int, description: str) -> Ite
 
 @torch.no_grad()
 def vocabulary_probe(
-    model: Decoder, medians_S: Tensor, *, rule: SpikeRule = SUN_ET_AL, batch_size: int = 1024
+    model: Decoder,
+    medians_S: Tensor,
+    *,
+    rule: SpikeRule = SUN_ET_AL,
+    batch_size: int = 1024,
+    most: int | None = None,
 ) -> list[dict]:
-    """One row per token id (2603.05498 Table 2): does it spike at position 0?
+    """One row per token id, or for ``most`` ids (2603.05498 Table 2): does it spike at position 0?
 
     Position 0 attends to itself alone, so the token is all there is to know. Where training puts a BOS at position 0,
     the probed token stands there instead of it. ``medians_S`` are the median |h| of the ordinary tokens of text at
@@ -49,7 +69,8 @@ def vocabulary_probe(
     Keeps 6 bytes per token and hidden state.
     """
     largest, channels = [], []
-    for batch in vocabulary_batches(model, batch_size, "vocabulary at position 0"):
+    ids = vocabulary(model, most)
+    for batch in alone(ids, model, batch_size, "vocabulary at position 0"):
         parts = []
         for seen in observe(model, batch):
             parts.append(seen.stream_BTD[:, 0].abs().max(dim=-1))
@@ -64,12 +85,14 @@ def vocabulary_probe(
     return [
         {
             "token_id": token,
-            "maximum": maximum[token],
-            "channel": channel[token],
+            "maximum": maximum[row],
+            "channel": channel[row],
             "state": state,
             "threshold": threshold[state],
             "excess": excess,
             "is_spike": excess > 1,
         }
-        for token, (excess, state) in enumerate(zip(excess_V.tolist(), state_V.tolist(), strict=True))
+        for row, (token, excess, state) in enumerate(
+            zip(ids.tolist(), excess_V.tolist(), state_V.tolist(), strict=True)
+        )
     ]

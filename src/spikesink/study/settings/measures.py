@@ -43,6 +43,8 @@ class Measures:
     block."""
     spike_channels: int = 3
     """How many leading channels are followed, changed or compared with ordinary ones."""
+    vocabulary_tokens: int | None = None
+    """Token ids that pass through a model alone, at position 0: at most so many, evenly spaced. null: all of them."""
     delimiters: tuple[str, ...] = (".", ",", ";", ":", "\n")
     """Tokens that may be spike tokens at later positions. Those that the tokenizer lacks are skipped."""
     gradient_sequences: int = 512
@@ -59,7 +61,7 @@ class Measures:
 
     def __post_init__(self) -> None:
         positive(self, "sink_epsilon", "sink_tokens", "sequences", "perplexity_tokens", "batch_size", "chunk")
-        positive(self, "ability_sequences")
+        positive(self, "ability_sequences", "vocabulary_tokens")
         positive(self, "loss_chunk", "step_share", "spike_channels", "gradient_sequences", "calibration_sequences")
         positive(self, "consequence_tokens")
         at_least(self, 2, "sink_tokens", "gradient_sequences")
