@@ -1,5 +1,6 @@
 """The code digest changes with the meaning of the code a job runs, and with nothing else."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spikesink.runs import code_digest as module
+from spikesink.runs import module_facts, module_source
 from spikesink.runs.identity import unused_parts
 from spikesink.study.names import BASELINE
 from spikesink.study.resolve import load
@@ -16,21 +18,36 @@ from spikesink.study.resolve import load
 TRAINING = "spikesink.training.__main__"
 MEASURES = ("spikesink.measures.__main__", "spikesink.measures.questions.attention")
 GATES = frozenset({"gates"})
+REMEMBERED = (module_source.source_files, module_facts.kept_facts, module_facts.facts, module_facts.constant)
+"""What one process remembers of the package."""
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory) -> Path:
+    """The facts of all modules, as a first process keeps them for those that follow."""
+    folder = tmp_path_factory.mktemp("kept") / ".snakemake"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder.parent)
+        digest()
+    return folder
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch) -> Path:
+def package(kept, tmp_path, monkeypatch) -> Path:
     """A copy of the package that tests may edit."""
     copy = tmp_path / "spikesink"
-    shutil.copytree(module.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(module, "PACKAGE", copy)
+    shutil.copytree(module_source.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(module_source, "PACKAGE", copy)
+    shutil.copytree(kept, tmp_path / ".snakemake")
+    monkeypatch.chdir(tmp_path)
     clear()
     yield copy
     clear()
 
 
 def clear() -> None:
-    for cached in (module.code_digest, module.tree, module.meaning, module.imports):
+    for cached in (module.code_digest, *REMEMBERED):
         cached.cache_clear()
 
 
@@ -86,7 +103,7 @@ def test_a_part_that_is_not_used_does_not_count(package):
 
 def test_every_part_of_the_model_is_one_that_a_run_may_lack():
     """A part that nobody leaves out would retrain all runs when it is edited."""
-    parts = {module.literal(name, "PART") for name in module.module_digests(TRAINING)} - {None}
+    parts = {module_facts.literal(name, "PART") for name in module.module_digests(TRAINING)} - {None}
     baseline = next(run for run in load().runs if run.variant == BASELINE)
     assert parts == unused_parts(baseline)
 
@@ -162,6 +179,24 @@ def test_source_files_are_read_as_utf_8_whatever_the_locale():
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert result.stdout.strip() == digest()
+
+
+def test_kept_facts_are_those_that_are_read_anew(package, kept):
+    """A damaged or an old file of them would say that code has not changed, or that it has."""
+    known, file = digest(), Path(".snakemake/cache/modules.json")
+    assert set(json.loads(file.read_text())["modules"]) > {TRAINING, *MEASURES}
+    edit(file, "spikesink.model.norms", "spikesink.model.norm")
+    clear()
+    assert module_facts.read_kept() == {} and digest() == known, "the sum of the file shows the damage"
+    assert json.loads(file.read_text()) == json.loads((kept / "cache/modules.json").read_text()), "it is written anew"
+    (package / "model/norms.py").rename(package / "model/norm.py")
+    clear()
+    assert module_facts.read_kept() == {}, "a text may name another module now"
+    (package / "model/gates.py").write_text("half a line (")
+    clear()
+    assert digest("spikesink.data.packing")
+    with pytest.raises(SyntaxError):
+        module_facts.facts("spikesink.model.gates")
 
 
 def test_an_unknown_entry_is_an_error(package):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_project import OPTIONS, RESULTS, ROOT, study_in
 
-from spikesink.runs import code_digest, sources
+from spikesink.runs import code_digest, module_facts, module_source, sources
 from spikesink.runs.identity import identity
 from spikesink.runs.model_files import identity_of_file
 from spikesink.runs.why import changes, code_changes, differences, model_differences, source_changes
@@ -21,7 +21,8 @@ RUN = RESULTS / "runs/baseline/seed0"
 
 
 def clear() -> None:
-    for cached in (code_digest.code_digest, code_digest.tree, code_digest.meaning, code_digest.imports):
+    known = (module_source.source_files, module_facts.kept_facts, module_facts.facts, module_facts.constant)
+    for cached in (code_digest.code_digest, *known):
         cached.cache_clear()
 
 
@@ -29,10 +30,11 @@ def clear() -> None:
 def trained(token_folder, tmp_path_factory) -> Path:
     """The first run of the study, really trained by a copy of the package that lies beside its results."""
     folder = tmp_path_factory.mktemp("trained")
-    shutil.copytree(code_digest.PACKAGE, folder / "src/spikesink", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(module_source.PACKAGE, folder / "src/spikesink", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(token_folder, folder / RESULTS / "data/tokens")
+    (folder / ".snakemake").mkdir()  # facts of modules are kept there
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(code_digest, "PACKAGE", folder / "src/spikesink")
+        patch.setattr(module_source, "PACKAGE", folder / "src/spikesink")
         clear()
         run = study_in(folder).runs[0]
         command = [sys.executable, "-m", "spikesink.training", "--run", json.dumps(identity(run))]
@@ -48,7 +50,7 @@ def project(trained, tmp_path, monkeypatch) -> Path:
     """A copy of the trained study, whose package is the one that is looked at, to change."""
     folder = shutil.copytree(trained, tmp_path / "project")
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(code_digest, "PACKAGE", folder / "src/spikesink")
+    monkeypatch.setattr(module_source, "PACKAGE", folder / "src/spikesink")
     clear()
     yield folder
     clear()

@@ -13,7 +13,7 @@ from tiny_study import TINY, configure, jobs, restore, snakemake
 
 from spikesink.figures.catalogue import FIGURES
 from spikesink.measures.groups import GROUPS
-from spikesink.runs.code_digest import constant
+from spikesink.runs.module_facts import constant
 
 VARIANTS = {"baseline": "baseline", "conditional_head": "gating", "v_scale": "v_scale"}
 ABLATIONS = ("gating", "v_scale")

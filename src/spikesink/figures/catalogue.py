@@ -7,7 +7,7 @@ of processor time at every start of Snakemake; reading takes 0.1 s, most of whic
 from pathlib import Path
 from typing import NamedTuple
 
-from spikesink.runs.code_digest import constant
+from spikesink.runs.module_facts import constant
 
 AFFECTS_RESULTS = False
 """Which other figures there are changes no figure."""

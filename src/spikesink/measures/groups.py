@@ -10,7 +10,7 @@ nothing else. The Snakefile imports this at every start, so it must not import P
 from pathlib import Path
 from typing import NamedTuple
 
-from spikesink.runs.code_digest import constant
+from spikesink.runs.module_facts import constant
 
 AFFECTS_RESULTS = False
 

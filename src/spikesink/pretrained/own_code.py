@@ -6,7 +6,8 @@ transformers imports such files from one flat folder, so every module becomes a 
 import ast
 from pathlib import Path
 
-from spikesink.runs.code_digest import imports, is_own_import, source_file
+from spikesink.runs.module_facts import imports
+from spikesink.runs.module_source import is_own_import, source_file
 
 MODELLING = "spikesink.pretrained.modeling_spikesink"
 

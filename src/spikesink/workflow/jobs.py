@@ -29,7 +29,8 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 
-from spikesink.runs.code_digest import code_digest, source_file
+from spikesink.runs.code_digest import code_digest
+from spikesink.runs.module_source import source_file
 from spikesink.study.run import canonical
 from spikesink.study.settings import Resources
 from spikesink.workflow.cluster import devices, job_resources, launcher

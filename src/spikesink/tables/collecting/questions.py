@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from spikesink.quantities import QUANTITIES
-from spikesink.runs.code_digest import constant
+from spikesink.runs.module_facts import constant
 
 TOPICS = Path(__file__).parents[1] / "topics"
 
