@@ -66,7 +66,7 @@ def how_to_load(architecture: str) -> list[str]:
         'AutoModelForCausalLM.from_pretrained("this folder", trust_remote_code=True)',
         "```",
         "",
-        "It generates with a key-value cache. Pad on the right, or give sequences of one length.",
+        "It generates with a key-value cache. Pad on either side and give the attention_mask.",
         "",
     ]
 
