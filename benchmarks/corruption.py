@@ -19,6 +19,8 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -69,25 +71,41 @@ def damage(path: Path, chance: random.Random) -> str:
 
 def trial(job: Job, path: Path, out: Path, chance: random.Random, whole: dict[Job, str]) -> tuple[str, str, str]:
     """Damage a file that the job reads and run it: how, the outcome, what was printed. The file is put back."""
-    before, times = path.read_bytes(), path.stat()
-    harm = damage(path, chance)
-    try:
+    with put_back(path):
+        harm = damage(path, chance)
         code, printed, digest = job.run(out)
         is_made_again = harm == "deleted" and code == 0 and path.parts[0] == "results" and would_be_made(path)
-    finally:
-        path.write_bytes(before)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     if code == 0 and job not in whole:
         whole[job] = job.run(out)[2]
-    if code == 99 or "Traceback" in printed:
-        return harm, TRACEBACK, printed
-    if code:
-        errors = [line for line in printed.splitlines() if line.startswith("error: ")]
-        guarded = path.parent.parent / path.name if path.parent.name == ".sums" else path
-        return harm, REFUSED if len(errors) == 1 and guarded.name in errors[0] else UNNAMED, printed
+    if outcome := outcome_of(code, printed, path):
+        return harm, outcome, printed
     if digest == whole[job]:
         return harm, SAME, printed
     return harm, REMADE if is_made_again else SILENT, printed
+
+
+@contextmanager
+def put_back(path: Path) -> Iterator[None]:
+    """The file, if it is there, is afterwards what it was before."""
+    before = (path.read_bytes(), path.stat()) if path.is_file() else None
+    try:
+        yield
+    finally:
+        if before:
+            content, times = before
+            path.write_bytes(content)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def outcome_of(code: int, printed: str, path: Path) -> str | None:
+    """How a job that read a harmed file has failed; None where it ended with results."""
+    if code == 99 or "Traceback" in printed:
+        return TRACEBACK
+    if code == 0:
+        return None
+    errors = [line for line in printed.splitlines() if line.startswith("error: ")]
+    guarded = path.parent.parent / path.name if path.parent.name == ".sums" else path
+    return REFUSED if len(errors) == 1 and guarded.name in errors[0] else UNNAMED
 
 
 def would_be_made(path: Path) -> bool:
@@ -97,9 +115,9 @@ def would_be_made(path: Path) -> bool:
     return result.returncode == 0 and "Nothing to be done" not in result.stdout + result.stderr
 
 
-def table(counts: dict[str, Counter]) -> str:
+def table(counts: dict[str, Counter], outcomes: tuple[str, ...] = OUTCOMES) -> str:
     """The counts as Markdown: a row per kind of file, a column per outcome."""
-    shown = [outcome for outcome in OUTCOMES if any(counted[outcome] for counted in counts.values())]
+    shown = [outcome for outcome in outcomes if any(counted[outcome] for counted in counts.values())]
     total = sum(counts.values(), Counter())
     rows = [(kind, counts[kind]) for kind in sorted(counts)] + [("all", total)]
     lines = [f"| file | {' | '.join(shown)} |", f"|---|{'---:|' * len(shown)}"]

@@ -168,8 +168,25 @@ def test_an_index_without_a_key_or_with_another_type_is_refused(folder, key, val
 def test_an_entry_that_describes_no_file_of_the_folder_is_refused(folder, entry):
     index = json.loads((folder / "tokens.json").read_text())
     (folder / "tokens.json").write_text(json.dumps(index | {"splits": {"train": entry}}))
-    with pytest.raises(TokenError, match=r"does not describe the split|outside its folder"):
+    with pytest.raises(TokenError, match=r"has no splits\.train\.file|outside its folder"):
         TokenStream.open(folder, "train")
+
+
+def test_a_sequence_needs_its_bos_and_a_language_its_counts(folder):
+    """An older index lacks them: rows would begin with nothing, and the oracle's loss would be of another text."""
+    index = json.loads((folder / "tokens.json").read_text())
+    without = {key: value for key, value in index.items() if key != "bos_id"}
+    language = {"triggers": [1], "bigrams": [[1, 0], [0, 1]]}
+    for content, said in (
+        (without | {"bos": "sequence"}, "has no bos_id"),
+        (index | {"language": {"triggers": [1]}}, r"does not describe its language \(KeyError\('bigrams'\)\)"),
+        (index | {"language": {**language, "bigrams": [[1], [1, 2]]}}, "does not describe its language"),
+    ):
+        (folder / "tokens.json").write_text(json.dumps(content))
+        with pytest.raises(TokenError, match=rf"tokens\.json {said}.*delete"):
+            TokenStream.open(folder, "train")
+    (folder / "tokens.json").write_text(json.dumps(without | {"language": language}))
+    assert TokenStream.open(folder, "train").bos_id is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"format": 99}'])

@@ -19,6 +19,8 @@ from spikesink.data.held_out import is_validation
 from spikesink.data.hub import COMMIT
 from spikesink.data.kinds.files import names
 from spikesink.data.readers import CorpusError, file_format
+from spikesink.runs.described_files import check_unchanged
+from spikesink.study.errors import InputError
 from spikesink.study.settings import Corpus, Tokenizer, build
 
 PRESETS = Path(__file__).parents[2] / "workflow" / "corpora"
@@ -203,11 +205,12 @@ def test_a_changed_file_is_noticed(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("one")
     description = corpora.describe(files(path))
-    corpora.check_unchanged(files(path), description)
-    path.write_text("another")
-    with pytest.raises(CorpusError, match=r"a\.txt has 7 bytes, 3 when it was described"):
-        corpora.check_unchanged(files(path), description)
-    path.write_text("two")
-    with pytest.raises(CorpusError, match=r"a\.txt has changed since it was described"):
-        corpora.check_unchanged(files(path), description)
+    digests = corpora.described_files(files(path), description)
+    check_unchanged(digests, tmp_path / "corpus.json")
+    for other in ("another", "two"):
+        path.write_text(other)
+        with pytest.raises(InputError, match=r"a\.txt: is not what it was when .*corpus\.json was written"):
+            check_unchanged(digests, tmp_path / "corpus.json")
+    with pytest.raises(CorpusError, match="lists other files than the settings"):
+        corpora.described_files(files(tmp_path / "b.txt"), description)
     assert corpora.describe(files(path))["files"][0]["digest"] != description["files"][0]["digest"]

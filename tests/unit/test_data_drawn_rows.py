@@ -63,6 +63,29 @@ def test_starts_of_documents_that_were_not_written_so_are_refused(tmp_path):
         document_starts(tmp_path, "validation")
 
 
+@pytest.mark.parametrize("entry", [{}, {"document_starts": None}, {"document_starts": "../starts.npy"}])
+def test_an_index_that_names_no_starts_is_refused(tmp_path, entry):
+    """One of an older version, or of somebody else."""
+    index = {"format": 1, "dtype": "<u2", "vocabulary": 9, "bos": "none", "splits": {"validation": entry}}
+    (tmp_path / "tokens.json").write_text(json.dumps(index))
+    np.save(tmp_path.parent / "starts.npy", np.array([0]))
+    with pytest.raises(TokenError, match=r"has no splits\.validation\.document_starts|outside its folder"):
+        document_starts(tmp_path, "validation")
+    with pytest.raises(TokenError, match="has no split 'train': it has validation"):
+        document_starts(tmp_path, "train")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array"])
+def test_starts_without_a_sum_that_are_no_array_are_refused(tmp_path, content):
+    """Those of an older index have no sum."""
+    entry = {"document_starts": "validation_documents.npy"}
+    index = {"format": 1, "dtype": "<u2", "vocabulary": 9, "bos": "none", "splits": {"validation": entry}}
+    (tmp_path / "tokens.json").write_text(json.dumps(index))
+    (tmp_path / "validation_documents.npy").write_bytes(content)
+    with pytest.raises(TokenError, match=r"validation_documents\.npy cannot be read .*delete"):
+        document_starts(tmp_path, "validation")
+
+
 def test_a_text_shorter_than_one_sequence_is_refused():
     with pytest.raises(TokenError, match="3 tokens"):
         held_out_rows(stream_of(3), 4, 1)

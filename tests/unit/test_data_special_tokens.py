@@ -12,7 +12,9 @@ from tokenizers import models, pre_tokenizers, processors
 from spikesink.data import packing, tokenizer
 from spikesink.data.batches import TokenStream
 from spikesink.data.special_tokens import TokenizerError
+from spikesink.runs.described_files import check_unchanged
 from spikesink.runs.sums import file_sum
+from spikesink.study.errors import InputError
 from spikesink.study.settings import Corpus, Tokenizer
 
 SMOLLM2 = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>", "<file_sep>")
@@ -225,10 +227,11 @@ def test_a_tokenizer_that_changed_after_the_corpus_step_is_not_copied(tmp_path):
     names = (path.name, "tokenizer_config.json")
     sums = {name: file_sum(path.with_name(name)) for name in names}
     described = {"digest": sums[path.name], "beside": {names[1]: sums[names[1]]}}
-    tokenizer.check_unchanged(settings(path), described)
+    digests = tokenizer.described_files(settings(path), described)
+    check_unchanged(digests, tmp_path / "corpus.json")
     path.with_name(names[1]).write_text('{"bos_token": null}')
-    with pytest.raises(TokenizerError, match=r"tokenizer_config\.json has changed since it was described"):
-        tokenizer.check_unchanged(settings(path), described)
+    with pytest.raises(InputError, match=r"tokenizer_config\.json: is not what it was when .*corpus\.json was written"):
+        check_unchanged(digests, tmp_path / "corpus.json")
 
 
 @pytest.mark.parametrize("name", ["tokenizer_config", "special_tokens_map", "config"])

@@ -79,6 +79,26 @@ def test_an_odd_record_is_used_or_refused_in_one_line(name, project):
     assert refused or name == "progress"
 
 
+def test_a_measure_without_a_column_is_used_or_refused_by_name(project):
+    """What an older version measured: its other numbers stay, or the line names the file and the column."""
+    _, _, folder, _ = project
+    whole, used = collect([folder.path], "v", {})["runs"], set()
+    for path in sorted(folder.measures.glob("*.parquet")):
+        table = pl.read_parquet(path)
+        for column in table.columns:
+            table.drop(column).write_parquet(path)
+            try:
+                found = collect([folder.path], "v", {})["runs"]
+            except InputError as error:
+                assert f"{path}: has no column {column!r}: measure" in str(error)
+            else:
+                kept = [name for name in whole.columns if found[name][0] is not None]
+                assert found.select(kept).equals(whole.select(kept)), (path, column)
+                used.add((path.stem, column))
+        table.write_parquet(path)
+    assert {("activations", "maximum_channel"), ("induction", "copy")} <= used
+
+
 @pytest.fixture
 def runs() -> pl.DataFrame:
     """One run of a made-up study."""

@@ -103,5 +103,6 @@ def test_the_card_names_the_text_that_a_model_learned_from(tmp_path):
     assert "name its terms here" in text_licence(path)
     path.write_text(json.dumps({"kind": "hub", "dataset": "some/text", "revision": "abc", "files": []}))
     assert "some/text at abc; before you publish them, name its terms" in text_licence(path)
-    path.write_text(json.dumps({"kind": "files", "dataset": None, "files": [{"name": "a.jsonl"}]}))
+    files = [{"name": "a.jsonl", "bytes": 1, "digest": "0"}]
+    path.write_text(json.dumps({"kind": "files", "dataset": None, "files": files}))
     assert "learned from a.jsonl;" in text_licence(path)

@@ -92,7 +92,8 @@ def pack(folder: Path, settings: str, **described: object) -> int:
     """Pack the text of a model that pretrained.json describes; the exit status."""
     byte_level_tokenizer().save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text('{"bos_token": "<s>", "eos_token": {"content": "</s>"}}')
-    description = {"tokenizer": str(folder / "tokenizer.json"), "vocabulary": 262, "bos": "sequence"} | described
+    description = {"source": "a/b", "folder": str(folder), "parameters": 1, "context": 32, "bos": "sequence"}
+    description |= {"tokenizer": str(folder / "tokenizer.json"), "vocabulary": 262} | described
     (folder / "pretrained.json").write_text(json.dumps(description))
     options = ["--settings", settings, "--corpus", folder / "corpus.json", "--pretrained", folder / "pretrained.json"]
     return main(["tokens", *map(str, options), "--output", str(folder / "tokens")])
@@ -118,7 +119,7 @@ def test_only_held_out_text_is_packed_in_the_models_tokens(tmp_path, corpus, bos
     [
         ({"vocabulary": 200}, "vocabulary = 200 is too small: document "),
         ({"tokenizer": "absent.json"}, "absent.json does not exist"),
-        ({"tokenizer": None}, "does not describe a model"),
+        ({"tokenizer": None}, "pretrained.json: tokenizer = 'None' is no line of text: delete "),
     ],
 )
 def test_a_tokenizer_that_does_not_fit_is_one_line(tmp_path, corpus, capsys, described, message):

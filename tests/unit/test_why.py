@@ -11,8 +11,8 @@ import pytest
 from tiny_project import OPTIONS, RESULTS, ROOT, study_in
 
 from spikesink.runs import code_digest, module_facts, module_source, sources
+from spikesink.runs.described_files import identity_of_file
 from spikesink.runs.identity import identity
-from spikesink.runs.model_files import identity_of_file
 from spikesink.runs.why import changes, code_changes, differences, model_differences, source_changes
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run

@@ -13,9 +13,10 @@ from typing import Any
 
 from spikesink.data.batches import file_sha256
 from spikesink.runs.command import one_line_errors, stay_offline
+from spikesink.runs.described_files import check_unchanged, files_of_model
 from spikesink.runs.json_file import read_intact_json
-from spikesink.runs.model_files import check_unchanged
-from spikesink.runs.sums import noted
+from spikesink.runs.json_kinds import CORPUS, MEASURED_MODEL
+from spikesink.runs.sums import delete_and_run, noted
 from spikesink.study.errors import InputError
 from spikesink.study.settings import Corpus, Tokenizer, build
 from spikesink.study.tokenizer_files import BESIDE
@@ -33,12 +34,12 @@ def main(arguments: list[str] | None = None) -> None:
         describe_corpus(corpus, tokenizer, options.output)
         return
     stay_offline()
-    from spikesink.data.corpora import check_unchanged, local_sources
+    from spikesink.data.corpora import described_files, local_sources
 
-    description = read_intact_json(options.corpus, "run the corpus step again")
-    check_unchanged(corpus, description)
+    description = read_intact_json(options.corpus, delete_and_run(options.corpus), CORPUS)
+    check_unchanged(described_files(corpus, description), options.corpus)
     if options.step == "tokenizer":
-        build_tokenizer(corpus, tokenizer, options.output, description.get("tokenizer"))
+        build_tokenizer(corpus, tokenizer, options, description.get("tokenizer"))
     else:
         pack_tokens(corpus, tokenizer, options, local_sources(description))
 
@@ -61,15 +62,17 @@ def describe_corpus(corpus: Corpus, settings: Tokenizer | None, output: Path) ->
         part.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path, described: dict[str, Any] | None) -> None:
-    """Write the tokenizer to ``output``: trained on the documents that are not held out, or copied.
+def build_tokenizer(
+    corpus: Corpus, settings: Tokenizer, options: argparse.Namespace, described: dict[str, Any] | None
+) -> None:
+    """Write the tokenizer: trained on the documents that are not held out, or copied.
 
     ``described`` is what the corpus step said of the files that it is copied from.
     """
     from spikesink.data import corpora, tokenizer
 
     if described:
-        tokenizer.check_unchanged(settings, described)
+        check_unchanged(tokenizer.described_files(settings, described), options.corpus)
 
     documents = (
         text
@@ -77,10 +80,10 @@ def build_tokenizer(corpus: Corpus, settings: Tokenizer, output: Path, described
         for text, is_held_out in zip(texts, held_out, strict=True)
         if not is_held_out
     )
-    loaded = tokenizer.build(settings, documents, output)
+    loaded = tokenizer.build(settings, documents, options.output)
     sides = {"bos": loaded.bos, "eos": loaded.eos}
     said = "; ".join(f"{side} {found.id} {found.token!r} ({found.source})" for side, found in sides.items())
-    print(f"{output}: {loaded.size} ids; {said}", file=sys.stderr)
+    print(f"{options.output}: {loaded.size} ids; {said}", file=sys.stderr)
 
 
 def pack_tokens(
@@ -139,13 +142,10 @@ def read_settings(text: str, may_lack_tokenizer: bool) -> tuple[Corpus, Tokenize
 
 def tokenizer_of_pretrained(path: Path) -> Tokenizer:
     """The tokenizer of a published model, as settings. Raises InputError."""
-    described = read_intact_json(path, "fetch the model again")
-    try:
-        name, vocabulary, bos = (described[key] for key in ("tokenizer", "vocabulary", "bos"))
-        check_unchanged(described, path, (Path(name).name, *BESIDE))
-        return Tokenizer(kind="file", name=name, vocabulary=vocabulary, bos=bos, bos_token=described.get("bos_token"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} does not describe a model ({error}): fetch the model again") from None
+    described = read_intact_json(path, delete_and_run(path), MEASURED_MODEL)
+    name, vocabulary, bos = (described[key] for key in ("tokenizer", "vocabulary", "bos"))
+    check_unchanged(files_of_model(described, (Path(name).name, *BESIDE)), path)
+    return Tokenizer(kind="file", name=name, vocabulary=vocabulary, bos=bos, bos_token=described.get("bos_token"))
 
 
 if __name__ == "__main__":

@@ -59,15 +59,9 @@ class TokenStream:
 
         Raises TokenError when the index or the file is missing, or the file is not the one that was packed.
         """
-        index, described = read_index(folder), Path(folder) / INDEX
-        if split not in index["splits"]:
-            raise TokenError(f"{described} has no split {split!r}: it has {', '.join(index['splits'])}")
-        entry = index["splits"][split]
-        if not all(isinstance(entry, dict) and isinstance(entry.get(key), kind) for key, kind in ENTRY.items()):
-            raise TokenError(f"{described} does not describe the split {split!r}: {remake(described)}")
-        path = Path(folder) / entry["file"]
-        if path.name != entry["file"]:
-            raise TokenError(f"{described} names a file outside its folder, {entry['file']!r}: {remake(described)}")
+        index = read_index(folder)
+        entry = entry_of(index, folder, split, ENTRY)
+        path = file_of(entry["file"], folder)
         if not path.exists():
             raise TokenError(f"{path} is missing: {remake(path)}")
         size = path.stat().st_size
@@ -76,9 +70,11 @@ class TokenStream:
         if verify and file_sha256(path) != entry["sha256"]:
             raise TokenError(f"{path} is damaged, its sha256 differs from the index: {remake(path)}")
         tokens = np.memmap(path, dtype=index["dtype"], mode="r")
-        facts = {name: index[name] for name in ("bos", "bos_id", "vocabulary")}
+        facts = {"bos_id": index.get("bos_id")} | {name: index[name] for name in ("bos", "vocabulary")}
+        if index["bos"] == "sequence" and not isinstance(facts["bos_id"], int):
+            raise TokenError(f"{Path(folder) / INDEX} has no bos_id: {remake(Path(folder) / INDEX)}")
         if drawn := index.get("language"):
-            facts["language"] = SyntheticLanguage(tuple(drawn["triggers"]), np.array(drawn["bigrams"]))
+            facts["language"] = language_of(drawn, Path(folder) / INDEX)
         return cls(tokens=tokens, **facts)
 
     def number_of_sequences(self, sequence_length: int) -> int:
@@ -141,6 +137,34 @@ def read_index(folder: str | Path) -> dict:
     if index.get("sum") not in (None, index_sum(index)):
         raise TokenError(f"{path} is damaged, it is not what its own sum says: {remake(path)}")
     return index
+
+
+def language_of(drawn: dict, index: Path) -> SyntheticLanguage:
+    """What the file ``index`` says of the synthetic text. Raises TokenError."""
+    try:
+        return SyntheticLanguage(tuple(drawn["triggers"]), np.array(drawn["bigrams"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise TokenError(f"{index} does not describe its language ({error!r}): {remake(index)}") from None
+
+
+def entry_of(index: dict, folder: str | Path, split: str, kinds: dict[str, type]) -> dict:
+    """What an index says of a split, with all keys of ``kinds``. Raises TokenError."""
+    path = Path(folder) / INDEX
+    if split not in index["splits"]:
+        raise TokenError(f"{path} has no split {split!r}: it has {', '.join(index['splits'])}")
+    entry = index["splits"][split]
+    for key, kind in kinds.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get(key), kind):
+            raise TokenError(f"{path} has no splits.{split}.{key}, or something else in its place: {remake(path)}")
+    return entry
+
+
+def file_of(name: str, folder: str | Path) -> Path:
+    """The path of a file that the index in ``folder`` names. Raises TokenError where it is outside the folder."""
+    path, index = Path(folder) / name, Path(folder) / INDEX
+    if path.name != name:
+        raise TokenError(f"{index} names a file outside its folder, {name!r}: {remake(index)}")
+    return path
 
 
 def remake(path: Path) -> str:

@@ -11,7 +11,7 @@ import datasets
 from spikesink.data.errors import CorpusError
 from spikesink.data.held_out import drawn, is_validation
 from spikesink.data.kinds import KINDS
-from spikesink.runs.sums import digest_like, file_sum, hub_digest
+from spikesink.runs.sums import file_sum, hub_digest
 from spikesink.study.settings import Corpus
 
 EVENLY = {"embedded", "bigram_backcopy"}
@@ -93,18 +93,12 @@ def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
     }
 
 
-def check_unchanged(corpus: Corpus, description: dict[str, Any]) -> None:
-    """Raise CorpusError when the corpus differs from its ``description``: by names, sizes and content of its files."""
-    kind = KINDS[corpus.kind]
-    paths, names = kind.files(corpus), kind.names(corpus)
-    if names != [file["name"] for file in description["files"]]:
+def described_files(corpus: Corpus, description: dict[str, Any]) -> dict[Path, str]:
+    """The files of the corpus with the digests of its ``description``. Raises CorpusError where it lists others."""
+    kind, listed = KINDS[corpus.kind], description["files"]
+    if kind.names(corpus) != [file["name"] for file in listed]:
         raise CorpusError("the corpus description lists other files than the settings: describe the corpus again")
-    for name, path, file in zip(names, paths, description["files"], strict=True):
-        size = path.stat().st_size
-        if size != file["bytes"]:
-            raise CorpusError(f"{name} has {size} bytes, {file['bytes']} when it was described: describe it again")
-        if digest_like(path, file["digest"]) != file["digest"]:
-            raise CorpusError(f"{name} has changed since it was described: describe it again")
+    return {path: file["digest"] for path, file in zip(kind.files(corpus), listed, strict=True)}
 
 
 def local_sources(description: dict[str, Any]) -> list[dict[str, str]]:

@@ -12,10 +12,13 @@ from spikesink.data.batches import (
     TokenError,
     TokenStream,
     at_least_one_sequence,
+    entry_of,
+    file_of,
     file_sha256,
     read_index,
     remake,
 )
+from spikesink.study.errors import first_line
 
 DRAW_SEED = 0
 """Seed of the draw, the same for every model and measure; tables of perplexity record it."""
@@ -41,14 +44,18 @@ def held_out_rows(stream: TokenStream, sequence_length: int, sequences: int) -> 
 
 def document_starts(folder: str | Path, split: str) -> np.ndarray:
     """The position in the stream at which every document of a split starts. Raises TokenError."""
-    entry = read_index(folder)["splits"][split]
-    path = Path(folder) / entry["document_starts"]
+    entry = entry_of(read_index(folder), folder, split, {"document_starts": str})
+    path = file_of(entry["document_starts"], folder)
     try:
-        if entry.get("document_starts_sha256") not in (None, file_sha256(path)):
-            raise TokenError(f"{path} is damaged, its sha256 differs from the index: {remake(path)}")
-        return np.load(path).astype(np.int64)
+        is_same = entry.get("document_starts_sha256") in (None, file_sha256(path))
     except OSError as error:
         raise TokenError(f"{path} cannot be read ({error.strerror}): {remake(path)}") from error
+    if not is_same:
+        raise TokenError(f"{path} is damaged, its sha256 differs from the index: {remake(path)}")
+    try:
+        return np.load(path).astype(np.int64)
+    except (OSError, EOFError, ValueError) as error:
+        raise TokenError(f"{path} cannot be read ({first_line(error)}): {remake(path)}") from error
 
 
 def documents_of_targets(

@@ -21,7 +21,7 @@ from spikesink.data.special_tokens import (
     special_tokens,
 )
 from spikesink.runs.lfs import PULL, is_lfs_pointer
-from spikesink.runs.sums import file_sum, intact, noted
+from spikesink.runs.sums import intact, noted
 from spikesink.study.errors import InputError
 from spikesink.study.settings import Tokenizer
 from spikesink.study.tokenizer_files import BESIDE
@@ -110,13 +110,11 @@ def source_file(settings: Tokenizer, download: bool = False) -> Path | None:
     return None
 
 
-def check_unchanged(settings: Tokenizer, described: dict[str, Any]) -> None:
-    """Raise TokenizerError where a file that the tokenizer is copied from is not the one that was ``described``."""
+def described_files(settings: Tokenizer, described: dict[str, Any]) -> dict[Path, str]:
+    """The files that the tokenizer is copied from, with the digests that the corpus step has ``described``."""
     source = source_file(settings)
-    for name, digest in {source.name: described["digest"], **described["beside"]}.items():
-        path = source.with_name(name)
-        if not path.is_file() or file_sum(path) != digest:
-            raise TokenizerError(f"{path} has changed since it was described: run the corpus step again")
+    beside = {source.with_name(name): digest for name, digest in described["beside"].items()}
+    return {source: described["digest"]} | beside
 
 
 def check(loaded: Loaded, settings: Tokenizer) -> None:

@@ -10,10 +10,12 @@ from spikesink.data.drawn_rows import document_starts
 from spikesink.measures.subject import Subject
 from spikesink.model.decoder import Decoder
 from spikesink.model.trained import load_run
+from spikesink.runs.described_files import check_unchanged, files_of_model
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.free_memory import free_memory
 from spikesink.runs.json_file import read_intact_json
-from spikesink.runs.model_files import check_unchanged
+from spikesink.runs.json_kinds import MEASURED_MODEL
+from spikesink.runs.sums import delete_and_run
 from spikesink.study.errors import InputError
 
 
@@ -38,8 +40,8 @@ def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:
     from spikesink.pretrained.load import load_pretrained  # late: measuring a trained run needs none of it
 
     stream = TokenStream.open(tokens, "validation")
-    described = read_intact_json(description, "fetch the model again")
-    check_unchanged(described, description)
+    described = read_intact_json(description, delete_and_run(description), MEASURED_MODEL)
+    check_unchanged(files_of_model(described), description)
     check_room(described, description, device)
     model = load_pretrained(described["folder"], device=device).decoder
     check_vocabulary(model, stream, tokens)

@@ -9,6 +9,9 @@ from spikesink.pretrained.own_format import ARCHITECTURE
 from spikesink.quantities.perplexity import perplexity
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import read_json
+from spikesink.runs.json_kinds import CORPUS
+from spikesink.runs.sums import intact
+from spikesink.study.errors import InputError, first_line
 from spikesink.study.settings import Training
 
 
@@ -76,7 +79,7 @@ def text_licence(corpus_json: Path) -> str:
     unknown = "They were learned from the study's corpus; before you publish them, name its terms here."
     if not corpus_json.is_file():
         return unknown
-    corpus = read_json(corpus_json, "run the study again")
+    corpus = read_json(corpus_json, "run the study again", CORPUS)
     if corpus.get("kind") in ("embedded", "bigram_backcopy"):
         return "They were learned from the text in spikesink's repository, all of it in the public domain."
     names = [corpus["dataset"]] if corpus.get("dataset") else [file["name"] for file in corpus.get("files", [])]
@@ -93,5 +96,9 @@ def held_out_perplexity(folder: Path) -> float | None:
         return None
     import polars
 
-    positions = polars.read_parquet(path, glob=False)
+    again = "measure this run again"
+    try:
+        positions = polars.read_parquet(intact(path, again), columns=["nll_nats", "tokens"], glob=False)
+    except polars.exceptions.PolarsError as error:
+        raise InputError(f"{path}: has no perplexity that can be read ({first_line(error)}): {again}") from error
     return perplexity(positions["nll_nats"].sum(), positions["tokens"].sum())

@@ -7,7 +7,7 @@ from spikesink.pretrained.formats import PretrainedError
 from spikesink.pretrained.gguf import converted, origin_of, stored_kinds
 from spikesink.pretrained.load import Checked, checked
 from spikesink.pretrained.vocabulary import TOKENIZER
-from spikesink.runs.model_files import identity_of_file
+from spikesink.runs.described_files import identity_of_file
 from spikesink.runs.sums import noted
 from spikesink.study.settings import Pretrained, Tokenizer
 

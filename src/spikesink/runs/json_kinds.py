@@ -10,6 +10,8 @@ AFFECTS_RESULTS = False
 NUMBER = (int, float)
 ANY = "*"
 """In place of a key: every key of a mapping."""
+ABSENT = object()
+"""In place of the value of a key that is missing."""
 WORDS = {str: "line of text", int: "whole number", NUMBER: "number", bool: "truth value", dict: "mapping", list: "list"}
 
 RUN = {
@@ -20,7 +22,8 @@ RUN = {
     "model": {"attention": {"heads": int, "head_dim": int}, "feed_forward": dict, "gate": dict},
     "training": {"sequence_length": int, "steps": int, "loss_window?": [NUMBER], "optimiser": dict},
 }
-"""run.json: the settings that later stages read. A key with a question mark may be null."""
+"""run.json: the settings that later stages read. A key with a question mark may be null, and one with an exclamation
+mark must be there."""
 MANIFEST = {
     "status": str,
     **dict.fromkeys(("why?", "digest?", "code?", "tokens_sha256?", "tokenizer_sha256?"), str),
@@ -34,18 +37,38 @@ MANIFEST = {
 """manifest.json of a run."""
 PROGRESS = {"updated": str, "run": str, "step": int, "tokens_per_second?": NUMBER, "seconds_left?": NUMBER}
 """progress.json beside a run's checkpoints."""
+CORPUS = {
+    "kind!": str,
+    "files!": [{"name": str, "bytes": int, "digest": str}],
+    **dict.fromkeys(("dataset?", "revision?"), str),
+    "tokenizer": {"name!": str, "kind!": str, "digest!": str, "beside!": {ANY: str}},
+}
+"""corpus.json: the files of a text, and of a tokenizer that is not made here."""
 TOKENS = {"splits": {"train": {"sha256": str}}}
 """tokens.json of a text."""
-PRETRAINED = {"files?": {ANY: {"digest": str}}, "positions?": int, "sha256?": str}
+PRETRAINED = {
+    **dict.fromkeys(("source", "folder", "tokenizer", "bos"), str),
+    **dict.fromkeys(("vocabulary", "parameters", "context"), int),
+    **dict.fromkeys(("revision?", "bos_token?", "sha256?", "stored_as?"), str),
+    "positions?": int,
+    "files?": {ANY: {"digest!": str}},
+    "packages?": [str],
+    "converted_by?": {ANY: str},
+}
 """pretrained.json of a published model."""
+NEEDED = ("source", "folder", "tokenizer", "bos", "vocabulary", "parameters", "context")
+MEASURED_MODEL = PRETRAINED | {f"{key}!": PRETRAINED[key] for key in NEEDED}
+"""The same, for the jobs that encode its text and measure it."""
 
 
 def check_kinds(content: dict[str, Any], kinds: dict[str, Any], name: str, remedy: str) -> None:
     """Raise InputError where a value that ``kinds`` names is something else; ``name`` is the file, for the message.
 
-    A key may be missing, but not in an item of a list.
+    A key may be missing, but not one with an exclamation mark, nor one in an item of a list.
     """
     for path, value, kind in faults(content, kinds, ""):
+        if value is ABSENT:
+            raise InputError(f"{name}: has no {path!r}: {remedy}")
         raise InputError(f"{name}: {path} = {str(value)[:80]!r} is no {WORDS.get(kind, 'mapping')}: {remedy}")
 
 
@@ -55,8 +78,12 @@ def faults(value: Any, kind: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
         if not isinstance(value, dict):
             yield path, value, dict
             return
+        for key in kind:
+            if key.endswith("!") and key[:-1] not in value:
+                yield f"{path}.{key[:-1]}".lstrip("."), ABSENT, kind[key]
         for key, item in value.items():
             names = (f"{key}?", f"{ANY}?", key, ANY) if item is None else (key, f"{key}?", ANY, f"{ANY}?")
+            names += (f"{key}!",)
             found = next((name for name in names if name in kind), None)
             if found and not (item is None and found.endswith("?")):
                 yield from faults(item, kind[found], f"{path}.{key}".lstrip("."))

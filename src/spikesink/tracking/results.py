@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.runs.folder import DIVERGED, FINISHED, TRAIN_AGAIN, RunFolder, run_folders
-from spikesink.runs.sums import intact
+from spikesink.runs.sums import delete_and_run, intact
 from spikesink.study.errors import InputError
 from spikesink.tracking.store import flatten, run_name, run_params, run_tags
 
@@ -19,6 +19,8 @@ STATUS = {FINISHED: "FINISHED", DIVERGED: "FAILED"}
 """MLflow's word for how a run ended for good."""
 IDENTITY = ("study", "scale", "ablation", "variant", "label", "stands_for")
 """Columns of runs.csv that are words about a variant."""
+NAMED = ("variant", "seed", "status")
+"""Columns of runs.csv that say which run a row is of, and how it ended."""
 STATISTICS = ("low", "high", "change", "change_low", "change_high", "p_holm")
 """Columns of statistics.csv that are metrics of a variant, beside its ``centre``."""
 
@@ -102,7 +104,8 @@ def ended_runs(results: Path) -> list[EndedRun]:
 
     Raises InputError, which names the file, where one is damaged.
     """
-    summaries = {(row["variant"], row["seed"]): numbers_of(row) for row in table_rows(results / "tables" / "runs.csv")}
+    rows = table_rows(results / "tables" / "runs.csv", NAMED)
+    summaries = {(row["variant"], row["seed"]): numbers_of(row) for row in rows}
     runs = []
     for folder in run_folders(results):
         manifest = folder.facts()
@@ -128,19 +131,19 @@ def tabulated_variants(results: Path, runs: Iterable[EndedRun]) -> list[Tabulate
     ``seeds_finished`` those in the means. ``runs`` are those of the table.
     """
     ended = {(run.settings["variant"], str(run.settings["seed"])): run for run in runs}
-    statistics = rows_by_variant(results / "tables" / "statistics.csv")
+    statistics = rows_by_variant(results / "tables" / "statistics.csv", ["quantity"])
     return [
         TabulatedVariant(
             tags=words(seeds[0], statistics.get(name, [])),
             metrics=counts(seeds) | statistic_values(statistics.get(name, [])),
             runs=[ended[row["variant"], row["seed"]] for row in seeds if (row["variant"], row["seed"]) in ended],
         )
-        for name, seeds in rows_by_variant(results / "tables" / "runs.csv").items()
+        for name, seeds in rows_by_variant(results / "tables" / "runs.csv", NAMED).items()
     ]
 
 
 def words(first: Row, statistics: list[Row]) -> dict[str, str | None]:
-    left_out = statistics[0]["left_out"] if statistics else ""
+    left_out = statistics[0].get("left_out") if statistics else None
     return {name: first.get(name) or None for name in IDENTITY} | {"left_out": left_out or None}
 
 
@@ -149,8 +152,8 @@ def counts(seeds: list[Row]) -> dict[str, float]:
 
 
 def statistic_values(rows: list[Row]) -> dict[str, float]:
-    cells = {row["quantity"]: row["centre"] for row in rows}
-    cells |= {f"{row['quantity']}_{name}": row[name] for row in rows for name in STATISTICS}
+    cells = {row["quantity"]: row.get("centre", "") for row in rows}
+    cells |= {f"{row['quantity']}_{name}": row.get(name, "") for row in rows for name in STATISTICS}
     return {name: value for name, text in cells.items() if (value := number(text)) is not None}
 
 
@@ -169,16 +172,21 @@ def number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def table_rows(path: Path) -> list[Row]:
+def table_rows(path: Path, needed: Iterable[str]) -> list[Row]:
+    """The rows of a table; none where it is not there. Raises InputError where it lacks a needed column."""
     if not path.exists():
         return []
-    with intact(path, "run snakemake again").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    with intact(path, delete_and_run(path)).open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        for name in needed:
+            if name not in (rows.fieldnames or ()):
+                raise InputError(f"{path}: has no column {name!r}: {delete_and_run(path)}")
+        return list(rows)
 
 
-def rows_by_variant(path: Path) -> dict[str, list[Row]]:
+def rows_by_variant(path: Path, needed: Iterable[str]) -> dict[str, list[Row]]:
     rows: dict[str, list[Row]] = {}
-    for row in table_rows(path):
+    for row in table_rows(path, ("variant", *needed)):
         rows.setdefault(row["variant"], []).append(row)
     return rows
 

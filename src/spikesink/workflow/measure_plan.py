@@ -15,6 +15,7 @@ from spikesink.measures.groups import GROUPS
 from spikesink.pretrained.formats import read_config
 from spikesink.runs.free_memory import free_memory
 from spikesink.runs.json_file import read_json
+from spikesink.runs.json_kinds import MEASURED_MODEL
 from spikesink.study.errors import InputError
 from spikesink.study.measuring import flops, peak_bytes, work
 from spikesink.study.plan import GIB, GPUS, hours, size
@@ -88,7 +89,7 @@ def described_model(description: str, published: Pretrained) -> tuple[Model, int
     """
     folder = Path(published.source)
     if published.is_gguf or not folder.is_dir():
-        folder = Path(read_json(Path(description), "fetch it first")["folder"])
+        folder = Path(read_json(Path(description), "fetch it first", MEASURED_MODEL)["folder"])
     found = read_config(folder)
     return found.settings, found.vocabulary, min(published.context, found.positions)
 

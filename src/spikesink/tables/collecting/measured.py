@@ -63,13 +63,14 @@ def spike(states: pl.DataFrame) -> dict[str, float | int | None]:
 
     ``spike_over_median`` is the spike over the median |h| of that state's ordinary tokens (compare 2402.17762).
     ``spike_over_elsewhere`` is the largest |h| at position 0 over that at later positions, over all hidden states.
+    A column that is newer than the table leaves its number out.
     """
     peak = states.row(states["maximum"].arg_max(), named=True)
     return {
         "spike": peak["maximum"],
-        "spike_position": peak["maximum_position"],
-        "spike_channel": peak["maximum_channel"],
-        "spike_over_median": ratio(peak["maximum"], peak["ordinary_median"]),
+        "spike_position": peak.get("maximum_position"),
+        "spike_channel": peak.get("maximum_channel"),
+        "spike_over_median": ratio(peak["maximum"], peak.get("ordinary_median")),
         "spike_over_elsewhere": ratio(states["maximum_token0"].max(), states["maximum_later"].max()),
     }
 

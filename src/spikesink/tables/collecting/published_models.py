@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 import polars as pl
 
 from spikesink.runs.json_file import read_intact_json
+from spikesink.runs.json_kinds import MEASURED_MODEL
 from spikesink.study.errors import InputError
 from spikesink.tables.contracts import PUBLISHED_MODELS
 
@@ -20,15 +21,15 @@ def published_models(files: Mapping[str, Path]) -> pl.DataFrame:
     """
     rows = []
     for model, path in files.items():
-        known = read_intact_json(path, REMEDY)
-        digests = {name: one["digest"] for name, one in known.get("files", {}).items()}
+        known = read_intact_json(path, REMEDY, MEASURED_MODEL)
+        digests = {name: one["digest"] for name, one in (known.get("files") or {}).items()}
+        libraries = known.get("converted_by") or {}
         is_local = known.get("revision") is None
         row = known | {
             "model": model,
             "source": PurePath(known["source"]).name if is_local else known["source"],
             "packages": ", ".join(known.get("packages") or ()) or None,
-            "converted_by": ", ".join(f"{name} {version}" for name, version in known.get("converted_by", {}).items())
-            or None,
+            "converted_by": ", ".join(f"{name} {version}" for name, version in libraries.items()) or None,
             "files": json.dumps(digests, sort_keys=True),
         }
         rows.append({name: row.get(name) for name in PUBLISHED_MODELS})

@@ -3,6 +3,7 @@
 ``spikesink.measures.questions`` has a module for each, which says what was measured.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import polars as pl
@@ -26,7 +27,8 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
         (tables["backcopy_heads"], backcopy_heads),
     ):
         if not table.is_empty():
-            found |= numbers(table)
+            with suppress(pl.exceptions.ColumnNotFoundError):  # measured before the column existed: not measured
+                found |= numbers(table)
     return found
 
 

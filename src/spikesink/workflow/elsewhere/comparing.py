@@ -4,9 +4,12 @@ import hashlib
 from typing import Any
 
 from spikesink.runs.json_file import json_object, sum_of
+from spikesink.runs.json_kinds import ANY, MANIFEST, check_kinds
 from spikesink.runs.why import changes, code_changes
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run
+
+KINDS = MANIFEST | {"sha256!": {ANY: str}}
 
 
 def check(document: dict[str, Any], job: dict[str, Any] | None, run: Run | None, tokens: dict[str, str]) -> None:
@@ -16,6 +19,7 @@ def check(document: dict[str, Any], job: dict[str, Any] | None, run: Run | None,
     if document["name"] != job["name"]:
         raise InputError(f"it is {document['name']} by its content")
     record, manifest = (json_object(document[key], key, "run it again") for key in ("run", "manifest"))
+    check_kinds(manifest, KINDS, "its manifest", "run it again")
     if manifest.get("sum") != sum_of(manifest):
         raise InputError("its manifest is not what was written")
     for name, text in (("run.json", document["run"]), ("metrics.csv", document["metrics"])):

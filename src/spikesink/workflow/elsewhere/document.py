@@ -9,6 +9,7 @@ from spikesink.measures.groups import GROUPS
 from spikesink.runs.atomic import whole
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import json_object, sum_of, with_sum
+from spikesink.runs.json_kinds import ANY, check_kinds
 from spikesink.runs.sums import intact
 from spikesink.study.errors import InputError
 
@@ -16,6 +17,13 @@ FINISHED = "finished"
 """The folder of the documents, and where they lie in results.tar."""
 SUFFIX = ".json.xz"
 KEYS = {"name", "groups", "tokens", "git", "run", "metrics", "manifest", "tables", "sum"}
+KINDS = {
+    "name": str,
+    "groups": {ANY: {"code!": str, "settings!": str}},
+    "tokens": {"train!": str, "measure!": str},
+    "git?": dict,
+    "tables": dict,
+}
 
 
 def document_path(name: str) -> Path:
@@ -61,6 +69,7 @@ def read_document(content: bytes) -> dict[str, Any]:
         raise InputError(f"is damaged ({error}): {remedy}") from error
     if not document.keys() >= KEYS:
         raise InputError("is no run that run.py has finished: name the results.tar that it wrote")
+    check_kinds(document, KINDS, "its document", remedy)
     if document["sum"] != sum_of(document):
         raise InputError(f"is not what was written, its sum differs: {remedy}")
     return document

@@ -1,11 +1,11 @@
-"""The files of a published model are those that were described, or nothing is measured."""
+"""Files from outside a study are those that were described, or nothing is made from them."""
 
 import hashlib
 from pathlib import Path
 
 import pytest
 
-from spikesink.runs.model_files import check_unchanged, identity_of_file
+from spikesink.runs.described_files import check_unchanged, files_of_model, identity_of_file
 from spikesink.study.errors import InputError
 
 CONTENT = {"model.safetensors": b"weights", "config.json": b"{}", "tokenizer.json": b"[]", "README.md": b"about"}
@@ -22,28 +22,28 @@ def described(folder: Path) -> dict:
 def test_a_changed_or_missing_file_is_named(tmp_path, name):
     """Other weights under the same name would be measured and shown as those that the table names."""
     model = described(tmp_path / "model")
-    check_unchanged(model, tmp_path / "pretrained.json")
+    check_unchanged(files_of_model(model), tmp_path / "pretrained.json")
     path = tmp_path / "model" / name
     path.write_bytes(CONTENT[name][::-1] + b"!")
     with pytest.raises(
         InputError, match=rf"{path}: is not what it was when .*delete {tmp_path}/pretrained\.json and run"
     ):
-        check_unchanged(model, tmp_path / "pretrained.json")
+        check_unchanged(files_of_model(model), tmp_path / "pretrained.json")
     path.write_bytes(bytes([CONTENT[name][0] ^ 1]) + CONTENT[name][1:])
     with pytest.raises(InputError, match="its sum differs"):
-        check_unchanged(model, tmp_path / "pretrained.json")
+        check_unchanged(files_of_model(model), tmp_path / "pretrained.json")
     path.unlink()
-    with pytest.raises(InputError, match=rf"{path}: cannot be read \(No such file or directory\): download it again"):
-        check_unchanged(model, tmp_path / "pretrained.json")
+    with pytest.raises(InputError, match=rf"{path}: cannot be read \(No such file or directory\): bring it back"):
+        check_unchanged(files_of_model(model), tmp_path / "pretrained.json")
 
 
 def test_only_what_is_read_is_looked_at(tmp_path):
     """Elsewhere terabytes of other formats would be read for nothing."""
     model = described(tmp_path / "model")
     (tmp_path / "model/README.md").write_text("edited")
-    check_unchanged(model, tmp_path / "pretrained.json")
+    check_unchanged(files_of_model(model), tmp_path / "pretrained.json")
     (tmp_path / "model/model.safetensors").write_text("edited")
-    check_unchanged(model, tmp_path / "pretrained.json", ["tokenizer.json"])
+    check_unchanged(files_of_model(model, ["tokenizer.json"]), tmp_path / "pretrained.json")
 
 
 def test_a_file_of_the_hubs_cache_is_what_its_name_there_says(tmp_path):
@@ -58,10 +58,10 @@ def test_a_file_of_the_hubs_cache_is_what_its_name_there_says(tmp_path):
         (folder / name).symlink_to(tmp_path / blob)
     model = {"folder": str(folder), "files": {name: identity_of_file(folder / name) for name in blobs}}
     assert {name: known["digest"] for name, known in model["files"].items()} == blobs
-    check_unchanged(model, tmp_path / "pretrained.json")
+    check_unchanged(files_of_model(model), tmp_path / "pretrained.json")
     (tmp_path / git).write_bytes(b"abouT")
     with pytest.raises(InputError, match=r"config\.json: is not what it was"):
-        check_unchanged(model, tmp_path / "pretrained.json")
+        check_unchanged(files_of_model(model), tmp_path / "pretrained.json")
 
 
 def test_a_link_of_the_users_is_read_by_its_content(tmp_path):
