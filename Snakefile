@@ -9,7 +9,7 @@ min_version("9.0")
 # Nothing is installed for this: the package is the one of this checkout.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from spikesink.workflow.setup import explain_failure, keep_records, prepare
+from spikesink.workflow.setup import explain_failure, keep_records, prepare, say_when_tracked
 
 
 report: "workflow/report/workflow.rst"
@@ -24,6 +24,10 @@ STUDY, CONFIG = prepare(workflow)
 
 
 configfile: "config.yaml"
+
+
+onstart:
+    say_when_tracked(STUDY, sends_away=workflow.non_local_exec)
 
 
 onsuccess:

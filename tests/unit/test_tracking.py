@@ -1,5 +1,6 @@
 """The MLflow mirror never disturbs training, and the sync step makes every store complete exactly once."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny_project import study_in
 from tracked_study import (
     STEPS,
     content,
@@ -20,9 +22,10 @@ from tracked_study import (
     write_study,
 )
 
-from spikesink.tracking import default_uri, live_store
+from spikesink.tracking import default_uri
 from spikesink.tracking.__main__ import main
 from spikesink.tracking.sync import sync
+from spikesink.workflow.setup import LIVE, say_when_tracked, tell_tracking
 
 
 @pytest.fixture
@@ -196,10 +199,28 @@ def test_requests_whose_answers_were_lost_can_be_sent_again(root, monkeypatch, c
     assert capsys.readouterr().err.count("\n") <= 1
 
 
-def test_jobs_of_a_cluster_write_a_server_and_no_file(monkeypatch):
-    """SQLite's locks do not hold on network disks: two nodes that write one file destroy it."""
-    stores = ("sqlite:///results/mlflow.db", "http://127.0.0.1:5000", None)
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert [live_store(uri) for uri in stores] == list(stores)
+SERVER = "http://127.0.0.1:5000"
+
+
+@pytest.mark.parametrize(
+    ("tracking", "sent_away", "expected"),
+    [
+        ({}, False, "sqlite:///results/mlflow.db"),
+        ({}, True, None),
+        ({"uri": "sqlite:////home/me/runs.db"}, True, None),
+        ({"uri": SERVER}, True, SERVER),
+        ({"uri": SERVER, "live": False}, False, None),
+    ],
+)
+def test_jobs_of_a_cluster_write_a_server_and_no_file(monkeypatch, tmp_path, capsys, tracking, sent_away, expected):
+    """SQLite's locks do not hold on network disks: two nodes that write one file destroy it. The shell of `srun --pty`
+    is an ordinary one, whose jobs stay on its machine."""
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    assert [live_store(uri) for uri in stores] == [None, "http://127.0.0.1:5000", None]
+    monkeypatch.setenv(LIVE, "sqlite:///left/by/the/process/that/sent/the/job.db")
+    study = study_in(tmp_path, tracking={"live": True} | tracking)
+    tell_tracking(study, sent_away)
+    assert os.environ.get(LIVE) == expected
+    say_when_tracked(study, sent_away)
+    said = capsys.readouterr().err
+    assert ("when all have ended" in said) == (expected is None and tracking.get("live", True)), said
+    assert said.count("\n") <= 1

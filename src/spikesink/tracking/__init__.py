@@ -5,8 +5,8 @@ a store is opened, and ``sync`` is not imported here, so that editing it leaves 
 """
 
 from spikesink.tracking.mirror import Mirror
-from spikesink.tracking.store import default_uri, live_store, run_name, run_params, run_tags
+from spikesink.tracking.store import default_uri, run_name, run_params, run_tags
 
 AFFECTS_RESULTS = False
 
-__all__ = ["Mirror", "default_uri", "live_store", "run_name", "run_params", "run_tags"]
+__all__ = ["Mirror", "default_uri", "run_name", "run_params", "run_tags"]

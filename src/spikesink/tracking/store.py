@@ -6,8 +6,8 @@ results folder can then be moved or copied to another machine, and a server star
 results/mlartifacts`` finds every file. This package writes such artifacts straight into the folder.
 
 Several processes of one machine may write the SQLite file at once. Several machines may not, because SQLite's locks do
-not hold on network disks: the jobs of a cluster mirror only into an MLflow server (``tracking.uri``), and a SQLite
-store is left to the sync step, which writes it from one place.
+not hold on network disks: jobs that Snakemake sends to other machines mirror only into an MLflow server
+(``tracking.uri``), and a SQLite store is left to the sync step, which writes it from one place.
 """
 
 import contextlib
@@ -51,12 +51,6 @@ def reason(trouble: BaseException) -> str:
 def sqlite_file(uri: str) -> Path | None:
     """The file of a SQLite store; None for a server."""
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
-
-
-def live_store(uri: str | None) -> str | None:
-    """The store that training may write to while it runs: ``uri``, but None for a SQLite file in a SLURM job."""
-    several_machines = "SLURM_JOB_ID" in os.environ
-    return None if uri and uri.startswith("sqlite") and several_machines else uri
 
 
 def run_name(settings: Mapping[str, Any]) -> str:

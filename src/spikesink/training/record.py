@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from spikesink.runs.atomic import whole
-from spikesink.tracking import Mirror, live_store, run_name, run_params, run_tags
+from spikesink.tracking import Mirror, run_name, run_params, run_tags
 from spikesink.training.module import LanguageModel
 from spikesink.training.ranks import mean_over_ranks
 from spikesink.training.storage.disk_errors import disk_errors
@@ -108,11 +108,11 @@ def divergence(row: dict, first_loss: float) -> str | None:
 
 
 def live_mirror(run: dict, digest: str, folder: Path) -> Mirror | None:
-    """The run's mirror in MLflow, or None unless SPIKESINK_TRACKING_URI names a store that jobs may write.
+    """The run's mirror in MLflow, or None unless SPIKESINK_TRACKING_URI names a store.
 
-    ``tracking.store`` says which stores those are. MLflow has to be installed only when the mirror writes.
+    MLflow has to be installed only when the mirror writes.
     """
-    uri = live_store(os.environ.get("SPIKESINK_TRACKING_URI"))
+    uri = os.environ.get("SPIKESINK_TRACKING_URI")
     if not uri:
         return None
     return Mirror(

@@ -14,6 +14,9 @@ from spikesink.tracking import default_uri
 from spikesink.workflow.check import checked_study
 from spikesink.workflow.records import exchange_records
 
+LIVE = "SPIKESINK_TRACKING_URI"
+"""Variable of the environment: the store that runs appear in while they train."""
+
 
 def prepare(workflow: Any) -> tuple[Study, dict]:
     """The study, and the config that it was read from; Snakemake's process is made ready to run its jobs.
@@ -32,9 +35,7 @@ def prepare(workflow: Any) -> tuple[Study, dict]:
     except ConfigError as error:
         raise SystemExit(f"config error: {error}") from None
     tell_jobs(study)
-    if study.config.tracking.live:
-        # The address of MLflow has no influence on a result: jobs get it from the environment, not as a parameter.
-        os.environ["SPIKESINK_TRACKING_URI"] = tracking_uri(study)
+    tell_tracking(study, sent_away=workflow.remote_exec)
     if workflow.is_main_process:
         keep_records(study)
     return study, written
@@ -69,6 +70,34 @@ def config_file(checkout: Path) -> Path:
 def tracking_uri(study: Study) -> str:
     """Where MLflow keeps the study."""
     return study.config.tracking.uri or default_uri("results")
+
+
+def tell_tracking(study: Study, sent_away: bool) -> None:
+    """Tell training where to mirror runs while they train: in the environment, as no result depends on it.
+
+    A job that Snakemake has ``sent_away`` to a machine of a cluster must not write a SQLite file.
+    """
+    os.environ.pop(LIVE, None)
+    if study.config.tracking.live and not (sent_away and is_sqlite(study)):
+        os.environ[LIVE] = tracking_uri(study)
+
+
+def say_when_tracked(study: Study, sends_away: bool) -> None:
+    """Say it if runs will not appear in MLflow while they train, although the config asks for it.
+
+    ``sends_away``: whether Snakemake sends jobs to other machines.
+    """
+    if study.config.tracking.live and sends_away and is_sqlite(study):
+        print(
+            f"MLflow: runs appear in {tracking_uri(study).removeprefix('sqlite:///')} when all have ended, because "
+            "several machines must not write one SQLite file; with the address of a server in tracking.uri they appear "
+            "while they train",
+            file=sys.stderr,
+        )
+
+
+def is_sqlite(study: Study) -> bool:
+    return tracking_uri(study).startswith("sqlite")
 
 
 def keep_records(study: Study) -> None:
