@@ -73,6 +73,12 @@ def test_a_locked_installation_has_the_pinned_versions_and_a_hash_for_each(build
     assert any(name.startswith("nvidia") for name in locked) == (build == "cuda")
 
 
+def test_no_solver_runs_while_snakemake_holds_its_lock():
+    """With the other scheduler a SIGTERM that came meanwhile was never answered: Snakemake waited for its own lock."""
+    lines = (ROOT / "profiles/default/config.yaml").read_text().splitlines()
+    assert "scheduler: greedy" in lines
+
+
 def test_the_command_shows_runs_and_refuses_unknown_ones():
     def spikesink(*arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "spikesink.cli", *arguments]
