@@ -2,6 +2,10 @@
 
 import torch
 
+from spikesink.measures.probes.observe import block_inputs
+from spikesink.measures.probes.shares import shares
+from spikesink.model.attention import CausalAttention
+from spikesink.model.context import Context
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
 from spikesink.study.settings import Model, build
@@ -132,3 +136,21 @@ def shaken(decoder: Decoder) -> Decoder:
 
 def tokens(batch: int = 2, length: int = 12, seed: int = 0) -> torch.Tensor:
     return torch.randint(0, VOCABULARY, (batch, length), generator=torch.Generator().manual_seed(seed))
+
+
+def attention_map(body: CausalAttention, x: torch.Tensor, context: Context) -> torch.Tensor:
+    """The whole map [B, N, T, T] (query, key) in float32, without an extra key."""
+    q, k = (tensor.float() for tensor in body.queries_keys(x, context))
+    if body.extra_key is None:
+        return body.weights(q, k)
+    q, k, _ = body.extra_key.extended(q, k, torch.zeros_like(k))
+    return body.weights(q, k)[:, :, 1:, 1:]
+
+
+def attention_maps(model: Decoder, tokens: torch.Tensor) -> dict[int, torch.Tensor]:
+    """By attention block (1-based): its map in shares."""
+    return {
+        number: shares(block.body, attention_map(block.body, block.pre_norm(h), context))
+        for number, block, h, context in block_inputs(model, tokens)
+        if isinstance(block.body, CausalAttention)
+    }

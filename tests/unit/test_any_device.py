@@ -85,7 +85,7 @@ def test_a_step_makes_no_tensor_on_the_cpu_and_asks_for_no_value(name):
 def test_probes_make_no_tensor_on_the_cpu_and_ask_for_no_value(name):
     """Otherwise a measure would stop on a GPU, or wait for it block by block."""
     decoder, _, rows = made(name, "meta")
-    assert [seen.stream_BTD.device.type for seen in observe(decoder, rows[:, :-1], attention=True)] == ["meta"] * 3
+    assert [seen.stream_BTD.device.type for seen in observe(decoder, rows[:, :-1])] == ["meta"] * 3
     for _, block, h, context in block_inputs(decoder, rows[:, :-1]):
         if isinstance(block.body, CausalAttention):
             x = block.pre_norm(h)

@@ -33,7 +33,7 @@ def scores_and_values(body, x, context):
 def check(body, x, context, weights, extra_value=0.0):
     """The map equals ``weights``, the output what they mix."""
     _, _, v = scores_and_values(body, x, context)
-    torch.testing.assert_close(body.probabilities(x, context), weights.float(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(models.attention_map(body, x, context), weights.float(), rtol=1e-5, atol=1e-6)
     mixed = (weights @ v + extra_value).transpose(1, 2).flatten(2).float()
     torch.testing.assert_close(body(x, context), body.o(mixed), rtol=1e-4, atol=1e-5)
 

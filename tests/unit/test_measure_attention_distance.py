@@ -26,7 +26,7 @@ def test_rows_are_those_of_the_whole_map(name):
         if isinstance(block.body, CausalAttention):
             seen += 1
             x = block.pre_norm(h)
-            whole = shares(block.body, block.body.probabilities(x, context))
+            whole = shares(block.body, models.attention_map(block.body, x, context))
             for chunk in (1, 5, 64):
                 parts = list(attention_rows(block.body, x, context, chunk))
                 assert [first for first, _ in parts] == list(range(0, T, chunk))
@@ -90,7 +90,7 @@ def test_every_number_is_that_of_the_eager_map(name):
     tokens = models.tokens(3, T)
     rows = attention_distance(model, tokens, batch_size=2, local=3, query_chunk=5)
     maps = [
-        shares(block.body, block.body.probabilities(block.pre_norm(h), context)).double()
+        shares(block.body, models.attention_map(block.body, block.pre_norm(h), context)).double()
         for _, block, h, context in block_inputs(model, tokens)
         if isinstance(block.body, CausalAttention)
     ]

@@ -17,7 +17,7 @@ from spikesink.measures.subject import Subject
 from spikesink.runs.folder import snapshot
 from spikesink.study.settings import Measures
 
-SETTINGS = Measures(sink_tokens=8, sequences=12, batch_size=4, sink_epsilon=0.2)
+SETTINGS = Measures(sink_tokens=8, sequences=12, batch_size=4, sink_epsilon=0.2, chunk=3)
 
 
 def test_every_snapshot_is_measured_and_the_model_keeps_its_last_weights(tmp_path):

@@ -230,7 +230,7 @@ def test_attention_on_a_key_is_a_column_of_the_attention_map(name):
         body, x = model.blocks[0].body, model.blocks[0].pre_norm(h)
         q, k = body.queries_keys(x, context)
         for position in (0, 4):
-            weights = body.probabilities(x, context)
+            weights = models.attention_map(body, x, context)
             as_mixed = attention_on(body, q, k, position, in_shares=False)
             torch.testing.assert_close(as_mixed, weights[..., position])
             torch.testing.assert_close(attention_on(body, q, k, position), shares(body, weights)[..., position])
@@ -257,7 +257,7 @@ def test_proposition_1_holds_on_a_real_layer(name):
         body = model.blocks[block - 1].body
         context = model.context(model.embedding(batch[:, :-1]))
         with torch.no_grad():
-            a = body.probabilities(taps["input"][block].value, context)
+            a = models.attention_map(body, taps["input"][block].value, context)
         g = taps["mixture"][block].gradient.unflatten(-1, (body.heads, body.head_dim)).transpose(1, 2)
         per_head = a.transpose(-1, -2) @ g
         expected = per_head.unflatten(1, (body.kv_heads, -1)).sum(dim=2).transpose(1, 2).flatten(2)

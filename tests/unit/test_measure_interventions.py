@@ -158,7 +158,7 @@ def test_a_masked_key_tells_other_positions_nothing(name):
     elsewhere = torch.arange(T) != 4
     with hidden(model, 4):
         masked, with_other = model(tokens), model(other)
-        maps = [seen.attention_BNTT for seen in observe(model, tokens, attention=True) if seen.kind == "attention"]
+        maps = models.attention_maps(model, tokens).values()
     torch.testing.assert_close(masked[:, elsewhere], with_other[:, elsewhere])
     assert not torch.allclose(masked[:, 4], with_other[:, 4])
     torch.testing.assert_close(masked[:, :5], before[:, :5])
@@ -172,9 +172,9 @@ def test_the_masked_keys_weight_goes_to_the_others_in_proportion(name):
     """Softmax without one key: A_tj / (1 - A_tp), an extra key included."""
     model = models.decoder(**models.VARIANTS[name])
     tokens = models.tokens(3, T)
-    plain = next(seen for seen in observe(model, tokens, attention=True) if seen.block == 1).attention_BNTT
+    plain = models.attention_maps(model, tokens)[1]
     with hidden(model, 0):
-        masked = next(seen for seen in observe(model, tokens, attention=True) if seen.block == 1).attention_BNTT
+        masked = models.attention_maps(model, tokens)[1]
     expected = plain[..., 1:, 1:] / (1 - plain[..., 1:, :1])
     torch.testing.assert_close(masked[..., 1:, 1:], expected)
     torch.testing.assert_close(masked[..., 0, :], plain[..., 0, :])
@@ -325,7 +325,7 @@ def test_the_hidden_mass_is_that_of_the_map(name):
     """Mean over queries, heads and blocks of the attention on the hidden keys, their own queries' left out."""
     model, tokens = models.decoder(**models.VARIANTS[name]), models.tokens(3, T)
     plans = {plan.name: plan for plan in in_attention(model, tokens, 1, batch_size=2, chunk=5)}
-    maps = [seen.attention_BNTT for seen in observe(model, tokens, attention=True) if seen.attention_BNTT is not None]
+    maps = models.attention_maps(model, tokens).values()
     received = torch.stack([(one - one * torch.eye(T)).sum(dim=-2).mean(dim=(0, 1)) / T for one in maps])
     assert plans["mask_sink"].removed_mass == pytest.approx(received[:, 0].mean().item(), rel=1e-4)
     other = plans["mask_other"]

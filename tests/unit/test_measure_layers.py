@@ -87,10 +87,10 @@ def test_the_columns_are_those_of_an_eager_pass(name):
     model = models.decoder(**models.VARIANTS[name])
     tokens = models.tokens(3)
     table = layers(model, tokens, queries=6, early=5, epsilon=0.25, batch_size=2)
-    seen = list(observe(model, tokens, attention=True))
+    seen, known = list(observe(model, tokens)), models.attention_maps(model, tokens)
     for row in table:
         attention, second = seen[2 * row["layer"] + 1], seen[2 * row["layer"] + 2]
-        maps = [state.attention_BNTT for state in (attention, second) if state.attention_BNTT is not None]
+        maps = [known[state.block] for state in (attention, second) if state.block in known]
         alpha = torch.cat(maps, dim=1)[:, :, :6, 0].mean(dim=-1)
         assert row["sink_mass_mean"] == pytest.approx(alpha.mean().item(), rel=1e-4)
         assert row["sink_rate"] == pytest.approx((alpha > 0.25).float().mean().item())

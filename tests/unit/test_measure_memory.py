@@ -1,15 +1,22 @@
 """What a measuring job takes at a time follows from the memory at hand; running out of it is one line."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from models import VOCABULARY, decoder
+from torch.profiler import ProfilerActivity, profile
 
 from spikesink.measures import fitting
 from spikesink.measures.fitting import fitted, short_of_memory
+from spikesink.measures.matched import key_masses
 from spikesink.measures.probes import observe
 from spikesink.measures.probes.once import kept
 from spikesink.measures.probes.spikes import SpikeRule, anatomy, median_without
+from spikesink.measures.questions.attention import attention_sinks
+from spikesink.measures.questions.attention_distance import attention_distance
 from spikesink.measures.questions.perplexity import losses
+from spikesink.measures.questions.sink_and_spike_tokens import sink_and_spike_tokens
 from spikesink.measures.subject import Subject
 from spikesink.runs.free_memory import of_group, of_machine
 from spikesink.study.errors import InputError
@@ -51,6 +58,48 @@ def test_what_the_settings_leave_open_is_filled_in_and_what_they_say_stays(monke
     assert fitted(said, subject(), "gradients") == said
     monkeypatch.setattr(fitting, "free_memory", lambda: 2e5)
     assert fitted(Measures(), subject(), "gradients").batch_size < 32
+
+
+MAPS = {
+    "attention": lambda model, tokens, chunk: attention_sinks(model, tokens, epsilon=0.3, batch_size=1, chunk=chunk),
+    "distance": lambda model, tokens, chunk: attention_distance(model, tokens, batch_size=1, query_chunk=chunk),
+    "sink_and_spike_tokens": lambda model, tokens, chunk: sink_and_spike_tokens(
+        model, tokens, rule=RULE, epsilon=0.3, batch_size=1, chunk=chunk
+    ),
+    "key_masses": lambda model, tokens, chunk: key_masses(model, tokens, 1, chunk),
+}
+"""Measures that read attention maps."""
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_no_map_is_held_and_memory_grows_with_the_length_alone(name):
+    """A map held whole, or put together of its rows, would need four times the memory at twice the length."""
+    model = decoder().eval()
+    peaks = {}
+    for length in (512, 1024):
+        tokens = torch.randint(VOCABULARY, (1, length))
+        for chunk in (32, length):
+            peaks[length, chunk] = peak_bytes(lambda: MAPS[name](model, tokens, chunk))  # noqa: B023
+        assert peaks[length, 32] < whole_map(length) / 2 < whole_map(length) < peaks[length, length]
+    assert peaks[1024, 32] < 2.3 * peaks[512, 32]
+    assert peaks[1024, 1024] > 3.5 * peaks[512, 512], "what is counted here would not show a map"
+
+
+def whole_map(length: int) -> int:
+    """Bytes of the attention map of four heads."""
+    return 4 * 4 * length**2
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """Most bytes that the tensors made by ``work`` take at a time, as torch's profiler counts them."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        work()
+    changes = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = most = 0
+    for event in sorted(changes, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        most = max(most, held)
+    return most
 
 
 def test_logits_in_pieces_give_the_same_losses(monkeypatch):

@@ -24,18 +24,19 @@ def planted(sink_at: dict[int, int]) -> list[dict]:
         model.embedding.weight.fill_(0.1)
     model.blocks[1].body = Plant(SPIKE_AT, {CHANNEL: 500.0})
     body = model.blocks[2].body
-    uniform = body.probabilities
+    uniform = body.weights
 
-    def probabilities(x, context):
-        weights = uniform(x, context)
+    def weights(q, k):
+        found, first = uniform(q, k), k.shape[2] - q.shape[2]
         for sequence, key in sink_at.items():
-            weights[sequence, 1, key:] = 0
-            weights[sequence, 1, key:, key] = 1
-        return weights
+            later = max(0, key - first)  # of these queries, the first that sees the key
+            found[sequence, 1, later:] = 0
+            found[sequence, 1, later:, key : key + 1] = 1
+        return found
 
-    body.probabilities = probabilities
+    body.weights = weights
     tokens = torch.zeros(4, LENGTH, dtype=torch.long)
-    return sink_and_spike_tokens(model, tokens, rule=TALL, epsilon=0.3, batch_size=4)
+    return sink_and_spike_tokens(model, tokens, rule=TALL, epsilon=0.3, batch_size=4, chunk=3)
 
 
 def shares(rows: list[dict]) -> dict:

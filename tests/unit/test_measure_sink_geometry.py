@@ -72,7 +72,7 @@ def test_scores_are_those_of_the_whole_map(name):
         if isinstance(block.body, CausalAttention):
             q, k = block.body.queries_keys(block.pre_norm(h), context)
             scores = q @ block.body.per_query_head(k).transpose(-1, -2) * block.body.scale
-            mass = block.body.probabilities(block.pre_norm(h), context)[..., 0].mean(dim=(0, 2))
+            mass = models.attention_map(block.body, block.pre_norm(h), context)[..., 0].mean(dim=(0, 2))
             maps[index] = scores.detach().double(), mass, min(block.body.window or T, T)
     assert len(rows) == 4 * len(maps)
     for row in rows:

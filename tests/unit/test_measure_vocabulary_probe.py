@@ -118,7 +118,7 @@ def test_self_attention_is_the_diagonal_of_the_map(name):
     with torch.no_grad():
         h = model.embedding(tokens)
         x, context = model.blocks[0].pre_norm(h), model.context(h)
-        whole = shares(body, body.probabilities(x, context)).diagonal(dim1=-2, dim2=-1).mean(dim=1)
+        whole = shares(body, models.attention_map(body, x, context)).diagonal(dim1=-2, dim2=-1).mean(dim=1)
         torch.testing.assert_close(self_attention(body, x, context, chunk=4), whole)
 
 

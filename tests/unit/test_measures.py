@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from spikesink.measures.probes.attention_rows import attention_received
 from spikesink.measures.probes.observe import observe
 from spikesink.measures.probes.shares import shares
 from spikesink.measures.questions.activations import activations
-from spikesink.measures.questions.attention import attention_received, attention_sinks, trained_queries
+from spikesink.measures.questions.attention import attention_sinks, trained_queries
 from spikesink.measures.questions.perplexity import by_document, losses, perplexity
 from spikesink.model.softmax import scores_to_weights
 from spikesink.model.unnormalised import relu, sigmoid
@@ -93,11 +94,32 @@ def test_a_planted_sink_is_found_in_sigmoid_attention_and_a_query_without_weight
     torch.testing.assert_close(shares(body, weights), expected)
 
 
+@pytest.mark.parametrize("name", models.VARIANTS)
+def test_every_sink_is_that_of_the_whole_map(name):
+    """From a few queries at a time, for every kind of attention; and from the later queries alone."""
+    model, tokens = models.decoder(**models.VARIANTS[name]), models.tokens(3, 12)
+    maps = torch.cat(list(models.attention_maps(model, tokens).values()), dim=1)
+    for first in (0, 6):
+        alpha = maps[:, :, first:].mean(dim=-2)[..., :6]
+        rows = attention_sinks(model, tokens, epsilon=0.3, batch_size=2, chunk=5, first=first)
+        found = torch.tensor([[row["sink_mass"], row["largest_key_mass"], row["sink_share"]] for row in rows])
+        largest = alpha.amax(dim=-1)
+        expected = torch.stack((alpha[..., 0], largest, (largest > 0.3).float()), dim=-1).mean(dim=0)
+        torch.testing.assert_close(found, expected)
+
+
 def test_alpha_divides_by_all_queries():
     """alpha_k = (1/T) sum_t A[t, k], with zeros for the queries before k (Eq 27)."""
     attention = torch.tensor([[1.0, 0, 0, 0], [0.5, 0.5, 0, 0], [0.2, 0.2, 0.6, 0], [0.1, 0.2, 0.3, 0.4]])
     expected = torch.tensor([1.8, 0.9, 0.9, 0.4]) / 4
-    torch.testing.assert_close(attention_received(attention[None, None])[0, 0], expected)
+    for chunk in (1, 3, 4):
+        torch.testing.assert_close(attention_received(in_rows(attention, chunk), 4)[0, 0], expected)
+
+
+def in_rows(attention: torch.Tensor, chunk: int) -> list[tuple[int, torch.Tensor]]:
+    """Rows of one head's map [T, T], as attention_rows yields them."""
+    places = range(0, len(attention), chunk)
+    return [(first, attention[None, None, first : first + chunk, : first + chunk]) for first in places]
 
 
 @pytest.mark.parametrize("position", [0, 9])
@@ -225,10 +247,11 @@ def test_trained_queries_are_the_first_that_count(context, window, queries):
 
 def test_a_sink_that_only_later_queries_see_is_one_inside_the_loss_window():
     """A model that was trained on positions 16 and later may have its sink for these queries alone."""
-    attention = torch.zeros(1, 1, 64, 64)
-    attention[..., :16, 40], attention[..., 16:, 0] = 1, 1
-    assert attention_received(attention)[0, 0, 0] == 0.75
-    assert attention_received(attention, 16)[0, 0, 0] == 1
+    attention = torch.zeros(64, 64)
+    attention[:16, 3], attention[16:, 0] = 1, 1
+    for chunk in (5, 16, 64):
+        assert attention_received(in_rows(attention, chunk), 64)[0, 0, 0] == 0.75
+        assert attention_received(in_rows(attention, chunk), 64, 16)[0, 0, 0] == 1
 
 
 def test_the_perplexity_of_every_document_is_told_apart():
@@ -258,7 +281,7 @@ def test_observing_changes_nothing(name):
     """The last observed stream leads to the model's own logits, for every variant."""
     model = models.decoder(**models.VARIANTS[name])
     tokens = models.tokens()
-    seen = list(observe(model, tokens, attention=True))
+    seen = list(observe(model, tokens))
     assert len(seen) == 2 * LAYERS + 1
     torch.testing.assert_close(model.norm(seen[-1].stream_BTD) @ model.head_weight.T, model(tokens))
 

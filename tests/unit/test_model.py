@@ -195,7 +195,7 @@ def test_a_window_hides_older_keys_and_has_its_own_angles():
     windowed, plain = model.blocks[0].body, model.blocks[2].body
     x = torch.randn(1, 12, 16)
     context = model.context(x)
-    maps = [body.probabilities(x, context)[0, :, 11] for body in (windowed, plain)]
+    maps = [models.attention_map(body, x, context)[0, :, 11] for body in (windowed, plain)]
     assert (maps[0][:, :7] == 0).all() and (maps[0][:, 7:] > 0).all() and (maps[1] > 0).all()
     for earlier, changes in ((7, True), (6, False)):
         other = x.clone()
@@ -234,7 +234,7 @@ def test_the_map_that_measures_see_is_the_one_the_model_uses(name):
     attention = model.blocks[0].body
     x = torch.randn(2, 9, 16)
     context = model.context(x)
-    maps = attention.probabilities(x, context)
+    maps = models.attention_map(attention, x, context)
     torch.testing.assert_close(maps.sum(-1), torch.ones(2, 4, 9))
     assert maps.triu(1).abs().max() == 0
     values = attention.values(x, context).repeat_interleave(attention.heads // attention.kv_heads, dim=1)

@@ -12,13 +12,15 @@ from spikesink.measures.probes.observe import positions_together
 from spikesink.measures.subject import Subject
 from spikesink.runs.free_memory import free_memory
 from spikesink.study.errors import InputError
-from spikesink.study.measuring import length_of, rows_together, sequences_together
+from spikesink.study.measuring import MAPS, length_of, rows_together, sequences_together
 from spikesink.study.settings import Measures
 
 SHARE_OF_CPU, SHARE_OF_GPU = 0.4, 0.8
 """Parts of the free memory that a job plans to take: other jobs may run beside one on CPUs."""
 MOST_ON_CPU = 3 * 2**30
 """More at a time is no faster on a CPU."""
+MOST_OF_A_MAP_ON_CPU = 2**25
+"""Bytes. The C library maps more anew each time, and to clear it takes the system as long as a measure takes."""
 PAUSE_SECONDS = 10
 """So often a job says how far it is."""
 
@@ -28,11 +30,13 @@ def fitted(settings: Measures, subject: Subject, group: str) -> Measures:
     model, context = subject.model.settings, subject.context
     if subject.model.device.type == "cpu":
         free = min(MOST_ON_CPU, SHARE_OF_CPU * free_memory())
+        of_maps = min(free / 8, MAPS * MOST_OF_A_MAP_ON_CPU)
     else:
         free = SHARE_OF_GPU * torch.cuda.mem_get_info(subject.model.device)[0]
+        of_maps = free / 8
     sequences = settings.batch_size or sequences_together(model, group, settings, context, free)
     length = length_of(group, settings, context)
-    rows = settings.chunk or rows_together(model, length, sequences, free)
+    rows = settings.chunk or rows_together(model, length, sequences, of_maps)
     together = positions_together(subject.model)
     loss_chunk = settings.loss_chunk or (together if together < sequences * length else None)
     return replace(settings, batch_size=sequences, chunk=rows, loss_chunk=loss_chunk)

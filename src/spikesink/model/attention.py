@@ -1,6 +1,5 @@
 """Causal self-attention with the parts that ablations swap."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,7 +10,7 @@ from spikesink.model.norms import build_norm
 from spikesink.model.rotary import rotate
 from spikesink.model.softmax import scores_to_weights
 from spikesink.model.valves import AttentionValve
-from spikesink.model.visible import visible
+from spikesink.model.visible import hidden_removed, visible
 from spikesink.study.kinds import NORMS, SOFTMAX
 from spikesink.study.settings import Model
 
@@ -114,22 +113,14 @@ class CausalAttention(nn.Module):
         )
 
     def weights(self, q: Tensor, k: Tensor) -> Tensor:
-        """The causal attention map [B, N, T, T] (query, key), formed whole. Fewer queries are those of the last."""
-        scores = q @ self.per_query_head(k).transpose(-1, -2) * self.scale
-        seen = visible(*scores.shape[-2:], self.window, scores.device)
-        return self.scores_to_weights(scores.masked_fill(~seen, float("-inf")))
+        """The causal attention map [B, N, T, T] (query, key). Fewer queries than keys are those of the last positions.
+
+        An extra key is a column of the map, so where weight rests on it the other columns sum to less than 1.
+        """
+        scores = (q * self.scale) @ self.per_query_head(k).transpose(-1, -2)
+        return self.scores_to_weights(hidden_removed(scores, self.window))
 
     def per_query_head(self, k_BKTH: Tensor) -> Tensor:
-        """Keys, or values, [B, N, T, H]: each query head's own."""
-        return k_BKTH if self.heads == self.kv_heads else k_BKTH.repeat_interleave(self.heads // self.kv_heads, dim=1)
-
-    def probabilities(self, x_BTD: Tensor, context: Context) -> Tensor:
-        """The attention map [B, N, T, T] (query, key) in float32, as a measure sees it.
-
-        An extra key is not part of the map: where weight rests on it, rows sum to less than 1.
-        """
-        q, k = (tensor.float() for tensor in self.queries_keys(x_BTD, context))
-        if self.extra_key is None:
-            return self.weights(q, k)
-        q, k, _ = self.extra_key.extended(q, k, torch.zeros_like(k))
-        return self.weights(q, k)[:, :, 1:, 1:]
+        """Keys, or values, [B, N, T, H]: each query head's own; as they are where they are that already."""
+        heads = k_BKTH.shape[1]
+        return k_BKTH if heads == self.heads else k_BKTH.repeat_interleave(self.heads // heads, dim=1)

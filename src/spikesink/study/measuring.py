@@ -14,6 +14,8 @@ SHORT = ("spikes", "geometry")
 BACKWARD = ("gradients", "consequences", "dynamics")
 """Groups that take gradients."""
 FLOAT = 4
+MAPS = 4
+"""So often the rows of an attention map exist at a time: scores, weights, and what is computed from them."""
 LOGITS, LIBRARIES = 4 * 2**25, 3 * 2**27
 """Bytes of logits and of what is computed from them at a time on a CPU, and of Python with its libraries."""
 
@@ -34,7 +36,7 @@ def sequence_bytes(model: Model, group: str, measures: Measures, context: int) -
     length = length_of(group, measures, context)
     forward = 8 * width + max(3 * hidden, 3 * (queries + 2 * keys))
     rows = min(measures.chunk or 64, length)
-    maps = 4 * model.attention.heads * rows if group in ("forward", *SHORT, "consequences") else 0
+    maps = MAPS * model.attention.heads * rows if group in ("forward", *SHORT, "consequences") else 0
     kept = model.layers * (14 * width + 4 * queries + 4 * keys + 4 * hidden) if group in BACKWARD else 0
     return FLOAT * length * (forward + maps + kept)
 
@@ -45,9 +47,9 @@ def sequences_together(model: Model, group: str, measures: Measures, context: in
 
 
 def rows_together(model: Model, length: int, sequences: int, free: float) -> int:
-    """How many rows of the attention maps of so many sequences fit into an eighth of ``free`` bytes; at least 16."""
-    row = 4 * FLOAT * sequences * model.attention.heads * length
-    return int(max(16, min(MOST_ROWS, free / 8 // row)))
+    """How many rows of the attention maps of so many sequences fit into ``free`` bytes; at least 16."""
+    row = MAPS * FLOAT * sequences * model.attention.heads * length
+    return int(max(16, min(MOST_ROWS, free // row)))
 
 
 SPIKE_PASSES, GEOMETRY_PASSES, FORWARD_PASSES = 5, 6, 4

@@ -51,7 +51,7 @@ def attend(body: CausalAttention, keys: Tensor, q: Tensor, k: Tensor, v: Tensor)
         q,
         k,
         v,
-        attn_mask=left(body, keys, q),
+        attn_mask=left(body, keys, q, k),
         scale=body.scale,
         enable_gqa=body.heads != body.kv_heads,
     )
@@ -60,12 +60,16 @@ def attend(body: CausalAttention, keys: Tensor, q: Tensor, k: Tensor, v: Tensor)
 def weights(body: CausalAttention, keys: Tensor, q: Tensor, k: Tensor) -> Tensor:
     """What ``body.weights`` gives, on the keys that are left."""
     scores = q @ body.per_query_head(k).transpose(-1, -2) * body.scale
-    return body.scores_to_weights(scores.masked_fill(~left(body, keys, q), float("-inf")))
+    return body.scores_to_weights(scores.masked_fill(~left(body, keys, q, k), float("-inf")))
 
 
-def left(body: CausalAttention, keys: Tensor, q_BNTH: Tensor) -> Tensor:
-    """Which key every query still sees, [T, T] (query, key); an extra key stands in front and is never hidden."""
-    place = torch.arange(q_BNTH.shape[2], device=q_BNTH.device)
+def left(body: CausalAttention, keys: Tensor, q_BNTH: Tensor, k_BKTH: Tensor) -> Tensor:
+    """Which key every query still sees, [queries, keys]; an extra key stands in front and is never hidden.
+
+    Fewer queries than keys are those of the last positions.
+    """
+    place = torch.arange(k_BKTH.shape[2], device=q_BNTH.device)
+    queries = place[-q_BNTH.shape[2] :]
     hidden = torch.isin(place - int(body.extra_key is not None), keys.to(place.device))
-    own = place[:, None] == place
-    return visible(len(place), len(place), body.window, place.device) & (own | ~hidden)
+    own = queries[:, None] == place
+    return visible(len(queries), len(place), body.window, place.device) & (own | ~hidden)

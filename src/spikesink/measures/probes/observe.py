@@ -1,4 +1,4 @@
-"""Watch the residual stream and the attention maps of a forward pass without changing the model."""
+"""Watch the residual stream of a forward pass without changing the model."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spikesink.measures.probes.shares import shares
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
 from spikesink.model.decoder import Block, Decoder
@@ -27,27 +26,19 @@ class Observation(NamedTuple):
     """The block's own output, before the residual sum; None for the embedding."""
     stream_BTD: Tensor
     """The residual stream after the block."""
-    attention_BNTT: Tensor | None
-    """The attention map (query, key) in shares, where one was asked for and the block has one."""
 
 
 @torch.no_grad()
-def observe(model: Decoder, tokens_BT: Tensor, *, attention: bool = False) -> Iterator[Observation]:
-    """Run the blocks one by one: yields the embedding, then every block.
-
-    Memory is that of one block. With ``attention`` the maps are formed whole, so keep T short.
-    """
+def observe(model: Decoder, tokens_BT: Tensor) -> Iterator[Observation]:
+    """Run the blocks one by one: yields the embedding, then every block. Memory is that of one block."""
     h = model.embedding(tokens_BT)
     context = model.context(h)
-    yield Observation(0, "embedding", None, h.float(), None)
+    yield Observation(0, "embedding", None, h.float())
     for index, block in enumerate(model.blocks, start=1):
-        x = block.pre_norm(h)
-        is_attention = isinstance(block.body, CausalAttention)
-        probabilities = shares(block.body, block.body.probabilities(x, context)) if attention and is_attention else None
-        output = block.post_norm(block.body(x, context))
+        output = block.post_norm(block.body(block.pre_norm(h), context))
         h = block.sum_norm(h + output)
-        kind = "attention" if is_attention else "feed_forward"
-        yield Observation(index, kind, output.float(), h.float(), probabilities)
+        kind = "attention" if isinstance(block.body, CausalAttention) else "feed_forward"
+        yield Observation(index, kind, output.float(), h.float())
 
 
 def positions_together(model: Decoder) -> int:
@@ -77,4 +68,5 @@ def block_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, Block
     context = model.context(h)
     for index, block in enumerate(model.blocks, start=1):
         yield index, block, h, context
-        h = block(h, context)
+        if index < len(model.blocks):  # nobody reads what the last block returns
+            h = block(h, context)

@@ -3,28 +3,27 @@
 import torch
 from torch import Tensor
 
-from spikesink.measures.probes.observe import observe
+from spikesink.measures.probes.attention_rows import attention_received, attention_rows
+from spikesink.measures.probes.observe import block_inputs
 from spikesink.measures.subject import Answers, Subject
+from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
 
 GROUP = "forward"
 QUESTIONS = ("attention",)
-READS = ("sink_epsilon", "sink_tokens", "sequences", "batch_size")
+READS = ("sink_epsilon", "sink_tokens", "sequences", "batch_size", "chunk")
 
 
 def answers(subject: Subject, settings: Measures) -> Answers:
     length = settings.sink_tokens
     tokens = subject.tokens(settings.sequences, length)
-    rows = attention_sinks(subject.model, tokens, epsilon=settings.sink_epsilon, batch_size=settings.batch_size)
+    options = {"epsilon": settings.sink_epsilon, "batch_size": settings.batch_size, "chunk": settings.chunk}
+    rows = attention_sinks(subject.model, tokens, **options)
     first, last = trained_queries(subject.context, subject.window, length)
     inside = rows
     if (first, last) != (0, length):
-        # A map grows with the square of the length, so as much smaller batches need the same memory.
-        batch_size = max(1, settings.batch_size * length**2 // max(last, length) ** 2)
-        tokens = subject.tokens(settings.sequences, last)
-        options = {"epsilon": settings.sink_epsilon, "batch_size": batch_size, "first": first}
-        inside = attention_sinks(subject.model, tokens, **options)
+        inside = attention_sinks(subject.model, subject.tokens(settings.sequences, last), first=first, **options)
     trained = {"trained_first": first, "trained_last": last}
     yield (
         "attention",
@@ -44,12 +43,10 @@ def trained_queries(context: int, window: tuple[int, int] | None, length: int) -
     return first, min(last, first + length)
 
 
-def attention_received(attention_BNTT: Tensor, first: int = 0) -> Tensor:
-    """alpha_k = mean over t of A[t, k], the mean attention on key k of the queries t >= ``first``: [B, N, T]."""
-    return attention_BNTT[..., first:, :].float().mean(dim=-2)
-
-
-def attention_sinks(model: Decoder, tokens: Tensor, *, epsilon: float, batch_size: int, first: int = 0) -> list[dict]:
+@torch.no_grad()
+def attention_sinks(
+    model: Decoder, tokens: Tensor, *, epsilon: float, batch_size: int, chunk: int = 512, first: int = 0
+) -> list[dict]:
     """One row per attention block and query head, over sequences [n, T] of token ids.
 
     alpha_k is the mean attention that key k receives from all T queries of a sequence (2603.05498 Eq 27), or from those
@@ -66,14 +63,16 @@ def attention_sinks(model: Decoder, tokens: Tensor, *, epsilon: float, batch_siz
     tokens: T; epsilon: the threshold; sequences: n.
     sink_share_trained, sink_mass_trained (of the question, not of this function): the same from queries at the
         positions trained_first to trained_last - 1, which the model was trained on, in sequences that end there.
+
+    The maps are formed for ``chunk`` queries at a time.
     """
-    device = model.device
     sequences, length = tokens.shape
     received: dict[int, list[Tensor]] = {}
     for batch in tokens.split(batch_size):
-        for seen in observe(model, batch.to(device), attention=True):
-            if seen.attention_BNTT is not None:
-                received.setdefault(seen.block, []).append(attention_received(seen.attention_BNTT, first).cpu())
+        for number, block, h, context in block_inputs(model, batch.to(model.device)):
+            if isinstance(block.body, CausalAttention):
+                attention = attention_rows(block.body, block.pre_norm(h), context, chunk)
+                received.setdefault(number, []).append(attention_received(attention, length, first).cpu())
     rows = []
     for layer, (block, parts) in enumerate(sorted(received.items())):
         alpha = torch.cat(parts)[..., : length // 2]

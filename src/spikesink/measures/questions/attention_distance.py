@@ -1,5 +1,7 @@
 """How far does attention look, with and without the sink? (2603.05498 Sec 3: sinks shorten the attention distance.)"""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,9 @@ from spikesink.study.settings import Measures
 GROUP = "geometry"
 QUESTIONS = ("attention_distance",)
 READS = ("sink_tokens", "sequences", "batch_size", "chunk")
+
+SMALLEST = 2.0**-149
+"""The smallest positive float32."""
 
 
 def answers(subject: Subject, settings: Measures) -> Answers:
@@ -33,10 +38,55 @@ def described(sums_4BNC: Tensor) -> Tensor:
     return torch.stack([one.sum(dim=(0, 2)) for one in each])
 
 
-def sums_over_keys(weights: Tensor, distance: Tensor, local: int) -> Tensor:
-    """Per query: weight, weight times distance, weight nearer than ``local``, -sum w log w. [4, B, N, C]."""
-    each = weights, weights * distance, weights * (distance < local), torch.special.entr(weights)
-    return torch.stack([one.sum(dim=-1) for one in each])
+def sums_over_keys(weights_BNCJ: Tensor, local: int) -> Tensor:
+    """Per query: weight, weight times distance, weight nearer than ``local``, -sum w log w. [4, B, N, C].
+
+    The queries are those of the last C of J positions. No distance and no mask of C x J is made.
+    """
+    queries, keys = weights_BNCJ.shape[2:]
+    place = torch.arange(keys, device=weights_BNCJ.device)
+    total = weights_BNCJ.sum(dim=-1)
+    # Counted from the first of the queries, so that near keys are not lost in the rounding of large numbers.
+    distance = weights_BNCJ @ (keys - queries - place).float() + total * place[:queries]
+    near = place[-(queries + local - 1) :]
+    within = place[keys - queries :, None] - near < local
+    nearer = (weights_BNCJ[..., keys - len(near) :] * within).sum(dim=-1)
+    # Half the time of torch.special.entr. A weight of 0 adds 0, whatever its logarithm is taken to be.
+    entropy = -(weights_BNCJ * weights_BNCJ.clamp(min=SMALLEST).log()).sum(dim=-1)
+    return torch.stack((total, distance, nearer, entropy))
+
+
+def sums_of_key(weights_BNC: Tensor, distance_C: Tensor, local: int) -> Tensor:
+    """The same of a single key, at these distances from the queries."""
+    each = weights_BNC * distance_C, weights_BNC * (distance_C < local), torch.special.entr(weights_BNC)
+    return torch.stack((weights_BNC, *each))
+
+
+def of_block(rows: Iterable[tuple[int, Tensor]], sink: int, local: int) -> dict[str, Tensor]:
+    """What ``attention_distance`` needs of a map, summed over sequences and queries; takes rows as they are yielded.
+
+    sink [N] and mass [N]: weight on the sink of all queries, and on all keys of those after the sink; every and rest
+    [4, N]: ``described`` of these queries' weights, with and without the sink. The rows are changed.
+    """
+    total: dict[str, Tensor] = {}
+    for first, weights in rows:
+        since_sink = torch.arange(first, first + weights.shape[2], device=weights.device) - sink
+        later = since_sink > 0
+        on_sink = weights.new_zeros(weights.shape[:3])
+        if sink < weights.shape[3]:
+            on_sink = weights[..., sink].clone()
+            weights[..., sink] = 0
+        # The sink is added to the rest: taking it from the whole would leave rounding errors of a sink head.
+        rest = sums_over_keys(weights, local)
+        every = rest + sums_of_key(on_sink, since_sink, local)
+        part = {
+            "sink": on_sink.double().sum(dim=(0, 2)),
+            "mass": every[0][..., later].double().sum(dim=(0, 2)),
+            "every": described(every[..., later]),
+            "rest": described(rest[..., later]),
+        }
+        total = {name: total.get(name, 0) + value for name, value in part.items()}
+    return total
 
 
 @torch.no_grad()
@@ -62,27 +112,14 @@ def attention_distance(
     ``query_chunk`` queries at a time bound memory to a few times batch_size * heads * query_chunk * T floats.
     """
     length = tokens.shape[1]
-    position = torch.arange(length, device=model.device)
     found: dict[int, dict[str, Tensor]] = {}
     for batch in tokens.split(batch_size):
         for index, block, h, context in block_inputs(model, batch.to(model.device)):
             if not isinstance(block.body, CausalAttention):
                 continue
-            for first, weights in attention_rows(block.body, block.pre_norm(h), context, query_chunk):
-                queries, keys = position[first : first + weights.shape[2], None], position[: weights.shape[3]]
-                of_sink, later = keys == sink, queries[:, 0] > sink
-                on_sink = weights[..., of_sink]
-                # The sink is added to the rest: taking it from the whole would leave rounding errors of a sink head.
-                rest = sums_over_keys(weights.masked_fill(of_sink, 0), queries - keys, local)
-                every = rest + sums_over_keys(on_sink, queries - sink, local)
-                part = {
-                    "sink": on_sink.double().sum(dim=(0, 2, 3)),
-                    "mass": every[0][..., later].double().sum(dim=(0, 2)),
-                    "every": described(every[..., later]),
-                    "rest": described(rest[..., later]),
-                }
-                before = found.setdefault(index, dict.fromkeys(part, 0))
-                found[index] = {name: before[name] + value.cpu() for name, value in part.items()}
+            part = of_block(attention_rows(block.body, block.pre_norm(h), context, query_chunk), sink, local)
+            before = found.setdefault(index, dict.fromkeys(part, 0))
+            found[index] = {name: before[name] + value.cpu() for name, value in part.items()}
     rows = []
     queries = tokens.shape[0] * (length - sink - 1)
     for layer, (index, total) in enumerate(sorted(found.items())):

@@ -10,14 +10,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikesink.data.batches import SyntheticLanguage
-from spikesink.measures.probes.observe import observe
+from spikesink.measures.probes.attention_rows import attention_rows
+from spikesink.measures.probes.observe import block_inputs
 from spikesink.measures.subject import Answers, Subject
+from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
 
 GROUP = "quality"
 QUESTIONS = ("backcopy", "backcopy_heads")
-READS = ("perplexity_tokens", "sequences", "batch_size")
+READS = ("perplexity_tokens", "sequences", "batch_size", "chunk")
 
 TRIGGER, OTHER = "trigger", "other"
 QUERIES = {"bos_at_trigger": TRIGGER, "bos_at_other": OTHER, "previous_at_trigger": TRIGGER}
@@ -26,14 +28,15 @@ QUERIES = {"bos_at_trigger": TRIGGER, "bos_at_other": OTHER, "previous_at_trigge
 
 def answers(subject: Subject, settings: Measures) -> Answers:
     """Both tables are empty where the held-out text is not Bigram-Backcopy."""
-    scored, sequences, batch_size = settings.perplexity_tokens, settings.sequences, settings.batch_size
+    scored, sequences = settings.perplexity_tokens, settings.sequences
+    batch_size, chunk = settings.batch_size, settings.chunk
     language, bos_id = subject.stream.language, subject.stream.bos_id
     losses, heads = [], []
     if language is not None:
         rows = subject.rows(subject.sequences_in(scored))
         losses = backcopy(subject.model, rows, language, batch_size)
         if bos_id is not None:
-            heads = backcopy_heads(subject.model, rows[:sequences, :-1], language, bos_id, batch_size)
+            heads = backcopy_heads(subject.model, rows[:sequences, :-1], language, bos_id, batch_size, chunk)
     yield "backcopy", losses
     yield "backcopy_heads", heads
 
@@ -86,7 +89,7 @@ def backcopy(model: Decoder, rows: Tensor, language: SyntheticLanguage, batch_si
 
 @torch.no_grad()
 def backcopy_heads(
-    model: Decoder, tokens: Tensor, language: SyntheticLanguage, bos_id: int, batch_size: int
+    model: Decoder, tokens: Tensor, language: SyntheticLanguage, bos_id: int, batch_size: int, chunk: int = 512
 ) -> list[dict]:
     """One row per attention block and head, over those of the sequences [n, T] that begin with the BOS.
 
@@ -101,14 +104,15 @@ def backcopy_heads(
         masks = kinds_of(F.pad(batch, (0, 1)), language)  # what comes after the last token does not matter here
         for name, kind in QUERIES.items():
             counts[name] += int(masks[kind].sum())
-        for seen in observe(model, batch.to(model.device), attention=True):
-            if seen.attention_BNTT is None:
+        for number, block, h, context in block_inputs(model, batch.to(model.device)):
+            if not isinstance(block.body, CausalAttention):
                 continue
-            on_bos, on_previous = seen.attention_BNTT[..., 0], seen.attention_BNTT.diagonal(-1, dim1=2, dim2=3)
-            for name, kind in QUERIES.items():
-                weights = F.pad(on_previous, (1, 0)) if name == "previous_at_trigger" else on_bos
-                total = (weights * masks[kind][:, None].to(weights.device)).double().sum(dim=(0, 2)).cpu()
-                sums[seen.block, name] = sums.get((seen.block, name), 0) + total
+            for first, rows in attention_rows(block.body, block.pre_norm(h), context, chunk):
+                on_bos, on_previous = rows[..., 0], F.pad(rows, (1, 0)).diagonal(first, -2, -1)
+                for name, kind in QUERIES.items():
+                    weights = on_previous if name == "previous_at_trigger" else on_bos
+                    mask = masks[kind][:, None, first : first + weights.shape[-1]].to(weights.device)
+                    sums[number, name] = sums.get((number, name), 0) + (weights * mask).double().sum(dim=(0, 2)).cpu()
     return [
         {"block": block, "head": head}
         | {name: sums[block, name][head].item() / counts[name] if counts[name] else None for name in QUERIES}

@@ -19,7 +19,7 @@ from spikesink.study.settings import Measures
 
 GROUP = "forward"
 QUESTIONS = ("course",)
-READS = ("sink_epsilon", "sink_tokens", "sequences", "batch_size")
+READS = ("sink_epsilon", "sink_tokens", "sequences", "batch_size", "chunk")
 
 EARLIEST = 8
 """Snapshots of the first eighth of the steps are left out: no variant is as bad in the end."""
@@ -35,11 +35,11 @@ def answers(subject: Subject, settings: Measures) -> Answers:
         text, tokens = subject.rows(count), subject.tokens(count, settings.sink_tokens)
         other = deepcopy(subject.model)  # it takes the weights of every snapshot; other questions want the last ones
         for step, model in load_snapshots(subject.snapshots, other, first=steps[-1] / EARLIEST):
-            rows.append({"step": step} | at_snapshot(model, text, tokens, settings.sink_epsilon, settings.batch_size))
+            rows.append({"step": step} | at_snapshot(model, text, tokens, settings))
     yield "course", rows
 
 
-def at_snapshot(model: Decoder, rows: Tensor, tokens: Tensor, epsilon: float, batch_size: int) -> dict:
+def at_snapshot(model: Decoder, rows: Tensor, tokens: Tensor, settings: Measures) -> dict:
     """A model's loss on held-out rows [n, T + 1], and its sinks and spike on sequences [n, T'] of token ids.
 
     step (of the question): optimiser steps. loss: mean negative log-likelihood in nats of all targets of the rows.
@@ -47,7 +47,8 @@ def at_snapshot(model: Decoder, rows: Tensor, tokens: Tensor, epsilon: float, ba
     spike: the largest |h| over all hidden states; spike_over_median: over the median |h| of the ordinary tokens of its
         state; spike_over_elsewhere: the largest |h| at position 0 over that at later positions.
     """
-    heads = attention_sinks(model, tokens, epsilon=epsilon, batch_size=batch_size)
+    batch_size = settings.batch_size
+    heads = attention_sinks(model, tokens, epsilon=settings.sink_epsilon, batch_size=batch_size, chunk=settings.chunk)
     states = activations(model, tokens, batch_size=batch_size)
     peak = max(states, key=lambda row: row["maximum"])
     at_0, later = (max(row[name] for row in states) for name in ("maximum_token0", "maximum_later"))

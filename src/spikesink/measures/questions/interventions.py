@@ -156,7 +156,8 @@ def scores(model: Decoder, rows: Tensor, block: int, scoring: Scoring) -> tuple[
     nll = mean_nll(model, rows, scoring.batch_size)
     inputs = rows[:, :-1]
     tokens = inputs[:, : scoring.sink_tokens]
-    sinks = attention_sinks(model, tokens, epsilon=scoring.epsilon, batch_size=scoring.batch_size)
+    common = {"batch_size": scoring.batch_size, "chunk": scoring.chunk}
+    sinks = attention_sinks(model, tokens, epsilon=scoring.epsilon, **common)
     stream = states_at(model, inputs, SINK, scoring.batch_size)[block - 1 :]
     found = {
         "nll_nats": nll,

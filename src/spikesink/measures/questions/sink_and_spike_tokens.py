@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
-from spikesink.measures.probes.observe import observe
+from spikesink.measures.probes.attention_rows import attention_received, attention_rows
+from spikesink.measures.probes.observe import block_inputs
 from spikesink.measures.probes.spikes import SpikeRule, find_spikes
-from spikesink.measures.questions.attention import attention_received
 from spikesink.measures.subject import Answers, Subject
+from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
 
@@ -20,17 +21,20 @@ READS = (
     "sink_tokens",
     "sequences",
     "batch_size",
+    "chunk",
 )
 
 
 def answers(subject: Subject, settings: Measures) -> Answers:
     tokens = subject.tokens(settings.sequences, settings.sink_tokens)
-    options = {"rule": SpikeRule.of(settings), "epsilon": settings.sink_epsilon, "batch_size": settings.batch_size}
-    yield "sink_and_spike_tokens", sink_and_spike_tokens(subject.model, tokens, **options)
+    options = {"rule": SpikeRule.of(settings), "epsilon": settings.sink_epsilon, "chunk": settings.chunk}
+    rows = sink_and_spike_tokens(subject.model, tokens, batch_size=settings.batch_size, **options)
+    yield "sink_and_spike_tokens", rows
 
 
+@torch.no_grad()
 def sink_and_spike_tokens(
-    model: Decoder, tokens: Tensor, *, rule: SpikeRule, epsilon: float, batch_size: int
+    model: Decoder, tokens: Tensor, *, rule: SpikeRule, epsilon: float, batch_size: int, chunk: int = 512
 ) -> list[dict]:
     """One row per position k <= T / 2 over sequences [n, T] of token ids, the positions that the sink ratio counts.
 
@@ -46,8 +50,14 @@ def sink_and_spike_tokens(
     largest: list[Tensor] = []
     keys = tokens.shape[1] // 2
     for batch in tokens.split(batch_size):
-        maps = (seen.attention_BNTT for seen in observe(model, batch.to(model.device), attention=True))
-        alpha = torch.cat([attention_received(found)[..., :keys].cpu() for found in maps if found is not None], dim=1)
+        alpha = torch.cat(
+            [
+                attention_received(attention_rows(block.body, block.pre_norm(h), context, chunk), tokens.shape[1])
+                for _, block, h, context in block_inputs(model, batch.to(model.device))
+                if isinstance(block.body, CausalAttention)
+            ],
+            dim=1,
+        )[..., :keys].cpu()
         received.append(alpha.mean(dim=1))
         largest.append(alpha.amax(dim=1))
     mass_NT, sinks_NT = torch.cat(received).double(), torch.cat(largest) > epsilon
