@@ -60,7 +60,7 @@ rule all:
     default_target: True
     input:
         drawn.drawn_files(drawn_of(NAME)),
-        rests_on(STUDY.runs),
+        lambda wildcards: rests_on(STUDY.runs),
         in_depth(),
         [f"results/{NAME}/provenance.csv"] if STUDY.runs else [],
         f"results/{NAME}/tracking.txt",

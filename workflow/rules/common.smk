@@ -67,27 +67,38 @@ def drawn_together(wildcards):
 
 
 # For targets.smk.
+@cache
+def answers_of(place, group):
+    """The files of a group of questions about a model, by its folder."""
+    return [str(RunFolder(place).measure(question)) for question in GROUPS[group].questions]
+
+
 def measured(runs):
     """What ablations are made of: the manifests of these runs, and what every run is measured for."""
-    folders = [RunFolder(run.folder) for run in runs]
-    return [str(path) for one in folders for path in (one.manifest, *map(one.measure, drawn.ALWAYS))]
+    of_run = [
+        [
+            str(RunFolder(run.folder).manifest),
+            *(file for group in drawn.OF_ALL for file in answers_of(run.folder, group)),
+        ]
+        for run in runs
+    ]
+    return [file for files in of_run for file in files]
 
 
 def rests_on(runs):
-    """All that the tables of these runs are made from, and the runs' other files but their weights.
+    """A missing file of every job that the tables of these runs rest on and that has not all of its files.
 
-    A target names them all, so that one that a failed job has deleted, or a person, is made again.
+    A target names them, so that what a failed job has deleted, or a person, is made again. The tables are made from
+    what these jobs make, but a table that is there asks for nothing that is missing.
     """
-    folders = [RunFolder(run.folder) for run in runs]
-    if not runs:
-        return []
-    ablations = dict.fromkeys(run.ablation for run in runs if run.ablation != BASELINE)
-    parts = [f"tables/parts/{ablation}/{part}.parquet" for ablation in ablations or [BASELINE] for part in drawn.PARTS]
-    return [
-        *measured(runs),
-        *(str(path) for one in folders for path in (one.run, one.metrics)),
-        *(f"results/{NAME}/{part}" for part in parts),
-    ]
+    jobs = [answers_of(run.folder, group) for run in runs for group in drawn.OF_ALL]
+    for one in map(RunFolder, (run.folder for run in runs)):
+        jobs.append([str(path) for path in (one.run, one.metrics, one.manifest)])
+    ablations = dict.fromkeys(run.ablation for run in runs if run.ablation != BASELINE) or ([BASELINE] if runs else [])
+    for ablation in ablations:
+        jobs.append([f"results/{NAME}/tables/parts/{ablation}/{part}.parquet" for part in drawn.PARTS])
+    missing = ([file for file in files if not os.path.exists(file)] for files in jobs)
+    return [files[0] for files in missing if files]
 
 
 def in_depth():
@@ -124,7 +135,12 @@ def evaluation_corpus_file(wildcards):
 # For train.smk.
 def resolved_run(wildcards):
     """The run as one canonical JSON text: its settings and the digest of the code that trains it."""
-    return canonical(identity(RUNS[wildcards.variant, wildcards.seed]))
+    return run_text(wildcards.variant, wildcards.seed)
+
+
+@cache
+def run_text(variant, seed):
+    return canonical(identity(RUNS[variant, seed]))
 
 
 # For measure.smk.

@@ -72,7 +72,7 @@ for figure in drawn.FIGURES:
             **job.params,
             **LOOK,
             figure=figure,
-            origin=lambda wildcards, figure=figure: answers_origin(
+            origin=lambda wildcards, figure=figure: mechanism_files_origin(
                 wildcards.study,
                 tuple(drawn.figure_files(drawn_of(wildcards.study), wildcards.models, figure)),
             ),

@@ -63,7 +63,7 @@ def model_origin(place):
     """A run or a published model, by its folder in the study."""
     kind, name, *seed = place.split("/")
     if kind == "runs":
-        return origin(canonical(identity(RUNS[name, seed[0].removeprefix("seed")])), text_origin())
+        return origin(run_text(name, seed[0].removeprefix("seed")), text_origin())
     files = source_sums(tuple(sources.of_model(PRETRAINED[name])))
     return origin(canonical(asdict(PRETRAINED[name])), files, pretrained_job.code, evaluation_origin(), tokens_job.code)
 
@@ -77,23 +77,28 @@ def measured_origin(place):
 
 
 @cache
-def answer_origin(place, question):
-    """The answer to a question about a model, by the job that answers it."""
-    group = next(name for name, group in GROUPS.items() if question in group.questions)
+def answers_origin(place, group):
+    """The answers to a group of questions about a model."""
     about = SimpleNamespace(study=NAME, subject=place)
     return origin(measures_code(group)(about), measures_settings(group)(about), measured_origin(place))
 
 
-def origins(files):
-    """Manifests of runs and answers about models, by their paths."""
+def measured_runs_origin(runs):
+    """What ablations are made of, as ``measured`` lists it."""
     found = []
-    for path in map(Path, files):
-        if path.parent.name == "measures":
-            place = path.parent.parent.relative_to(f"results/{NAME}").as_posix()
-            found.append(answer_origin(place, path.stem))
-        else:
-            found.append(model_origin(path.parent.relative_to(f"results/{NAME}").as_posix()))
+    for place in map(drawn.folder_of, runs):
+        found.append(model_origin(place))
+        for group in drawn.OF_ALL:
+            found += [answers_origin(place, group)] * len(GROUPS[group].questions)
     return origin(*found)
+
+
+@cache
+def answer_origin(file):
+    """The answer to a question about a model, by its path."""
+    path = Path(file)
+    group = next(name for name, group in GROUPS.items() if path.stem in group.questions)
+    return answers_origin(path.parent.parent.relative_to(f"results/{NAME}").as_posix(), group)
 
 
 @cache
@@ -108,7 +113,7 @@ def part_origin(study, ablation):
     if study != NAME:
         return published_origin(study)
     about = SimpleNamespace(study=study, ablation=ablation)
-    return origin(origins(measured(ablation_runs(about))), variant_names(about), collect_job.code)
+    return origin(measured_runs_origin(ablation_runs(about)), variant_names(about), collect_job.code)
 
 
 @cache
@@ -118,9 +123,9 @@ def runs_origin(study):
 
 
 @cache
-def answers_origin(study, files):
+def mechanism_files_origin(study, files):
     """What the table or a figure of the mechanism is made from."""
-    return origins(files) if study == NAME else published_origin(study)
+    return origin(*map(answer_origin, files)) if study == NAME else published_origin(study)
 
 
 @cache
@@ -128,7 +133,7 @@ def mechanism_origin(study):
     """The table of the mechanism."""
     files = tuple(drawn.table_files(drawn_of(study)))
     models = canonical(list(drawn_of(study).in_depth.items()))
-    return origin(answers_origin(study, files), models, mechanism_job.code)
+    return origin(mechanism_files_origin(study, files), models, mechanism_job.code)
 
 
 @cache

@@ -4,7 +4,9 @@ job = provenance_job = Job("spikesink.tables.provenance", RESOURCES.draw)
 
 rule provenance:
     input:
-        [str(path) for run in STUDY.runs for path in (RunFolder(run.folder).run, RunFolder(run.folder).manifest)],
+        lambda wildcards: [
+            str(path) for one in map(RunFolder, (run.folder for run in STUDY.runs)) for path in (one.run, one.manifest)
+        ],
     output:
         "results/{study}/provenance.csv",
     log:

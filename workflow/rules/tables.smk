@@ -25,7 +25,7 @@ rule collect:
         **job.params,
         runs=lambda wildcards: [run.folder for run in ablation_runs(wildcards)],
         variants=variant_names,
-        origin=lambda wildcards: origins(measured(ablation_runs(wildcards))),
+        origin=lambda wildcards: measured_runs_origin(ablation_runs(wildcards)),
         folder=lambda wildcards, output: folder(output),
     message:
         "collect the measures of {wildcards.ablation}"

@@ -1,9 +1,9 @@
 # What people ask Snakemake for: `snakemake`, `snakemake norm`, `snakemake tables` and so on. These rules run nothing
-# themselves. A target also names the runs, measures and parts that it rests on, so that one that is missing is made again.
+# themselves. A target also asks for what is missing of the runs, measures and parts that it rests on.
 rule tables:
     input:
         drawn.tables(drawn_of(NAME)),
-        rests_on(STUDY.runs),
+        lambda wildcards: rests_on(STUDY.runs),
 
 
 # From tables alone, where no run is: a copy of the tables is enough.
@@ -41,7 +41,7 @@ for ablation in STUDY.ablations:
             ablation
         input:
             drawn.ablation_files(drawn_of(NAME), ablation),
-            rests_on([*STUDY.of(BASELINE), *STUDY.of(ablation)]),
+            lambda wildcards, ablation=ablation: rests_on([*STUDY.of(BASELINE), *STUDY.of(ablation)]),
 
 
 # One target per published study: published_nano, ... It draws the study anew from its folder in git.

@@ -19,8 +19,10 @@ from spikesink.tables.collecting.questions import mechanism_questions
 
 PARTS = ("runs", "states", "heads", "curves")
 """The files of an ablation's parts, which its tables and figures are made from."""
-ALWAYS = tuple(question for group in ("quality", "forward") for question in GROUPS[group].questions)
-"""The questions that every run is measured for; the others only for models that are analysed in depth."""
+OF_ALL = ("quality", "forward")
+"""The groups of questions that every run is measured for; the others only for models that are analysed in depth."""
+ALWAYS = tuple(question for group in OF_ALL for question in GROUPS[group].questions)
+"""The questions of these groups."""
 PUBLISHED = "pretrained/"
 """How the folder of a published model begins, relative to the study's."""
 OF_TRAINING = ("dynamics", "valve_strength")

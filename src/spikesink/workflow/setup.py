@@ -1,5 +1,6 @@
 """What happens before Snakemake reads the rules: the study is read, and jobs will find this checkout's package."""
 
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,9 @@ def prepare(workflow: Any) -> tuple[Study, dict]:
     checkout = Path(workflow.basedir)
     use_this_checkout(checkout)
     ignore_time_warning()
+    # A workflow of thousands of jobs is millions of objects that stay. Python would look through them for garbage after
+    # every 700 new ones, which is an eighth of a start.
+    gc.set_threshold(50_000, 20, 100)
     config = config_file(checkout)
     try:
         study, written = checked_study(
