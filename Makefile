@@ -39,7 +39,7 @@ test: .venv/tested lint
 # Tests with a real SLURM, PostgreSQL, pdflatex and browser on this machine. Run as root, with Debian's packages
 # slurm-wlm, munge, postgresql, texlive-latex-base, texlive-latex-recommended and chromium.
 test-services: .venv/tested
-	pytest tests/services tests/slurm
+	pytest --numprocesses 2 --dist loadgroup tests/slurm tests/services
 
 lint: .venv/tested
 	ruff check .

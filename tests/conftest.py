@@ -1,11 +1,20 @@
 """How the tests are shared out to the processes of ``pytest --numprocesses 2 --dist loadgroup``."""
 
+from pathlib import Path
+
 import pytest
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file stays together, for its fixtures; so do all tests of the finished study, whose making takes a minute."""
+    """A file stays together, for its fixtures; so do all tests of the finished study, and all of the one SLURM."""
     for item in items:
-        shares_study = {"finished", "checkout"} & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("finished study" if shares_study else item.path.stem))
+        item.add_marker(pytest.mark.xdist_group(group_of(item.path, set(getattr(item, "fixturenames", ())))))
+
+
+def group_of(path: Path, fixtures: set[str]) -> str:
+    """The group of a test: those of one group run in one process, one after the other."""
+    if {"finished", "checkout"} & fixtures:
+        return "finished study"
+    # A machine has one SLURM. What needs none goes to the other process.
+    return "SLURM" if "daemons" in fixtures else path.stem
