@@ -12,11 +12,13 @@ INSTALL := "$(BIN)/python" -m pip install --quiet --disable-pip-version-check
 PIP := $(INSTALL) --constraint envs/constraints.txt $(if $(LOCKED),--no-deps --no-build-isolation)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: install gguf study pretrained published test test-services lint format docs ui clean
+.PHONY: install gguf capabilities study pretrained published test test-services lint format docs ui clean
 
 install: .venv/installed
 
 gguf: .venv/gguf
+
+capabilities: .venv/capabilities
 
 study: $(if $(filter real_models,$(STUDY)),.venv/gguf,.venv/installed)
 	snakemake $(OVERLAY)
@@ -60,7 +62,8 @@ ui: .venv/installed
 	mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
 		--backend-store-uri sqlite:///results/mlflow.db --artifacts-destination results/mlartifacts
 
-# Installed in layers: for drawing, for training and measuring, for GGUF files, for tests only. transformers is not in the
+# Installed in layers: for drawing, for training and measuring, for GGUF files, for standard tasks, for
+# tests only. transformers is not in the
 # first two, because it would slow the start of every training run.
 .venv/drawing: pyproject.toml envs/constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
@@ -78,6 +81,10 @@ ui: .venv/installed
 .venv/gguf: .venv/installed
 	$(INSTALL) --constraint envs/constraints.txt --editable ".[train,gguf]"
 	touch .venv/gguf
+
+.venv/capabilities: .venv/installed
+	$(INSTALL) --constraint envs/constraints.txt --editable ".[train,capabilities]"
+	touch .venv/capabilities
 
 .venv/tested: .venv/installed
 	$(INSTALL) --constraint envs/constraints.txt --editable ".[train,dev]"

@@ -36,7 +36,7 @@ SLURM = {
 CORPUS = ("document_separator", "files", "text_field", "validation_files")
 PLANTED = {
     *("variants.*.*.label", "tracking.uri", "measures.delimiters", "pretrained.*.source", "pretrained.*.bos_token"),
-    *("tokenizer.name", "tokenizer.bos_token", "tokenizer.eos_token"),
+    *("tokenizer.name", "tokenizer.bos_token", "tokenizer.eos_token", "capabilities.include_path"),
     *(f"corpus.{key}" for key in CORPUS),
     *(f"resources.{stage}.{key}" for stage in ("data", "train", "measure") for key in SLURM),
 }
@@ -121,6 +121,7 @@ def plant(project: Path) -> dict:
             "bos_token": SPECIAL[0],
             "eos_token": SPECIAL[1],
         },
+        "capabilities": {"include_path": FOLDER},
         "measures": {"delimiters": [".", FIELD]},
         "pretrained": {"m": {"source": FOLDER, "bos": "sequence", "bos_token": SPECIAL[0], "context": 32}},
         "tracking": {"uri": f"sqlite:///{STORE}", "live": True},

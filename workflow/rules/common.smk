@@ -26,6 +26,7 @@ RESOURCES = STUDY.config.resources
 PRETRAINED = STUDY.config.pretrained
 RUNS = {(run.variant, str(run.seed)): run for run in STUDY.runs}
 PUBLISHED = published.published_names()
+ASKED_OF_ALL = drawn.groups_of_all(STUDY)
 LIVE_OR_PUBLISHED = "|".join(map(re.escape, [NAME, *PUBLISHED]))
 
 # The pages of the report, which sorts them by name.
@@ -69,8 +70,9 @@ def drawn_together(wildcards):
 # For targets.smk.
 @cache
 def answers_of(place, group):
-    """The files of a group of questions about a model, by its folder."""
-    return [str(RunFolder(place).measure(question)) for question in GROUPS[group].questions]
+    """The files of a group of questions about a model, by its folder. The capabilities are a group of their own."""
+    questions = GROUPS[group].questions if group in GROUPS else (group,)
+    return [str(RunFolder(place).measure(question)) for question in questions]
 
 
 def measured(runs):
@@ -78,7 +80,7 @@ def measured(runs):
     of_run = [
         [
             str(RunFolder(run.folder).manifest),
-            *(file for group in drawn.OF_ALL for file in answers_of(run.folder, group)),
+            *(file for group in ASKED_OF_ALL for file in answers_of(run.folder, group)),
         ]
         for run in runs
     ]
@@ -91,7 +93,7 @@ def rests_on(runs):
     A target names them, so that what a failed job has deleted, or a person, is made again. The tables are made from
     what these jobs make, but a table that is there asks for nothing that is missing.
     """
-    jobs = [answers_of(run.folder, group) for run in runs for group in drawn.OF_ALL]
+    jobs = [answers_of(run.folder, group) for run in runs for group in ASKED_OF_ALL]
     for one in map(RunFolder, (run.folder for run in runs)):
         jobs.append([str(path) for path in (one.run, one.metrics, one.manifest)])
     ablations = dict.fromkeys(run.ablation for run in runs if run.ablation != BASELINE) or ([BASELINE] if runs else [])
@@ -166,6 +168,11 @@ def subject_tokens(wildcards):
     return f"results/{wildcards.study}/{place}/tokens.json"
 
 
+def subject_tokenizer(wildcards):
+    """The study's tokenizer for a run; a published model's own is among its files."""
+    return f"results/{wildcards.study}/data/tokenizer.json" if is_run(wildcards) else []
+
+
 def model_option(wildcards, input):
     """The option of spikesink.measures that names the model, and its value."""
     return ["--run", folder([input.model])] if is_run(wildcards) else ["--pretrained", str(input.model)]
@@ -204,6 +211,17 @@ def variant_names(wildcards):
             if run.label or run.stands_for
         }
     )
+
+
+# For capabilities.smk.
+def capabilities_settings(wildcards):
+    """The config's capabilities, as one canonical JSON text."""
+    return canonical(asdict(STUDY.config.capabilities))
+
+
+def with_capabilities(wildcards):
+    """The option of the programs that collect measures, where models were given tasks."""
+    return ["--capabilities"] if drawn.CAPABILITIES in drawn_of(wildcards.study).questions else []
 
 
 # For mechanism.smk.

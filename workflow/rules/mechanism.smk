@@ -27,10 +27,11 @@ rule table_mechanism:
         **job.params,
         origin=lambda wildcards: mechanism_origin(wildcards.study),
         models=lambda wildcards: labelled(wildcards, drawn_of(wildcards.study).in_depth),
+        capabilities=with_capabilities,
     message:
         "table of the mechanism"
     shell:
-        "{params.command:q} --models {params.models:q} --output {output.csv:q} 2>&1 | tee {log:q}"
+        "{params.command:q} --models {params.models:q} {params.capabilities:q} --output {output.csv:q} 2>&1 | tee {log:q}"
 
 
 # One rule per figure of the mechanism: figure_spike_lifecycle, figure_gradient_sinks, ... {models} is the name of the models

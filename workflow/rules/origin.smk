@@ -79,8 +79,18 @@ def measured_origin(place):
 @cache
 def answers_origin(place, group):
     """The answers to a group of questions about a model."""
+    if group == drawn.CAPABILITIES:
+        return origin(capabilities_job.code, tasks_origin(), measured_origin(place))
     about = SimpleNamespace(study=NAME, subject=place)
     return origin(measures_code(group)(about), measures_settings(group)(about), measured_origin(place))
+
+
+@cache
+def tasks_origin():
+    """The tasks that models are given, and the files of those that are the user's own."""
+    folder = STUDY.config.capabilities.include_path
+    files = sorted(map(str, Path(folder).rglob("*"))) if folder else []
+    return origin(capabilities_settings(None), source_sums(tuple(file for file in files if Path(file).is_file())))
 
 
 def measured_runs_origin(runs):
@@ -88,8 +98,8 @@ def measured_runs_origin(runs):
     found = []
     for place in map(drawn.folder_of, runs):
         found.append(model_origin(place))
-        for group in drawn.OF_ALL:
-            found += [answers_origin(place, group)] * len(GROUPS[group].questions)
+        for group in ASKED_OF_ALL:
+            found += [answers_origin(place, group)] * len(answers_of(place, group))
     return origin(*found)
 
 
@@ -97,7 +107,7 @@ def measured_runs_origin(runs):
 def answer_origin(file):
     """The answer to a question about a model, by its path."""
     path = Path(file)
-    group = next(name for name, group in GROUPS.items() if path.stem in group.questions)
+    group = next((name for name, group in GROUPS.items() if path.stem in group.questions), path.stem)
     return answers_origin(path.parent.parent.relative_to(f"results/{NAME}").as_posix(), group)
 
 

@@ -26,12 +26,13 @@ rule collect:
         runs=lambda wildcards: [run.folder for run in ablation_runs(wildcards)],
         variants=variant_names,
         origin=lambda wildcards: measured_runs_origin(ablation_runs(wildcards)),
+        capabilities=with_capabilities,
         folder=lambda wildcards, output: folder(output),
     message:
         "collect the measures of {wildcards.ablation}"
     shell:
         "{params.command:q} --ablation {wildcards.ablation:q} --runs {params.runs:q} --variants {params.variants:q}"
-        " --output {params.folder:q} 2>&1 | tee {log:q}"
+        " {params.capabilities:q} --output {params.folder:q} 2>&1 | tee {log:q}"
 
 
 job = Job("spikesink.tables.ablation", RESOURCES.draw)

@@ -10,13 +10,16 @@ from spikesink.data.tokenizer import load
 from spikesink.pretrained.vocabulary import TOKENIZER, check_vocabulary
 
 
-def tokenizer_files(tokenizer_json: Path, vocabulary: int, positions: int, bos: str) -> tuple[dict[str, str], dict]:
+def tokenizer_files(
+    tokenizer_json: Path, vocabulary: int, positions: int, bos: str, bos_token: str | None = None
+) -> tuple[dict[str, str], dict]:
     """The content of each file by its name, and the ids of BOS and EOS for config.json (None: there is no such token).
 
     With ``bos`` sequence or document, transformers starts every text with BOS, as sequences or documents started in
-    training; with none it adds no BOS. Raises TokenizerError, PretrainedError.
+    training; with none it adds no BOS.
+    ``bos_token`` is the BOS, if not the one that is declared. Raises TokenizerError, PretrainedError.
     """
-    loaded = load(tokenizer_json)
+    loaded = load(tokenizer_json, bos_token)
     check_vocabulary(tokenizer_json, vocabulary)
     tokenizer = loaded.tokenizer
     bos_id = loaded.bos_id if bos != "none" else None

@@ -7,13 +7,14 @@ this project's reading of the papers. A threshold in a meaning is a key of the c
 """
 
 from spikesink.quantities.of_abilities import OF_ABILITIES
+from spikesink.quantities.of_capabilities import OF_CAPABILITIES
 from spikesink.quantities.of_consequences import OF_CONSEQUENCES
 from spikesink.quantities.of_equal_loss import OF_EQUAL_LOSS
 from spikesink.quantities.of_gradients import OF_GRADIENTS
 from spikesink.quantities.of_quantisation import OF_QUANTISATION
 from spikesink.quantities.of_runs import OF_RUNS
 from spikesink.quantities.of_spikes import OF_SPIKES
-from spikesink.quantities.quantity import BOTH, Quantity, Taken
+from spikesink.quantities.quantity import BOTH, CAPABILITIES, Quantity, Taken
 
 QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
@@ -25,11 +26,12 @@ QUANTITIES: dict[str, Quantity] = {
         *OF_CONSEQUENCES,
         *OF_ABILITIES,
         *OF_QUANTISATION,
+        *OF_CAPABILITIES,
     )
 }
 """By name, in the order of the tables' columns."""
 
-__all__ = ["BOTH", "QUANTITIES", "Quantity", "Taken", "names_of"]
+__all__ = ["BOTH", "CAPABILITIES", "QUANTITIES", "Quantity", "Taken", "names_of"]
 
 
 def names_of(table: str) -> tuple[str, ...]:

@@ -7,6 +7,10 @@ BOTH = "both"
 """The table of a quantity that every run and every model analysed in depth has."""
 
 
+CAPABILITIES = "capabilities"
+"""The question that lm-evaluation-harness answers, where a study names tasks."""
+
+
 class Taken(NamedTuple):
     """How a column of mechanism.csv follows from one column of one measure's table.
 

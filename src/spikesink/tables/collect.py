@@ -20,10 +20,11 @@ def main() -> None:
         default="{}",
         help='JSON object {variant: {"label": ..., "stands_for": ...}} of the variants that have either',
     )
+    parser.add_argument("--capabilities", action="store_true", help="the runs were given tasks: read their answers")
     parser.add_argument("--output", type=Path, required=True, help="folder for runs, states, heads and curves")
     options = parser.parse_args()
     variants = json_object(options.variants, "--variants", "give one JSON object, or leave it out")
-    tables = collect(options.runs, options.ablation, variants)
+    tables = collect(options.runs, options.ablation, variants, options.capabilities)
     for name, table in tables.items():
         write_table(table, options.output / f"{name}.parquet")
 

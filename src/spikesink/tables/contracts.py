@@ -3,6 +3,7 @@
 import polars as pl
 
 from spikesink.quantities.of_abilities import OF_ABILITIES
+from spikesink.quantities.of_capabilities import OF_CAPABILITIES
 from spikesink.quantities.of_equal_loss import OF_EQUAL_LOSS
 from spikesink.quantities.of_quantisation import OF_QUANTISATION
 
@@ -80,7 +81,7 @@ RUNS = {
     "spike_channel": WHOLE,
     "spike_over_median": REAL,
     "spike_over_elsewhere": REAL,
-    **{quantity.name: REAL for quantity in (*OF_EQUAL_LOSS, *OF_ABILITIES, *OF_QUANTISATION)},
+    **{quantity.name: REAL for quantity in (*OF_EQUAL_LOSS, *OF_ABILITIES, *OF_QUANTISATION, *OF_CAPABILITIES)},
     "parameters": WHOLE,
     "tokens": WHOLE,
     "tokens_per_second": REAL,

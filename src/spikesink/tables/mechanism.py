@@ -15,9 +15,10 @@ from spikesink.tables.render.mechanism_page import mechanism_page
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m spikesink.tables.mechanism", description=__doc__)
     parser.add_argument("--models", nargs="+", required=True, metavar="LABEL=FOLDER", help="folders with measures/")
+    parser.add_argument("--capabilities", action="store_true", help="they were given tasks: read what they answered")
     parser.add_argument("--output", type=Path, required=True, help="CSV file to write; the page is written beside it")
     options = parser.parse_args()
-    models = mechanism_table(labelled(options.models))
+    models = mechanism_table(labelled(options.models), options.capabilities)
     write_table(models, options.output)
     write_text(mechanism_page(models), options.output.with_suffix(".html"))
 

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from spikesink.figures.catalogue import FAMILIES, FIGURES
 from spikesink.measures.groups import GROUPS
+from spikesink.quantities import CAPABILITIES
 from spikesink.runs.folder import RunFolder
+from spikesink.study.errors import ConfigError
 from spikesink.study.labels import shown_names
 from spikesink.study.names import BASELINE
 from spikesink.study.resolve import COMPARED
@@ -73,8 +75,19 @@ def of_study(study: Study) -> Drawn:
         | {name: ["published"] for name in pretrained},
         in_depth={f"{run.variant}/seed{run.seed}": folder_of(run) for run in deep} | pretrained,
         figures=tuple(figure for figure in FIGURES if study.runs or figure not in OF_TRAINING),
-        questions=tuple(question for group in GROUPS.values() for question in group.questions),
+        questions=questions_of(study),
     )
+
+
+def questions_of(study: Study) -> tuple[str, ...]:
+    """The questions that models in depth are asked."""
+    asked = dict.fromkeys((*GROUPS, *groups_of_all(study)))
+    return tuple(question for name in asked for question in (GROUPS[name].questions if name in GROUPS else (name,)))
+
+
+def groups_of_all(study: Study) -> tuple[str, ...]:
+    """The groups of questions that every run is asked: the capabilities are one where the config names tasks."""
+    return (*OF_ALL, CAPABILITIES) if study.config.capabilities.tasks else OF_ALL
 
 
 def place_of(run: Run, study: Study) -> int:
@@ -117,6 +130,14 @@ def answers(study: Drawn, models: Iterable[str], questions: Iterable[str]) -> li
     """Files with the answers to some questions about models, which are given by their folders."""
     folders = [RunFolder(f"results/{study.name}/{folder}") for folder in models]
     return [str(folder.measure(question)) for folder in folders for question in questions]
+
+
+def capabilities(study: Study) -> list[str]:
+    """What every run and published model answered to the tasks. Raises ConfigError where the config names none."""
+    if not study.config.capabilities.tasks:
+        raise ConfigError("capabilities.tasks is empty: name tasks of lm-evaluation-harness, for example [wikitext]")
+    folders = [*map(folder_of, study.runs), *(f"{PUBLISHED}{name}" for name in study.config.pretrained)]
+    return answers(of_study(study), folders, [CAPABILITIES])
 
 
 def table_files(study: Drawn) -> list[str]:

@@ -7,6 +7,7 @@ Standard library only: a run's settings must be readable on a GPU machine where 
 """
 
 from spikesink.study.settings.build import build
+from spikesink.study.settings.capabilities import Capabilities
 from spikesink.study.settings.checks import SPECIFICATION
 from spikesink.study.settings.measures import Measures
 from spikesink.study.settings.model import (
@@ -42,6 +43,7 @@ AFFECTS_RESULTS = False
 __all__ = [
     "SPECIFICATION",
     "Attention",
+    "Capabilities",
     "Config",
     "Corpus",
     "FeedForward",

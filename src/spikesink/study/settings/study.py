@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from spikesink.study.settings.capabilities import Capabilities
 from spikesink.study.settings.checks import (
     SPECIFICATION,
     names_for_slurm,
@@ -278,6 +279,8 @@ class Config:
     """The baseline's training."""
     measures: Measures = Measures()  # noqa: RUF009 (frozen, which ruff cannot see across files)
     """What is measured."""
+    capabilities: Capabilities = Capabilities()  # noqa: RUF009
+    """Standard tasks that every run and published model is given."""
     mechanism: Mechanism = Mechanism()
     """Which models are analysed in depth."""
     pretrained: dict[str, Pretrained] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from spikesink.quantities import QUANTITIES, names_of
+from spikesink.quantities import CAPABILITIES, QUANTITIES, names_of
 from spikesink.runs.folder import RunFolder
 from spikesink.study.errors import InputError
 from spikesink.tables.collecting.questions import mechanism_questions
@@ -48,15 +48,16 @@ IN_RUNS = frozenset(headline.READS)
 """Questions whose numbers runs.csv has of every run: a published study keeps their answers of some runs alone."""
 
 
-def mechanism_table(models: dict[str, Path]) -> pl.DataFrame:
+def mechanism_table(models: dict[str, Path], capabilities: bool = False) -> pl.DataFrame:
     """One row per model: its label, whether it has measures, and the quantities of ``names_of("mechanism")``.
 
-    ``models`` are folders with measures by label. A run that diverged has empty measures and a row without numbers. A
+    ``models`` are folders with measures by label; ``capabilities``: whether they were given tasks, whose answers are
+    read then. A run that diverged has empty measures and a row without numbers. A
     question that none of the models was asked, because it is newer than they are, leaves its columns empty, and so does
     an answer without a column that was added later, and one of IN_RUNS that a model lacks. Raises InputError where only
     some of the models lack another answer.
     """
-    questions = asked(models.values())
+    questions = [name for name in asked(models.values()) if capabilities or name != CAPABILITIES]
     rows = []
     for label, folder in models.items():
         kept = RunFolder(folder)

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from spikesink.quantities import BOTH, QUANTITIES
+from spikesink.quantities import BOTH, CAPABILITIES, QUANTITIES
 from spikesink.runs.folder import FINISHED, RunFolder
 from spikesink.runs.sums import intact
 from spikesink.study.errors import InputError
@@ -50,10 +50,13 @@ KEYS = {"perplexity": ["position", "tokens"], "attention": ["layer", "head"], "a
 """By measure, the columns that say what a row is about."""
 
 
-def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]) -> dict[str, pl.DataFrame]:
+def collect(
+    folders: Iterable[Path], ablation: str, variants: Mapping[str, dict], capabilities: bool = False
+) -> dict[str, pl.DataFrame]:
     """The tables runs, states, heads and curves of an ablation.
 
     ``folders`` are the runs' folders. ``variants`` has label and ``stands_for`` of the variants that have either.
+    ``capabilities``: whether the runs were given tasks, whose answers are read then.
     Raises InputError.
     """
     rows, courses, parts = [], {}, {"states": [], "heads": [], "curves": []}
@@ -68,7 +71,7 @@ def collect(folders: Iterable[Path], ablation: str, variants: Mapping[str, dict]
             positions, heads, states = measures_of(folder, again)
             row |= numbers_of(run, positions, heads, states) | over_documents(documents_of(folder, again))
             row |= abilities.columns(read_measures(path, abilities.READS))
-            row |= declared_numbers(path)
+            row |= declared_numbers(path, capabilities)
             if (course := course_of(folder, again)) is not None:
                 courses[run["variant"], run["seed"]] = course
             parts["heads"].append(identified(row, heads, HEADS))
@@ -155,11 +158,12 @@ def numbers_of(run: dict, positions: pl.DataFrame, heads: pl.DataFrame, states: 
     return whole | {"draw_seed": positions["draw_seed"][0]} | sinks(heads) | spike(states)
 
 
-def declared_numbers(path: Path) -> dict[str, float | None]:
+def declared_numbers(path: Path, capabilities: bool) -> dict[str, float | None]:
     """The quantities of every run that are one number of one measure's table, as they declare it."""
     declared = {name: one.taken for name, one in QUANTITIES.items() if one.table == BOTH and one.taken}
-    tables = read_measures(path, dict.fromkeys(taken.question for taken in declared.values()))
-    return {name: take(tables, taken) for name, taken in declared.items()}
+    asked = dict.fromkeys(taken.question for taken in declared.values())
+    tables = read_measures(path, (name for name in asked if capabilities or name != CAPABILITIES))
+    return {name: take(tables, taken) if taken.question in tables else None for name, taken in declared.items()}
 
 
 def identified(row: dict[str, Any], table: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:

@@ -1,8 +1,9 @@
-"""The tables that stand beside an ablation's: what variants can still do, and what quantisation costs them."""
+"""The tables that stand beside an ablation's: what variants can still do, what quantisation costs, standard tasks."""
 
 import polars as pl
 
 from spikesink.quantities import QUANTITIES
+from spikesink.quantities.of_capabilities import OF_CAPABILITIES
 from spikesink.quantities.of_quantisation import OF_QUANTISATION
 from spikesink.tables.render.layout import Column, labels, ours, with_interval
 from spikesink.tables.render.numbers import writer, written
@@ -13,6 +14,7 @@ BACKCOPY = ("backcopy_loss_trigger", "backcopy_excess_risk", "backcopy_dormancy"
 TITLES = {
     "What the variants can still do": (*ABILITIES, *BEYOND, *BACKCOPY),
     "Perplexity after quantisation": tuple(quantity.name for quantity in OF_QUANTISATION),
+    "Standard tasks": tuple(quantity.name for quantity in OF_CAPABILITIES),
 }
 NOTES = {
     "context_gain": "Loss early − late: loss in the first quarter of the context minus that in the last, in nats.",
