@@ -25,6 +25,8 @@ PACKAGES = {"munged": "munge", "slurmctld": "slurm-wlm", "slurmd": "slurm-wlm", 
 NODES = ("127.0.0.1", "127.0.0.2")
 CPUS = 32
 """More than the machine has, so that the GPUs decide how many jobs run at once."""
+SHARDS = 2
+"""Jobs that may share a GPU."""
 NULL_DEVICE = os.makedev(1, 3)
 
 
@@ -158,7 +160,7 @@ def write_configuration(folder: Path) -> None:
     address = socket.gethostbyname(host)
     nodes = [
         f"NodeName={node} NodeHostname={host} NodeAddr={address} Port={ports[node]}"
-        f" CPUs={CPUS} RealMemory=100000 Gres=gpu:1 State=UNKNOWN"
+        f" CPUs={CPUS} RealMemory=100000 Gres=gpu:1,shard:{SHARDS} State=UNKNOWN"
         for node in NODES
     ]
     slurm_conf = f"""\
@@ -200,13 +202,14 @@ def write_configuration(folder: Path) -> None:
         OverTimeLimit=0
         InactiveLimit=0
         SlurmdTimeout=10
-        GresTypes=gpu
+        GresTypes=gpu,shard
         PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1
         PartitionName=urgent Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
         """
     (folder / "state").mkdir()
     (CONFIGURATION / "slurm.conf").write_text(OURS + dedent(slurm_conf) + "\n".join(nodes) + "\n")
-    gpus = f"NodeName={','.join(NODES)} Name=gpu File={folder}/nvidia0\n"
+    names = f"NodeName={','.join(NODES)}"
+    gpus = f"{names} Name=gpu File={folder}/nvidia0\n{names} Name=shard Count={SHARDS} File={folder}/nvidia0\n"
     (CONFIGURATION / "gres.conf").write_text(OURS + gpus)
 
 

@@ -1,10 +1,11 @@
 """Where there can be no SLURM the tests say so in one line, and a real cluster is left alone."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import cluster as module
 import pytest
-from cluster import NODES, NoCluster, refuse_if_impossible, slurm, sole_use
+from cluster import NODES, SHARDS, NoCluster, refuse_if_impossible, slurm, sole_use
 
 
 def test_missing_programs_are_one_line_that_names_the_packages(monkeypatch):
@@ -41,3 +42,15 @@ def test_jobs_have_gpus_of_their_own(cluster):
     script = "echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES"
     both = slurm("srun", "--nodes=2", "--ntasks-per-node=1", "--gres=gpu:1", "sh", "-c", script)
     assert sorted(both.splitlines()) == [f"{node} 0" for node in NODES]
+
+
+def test_so_many_jobs_share_a_gpu(cluster, tmp_path):
+    """Runs that share one would otherwise wait for each other, as each of these does until all have begun."""
+    all_here = f'touch {tmp_path}/$SLURM_JOB_ID; until [ "$(ls {tmp_path} | wc -l)" = {SHARDS} ]; do sleep 0.1; done'
+    script = f"{all_here}; echo $SLURMD_NODENAME $CUDA_VISIBLE_DEVICES"
+    with ThreadPoolExecutor(SHARDS) as pool:
+        jobs = [
+            pool.submit(slurm, "srun", "--mem=100", "--gres=shard:1", f"--nodelist={NODES[0]}", "sh", "-c", script)
+            for _ in range(SHARDS)
+        ]
+    assert [job.result() for job in jobs] == [f"{NODES[0]} 0"] * SHARDS

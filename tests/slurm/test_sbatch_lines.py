@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from spikesink.study.strict_yaml import merge
+
 ROOT = Path(__file__).parents[2]
 CLUSTER = {
     "resources": {
@@ -69,9 +71,9 @@ STAGES = {name: "data" for name in ("tokenizer", "tokens", "pretrained")} | {
 }
 
 
-def lines(scale: str, folder: Path) -> dict[str, set[str]]:
+def lines(scale: str, folder: Path, changes: dict | None = None) -> dict[str, set[str]]:
     """By stage, the different lines of its jobs, from the account on."""
-    (folder / "cluster.yaml").write_text(yaml.safe_dump(CLUSTER))
+    (folder / "cluster.yaml").write_text(yaml.safe_dump(merge(CLUSTER, changes or {})))
     configs = [str(ROOT / f"workflow/scales/{scale}.yaml"), str(folder / "cluster.yaml")]
     command = [sys.executable, str(Path(__file__).with_name("sbatch_lines.py")), "--dry-run", "--cores", "1000"]
     command += ["--snakefile", str(ROOT / "Snakefile"), "--profile", str(ROOT / "profiles/slurm")]
@@ -98,3 +100,11 @@ def test_the_lines_of_sbatch(scale, tmp_path):
     small = on_cpus(60, 2000, 1)
     expected = {"data": small, "draw": small} | EXPECTED[scale]
     assert lines(scale, tmp_path) == {stage: {line} for stage, line in expected.items()}
+
+
+def test_runs_that_share_a_gpu_ask_for_a_part_of_it(tmp_path):
+    """A whole GPU for each would queue four times as long, and leave most of it idle."""
+    found = lines("nano", tmp_path, {"resources": {"train": {"runs_per_gpu": 4}}})
+    expected = one_machine(60, 2000, 1, 1).replace("--nodes=1", "--nodes=1 --ntasks=1")
+    assert found["train"] == {expected.replace("--gpus=1", "--gres=shard:1")}
+    assert found["measure"] == {EXPECTED["nano"]["measure"]}

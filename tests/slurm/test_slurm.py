@@ -48,8 +48,9 @@ def test_runs_survive_a_cancelled_job_a_time_limit_and_a_lost_node(cluster, loca
 
 
 def test_a_run_that_needs_more_memory_gets_it(cluster, local, tmp_path):
-    """It would otherwise fail in every attempt in the same way."""
-    project = without_runs(local, tmp_path / "project", {"resources": {"train": {"memory_mb": 450}}})
+    """It would otherwise fail in every attempt in the same way. The run has a share of a GPU, as small ones may."""
+    train = {"memory_mb": 450, "runs_per_gpu": 2}
+    project = without_runs(local, tmp_path / "project", {"resources": {"train": train}})
     through_slurm(project, trained("baseline"))
     failed = list(project.glob(".snakemake/slurm_logs/rule_train_baseline/*baseline_0/*.log"))
     assert len(failed) == 1

@@ -2,11 +2,13 @@
 
 import shlex
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
 from spikesink.study.settings import GPUResources, Resources, TrainingResources
-from spikesink.workflow.cluster import devices, job_resources, launcher
+from spikesink.workflow.cluster import TRAINING_HERE, devices, job_resources, launcher
+from spikesink.workflow.setup import share_gpu
 
 
 def asked(stage: Resources, attempt: int = 1) -> dict:
@@ -67,6 +69,33 @@ def test_several_machines_have_a_task_for_every_process(gpus, gres):
     assert f"--ntasks-per-node={tasks // 2}" in found["slurm_extra"].split()
 
 
+def test_runs_that_share_a_gpu_ask_for_a_shard_of_it():
+    """A whole GPU for each would leave most of it idle."""
+    found = asked(TrainingResources(runs_per_gpu=4))
+    assert found["gres"] == "shard:1" and "gpu" not in found
+    assert devices(TrainingResources(runs_per_gpu=4)) == ["--gpus", "1", "--nodes", "1"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "is_local", "has_gpu", "expected"),
+    [
+        (TrainingResources(runs_per_gpu=4), True, True, {TRAINING_HERE: 4}),
+        (TrainingResources(), True, True, {TRAINING_HERE: 1}),
+        (TrainingResources(runs_per_gpu=4), True, False, {}),
+        (TrainingResources(gpus_per_node=0), True, True, {}),
+        (TrainingResources(runs_per_gpu=4), False, True, {}),
+    ],
+)
+def test_so_many_runs_train_at_a_time_on_the_gpu_of_this_machine(tmp_path, stage, is_local, has_gpu, expected):
+    """As many as there are cores would run out of its memory."""
+    limits, gpu = {}, tmp_path / "nvidia0"
+    if has_gpu:
+        gpu.touch()
+    workflow = SimpleNamespace(local_exec=is_local, is_main_process=True, register_resource=limits.__setitem__)
+    share_gpu(workflow, stage, gpu)
+    assert limits == expected and asked(stage)[TRAINING_HERE] == 1
+
+
 def test_options_of_sbatch_are_words_that_no_shell_reads():
     """The executor puts them into a shell line as they are."""
     extra = asked(Resources(sbatch="--comment='two words' --nodelist=n[1-3] --chdir=$(touch x) --exclude=a;b"))[
@@ -90,6 +119,17 @@ def test_training_is_warned_before_its_time_limit():
         (Resources, {"longest_runtime_minutes": 5}, "longest_runtime_minutes = 5 is less than runtime_minutes = 60"),
         (Resources, {"retries": -1}, "retries = -1 must be a number, 0 or greater"),
         (TrainingResources, {"runtime_minutes": 5}, "warning_minutes = 5 leaves nothing of runtime_minutes = 5"),
+        (TrainingResources, {"runs_per_gpu": 0}, "runs_per_gpu = 0 must be a number greater than 0"),
+        (
+            TrainingResources,
+            {"runs_per_gpu": 2, "nodes": 2},
+            "runs_per_gpu = 2 with nodes = 2, gpus_per_node = 1: only",
+        ),
+        (
+            TrainingResources,
+            {"runs_per_gpu": 2, "gpu_type": "a100"},
+            "gpu_type = 'a100' with runs_per_gpu = 2: SLURM's",
+        ),
         (TrainingResources, {"nodes": 0}, "nodes = 0 must be a number greater than 0"),
         (
             TrainingResources,

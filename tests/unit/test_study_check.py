@@ -94,6 +94,10 @@ REFUSED = {
     "one gradient": ({"measures": {"gradient_sequences": 1}}, "gradient_sequences = 1 must be at least 2"),
     "more channels than there are": ({"measures": {"spike_channels": 40}}, "measures.spike_channels = 40: variant"),
     "three devices": ({"resources": {"train": {"gpus_per_node": 3}}}, "cannot be shared equally by 3 devices"),
+    "runs that do not fit together": (
+        {"resources": {"train": {"runs_per_gpu": 60}}, "plan": {"gpu": "A100-80GB"}},
+        "resources.train.runs_per_gpu = 60: so many runs of",
+    ),
     "an unknown scheme": ({"tracking": {"uri": "ftp://host"}}, "uri = 'ftp://host' is no address of a store"),
     "no file": ({"tracking": {"uri": "sqlite:///"}}, "uri = 'sqlite:///' names no file: write"),
     "a file in memory": ({"tracking": {"uri": "sqlite:///:memory:"}}, "names no file"),

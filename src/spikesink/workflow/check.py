@@ -10,10 +10,14 @@ from typing import NamedTuple
 from spikesink.study.errors import ConfigError
 from spikesink.study.glyphs import missing_glyphs
 from spikesink.study.micro_batch import micro_batch
+from spikesink.study.plan import GPUS, costs, size
 from spikesink.study.resolve import read_config, resolve
 from spikesink.study.run import Study
 from spikesink.tables.paper.names import paper_rows
 from spikesink.workflow.check_files import check_files, check_names
+
+CONTEXT_GIB = 1.5
+"""What CUDA, its libraries and its allocator take beside the tensors of a run; see spikesink.study.memory."""
 
 
 class Checked(NamedTuple):
@@ -36,6 +40,7 @@ def checked_study(
     config = read_config(overlays, base, changes, workflow)
     study = resolve(config, workflow)
     check_devices(study)
+    check_shared_gpu(study)
     check_shown(study)
     check_names(study.config)
     check_files(study.config)
@@ -51,6 +56,21 @@ def check_devices(study: Study) -> None:
             micro_batch(training, devices)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+
+
+def check_shared_gpu(study: Study) -> None:
+    """Raises ConfigError where the runs that shall share a GPU need more memory than the plan's GPU has."""
+    number, gpu = study.config.resources.train.runs_per_gpu, study.config.plan.gpu
+    if number == 1:
+        return
+    planned = costs(study)
+    largest = max(planned, key=lambda cost: cost.memory_gib, default=None)
+    if largest and (needed := number * (largest.memory_gib + CONTEXT_GIB)) > GPUS[gpu].memory_gib:
+        raise ConfigError(
+            f"resources.train.runs_per_gpu = {number}: so many runs of {largest.variant} need {size(needed)} with "
+            f"{CONTEXT_GIB} GiB each for CUDA, and one {gpu} has {size(GPUS[gpu].memory_gib)}: lower it, or name your "
+            "GPU in plan.gpu"
+        )
 
 
 def check_shown(study: Study) -> None:

@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 from spikesink.study.settings import GPUResources, Resources, TrainingResources
 
+TRAINING_HERE = "training_here"
+"""Snakemake's resource of which a training run takes one, where runs share the GPU of the machine at hand."""
+
 
 def job_resources(stage: Resources) -> dict:
     """Keyword arguments of the ``resources`` of a stage's rules; memory and time are functions of the attempt."""
@@ -27,6 +30,7 @@ def job_resources(stage: Resources) -> dict:
             found |= several_machines(stage)
         else:
             found |= gpus(stage) | {
+                TRAINING_HERE: 1,
                 "nodes": 1,
                 "cpus_per_task": stage.threads * processes(stage),
             }
@@ -50,7 +54,9 @@ def processes(stage: GPUResources) -> int:
 
 
 def gpus(stage: GPUResources) -> dict:
-    """The GPUs of a job on one machine."""
+    """The GPUs of a job on one machine, or its share of one."""
+    if isinstance(stage, TrainingResources) and stage.runs_per_gpu > 1:
+        return {"gres": "shard:1"}
     typed = stage.gpu_type and stage.gpus_per_node
     return {"gpu": stage.gpus_per_node} | ({"gpu_model": stage.gpu_type} if typed else {})
 

@@ -11,8 +11,10 @@ from typing import Any
 from spikesink.data.enough import tell_jobs
 from spikesink.study.errors import ConfigError
 from spikesink.study.run import Study
+from spikesink.study.settings import TrainingResources
 from spikesink.tracking import default_uri
 from spikesink.workflow.check import checked_study
+from spikesink.workflow.cluster import TRAINING_HERE
 from spikesink.workflow.records import exchange_records
 
 LIVE = "SPIKESINK_TRACKING_URI"
@@ -39,6 +41,7 @@ def prepare(workflow: Any) -> tuple[Study, dict]:
     except ConfigError as error:
         raise SystemExit(f"config error: {error}") from None
     tell_jobs(study)
+    share_gpu(workflow, study.config.resources.train)
     tell_tracking(study, sent_away=workflow.remote_exec)
     if workflow.is_main_process:
         keep_records(study)
@@ -69,6 +72,12 @@ def config_file(checkout: Path) -> Path:
     """config.yaml of the working directory, or else that of the checkout."""
     here = Path("config.yaml")
     return here if here.exists() else checkout / "config.yaml"
+
+
+def share_gpu(workflow: Any, stage: TrainingResources, gpu: Path = Path("/dev/nvidia0")) -> None:
+    """Let as many runs train at a time on this machine as shall share its GPU. On CPUs their cores decide."""
+    if workflow.local_exec and workflow.is_main_process and stage.gpus_per_node and gpu.exists():
+        workflow.register_resource(TRAINING_HERE, stage.runs_per_gpu)
 
 
 def tracking_uri(study: Study) -> str:

@@ -141,13 +141,27 @@ class TrainingResources(GPUResources):
 
     nodes: int = 1
     """Machines that a training job runs on."""
+    runs_per_gpu: int = 1
+    """Runs that share a GPU, where one run is too small to fill it. On a machine of your own so many train at a time,
+    on its first GPU. On a cluster each asks for a shard of a GPU, of which every GPU must have so many. Their memory,
+    as plan estimates it, must fit in the GPU of the plan."""
     warning_minutes: float = 5
     """This many minutes before its time limit SLURM tells a training job to write a checkpoint and end. A retry resumes
     from it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive(self, "nodes", "warning_minutes")
+        positive(self, "nodes", "runs_per_gpu", "warning_minutes")
+        if self.runs_per_gpu > 1 and (self.nodes, self.gpus_per_node) != (1, 1):
+            raise ValueError(
+                f"runs_per_gpu = {self.runs_per_gpu} with nodes = {self.nodes}, gpus_per_node = {self.gpus_per_node}: "
+                "only runs of one GPU can share it, set both to 1"
+            )
+        if self.runs_per_gpu > 1 and self.gpu_type is not None:
+            raise ValueError(
+                f"gpu_type = {self.gpu_type!r} with runs_per_gpu = {self.runs_per_gpu}: SLURM's shards have no type, "
+                "name the kind of GPU in constraint"
+            )
         if self.warning_minutes >= self.runtime_minutes:
             raise ValueError(
                 f"warning_minutes = {self.warning_minutes} leaves nothing of runtime_minutes = {self.runtime_minutes}: "
