@@ -4,6 +4,7 @@ The bounds are wide enough for other text and other versions of the libraries, a
 wrong rotation or a vocabulary that is off by one fails.
 """
 
+import re
 from pathlib import Path
 
 import gguf
@@ -19,7 +20,7 @@ from spikesink.measures.questions.vocabulary_probe import vocabulary_probe
 from spikesink.model.decoder import Decoder
 from spikesink.pretrained.description import fetch, summary
 from spikesink.pretrained.formats import PretrainedError
-from spikesink.pretrained.gguf import stored_kinds, sum_of
+from spikesink.pretrained.gguf import convert, stored_kinds, sum_of
 from spikesink.pretrained.load import load_pretrained
 from spikesink.runs.json_file import read_json
 from spikesink.study.resolve import resolve
@@ -126,6 +127,56 @@ def test_an_unknown_quantisation_is_named(file):
         stored_kinds(file)
 
 
+LLAMA = {
+    "token_embd.weight": (40, 32),
+    "output_norm.weight": (32,),
+    "blk.0.attn_norm.weight": (32,),
+    "blk.0.ffn_norm.weight": (32,),
+    "blk.0.attn_q.weight": (32, 32),
+    "blk.0.attn_k.weight": (16, 32),
+    "blk.0.attn_v.weight": (16, 32),
+    "blk.0.attn_output.weight": (32, 32),
+    "blk.0.ffn_gate.weight": (64, 32),
+    "blk.0.ffn_up.weight": (64, 32),
+    "blk.0.ffn_down.weight": (32, 64),
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"blk.0.ffn_up.weight": None}, "the tensor model.layers.0.mlp.up_proj.weight is missing"),
+        (
+            {"blk.0.ffn_up.weight": (48, 32)},
+            r"has the shape \[48, 32\], by the file's settings \[64, 32\]",
+        ),
+        ({"blk.1.ffn_up.weight": (64, 32)}, "the tensor blk.1.ffn_up.weight is in no model"),
+        ({"rope_freqs.weight": (8,)}, "the tensor rope_freqs.weight is in no model"),
+    ],
+)
+def test_tensors_that_are_not_those_of_the_model_are_named(tmp_path, changes, said):
+    """transformers draws at random what a file lacks, and drops what it does not know."""
+    writer = gguf.GGUFWriter(tmp_path / "odd.gguf", "llama")
+    writer.add_block_count(1)
+    writer.add_context_length(32)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(40)
+    for name, shape in (LLAMA | changes).items():
+        if shape is not None:
+            writer.add_tensor(name, np.full(shape, 0.1, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(PretrainedError, match=said):
+        convert(tmp_path / "odd.gguf", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_is_not_the_file_that_is_meant_is_refused(file, tmp_path):
     wanted = "0" * 64
     said = refused(Pretrained(source=str(file), sha256=wanted, bos="none"), tmp_path)
@@ -138,12 +189,12 @@ def test_what_is_not_the_file_that_is_meant_is_refused(file, tmp_path):
 
 
 def test_parts_are_joined_before_they_are_read(file, tmp_path):
-    """The joined file is whole; that its model is none that transformers knows is said of it, not of a part."""
+    """The joined file is whole; that its model lacks tensors is said of it, not of a part."""
     content = file.read_bytes()
     for number, piece in enumerate((content[:300], content[300:])):
         (tmp_path / f"tiny.gguf.part{number}").write_bytes(piece)
     parts = Pretrained(source=str(tmp_path / "tiny.gguf.part{0..1}"), sha256=sum_of([file]), bos="none")
-    assert "cannot convert it" in refused(parts, tmp_path)
+    assert re.search(r"tiny.gguf: the tensor .* is missing", refused(parts, tmp_path))
 
 
 def test_a_package_that_there_is_not_is_named(tmp_path):

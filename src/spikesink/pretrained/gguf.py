@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -171,8 +171,14 @@ def convert(path: Path, folder: Path) -> None:
     print(f"{path.name}: dequantising", file=sys.stderr, flush=True)
     options = {"gguf_file": path.name, "local_files_only": True}
     try:
-        model = AutoModelForCausalLM.from_pretrained(path.parent, dtype=torch.float32, **options)
+        # Of tensors that do not fit transformers only reports, so that they can be named.
+        model, found = AutoModelForCausalLM.from_pretrained(
+            path.parent, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True, **options
+        )
+        check_tensors(path, model.state_dict(), found)
         tokenizer = AutoTokenizer.from_pretrained(path.parent, **options)
+    except PretrainedError:
+        raise
     except (ValueError, KeyError, NotImplementedError, TypeError, RuntimeError, OSError, ImportError) as error:
         raise PretrainedError(
             f"{path}: transformers {version_of('transformers')} cannot convert it ({first_line(error)}): use the "
@@ -186,6 +192,34 @@ def convert(path: Path, folder: Path) -> None:
     config = read_json(folder / CONFIG, AGAIN)
     config.pop("_model_name_or_path", None)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def check_tensors(path: Path, names: Iterable[str], found: Mapping[str, Any]) -> None:
+    """Raise PretrainedError where a file's tensors are not those of the model that its settings describe.
+
+    ``names`` are the model's in transformers, ``found`` is its report. Without a word it draws at random what a file
+    lacks, and leaves out what it does not know, such as the frequencies of a stretched rotation.
+    """
+    import gguf
+
+    for missing in sorted(found["missing_keys"]):
+        raise PretrainedError(f"{path}: the tensor {missing} is missing: {AGAIN}")
+    for name, stored, wanted in sorted(found["mismatched_keys"]):
+        raise PretrainedError(
+            f"{path}: the tensor {name} has the shape {list(stored)}, by the file's settings {list(wanted)}: {AGAIN}"
+        )
+    reader = gguf.GGUFReader(path)
+    architecture = reader.fields["general.architecture"].contents()
+    kind = next((kind for kind, name in gguf.MODEL_ARCH_NAMES.items() if name == architecture), None)
+    layers = reader.fields[f"{architecture}.block_count"].contents()
+    table = None if kind is None else gguf.get_tensor_name_map(kind, layers)
+    known = {table and table.get_name(name, try_suffixes=(".weight", ".bias")) for name in names}
+    for tensor in reader.tensors:
+        if tensor.name not in known and None not in known:
+            raise PretrainedError(
+                f"{path}: the tensor {tensor.name} is in no model that its settings describe: use another file of the "
+                "model, or its checkpoint in safetensors"
+            )
 
 
 def origin_of(folder: Path) -> dict[str, Any] | None:
