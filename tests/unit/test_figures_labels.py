@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from spikesink.figures import compared
+from spikesink.figures.drawing.canvas import wrapped
 from spikesink.figures.drawing.literal import literal, literal_texts
 from spikesink.figures.drawing.style import style_of_variants
 
@@ -19,6 +20,14 @@ def test_a_dollar_sign_is_drawn_as_one(label):
     assert drawn(figure.text(0, 0, literal(label))) == label
     figure.text(0, 0.5, literal(label) + r", $\theta$")
     figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("SmolLM2-135M-Instruct", "SmolLM2-135M-\nInstruct"), ("the feed-forward branch", "the\nfeed-forward\nbranch")],
+)
+def test_a_name_that_is_too_long_breaks_at_a_hyphen_and_no_other_word_breaks(text, lines):
+    assert wrapped(text, 20 if text.startswith("S") else 12) == lines
 
 
 def drawn(text: Text) -> str:

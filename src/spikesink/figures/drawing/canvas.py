@@ -48,8 +48,9 @@ def note(axis: Axes, text: str) -> None:
 
 
 def wrapped(text: str, width: int) -> str:
-    """The text in lines of at most this many characters; a longer word stays whole."""
-    return "\n".join(textwrap.wrap(text, width, break_on_hyphens=False)) or text
+    """The text in lines of at most this many characters; only a longer word breaks, where it can at a hyphen."""
+    has_longer = any(len(word) > width for word in text.split())
+    return "\n".join(textwrap.wrap(text, width, break_on_hyphens=has_longer)) or text
 
 
 def title(figure: Figure, text: str) -> None:
