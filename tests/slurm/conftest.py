@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).parents[1] / "workflow"))
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 from cluster import Cluster, NoCluster
-from studies import configure, run_folder
+from studies import RESULTS, configure, trained
 from tiny_study import copy_project, snakemake
 
 
@@ -32,8 +32,8 @@ def cluster(daemons) -> Cluster:
 
 @pytest.fixture(scope="session")
 def local(tmp_path_factory) -> Path:
-    """The runs, measures and tables of the study, made on this machine without SLURM."""
+    """The runs of the study, and an ablation's measures and table, made on this machine without SLURM."""
     project = copy_project(tmp_path_factory.mktemp("local"))
     configure(project, {})
-    snakemake(project, "tables", f"{run_folder(Path(), 'baseline')}/measures/lifecycle.parquet")
+    snakemake(project, f"{RESULTS}/tables/gating.csv", trained("v_scale"))
     return project

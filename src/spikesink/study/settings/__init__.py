@@ -22,17 +22,14 @@ from spikesink.study.settings.model import (
     Window,
 )
 from spikesink.study.settings.pretrained import Pretrained
+from spikesink.study.settings.resources import GPUResources, Resources, StageResources, TrainingResources
 from spikesink.study.settings.study import (
     Config,
     Figures,
-    GPUResources,
     Grid,
     Mechanism,
     Plan,
-    Resources,
-    StageResources,
     Tracking,
-    TrainingResources,
     Variant,
 )
 from spikesink.study.settings.text import Corpus, Tokenizer
