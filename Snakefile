@@ -64,4 +64,5 @@ rule all:
         lambda wildcards: rests_on(STUDY.runs),
         in_depth(),
         [f"results/{NAME}/provenance.csv"] if STUDY.runs else [],
+        [f"results/{NAME}/published_models.csv"] if PRETRAINED else [],
         f"results/{NAME}/tracking.txt",

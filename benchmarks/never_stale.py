@@ -65,8 +65,10 @@ STAMP = ".snakemake_timestamp"
 LEFT_OUT = ("logs", "benchmarks", "records", "checkpoints", ".sums", "sources.json", "tracking.txt", STAMP)
 
 
+MODEL = "pretrained.json"
 NOT_ASKED_FOR = (".safetensors", ".bin", ".npy")
-"""Endings of files that no target names, because copies go without them. A job that needs one names it and fails; then
+"""Endings of files that no target names, because copies go without them; nor does one name what describes a text or a
+published model, or a tokenizer. A job that needs one names it and fails; then
 the file is asked for by name, as the real programs say. One that no job needed is asked for at the end."""
 ABSENT = re.compile(r"error: (results/\S+) is missing")
 
@@ -175,7 +177,9 @@ class Project:
             if "snapshots" in name.parts:  # a folder is the target, which is there: its run is trained again
                 self.ask_for(str(name))
                 self.run(self.folder)
-            elif name.suffix in NOT_ASKED_FOR:
+            elif (
+                name.suffix in NOT_ASKED_FOR or "data" in name.parts or name.parts[-2] == "tokens" or name.name == MODEL
+            ):
                 self.run(self.folder, str(name))
         return [
             str(name)

@@ -107,7 +107,8 @@ def in_depth():
     """The answers about the models that are analysed in depth, those too that no figure and no table shows."""
     here = drawn_of(NAME)
     questions = [question for question in here.questions if question not in drawn.ALWAYS]
-    return drawn.answers(here, here.in_depth.values(), questions)
+    models = [f"{drawn.PUBLISHED}{model}" for model in PRETRAINED]  # of runs, rests_on asks for the others
+    return [*drawn.answers(here, here.in_depth.values(), questions), *drawn.answers(here, models, drawn.ALWAYS)]
 
 
 # For data.smk. Settings are functions of the wildcards although they do not depend on them: braces in
