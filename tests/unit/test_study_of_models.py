@@ -98,12 +98,12 @@ def test_settings_of_a_gguf_file_that_say_nothing_are_refused(settings, reason):
 def test_claims_about_published_models_need_no_runs(tmp_path):
     rows = {"model": ["m"], "measured": [True], "step_up_blocks": ["24"], "step_down_blocks": ["58, 60"]}
     lists = {"spike_channels": ["507, 247"]}
-    pl.DataFrame(rows | lists | {"eigenvalue": [121.3], "second": [-25.4], "spike": [23456.0]}).write_csv(
-        tmp_path / "mechanism.csv"
-    )
+    numbers = {"eigenvalue": [121.3], "second": [-25.4], "spike": [23456.0], "spike_position": [17]}
+    pl.DataFrame(rows | lists | numbers).write_csv(tmp_path / "mechanism.csv")
     observed = read_observations(None, tmp_path / "mechanism.csv")
     assert observed.values("pretrained", "step_down_count") == {"m": 2}
     assert observed.values("pretrained", "spike") == {"m": 23456}
     assert observed.absence("baseline", "spike") == "not in this study: baseline"
     lines = summary_of_models(tmp_path / "mechanism.csv").splitlines()
     assert lines[1].split()[0] == "m" and "58, 60" in lines[1] and "23,500" in lines[1]
+    assert lines[1].split()[2] == "17", "a whole number is written as one"

@@ -52,7 +52,9 @@ def summary_of_models(path: Path) -> str:
 def in_short(value: str | None, name: str) -> str:
     """A cell of mechanism.csv, rounded where it is a number."""
     form = QUANTITIES[name].format
-    return written(value if value is None or form == "list" else float(value), str if form == "list" else writer(form))
+    if value is None or form == "list":
+        return written(value, str)
+    return written(int(value) if form == "d" else float(value), writer(form))
 
 
 def summary(path: Path) -> str:
