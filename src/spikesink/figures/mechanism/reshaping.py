@@ -92,7 +92,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
             draw_points(axis, points)
             found = slopes.select("slope_within", "slope").row(0)
             text = "" if None in found else "slope {} within blocks,\n{} over all".format(*map(signed, found))
-            axis.set_title(f"{wrapped(heading, 26)}\n{text}" if axis is axes[heading][0] else text)
+            axis.set_title(f"{wrapped(heading, 22)}\n{text}" if axis is axes[heading][0] else text)
             draw_inverse(axis, points, inverse)
             if is_left(axis):
                 axis.set_ylabel(rf"$\log_{{10}}$ {title}")
