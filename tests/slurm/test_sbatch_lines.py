@@ -12,12 +12,13 @@ from spikesink.study.strict_yaml import merge
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = {
+    "seeds": [0],  # another seed asks for the same
     "resources": {
         "data": {"account": "lab", "partition": "cpu"},
         "train": {"account": "lab", "partition": "gpu", "constraint": "nvlink"},
         "measure": {"account": "lab", "partition": "gpu", "qos": "short"},
         "draw": {"account": "lab", "partition": "cpu"},
-    }
+    },
 }
 
 

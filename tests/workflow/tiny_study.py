@@ -81,7 +81,7 @@ def arguments(*options: str) -> list[str]:
 
 def snakemake(project: Path, *options: str, expect: int = 0) -> str:
     """What Snakemake says; it must end with the exit status ``expect``."""
-    result = subprocess.run(arguments(*options), cwd=project, capture_output=True, text=True, timeout=500)
+    result = subprocess.run(arguments(*options), cwd=project, capture_output=True, text=True, timeout=1500)
     output = result.stdout + result.stderr
     assert result.returncode == expect, output
     return output
