@@ -58,19 +58,28 @@ def test_every_dependency_is_pinned_and_torch_exactly():
     assert "torch==2.13.0" in (ROOT / "envs/constraints.txt").read_text().splitlines()
 
 
+def locked(name: str) -> dict[str, str]:
+    """Version by package in a locked file, in which every entry has a hash: pip stops at one without, after minutes."""
+    entries = re.split(r"\n(?=\S)", (ROOT / f"envs/locked-{name}.txt").read_text())[1:]
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}$", entry.rstrip()) for entry in entries)
+    return dict(re.match(r"([^=]+)==([^ +]+)", entry).groups() for entry in entries)
+
+
 @pytest.mark.parametrize("build", ["cpu", "cuda"])
 def test_a_locked_installation_has_the_pinned_versions_and_a_hash_for_each(build):
-    """pip would stop at a package without one, after minutes of downloads."""
     constraints = pins((ROOT / "envs/constraints.txt").read_text().splitlines())
-    entries = re.split(r"\n(?=\S)", (ROOT / f"envs/locked-{build}.txt").read_text())[1:]
-    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}$", entry) for entry in entries)
-    locked = dict(re.match(r"([^=]+)==([^ +]+)", entry).groups() for entry in entries)
-    assert locked == {name: constraints[name] for name in locked}
+    found = locked(build)
+    assert found == {name: constraints[name] for name in found}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    needed = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["train"]]
-    assert {re.match("[A-Za-z0-9-]+", entry)[0] for entry in needed} <= locked.keys()
-    assert project["build-system"]["requires"] == [f"setuptools=={locked['setuptools']}"]
-    assert any(name.startswith("nvidia") for name in locked) == (build == "cuda")
+    extras = project["project"]["optional-dependencies"]
+    needed = [*project["project"]["dependencies"], *extras["train"]]
+    assert {re.match("[A-Za-z0-9-]+", entry)[0] for entry in needed} <= found.keys()
+    assert project["build-system"]["requires"] == [f"setuptools=={found['setuptools']}"]
+    assert any(name.startswith("nvidia") for name in found) == (build == "cuda")
+    for layer in extras.keys() - {"train"}:
+        above = locked(layer)
+        assert above == {name: constraints[name] for name in above} and not above.keys() & found.keys()
+        assert {re.match("[A-Za-z0-9-]+", entry)[0] for entry in extras[layer]} <= above.keys() | found.keys()
 
 
 def test_no_solver_runs_while_snakemake_holds_its_lock():

@@ -15,6 +15,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from spikesink.figures.catalogue import FIGURES
 from spikesink.measures.groups import GROUPS
+from spikesink.workflow import drawn
 
 BOS = {"tiny_llama": "sequence", "tiny_qwen": "none", "without_tokenizer": "sequence", "unsupported": "none"}
 MODELS = ("tiny_llama", "tiny_qwen")
@@ -166,6 +167,15 @@ def test_a_model_that_cannot_be_measured_stops_in_one_line_and_alone(measured, s
 
 def test_what_is_measured_has_nothing_to_do(measured):
     assert "Nothing to be done" in snakemake(measured[0], *TARGETS, "--dry-run")
+
+
+def test_a_bare_snakemake_asks_for_all_that_says_something_of_the_models(measured):
+    """A table or an answer that was deleted would stay away where a page was made from it before."""
+    said = snakemake(measured[0], "--dry-run")
+    asked = next(line for line in said.splitlines() if line.strip().startswith("input: ") and "tracking.txt" in line)
+    asked = set(asked.strip().removeprefix("input: ").split(", "))
+    answers = {f"{FOLDER}/{model}/measures/{name}.parquet" for model in MODELS for name in drawn.ALWAYS}
+    assert {"results/tiny/published_models.csv", *answers} <= asked
 
 
 def test_editing_one_groups_answers_reruns_that_group(project):
