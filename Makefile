@@ -77,17 +77,19 @@ ui: .venv/installed
 	$(PIP) --editable ".[train]"
 	touch .venv/installed
 
-# The locked files have no hashes of this layer and the next.
 .venv/gguf: .venv/installed
-	$(INSTALL) --constraint envs/constraints.txt --editable ".[train,gguf]"
+	$(if $(LOCKED),$(INSTALL) --require-hashes --no-deps --requirement envs/locked-gguf.txt)
+	$(PIP) --editable ".[train,gguf]"
 	touch .venv/gguf
 
 .venv/capabilities: .venv/installed
-	$(INSTALL) --constraint envs/constraints.txt --editable ".[train,capabilities]"
+	$(if $(LOCKED),$(INSTALL) --require-hashes --no-deps --requirement envs/locked-capabilities.txt)
+	$(PIP) --editable ".[train,capabilities]"
 	touch .venv/capabilities
 
 .venv/tested: .venv/installed
-	$(INSTALL) --constraint envs/constraints.txt --editable ".[train,dev]"
+	$(if $(LOCKED),$(INSTALL) --require-hashes --no-deps --requirement envs/locked-dev.txt)
+	$(PIP) --editable ".[train,dev]"
 	touch .venv/tested
 
 clean:
