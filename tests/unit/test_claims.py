@@ -182,8 +182,9 @@ def test_a_tolerance_lets_a_step_go_the_wrong_way():
     keys = {"compare": "highest", "of": "dyt", "among": ["baseline"]}
     assert verdict(values, **keys) == NO
     assert verdict(values, **keys, tolerance=0.05) == YES, "of a magnitude it is a share"
-    assert verdict(values, **keys, tolerance=2, quantity="perplexity") == NO
-    assert verdict(values, **keys, tolerance=3, quantity="perplexity") == YES
+    assert verdict(values, **keys, tolerance=0.02, quantity="perplexity") == NO, "and of a perplexity"
+    assert verdict(values, **keys, tolerance=2, quantity="context_gain") == NO
+    assert verdict(values, **keys, tolerance=3, quantity="context_gain") == YES
 
 
 def test_every_variant_of_a_list_must_do_it():

@@ -95,8 +95,8 @@ def test_markdown_has_heading_units_notes_and_the_papers_values(study_root, monk
     assert "sink ratio (%)" in lines[2] and "paper: spike" in lines[2]
     assert lines[4].startswith("| baseline |") and lines[4].endswith("| baseline | 10.1 | 46.0 | 3,818 |")
     assert "| dyt (diverged: 1 of 2 seeds) | 8.00 |" in text
-    # The mean of 10 and 14 is 12 ± t(0.975, 1) x 2; of 100 and 300 the geometric mean is 173.
-    assert "| **12.00 ± 25.41** |" in text
+    # The geometric mean of 10 and 14 is 11.83, times exp(± t(0.975, 1) ln(1.4) / 2); of 100 and 300 it is 173.
+    assert "| **11.83 [1.40, 100.33]** |" in text
     assert "| 173 [0.161, 186,000] |" in text
     assert "Scale: tiny; 2 seeds" in text
     assert "- Runs that did not finish are in no mean: dyt seed 1: diverged." in lines
@@ -106,11 +106,11 @@ def test_changes_against_the_baseline_have_their_own_table(study_root, monkeypat
     text = written_tables(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["md"].read_text()
     table = text.split("## Change against the baseline\n\n")[1].splitlines()
     assert table[0].startswith(
-        "| variant | pairs | perplexity: change | perplexity: r | perplexity: d | perplexity: p |"
+        "| variant | pairs | perplexity (ratio): change | perplexity (ratio): r | perplexity (ratio): d "
     )
-    # 10 and 14 against 20 and 20: -8 ± 12.706 x 2, d = -8 / sqrt((8 + 0) / 2), t(1) = -4.
-    assert table[2].startswith("| sandwich qk | 2 | -8.00 [-33.41, 17.41] | – | -4.0 | 0.156 |")
-    assert table[3].startswith("| dyt | 1 | -12.00 | – | – | – |"), "one pair has no interval and no test"
+    # 10 and 14 against 20 and 20: 11.83 / 20 times exp(± t(0.975, 1) ln(1.4) / 2), t(1) = ln(0.59) / (ln(1.4) / 2).
+    assert table[2].startswith("| sandwich qk | 2 | 0.592 [0.070, 5.016] | – | -3.1 | 0.197 |")
+    assert table[3].startswith("| dyt | 1 | 0.400 | – | – | – |"), "one pair has no interval and no test"
 
 
 def test_csv_and_parquet_hold_the_same_rows_baseline_first(study_root, monkeypatch):
@@ -134,5 +134,4 @@ def test_numbers_are_rounded_for_reading():
         "0.0123",
         "0",
     ]
-    assert written(10.126, decimals(2), 0.5) == "10.13 ± 0.50"
     assert written(None, decimals(2)) == "–"

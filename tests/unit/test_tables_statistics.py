@@ -135,7 +135,7 @@ def runs(**variants: list[tuple]) -> pl.DataFrame:
     """Runs of (seed, status, value) by variant; every quantity has the value."""
     rows = [
         {"ablation": "a", "variant": variant, "seed": seed, "status": status}
-        | dict.fromkeys(("perplexity", "spike", "sink_ratio"), value)
+        | dict.fromkeys(("context_gain", "spike", "sink_ratio"), value)
         for variant, members in variants.items()
         for seed, status, value in members
     ]
@@ -147,7 +147,7 @@ def test_pairs_are_runs_of_equal_seed_that_finished_on_both_sides():
         baseline=[(0, "finished", 10.0), (1, "finished", 20.0), (2, "diverged", None), (3, "finished", 40.0)],
         dyt=[(3, "finished", 42.0), (0, "finished", 11.0), (1, "diverged", 1e9), (2, "finished", 500.0)],
     )
-    row = statistics(table, ["perplexity"]).row(1, named=True)
+    row = statistics(table, ["context_gain"]).row(1, named=True)
     assert (row["seeds"], row["pairs"]) == (3, 2)
     assert row["mean"] == pytest.approx((42 + 11 + 500) / 3), "the diverged value is in no mean"
     assert row["left_out"] == "seed 1: diverged"
@@ -157,7 +157,7 @@ def test_pairs_are_runs_of_equal_seed_that_finished_on_both_sides():
 
 def test_a_missing_seed_is_named():
     table = runs(baseline=[(0, "finished", 1.0), (1, "finished", 2.0)], dyt=[(1, "finished", 3.0)])
-    row = statistics(table, ["perplexity"]).row(1, named=True)
+    row = statistics(table, ["context_gain"]).row(1, named=True)
     assert (row["left_out"], row["pairs"], row["change"]) == ("seed 0: missing", 1, 1.0)
     assert row["low"] is row["change_low"] is row["p"] is None
 
@@ -176,7 +176,7 @@ def test_the_correction_counts_the_other_variants():
         one=[(seed, "finished", OURS[seed]) for seed in seeds],
         two=[(seed, "finished", BASE[seed] + [0.1, -0.1, 0.2, 0.0][seed]) for seed in seeds],
     )
-    baseline, one, two = statistics(table, ["perplexity"]).to_dicts()
+    baseline, one, two = statistics(table, ["context_gain"]).to_dicts()
     assert baseline["p_holm"] is None
     assert one["p_holm"] == pytest.approx(2 * one["p"])
     assert two["p_holm"] == two["p"] > one["p_holm"]

@@ -60,10 +60,14 @@ def test_a_parent_has_its_seeds_as_children_and_the_statistics_as_metrics(study)
         counts = {"seeds": 2, "seeds_finished": 2}
         assert parent.data.metrics == pytest.approx(by_statistics_csv(study, name) | counts)
     rms, dyt = parents["rms"].data, parents["dyt"].data
-    # t of one degree of freedom at 97.5 % is 12.7062, and the half-width of two values that times half their distance.
+    # t of one degree of freedom at 97.5 % is 12.7062: the interval of 10 and 12 is their geometric mean times and over
+    # exp(12.7062 ln(12 / 10) / 2). The change is the ratio to the baseline's geometric mean.
     names = ("perplexity", *(f"perplexity_{name}" for name in ("low", "high", "change")))
-    assert [rms.metrics[name] for name in names] == pytest.approx([11, 11 - 12.7062, 11 + 12.7062, 1], abs=1e-4)
-    assert dyt.metrics["spike"] == pytest.approx(16) and dyt.metrics["perplexity"] == pytest.approx(5)
+    mean, factor = 120**0.5, 1.2 ** (12.7062 / 2)
+    base = (TWO_SEEDS["baseline"][0] * TWO_SEEDS["baseline"][1]) ** 0.5
+    expected = [mean, mean / factor, mean * factor, mean / base]
+    assert [rms.metrics[name] for name in names] == pytest.approx(expected, rel=1e-4)
+    assert dyt.metrics["spike"] == pytest.approx(16) and dyt.metrics["perplexity"] == pytest.approx(4)
     tags = {"study": "tiny", "scale": "nano", "ablation": "norm", "variant": "rms", "label": "RMS"}
     assert tags.items() <= rms.tags.items() and not {"seed", "left_out", "stands_for"} & rms.tags.keys()
     assert "ablation norm" in rms.tags["mlflow.note.content"] and "2 seeds" in rms.tags["mlflow.note.content"]
@@ -94,7 +98,7 @@ def test_runs_and_variants_have_their_values_at_the_same_step(study):
 def test_one_seed_has_no_interval(study):
     """An interval of one value would be an invention."""
     rms = synchronised(write_seeds(study, {"baseline": [8.0], "rms": [10.0]}))["rms"].data
-    assert rms.metrics["perplexity"] == 10 and rms.metrics["perplexity_change"] == 2
+    assert rms.metrics["perplexity"] == pytest.approx(10) and rms.metrics["perplexity_change"] == pytest.approx(1.25)
     assert not [name for name in rms.metrics if name.endswith(("_low", "_high", "_p_holm"))]
     assert "no interval" in rms.tags["mlflow.note.content"]
 
@@ -104,7 +108,7 @@ def test_a_seed_that_diverged_is_named_and_in_no_mean(study):
     write_seeds(study, {"baseline": [8.0, 12.0, 9.0], "rms": [10.0, None, 12.0], "dyt": [None, None, None]})
     parents = synchronised(study)
     rms = parents["rms"].data
-    assert rms.metrics["perplexity"] == pytest.approx(11)
+    assert rms.metrics["perplexity"] == pytest.approx(120**0.5), "the geometric mean of 10 and 12"
     assert (rms.metrics["seeds"], rms.metrics["seeds_finished"]) == (3, 2)
     assert rms.tags["left_out"] == "seed 2: diverged" and "seed 2: diverged" in rms.tags["mlflow.note.content"]
     runs = children(study, parents["rms"])
@@ -119,7 +123,7 @@ def test_statistics_that_changed_update_the_parent(study):
     assert {name: run.info.run_id for name, run in after.items()} == {
         name: run.info.run_id for name, run in before.items()
     }
-    assert after["rms"].data.metrics["perplexity"] == pytest.approx(13)
+    assert after["rms"].data.metrics["perplexity"] == pytest.approx(160**0.5)
     third = synchronised(write_seeds(study, TWO_SEEDS | {"rms": [10.0, 16.0, 14.0]}))
     assert third["rms"].info.run_id == after["rms"].info.run_id and len(children(study, third["rms"])) == 3
 

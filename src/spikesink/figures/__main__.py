@@ -7,6 +7,7 @@ from pathlib import Path
 from spikesink.figures import overview
 from spikesink.figures.command import add_common
 from spikesink.figures.drawing.files import save
+from spikesink.figures.drawing.finite import draw_finite
 from spikesink.figures.drawing.literal import literal_texts
 from spikesink.figures.drawing.style import style_of_study
 from spikesink.runs.command import one_line_errors
@@ -23,7 +24,8 @@ def main() -> None:
     required = [name for name in overview.NEEDED if name in IDENTITY]
     data = overview.data(read_table(options.runs, overview.NEEDED, "tabulate the runs again", required=required))
     style = style_of_study(dict(data.select("variant", "ablation").iter_rows()))
-    save(overview.draw(literal_texts(data), style, options.width), data, options.output)
+    picture = draw_finite(lambda shown: overview.draw(shown, style, options.width), literal_texts(data))
+    save(picture, data, options.output)
 
 
 if __name__ == "__main__":

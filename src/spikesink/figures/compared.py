@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from spikesink.figures.drawing.canvas import COLUMN, inches, new_figure, title
 from spikesink.figures.drawing.files import TEXT, WHOLE, Columns
+from spikesink.figures.drawing.finite import draw_finite
 from spikesink.figures.drawing.literal import literal_names, literal_texts
 from spikesink.figures.drawing.style import Style
 from spikesink.runs.folder import DIVERGED, RunFolder
@@ -75,10 +76,12 @@ def draw(figure: str, data: pl.DataFrame, style: Style, width: str = "auto") -> 
     lost = dict(data.filter(pl.col("status").is_in(WITHOUT_VALUES)).select("model", "status").iter_rows())
     shown = {model: look for model, look in style.items() if model not in lost}
     if shown:
-        picture = module_of(figure).draw(data.filter(~pl.col("model").is_in(list(lost))), shown, width)
+        with_values = data.filter(~pl.col("model").is_in(list(lost)))
+        picture = draw_finite(lambda values: module_of(figure).draw(values, shown, width), with_values)
     else:
         picture = new_figure(inches(width, COLUMN), 0.5)
-    said = [f"{model} {status}" for model, status in lost.items()]
+    said = [picture.get_suptitle()] if picture.get_suptitle() else []
+    said += [f"{model} {status}" for model, status in lost.items()]
     seeds = data["seed"].drop_nulls().unique()
     if len(seeds) == 1 and shown:
         said.append(f"one run of each variant, seed {seeds[0]}")

@@ -1,8 +1,10 @@
 """The quantities that say what a model can still do: columns of runs.csv, and of mechanism.csv for published models."""
 
+from math import inf
+
 from spikesink.quantities.quantity import Quantity
 
-PERCENT = (0.0, 100.0)
+PERCENT, POSITIVE, NEGATIVE, EITHER = (0.0, 100.0), (0.0, inf), (-inf, 0.0), (-1.0, 1.0)
 NEEDLES, INDUCTION, BACKCOPY = "arXiv 2603.17771 App", "arXiv 2209.11895", "arXiv 2410.13835"
 
 
@@ -81,6 +83,7 @@ OF_ABILITIES = (
         "nats",
         NEEDLES,
         "log-probability of a planted value after its key; chance is the negative logarithm of the vocabulary",
+        bounds=NEGATIVE,
     ),
     *(
         ability(
@@ -90,6 +93,7 @@ OF_ABILITIES = (
             NEEDLES,
             f"perplexity at positions {where} the trained context, of text of four contexts",
             heading=f"perplexity {label}",
+            scale="log",
             tested=True,
         )
         for contexts, label, where in (
@@ -104,6 +108,7 @@ OF_ABILITIES = (
         "nats",
         BACKCOPY,
         "mean loss after a trigger of Bigram-Backcopy, where the oracle's is 0",
+        bounds=POSITIVE,
     ),
     ability(
         "backcopy_loss_other",
@@ -111,6 +116,7 @@ OF_ABILITIES = (
         "nats",
         BACKCOPY,
         "mean loss after other tokens of Bigram-Backcopy",
+        bounds=POSITIVE,
     ),
     ability(
         "backcopy_excess_risk",
@@ -125,5 +131,6 @@ OF_ABILITIES = (
         "share of attention",
         BACKCOPY,
         "attention on the BOS at other tokens minus that at triggers, of the head in which it is largest",
+        bounds=EITHER,
     ),
 )

@@ -86,6 +86,11 @@ OF_SPIKES = (
         source=f"{PAPER} Fig 2",
         silu_cosine_spike="cosine of silu(Wg h) with Wg h, mean over spike tokens",
         silu_cosine_other="cosine of silu(Wg h) with Wg h, mean over the other tokens",
+    ),
+    *columns(
+        unit="1",
+        source=f"{PAPER} Fig 2",
+        scale="log",
         silu_norm_ratio_spike="|silu(Wg h)| / |Wg h|, mean over spike tokens",
     ),
     *columns(

@@ -39,9 +39,9 @@ class Quantity(NamedTuple):
     """Paper and equation, figure or table; "this project" where no paper defines it."""
     scale: str = "linear"
     """How values are averaged and compared. ``linear``: means and differences. ``log``: geometric means and ratios, for
-    positive magnitudes. ``share``: as linear, and intervals are cut at ``bounds``."""
+    what is positive: magnitudes, ratios, perplexities. ``share``: as linear, and both ``bounds`` are finite."""
     bounds: tuple[float, float] | None = None
-    """The lowest and the highest possible value of a share."""
+    """The lowest and the highest possible value, where intervals end; infinite on a side without any."""
     label: str = ""
     """Its name on an axis, with the unit."""
     heading: str = ""

@@ -126,9 +126,9 @@ def tabulated_variants(results: Path, runs: Iterable[EndedRun]) -> list[Tabulate
     """The variants of the table of runs, in its order; none before the tables are made.
 
     ``metrics`` are the cells of statistics.csv that are not empty. ``perplexity``, which has the name that it has in a
-    run, is what the tables show, the mean over the finished seeds (of spikes the geometric mean); beside it stand
-    ``perplexity_low``, ``perplexity_change`` and so on, by ``STATISTICS``. ``seeds`` counts the rows of the variant,
-    ``seeds_finished`` those in the means. ``runs`` are those of the table.
+    run, is what the tables show, the mean over the finished seeds (of perplexities and spikes the geometric one).
+    Beside it stand ``perplexity_low``, ``perplexity_change`` and so on, by ``STATISTICS``. ``seeds`` counts the rows of
+    the variant, ``seeds_finished`` those in the means. ``runs`` are those of the table.
     """
     ended = {(run.settings["variant"], str(run.settings["seed"])): run for run in runs}
     statistics = rows_by_variant(results / "tables" / "statistics.csv", ["quantity"])

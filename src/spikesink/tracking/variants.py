@@ -58,11 +58,11 @@ def description(variant: TabulatedVariant) -> str:
     what = (
         f"A variant of the ablation {ablation}" if ablation != variant.name else "What all variants are compared with"
     )
-    parts = [f"{what}: means over {seeds} seeds, of spikes geometric means, with their 95 % intervals."]
+    parts = [f"{what}: means over {seeds} seeds (of perplexities and spikes geometric) with their 95 % intervals."]
     if seeds < 2:
         parts = [f"{what}: {'one seed' if seeds else 'no seed'} finished, so there is no interval."]
     if any(name.endswith("_change") for name in variant.metrics):
-        parts.append("Changes are against the baseline of the same seed, of spikes ratios.")
+        parts.append("Changes are against the baseline of the same seed, of perplexities and spikes ratios.")
     if left_out:
         parts.append(f"In no mean: {left_out}.")
     return " ".join(parts)

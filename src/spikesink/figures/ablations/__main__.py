@@ -8,6 +8,7 @@ from pathlib import Path
 from spikesink.figures.catalogue import FAMILIES
 from spikesink.figures.command import add_common
 from spikesink.figures.drawing.files import save
+from spikesink.figures.drawing.finite import draw_finite
 from spikesink.figures.drawing.literal import literal_texts
 from spikesink.figures.drawing.style import style_of_variants
 from spikesink.runs.command import one_line_errors
@@ -25,7 +26,8 @@ def main() -> None:
     figure = import_module(f"spikesink.figures.ablations.{options.figure}")
     data = figure.data(options.parts, options.ablation)
     style = style_of_variants(variant_names(read_runs(options.parts, options.ablation)))
-    save(figure.draw(literal_texts(data), style, options.width), data, options.output)
+    picture = draw_finite(lambda shown: figure.draw(shown, style, options.width), literal_texts(data))
+    save(picture, data, options.output)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,15 @@ from spikesink.tables.statistics.statistics import statistics
 
 CAPTION = (
     "What every variant can still do: one mark per seed, their mean with its 95 % t interval over seeds, and the "
-    "baseline's mean as a dashed line. Loss early − late: how much lower the loss is in the last quarter of the "
-    "context than in the first. Induction: how many of random tokens that come a second time are predicted (after "
-    "Olsson et al., arXiv 2209.11895). Retrieval: how often a value planted in held-out text is likelier after its key "
-    "than the values of three other keys (after the multi-key needles of Chen et al., arXiv 2603.17771); the dotted "
-    "line is chance. Perplexity: of held-out text from twice to four times the trained context. With Bigram-Backcopy "
-    "also the loss after triggers, the excess risk over the oracle, and the largest difference of a head's attention "
-    "on the BOS between other tokens and triggers (Guo et al., arXiv 2410.13835)."
+    "baseline's mean as a dashed line. Of perplexities, means are geometric and intervals are on the logarithmic "
+    "scale. A panel of percentages shows a part of the range where all values lie close together. Loss early − late: "
+    "how much lower the loss is in the last quarter of the context than in the first. Induction: how many of random "
+    "tokens that come a second time are predicted (after Olsson et al., arXiv 2209.11895). Retrieval: how often a "
+    "value planted in held-out text is likelier after its key than the values of three other keys (after the "
+    "multi-key needles of Chen et al., arXiv 2603.17771); the dotted line is chance. Perplexity: of held-out text "
+    "from twice to four times the trained context. With Bigram-Backcopy also the loss after triggers, the excess "
+    "risk over the oracle, and the largest difference of a head's attention on the BOS between other tokens and "
+    "triggers (Guo et al., arXiv 2410.13835)."
 )
 PARTS = ("runs",)
 COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "quantity": TEXT, "mark": TEXT} | {
@@ -81,6 +83,8 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     for panel, axis in zip(panels, axes, strict=True):
         if panel.quantity in CHANCE:
             axis.axvline(CHANCE[panel.quantity], **CHANCE_LINE)
+            low, high = axis.get_xlim()
+            axis.set_xlim(min(low, CHANCE[panel.quantity] - 1), max(high, CHANCE[panel.quantity] + 1))
     title(figure, f"Abilities: {data['ablation'][0].replace('_', ' ')}")
     handles = metrics_legend(panels, data["seeds"].max() or 0)
     if present & CHANCE.keys():

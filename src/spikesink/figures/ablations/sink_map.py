@@ -31,6 +31,9 @@ COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "l
     "largest_key_mass": REAL,
     "epsilon": REAL,
 }
+ON_POSITION_0 = pl.col("sink_mass") > pl.col("epsilon")
+ELSEWHERE = ~ON_POSITION_0 & (pl.col("largest_key_mass") > pl.col("epsilon"))
+"""Heads with a sink."""
 
 
 def data(parts: Path, ablation: str) -> pl.DataFrame:
@@ -80,7 +83,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     seeds = data["seeds"].max() or 0
     of_seeds = f"means of {seeds} seeds" if seeds > 1 else "one seed"
     title(figure, f"Attention sinks by head: {data['ablation'][0].replace('_', ' ')} ({of_seeds})")
-    legend(figure, handles(epsilon))
+    legend(figure, handles(heads, epsilon))
     return figure
 
 
@@ -89,12 +92,9 @@ def draw_map(axis: Axes, heads: pl.DataFrame, top: float) -> QuadMesh:
     table = heads.sort("rank").pivot("rank", index="layer", values="sink_mass").sort("layer").drop("layer")
     mesh = axis.pcolormesh(table.to_numpy(), vmin=0, vmax=top)
     size = dot_size(axis, *table.shape)
-    above = heads.filter(pl.col("sink_mass") > pl.col("epsilon"))
-    elsewhere = heads.filter(
-        (pl.col("largest_key_mass") > pl.col("epsilon")) & (pl.col("sink_mass") <= pl.col("epsilon"))
-    )
     rim = 0.4 if size >= 4 else 0
-    for members, colour, width in ((above, "black", rim), (elsewhere, "none", 0.6)):
+    for sinks, colour, width in ((ON_POSITION_0, "black", rim), (ELSEWHERE, "none", 0.6)):
+        members = heads.filter(sinks)
         x, y = ((members[name] + 0.5).to_list() for name in ("rank", "layer"))
         axis.scatter(x, y, s=size, marker="o", facecolors=colour, edgecolors="white", linewidths=width)
     ticks_of_cells(axis.xaxis, table.width)
@@ -109,9 +109,12 @@ def dot_size(axis: Axes, layers: int, heads: int) -> float:
     return min(12.0, max(0.8, (cell / 3) ** 2))
 
 
-def handles(epsilon: float) -> list[Line2D]:
+def handles(heads: pl.DataFrame, epsilon: float) -> list[Line2D]:
+    """The legend: the dots that are drawn."""
     mark = {"color": "none", "marker": "o", "markersize": 4, "markeredgecolor": "0.4"}
+    looks = ((ON_POSITION_0, "black", "on position 0"), (ELSEWHERE, "none", "elsewhere"))
     return [
-        Line2D([], [], **mark, markerfacecolor="black", label=f"above {epsilon:g} on position 0"),
-        Line2D([], [], **mark, markerfacecolor="none", label=f"above {epsilon:g} elsewhere"),
+        Line2D([], [], **mark, markerfacecolor=face, label=f"above {epsilon:g} {where}")
+        for sinks, face, where in looks
+        if len(heads.filter(sinks))
     ]

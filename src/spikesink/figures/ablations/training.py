@@ -1,5 +1,6 @@
 """Training curves: loss, gradient norm and the loss's difference to the baseline over tokens, one line per variant."""
 
+import math
 from pathlib import Path
 
 import polars as pl
@@ -14,7 +15,7 @@ from spikesink.figures.drawing.canvas import legend, title, wrapped
 from spikesink.figures.drawing.ends import label_ends
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import strip
-from spikesink.figures.drawing.scales import log_scale, spans_a_decade
+from spikesink.figures.drawing.scales import log_scale
 from spikesink.figures.drawing.seeds import meaning_of_band, named_variants, with_band
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Style, lighter, line
 from spikesink.runs.folder import FINISHED
@@ -23,8 +24,9 @@ from spikesink.tables.parts import read_part, read_runs
 
 CAPTION = (
     "Training loss, gradient norm before clipping, and the loss's difference to the baseline over tokens. Lines are "
-    "means over seeds, smoothed by a centred mean over a fortieth of the curve. The band is their 95 % t interval; "
-    "with two seeds it is their range. The curves as logged lie behind. Variants of a seed see the same tokens in the "
+    "means over seeds, of gradient norms geometric, smoothed by a centred mean over a fortieth of the curve. The band "
+    "is their 95 % t interval, of gradient norms on the logarithmic scale; with two seeds it is their range. The "
+    "curves as logged lie behind. Variants of a seed see the same tokens in the "
     "same order, so the difference is taken at equal seed and tokens, and its interval is that of the paired "
     "differences. With a loss window the loss covers that window alone. Look for variants that learn more slowly or "
     "spike in gradient norm. A cross ends a run that did not finish."
@@ -39,6 +41,8 @@ COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "q
     "low": REAL,
     "high": REAL,
 }
+BOUNDS = {"loss": (0.0, math.inf)}
+"""What a quantity's interval cannot leave."""
 WINDOWS = 40
 """A curve is smoothed by a centred mean over its length divided by this."""
 SETTLED = 0.1
@@ -56,7 +60,8 @@ def data(parts: Path, ablation: str) -> pl.DataFrame:
     found = []
     for quantity in ("loss", "gradient_norm", "difference"):
         table, smoothed = (paired, quantity) if quantity == "difference" else (finished, f"{quantity}_smooth")
-        marks = [with_band(table, ("variant", "tokens"), smoothed).with_columns(mark=pl.lit("mean"))]
+        band = with_band(table, ("variant", "tokens"), smoothed, quantity == "gradient_norm", BOUNDS.get(quantity))
+        marks = [band.with_columns(mark=pl.lit("mean"))]
         if quantity != "difference":
             for mark, column in (("run", quantity), ("run_smoothed", smoothed)):
                 marks.append(curves.select("variant", "seed", "tokens", mark=pl.lit(mark), value=column))
@@ -68,12 +73,18 @@ def data(parts: Path, ablation: str) -> pl.DataFrame:
 
 
 def with_smoothed(curves: pl.DataFrame) -> pl.DataFrame:
-    """The curves with loss_smooth and gradient_norm_smooth, centred means over a fortieth of each run's rows."""
+    """The curves with loss_smooth and gradient_norm_smooth, centred means over a fortieth of each run's rows.
+
+    Values that are not finite are in no mean.
+    """
 
     def smooth(run: pl.DataFrame) -> pl.DataFrame:
         window = max(1, len(run) // WINDOWS)
         return run.sort("step").with_columns(
-            pl.col(name).rolling_mean(window, min_samples=1, center=True).alias(f"{name}_smooth")
+            pl.when(pl.col(name).is_finite())
+            .then(name)
+            .rolling_mean(window, min_samples=1, center=True)
+            .alias(f"{name}_smooth")
             for name in ("loss", "gradient_norm")
         )
 
@@ -100,10 +111,10 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     figure, (loss, gradient, difference) = strip(3, 1.9, 0.1, width)
     for axis, quantity in ((loss, "loss"), (gradient, "gradient_norm")):
         members = shown.filter(pl.col("quantity") == quantity)
+        if axis is gradient:
+            log_scale(axis.yaxis)
         draw_raw(axis, members, style)
         draw_means(axis, members.filter(pl.col("mark") == "mean"), style)
-        if spans_a_decade(members["value"]) and axis is gradient:
-            log_scale(axis.yaxis)
     draw_failed(loss, shown, style)
     ends = draw_difference(difference, shown.filter(pl.col("quantity") == "difference"), style)
     loss.set_ylabel("Training loss (nats)")
@@ -146,7 +157,7 @@ def draw_failed(axis: Axes, shown: pl.DataFrame, style: Style) -> None:
     """Runs that did not finish: thin lines that end in a cross."""
     failed = shown.filter(
         (pl.col("quantity") == "loss") & (pl.col("mark") == "run_smoothed") & (pl.col("status") != FINISHED)
-    )
+    ).drop_nulls("value")
     for (variant, _), run in failed.group_by("variant", "seed", maintain_order=True):
         x, y = run["mega_tokens"].to_list(), run["value"].to_list()
         axis.plot(x, y, color=style[variant].colour, linewidth=0.7, marker="x", markevery=[len(x) - 1], zorder=4)

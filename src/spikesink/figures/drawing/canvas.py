@@ -54,10 +54,14 @@ def wrapped(text: str, width: int) -> str:
 
 
 def title(figure: Figure, text: str) -> None:
-    """Write a title above all panels, in as many lines as it needs, and make the figure higher by them."""
-    lines = wrapped(text, int(14 * figure.get_figwidth()))
+    """Write a title above all panels, in as many lines as it needs, and make the figure higher by them.
+
+    It takes the place of a title that was there before.
+    """
+    lines, before = wrapped(text, int(14 * figure.get_figwidth())), figure.get_suptitle()
     figure.suptitle(lines)
-    figure.set_figheight(figure.get_figheight() + 0.18 * (1 + lines.count("\n")))
+    more = lines.count("\n") - (before.count("\n") if before else -1)
+    figure.set_figheight(figure.get_figheight() + 0.18 * more)
 
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:

@@ -8,6 +8,7 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from spikesink.figures.drawing.fit import fit_labels
 from spikesink.runs.sums import noted
 from spikesink.tables.outputs import write_table
 
@@ -24,7 +25,7 @@ def save(figure: Figure, data: pl.DataFrame, stem: str) -> None:
     """
     # The layout and the box around all text are found once, not for every file.
     figure.align_ylabels()
-    figure.draw_without_rendering()
+    fit_labels(figure)
     figure.set_layout_engine(None)
     drawn, width = figure.get_tightbbox(), figure.get_figwidth()
     box = Bbox.from_extents(min(0, drawn.x0), drawn.y0 - 0.03, max(width, drawn.x1), drawn.y1 + 0.03)

@@ -1,6 +1,7 @@
 """Panels of perplexity, sinks and spike by variant: which quantities they show, their marks, scales and legend."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 import polars as pl
@@ -26,12 +27,19 @@ class Panel(NamedTuple):
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        return QUANTITIES[self.quantity].bounds
+        """The ends of the axis; None where the values have no end on a side."""
+        bounds = QUANTITIES[self.quantity].bounds
+        return bounds if bounds and all(map(isfinite, bounds)) else None
+
+    @property
+    def is_geometric(self) -> bool:
+        """Whether its means are geometric."""
+        return QUANTITIES[self.quantity].scale == "log"
 
     @property
     def is_magnitude(self) -> bool:
-        """Whether its means are geometric and its axis is logarithmic."""
-        return QUANTITIES[self.quantity].scale == "log"
+        """Whether its axis is always logarithmic; that of perplexities is where they span a decade."""
+        return self.is_geometric and not self.quantity.startswith("perplexity")
 
 
 PANELS = (
@@ -43,6 +51,10 @@ PANELS = (
     Panel("spike"),
 )
 SECONDS = tuple(panel.second for panel in PANELS if panel.second)
+KINDS = {"perplexity": "perplexities", "spike": "spikes"}
+"""What the legend calls quantities of the logarithmic scale, by the first word of their names."""
+NARROW = 0.05
+"""Values of a share that lie closer than this part of its range get an axis of twice that."""
 INTERVAL = {"linewidth": 1.0, "zorder": 3}
 
 
@@ -73,12 +85,10 @@ def set_limits(axis: XAxis | YAxis, panel: Panel, means: pl.DataFrame, values: I
     either side, and is cut there: an interval over two seeds may span many decades.
     """
     limits = axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim
+    values = [value for value in (*means["value"], *values) if value is not None]
     if panel.bounds:
-        lowest, highest = panel.bounds
-        room = 0.04 * (highest - lowest)  # for marks at both ends
-        limits(lowest - room, highest + room)
+        limits(*limits_of_share(panel.bounds, [*values, *means["low"].drop_nulls(), *means["high"].drop_nulls()]))
         return
-    values = [*means["value"], *(value for value in values if value is not None)]
     if not values:
         return
     low, high = min(values), max(values)
@@ -88,11 +98,24 @@ def set_limits(axis: XAxis | YAxis, panel: Panel, means: pl.DataFrame, values: I
     low = min([low, *(max(end, floor) for end in means["low"].drop_nulls())])
     high = max([high, *(min(end, ceiling) for end in means["high"].drop_nulls())])
     if log:
-        limits(low / 1.2, high * 1.2)
+        edge = (high / low) ** 0.06 if high > 1.01 * low else 1.1
+        limits(low / edge, high * edge)
         log_scale(axis)
     else:
         edge = 0.06 * (high - low) or 0.06 * span
         limits(low - edge, high + edge)
+
+
+def limits_of_share(bounds: tuple[float, float], values: Sequence[float]) -> tuple[float, float]:
+    """The whole range of a share, or a tenth of it around values that would else lie on each other."""
+    lowest, highest = bounds
+    low, high = (min(values), max(values)) if values else bounds
+    if high - low < NARROW * (highest - lowest):
+        middle, half = (low + high) / 2, NARROW * (highest - lowest)
+        low = min(max(lowest, middle - half), highest - 2 * half)
+        lowest, highest = low, low + 2 * half
+    room = 0.04 * (highest - lowest)  # for marks at both ends
+    return lowest - room, highest + room
 
 
 def has_several_seeds(data: pl.DataFrame) -> bool:
@@ -107,7 +130,8 @@ def metrics_legend(panels: list[Panel], seeds: int) -> list[Line2D]:
         one = {"color": BASELINE_COLOUR, "marker": "o", "markersize": 3, "linestyle": "none"}
         mean = {"color": BASELINE_COLOUR, "marker": "|", "markersize": 8, "linewidth": 1}
         handles.append(Line2D([], [], **one, label="one seed"))
-        geometric = " (of spikes: geometric mean)" if any(panel.is_magnitude for panel in panels) else ""
+        named = dict.fromkeys(KINDS[panel.quantity.split("_")[0]] for panel in panels if panel.is_geometric)
+        geometric = f" (of {' and '.join(named)}: geometric mean)" if named else ""
         handles.append(Line2D([], [], **mean, label=f"mean of {seeds} seeds, 95 % interval{geometric}"))
     else:
         one = {"color": BASELINE_COLOUR, "marker": "o", "markersize": 4, "linestyle": "none"}

@@ -1,30 +1,61 @@
 """Axes: logarithmic where values ask for it, whole numbers at the ticks, one scale for several panels."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, NullFormatter
 
 from spikesink.figures.drawing.grid import is_left
 
+MOST_TICKS, FEWER = 6, 4
+"""More numbers than these would touch on a narrow logarithmic axis; of many powers of ten, which are long, fewer."""
+
+
+class LogTicks(Locator):
+    """Ticks of a logarithmic axis: powers of ten, these with 3 between, with 2 and 5 between, or even steps.
+
+    It is the first of these with three numbers on the axis. Over many decades it is every second or third power, ...
+    """
+
+    def __call__(self) -> list[float]:
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        low, high = sorted((vmin, vmax))
+        if not 0 < low < high < math.inf:
+            return []
+        decades = range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1)
+        for factors in ((1,), (1, 3), (1, 2, 5)):
+            found = [ten for power in decades for factor in factors if low <= (ten := factor * 10.0**power) <= high]
+            if len(found) > 2:
+                return found if len(found) <= MOST_TICKS else found[:: -(-len(found) // FEWER)]
+        for most in (3, 4, 5, 7, 9):
+            even = MaxNLocator(nbins=most, steps=[1, 2, 5, 10]).tick_values(low, high)
+            found = [tick for tick in even if low <= tick <= high]
+            if len(found) > 2:
+                break
+        return found
+
 
 def spans_a_decade(values: Iterable[float | None]) -> bool:
-    """Whether all values are positive and lie more than a factor of ten apart: then a logarithmic axis reads better."""
-    values = [value for value in values if value is not None]
+    """Whether all finite values are positive and more than a factor of ten apart: a logarithmic axis reads better."""
+    values = [value for value in values if value is not None and math.isfinite(value)]
     return bool(values) and min(values) > 0 and max(values) > 10 * min(values)
 
 
 def log_scale(axis: XAxis | YAxis) -> None:
-    """Make an axis logarithmic, with plain numbers at the ticks, few enough not to touch."""
+    """Make an axis logarithmic, with plain numbers at the ticks, few enough not to touch.
+
+    Limits from the linear scale, where a margin may reach below 0, then begin at the smallest positive value.
+    """
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = axis.get_view_interval()
-    if high < 4 * low:
-        axis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
-        axis.set_minor_locator(NullLocator())
-    else:
-        subs = (1.0,) if high > 150 * low else (1.0, 3.0) if high > 12 * low else (1.0, 2.0, 5.0)
-        axis.set_major_locator(LogLocator(subs=subs, numticks=7))
+    if low <= 0 < high:
+        least = axis.get_minpos()
+        axis.set_view_interval(min(least, high) / 1.1, high, ignore=True)
+    axis.set_major_locator(LogTicks())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

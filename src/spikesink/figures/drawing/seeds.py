@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from spikesink.tables.statistics.average import means_over_seeds
-from spikesink.tables.statistics.intervals import mean_interval
+from spikesink.tables.statistics.intervals import Bounds, mean_of
 
 ENOUGH = 3
 """From this many seeds on, a band is the 95 % interval of the mean; that of two seeds would say too little."""
@@ -21,15 +21,18 @@ def named_variants(runs: pl.DataFrame, ablation: str) -> pl.DataFrame:
     )
 
 
-def with_band(table: pl.DataFrame, by: Sequence[str], quantity: str, log: bool = False) -> pl.DataFrame:
+def with_band(
+    table: pl.DataFrame, by: Sequence[str], quantity: str, log: bool = False, bounds: Bounds | None = None
+) -> pl.DataFrame:
     """One row per combination of ``by``, sorted: seeds, value, low and high of a column with one row per seed.
 
     The value is the mean, with ``log`` the geometric mean of positive values. Low and high are its 95 % t interval, as
-    in the tables, or the range of two seeds; with one seed they are null. Values that are not finite are left out.
+    in the tables, which ends at ``bounds``, or the range of two seeds; with one seed they are null. Values that are not
+    finite are left out.
     """
     kept = table.filter(pl.col(quantity).is_finite() & ((pl.col(quantity) > 0) | (not log)))
     groups = kept.group_by(*by, maintain_order=True).agg(pl.col(quantity)).sort(*by, maintain_order=True)
-    found = [mean_interval(values, log=log) for values in groups[quantity].to_list()]
+    found = [mean_of(values, log=log, bounds=bounds).estimate() for values in groups[quantity].to_list()]
     ends = [
         (one.low, one.high) if one.count >= ENOUGH else (min(values), max(values)) if one.count == 2 else (None, None)
         for one, values in zip(found, groups[quantity].to_list(), strict=True)
@@ -45,4 +48,4 @@ def with_band(table: pl.DataFrame, by: Sequence[str], quantity: str, log: bool =
 
 def meaning_of_band(seeds: int) -> str:
     """What a band over this many seeds shows, for legends."""
-    return "95 % interval over seeds" if seeds >= ENOUGH else "range of two seeds"
+    return f"95 % interval over {seeds} seeds" if seeds >= ENOUGH else "range of two seeds"

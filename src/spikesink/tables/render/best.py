@@ -21,7 +21,8 @@ def best_perplexity(variants: pl.DataFrame) -> frozenset[int]:
     if not equal_contexts(variants):
         return NONE
     finished = variants["status"] == FINISHED
-    values = [value if done else None for value, done in zip(variants["perplexity"], finished, strict=True)]
+    means = variants["perplexity_geometric_mean"]
+    values = [value if done else None for value, done in zip(means, finished, strict=True)]
     return lowest(values, decimals(2))
 
 

@@ -10,6 +10,8 @@ from spikesink.tables.render.numbers import ABSENT, bracketed, probability, writ
 SHOWN = ("perplexity", "sink_ratio", "sink_mass_mean", "spike_over_median", "spike_over_elsewhere", "spike")
 KINDS = {"linear": "", "share": " (points)", "log": " (ratio)"}
 """What a change is, by the scale of its quantity."""
+RATIO = ",.3f"
+"""How a ratio is written of what has fixed decimals, such as perplexity."""
 
 
 def changes(variants: pl.DataFrame) -> list[Column]:
@@ -21,7 +23,8 @@ def changes(variants: pl.DataFrame) -> list[Column]:
     ]
     for name in SHOWN:
         quantity = QUANTITIES[name]
-        group, write = quantity.words + KINDS[quantity.scale], writer(quantity.format)
+        form = RATIO if quantity.scale == "log" and "digits" not in quantity.format else quantity.format
+        group, write = quantity.words + KINDS[quantity.scale], writer(form)
         low, high = f"{name}_change_low", f"{name}_change_high"
         change = [bracketed(row[f"{name}_change"], row[low], row[high], write) for row in rows]
         effect = [short(row[f"{name}_effect_size"], 1) for row in rows]
@@ -42,9 +45,10 @@ def change_notes(variants: pl.DataFrame) -> list[str]:
     """What the columns are, one sentence or two each."""
     others = (variants["variant"] != BASELINE).sum()
     return [
-        "Change: difference of the means over seeds with its 95 % interval; of spikes the ratio of geometric means, on "
-        "the logarithmic scale. Runs of equal seed share initial weights and data order. They are compared in pairs "
-        "where r, the correlation with the baseline over seeds, is clearly positive, else as independent (Welch).",
+        "Change: difference of the means over seeds with its 95 % interval; of perplexities and spikes the ratio of "
+        "geometric means, on the logarithmic scale. Runs of equal seed share initial weights and data order. They are "
+        "compared in pairs where r, the correlation with the baseline over seeds, is clearly positive, else as "
+        "independent (Welch).",
         "d: the change over the standard deviation, of the pairs' differences or else of single runs.",
         f"p: t test, two-sided, corrected by Holm over the {others} variants of this ablation; "
         "statistics.csv has every quantity, corrected over all variants of the study.",

@@ -27,18 +27,19 @@ def best_learning_rates(runs: pl.DataFrame) -> list[Column]:
     """A row per variant that was trained at several learning rates, which differ in nothing else; none without any."""
     rows = []
     for (_,), family in runs.drop_nulls("without_lr").group_by("without_lr", maintain_order=True):
-        rates = family.group_by("lr", maintain_order=True).agg(pl.col("perplexity").mean()).sort("perplexity")
+        rates = family.group_by("lr", maintain_order=True).agg(pl.col("perplexity").log().mean()).sort("perplexity")
         if len(rates) < 2:
             continue
         best = family.filter(pl.col("lr") == rates["lr"][0])
+        listed = family.filter(pl.col("variant") == family["variant"][0])
         tried = sorted(family["lr"].unique())
         rows.append(
             {
                 "variant": family["label"][0] if family["variant"][0] != BASELINE else BASELINE,
                 "tried": ", ".join(f"{rate:.3g}" for rate in tried),
                 "best": f"{rates['lr'][0]:.3g}" + (" (at the edge)" if rates["lr"][0] in (tried[0], tried[-1]) else ""),
-                "as listed": decimals(2)(family.filter(pl.col("variant") == family["variant"][0])["perplexity"].mean()),
-                "perplexity": over_seeds(best["perplexity"], decimals(2)),
+                "as listed": over_seeds(listed["perplexity"], decimals(2), log=True),
+                "perplexity": over_seeds(best["perplexity"], decimals(2), log=True),
                 "sink ratio (%)": over_seeds(best["sink_ratio"], decimals(1)),
                 "mean head": over_seeds(best["sink_mass_mean"], decimals(2)),
                 "× median": over_seeds(best["spike_over_median"], significant(3), log=True),
@@ -75,7 +76,7 @@ def equal_loss(runs: pl.DataFrame) -> list[Column]:
 
 
 def over_seeds(values: pl.Series, write, log: bool = False) -> str:
-    """The mean over seeds with its 95 % interval; of magnitudes the geometric mean."""
+    """The mean over seeds with its 95 % interval; with ``log`` the geometric mean."""
     known = [value for value in values.drop_nulls() if math.isfinite(value) and (value > 0 or not log)]
     found = mean_interval(known, log=log)
     return bracketed(found.value, found.low, found.high, write)
@@ -87,7 +88,8 @@ def as_columns(rows: list[dict[str, str]]) -> list[Column]:
 
 NOTES = {
     BEST: [
-        "Best: the learning rate of those tried with the lowest mean perplexity over seeds; at the edge, one beyond "
+        "Best: the learning rate of those tried with the lowest geometric mean of the perplexity over seeds, which is "
+        "shown; at the edge, one beyond "
         "may be better. As listed: the perplexity at the variant's own learning rate, which the table above shows.",
         "Sinks and spikes are those at the best learning rate.",
     ],

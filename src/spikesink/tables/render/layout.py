@@ -40,12 +40,12 @@ def columns(variants: pl.DataFrame) -> list[Column]:
     best = best_perplexity(variants)
     shown = [
         Column("", "variant", labels(rows)),
-        ours("perplexity", [with_half_width(row, "perplexity") for row in rows], best),
+        ours("perplexity", [with_interval(row, "perplexity") for row in rows], best),
     ]
     differs = [row["perplexity_loss_window"] != row["perplexity"] for row in rows]
     if any(differs):
         window = [
-            with_half_width(row, "perplexity_loss_window") if there else ABSENT
+            with_interval(row, "perplexity_loss_window") if there else ABSENT
             for row, there in zip(rows, differs, strict=True)
         ]
         shown.append(ours("perplexity_loss_window", window))
@@ -123,7 +123,7 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     """Scale, seeds and definitions, one sentence or two each."""
     seeds = variants["seeds"].max()
     spread = (
-        f"{seeds} seeds; mean ± half-width or [low, high] of its 95 % t interval, a value alone is one seed without any"
+        f"{seeds} seeds; mean [low, high] of its 95 % t interval, a value alone is one seed without any"
         if seeds > 1
         else "1 seed, no interval"
     )
@@ -149,7 +149,8 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
         )
     if seeds > 1:
         lines.append(
-            "Spikes are geometric means with intervals on the logarithmic scale; those of shares end at 0 and 100 %."
+            "Perplexities and spikes are geometric means with intervals on the logarithmic scale; intervals of shares "
+            "end at 0 and 100 %."
         )
     absent = [f"{row['label']} {row['left_out']}" for row in variants.iter_rows(named=True) if row["left_out"]]
     if absent:
@@ -184,12 +185,6 @@ def trained_note(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
         f"Trained positions: from queries inside a variant's own context and loss window ({'; '.join(found)}), beside "
         f"the common T, which may lie outside."
     ]
-
-
-def with_half_width(row: dict, name: str) -> str:
-    """A mean ± half of its interval."""
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return written(row[name], writer(QUANTITIES[name].format), None if low is None else (high - low) / 2)
 
 
 def with_interval(row: dict, name: str) -> str:

@@ -38,11 +38,9 @@ def writer(form: str) -> Callable[[float], str]:
     return lambda value: write(value / divisor)
 
 
-def written(value: float | None, write: Callable[[float], str], spread: float | None = None) -> str:
-    """A number, with the half-width of its interval behind it where there is one, or a dash."""
-    if value is None:
-        return ABSENT
-    return write(value) if spread is None else f"{write(value)} ± {write(spread)}"
+def written(value: float | None, write: Callable[[float], str]) -> str:
+    """A number, or a dash."""
+    return ABSENT if value is None else write(value)
 
 
 def bracketed(value: float | None, low: float | None, high: float | None, write: Callable[[float], str]) -> str:

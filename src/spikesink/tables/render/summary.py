@@ -1,4 +1,4 @@
-"""A study in a few columns of plain text: perplexity, sinks and spike of every variant, means over seeds."""
+"""A study in a few columns of plain text: perplexity, sinks and spike of every variant, means as in the tables."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from spikesink.tables.contracts import IDENTITY, RUNS
 from spikesink.tables.inputs import read_table
 from spikesink.tables.render.numbers import writer, written
 from spikesink.tables.statistics.average import means_over_seeds
+from spikesink.tables.statistics.statistics import statistics
 
 NAMES = ("perplexity", "sink_ratio", "sink_mass_mean", "sink_mass_max", "spike_over_median", "spike")
 SHOWN = [QUANTITIES[name] for name in NAMES]
@@ -59,10 +60,12 @@ def in_short(value: str | None, name: str) -> str:
 
 def summary(path: Path) -> str:
     """The table of a runs.csv as aligned plain text. Raises InputError."""
-    variants = means_over_seeds(read_table(path, RUNS, "tabulate the runs again", required=IDENTITY))
+    runs = read_table(path, RUNS, "tabulate the runs again", required=IDENTITY)
+    variants, found = means_over_seeds(runs), statistics(runs, NAMES).select("variant", "quantity", "centre")
+    means = {(variant, quantity): mean for variant, quantity, mean in found.iter_rows()}
     lines, last = [HEADER], None
     for row in variants.iter_rows(named=True):
-        cells = [written(row[quantity.name], writer(quantity.format)) for quantity in SHOWN]
+        cells = [written(means[row["variant"], quantity.name], writer(quantity.format)) for quantity in SHOWN]
         note = "" if row["status"] == FINISHED else row["status"]
         lines.append(("" if row["ablation"] == last else row["ablation"], row["variant"], *cells, note))
         last = row["ablation"]
@@ -75,7 +78,9 @@ def summary(path: Path) -> str:
         ]
         text.append("  ".join([*cells, *line[len(HEADER) :]]).rstrip())
     seeds = variants["seeds"].max()
-    text.append(f"Means over {seeds} seeds." if seeds > 1 else "One seed per variant.")
+    text.append(
+        f"Means over {seeds} seeds, of perplexity and spikes geometric." if seeds > 1 else "One seed per variant."
+    )
     text.append("Sink ratio: heads with a key above the threshold. Mean, largest head: mean attention on position 0.")
     text.append("× median: the spike over the median of the ordinary tokens in its hidden state.")
     return "\n".join(text)

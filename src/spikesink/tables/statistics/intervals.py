@@ -1,8 +1,8 @@
 """Intervals over seeds: what a handful of runs says about the mean over all seeds.
 
 Seeds are independent, and means have Student's t interval. On the logarithmic scale a mean is the geometric mean and a
-change is a ratio: the scale for magnitudes that are positive, skewed and compared by factors. Where half of the values
-lie on a bound, the interval of ``spikesink.tables.statistics.bounded`` is added.
+change is a ratio: the scale for what is positive, skewed and compared by factors, such as magnitudes and perplexities.
+Where half of the values lie on a bound, the interval of ``spikesink.tables.statistics.bounded`` is added.
 """
 
 import math
@@ -138,7 +138,12 @@ def upper_tail(freedom: float, t: float) -> float:
 
 
 def mostly_on(bounds: Bounds, values: Iterable[float]) -> bool:
-    """Whether at least half of the values lie on a bound: then their spread says too little for Student's t."""
+    """Whether at least half of the values lie on a bound: then their spread says too little for Student's t.
+
+    Never where a bound is infinite: no interval of ``spikesink.tables.statistics.bounded`` helps there.
+    """
+    if math.isinf(bounds[1] - bounds[0]):
+        return False
     room = 1e-9 * (bounds[1] - bounds[0])
     found = [value <= bounds[0] + room or value >= bounds[1] - room for value in values]
     return 2 * sum(found) >= len(found)

@@ -2,7 +2,7 @@
 
 Seeds fix initial weights and data order for all variants. A change is over pairs of runs of equal seed where these are
 clearly correlated, else over independent runs; see ``spikesink.tables.statistics.change``. Quantities of the
-logarithmic scale, such as spikes, have geometric means, and ratios as changes.
+logarithmic scale, such as perplexities and spikes, have geometric means, and ratios as changes.
 """
 
 import math
