@@ -91,7 +91,7 @@ class Prepared:
 
     def __init__(self, contestant: Contestant, device: str) -> None:
         self.contestant, self.device = contestant, torch.device(device)
-        self.settings, self.training, self.vocabulary = shaped(contestant)
+        self.settings, self.training, self.vocabulary = self.shape()
         length = self.training.sequence_length
         self.sequences = max(1, contestant.tokens // length)
         self.step_tokens = self.sequences * length
@@ -100,6 +100,9 @@ class Prepared:
         self.rows = rows.to(self.device)
         make = self.make_peer if contestant.peer else self.make_own
         self.model, self.optimiser, self.loss, self.clip = make()
+
+    def shape(self) -> tuple[Model, Training, int]:
+        return shaped(self.contestant)
 
     def make_own(self) -> tuple[nn.Module, torch.optim.Optimizer, Callable, Callable]:
         training = self.training

@@ -41,6 +41,8 @@ class Bench:
     device: str
     deadline: float
     tiny: bool
+    rounds: int
+    """In each, all that is compared is timed once, one after the other."""
     steps: int
     """Of a whole run."""
     workers: list[Worker]
@@ -51,9 +53,6 @@ class Bench:
     @property
     def on_gpu(self) -> bool:
         return self.device == "cuda"
-
-    def rounds(self) -> int:
-        return 2 if self.tiny else 5
 
     def by(self, seconds: float) -> float:
         """A deadline so many seconds from now, but not after the end."""
@@ -72,12 +71,12 @@ def main() -> int:
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "2")
     else:
         torch.set_num_threads(1)
-    record = {"machine": machine(device), "arguments": sys.argv[1:], "sections": {}}
+    record = {"machine": machine(device), "arguments": sys.argv[2:], "sections": {}}
     with tempfile.TemporaryDirectory() as folder:
         workers = [Worker(device) for _ in range(number)]
-        bench = Bench(
-            device, time.monotonic() + 60 * options.minutes, options.tiny, options.steps, workers, Path(folder)
-        )
+        deadline = time.monotonic() + 60 * options.minutes
+        rounds = 2 if options.tiny else options.rounds
+        bench = Bench(device, deadline, options.tiny, rounds, options.steps, workers, Path(folder))
         try:
             for name in options.sections.split(","):
                 record["sections"][name] = one = section(name, bench)
@@ -107,6 +106,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60, help="what has not begun by then is left out")
     parser.add_argument("--processes", type=int, help="that compile at once; by default 1, with a GPU one per core")
     parser.add_argument("--steps", type=int, default=1400, help="steps of a whole run")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each of what is compared is timed")
     parser.add_argument("--tiny", action="store_true", help="few tokens and rounds, to see whether everything runs")
     return parser.parse_args()
 
@@ -165,14 +165,15 @@ def ceiling(bench: Bench) -> dict:
         left = torch.randn(rows, depth, device=bench.device, dtype=dtype)
         right = torch.randn(depth, columns, device=bench.device, dtype=dtype)
         times = []
-        for _ in range(bench.rounds()):
+        for _ in range(bench.rounds):
             left @ right
             synchronise(bench)
-            start, number = time.perf_counter(), 10 if bench.on_gpu else 2
+            clock = time.perf_counter if bench.on_gpu else time.process_time
+            start, number = clock(), 10 if bench.on_gpu else 2
             for _ in range(number):
                 left @ right
             synchronise(bench)
-            times.append((time.perf_counter() - start) / number)
+            times.append((clock() - start) / number)
         found[f"{rows} x {depth} x {columns}"] = 2 * rows * depth * columns / min(times) / 1e12
         del left, right
     largest = max(found[f"{a} x {b} x {c}"] for a, b, c in sizes)
@@ -190,7 +191,7 @@ def race(bench: Bench, contestants: list[Contestant], seconds: float, steps: int
     bench.wait_for_quiet()
     times: dict[str, list[float]] = {name: [] for name in ready}
     round_began, longest = time.monotonic(), 0.0
-    for _ in range(bench.rounds()):
+    for _ in range(bench.rounds):
         if round_began + 1.2 * longest > bench.deadline:
             break
         for name, (worker, _) in ready.items():
@@ -251,7 +252,7 @@ def scales(bench: Bench) -> dict:
         for scale, tokens in sizes.items():
             one = Contestant(scale=scale, tokens=tokens // 4 if bench.tiny else tokens, share=shares[scale])
             pairs.append((one, replace(one, peer=True)))
-        steps, seconds = 1 if bench.tiny else 2, 600
+        steps, seconds = 1 if bench.tiny else 2, 3600
     found = race(bench, [one for pair in pairs for one in pair] + others, seconds, steps)
     found["ratios"] = {one.name: ratio(found["entries"], one.name, peer.name) for one, peer in pairs}
     if bench.on_gpu:
@@ -315,7 +316,7 @@ def runs(bench: Bench) -> dict:
     run = peer_runs.run_settings("nano", steps)
     peer_runs.write_tokens(tokens, run["tokenizer"]["vocabulary"])
     found: dict = {"steps": steps, "pairs": [], "first_step": []}
-    for number in range(1 if bench.tiny or bench.on_gpu else 3):
+    for number in range(1 if bench.tiny or bench.on_gpu else min(3, bench.rounds)):
         for key, of in (("pairs", run), ("first_step", peer_runs.run_settings("nano", 1))):
             output = bench.folder / f"{key}{number}" / "run"
             own = peer_runs.measured(peer_runs.training_command(of, tokens, output, gpus=int(bench.on_gpu)))

@@ -100,24 +100,24 @@ def test_memory_has_its_known_value():
     def memory(devices: int = 1, **changes: object) -> float:
         return memory_bytes(model(), VOCABULARY, training(**changes), devices)
 
-    attention, swiglu, logits = 64 * (96 + 2 * 32), 64 * (96 + 2 * 48), 64 * 10 * 10
+    attention, swiglu, logits = 64 * (96 + 2 * 32), 64 * (96 + 2 * 48), 64 * 10 * 12
     held = 18 * PARAMETERS  # 4 weights, 4 gradients, 8 moments, 2 bfloat16
     assert memory() == held + 2 * (attention + swiglu) + logits
     assert memory(optimiser={"kind": "sgd", "lr": 0.1}) == memory() - 4 * PARAMETERS
-    whole = 2 * 64 * (96 + 4 * 32 + 96 + 4 * 48) + 64 * 10 * 8
+    whole = 2 * 64 * (96 + 4 * 32 + 96 + 4 * 48) + logits
     assert memory(precision="float32") == 16 * PARAMETERS + whole
     assert memory(micro_batch_size=3) == memory(devices=2) == held + attention + swiglu + logits / 2
-    assert memory(loss_chunk=16) == memory() - logits + 16 * 10 * 10
+    assert memory(loss_chunk=16) == memory() - logits + 16 * 10 * 12
     lower = memory(precision="bfloat16", residual="bfloat16")
-    assert memory() - lower == 2 * 2 * 64 * 2 * 8 + 64 * 10 * 6  # two bytes less per channel, four instead of ten
+    assert memory() - lower == 2 * 2 * 64 * 2 * 8 + 64 * 10 * 6  # two bytes less per channel, six instead of twelve
     assert memory(loss_window=[8, 16]) == memory() - logits / 2
     inputs = 2 * 2 * 64 * 4 * 8
     assert memory(activation_checkpointing=True) == held + inputs + swiglu
     gathered = 2 * (80 + 2 * 288) + 4 * 288  # the head, two blocks, the gradient of one
     assert memory(strategy="fsdp", devices=2) == 8 * PARAMETERS + gathered + attention + swiglu + logits / 2
     assert memory(strategy="ddp", devices=2) == memory(devices=2)
-    compiled = 2 * 64 * (2 * 8 * (4 + 2) + 2 * (32 + 36)) + logits
-    assert memory(compile=True) == held + compiled
+    compiled = 2 * 64 * (2 * 8 * (4 + 2) + 2 * (32 + 36)) + 64 * 10 * 2
+    assert memory(compile=True) == memory(compile=True, loss_chunk=16) == held + compiled
 
 
 def test_softpick_keeps_maps_of_the_squared_context():

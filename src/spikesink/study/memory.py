@@ -89,14 +89,15 @@ def branch_bytes(model: Model, training: Training) -> tuple[float, float]:
 
 
 def logits_bytes(vocabulary: int, training: Training, sequences: int) -> int:
-    """Bytes of the logits that exist at a time: as computed and, for the gradient, as log-probabilities.
+    """Bytes of the logits that exist at a time.
 
-    Where the loss is computed in float32 and they are not, they exist in float32 too.
+    In the loss's precision: log-probabilities, their gradient, and that of the logits. A decoder that is compiled whole
+    computes these from the logits as it needs them, but it keeps the logits of all chunks, in the computing precision.
     """
     first, last = training.loss_window or (0, training.sequence_length)
     together = sequences * (last - first)
+    if training.compile and training.strategy != "fsdp" and not training.activation_checkpointing:
+        return together * vocabulary * compute_bytes(training)
     if training.loss_chunk is not None:
         together = min(together, training.loss_chunk)
-    if training.residual == "bfloat16":
-        return together * vocabulary * 4
-    return together * vocabulary * (8 if training.precision == "float32" else 10)
+    return together * vocabulary * 3 * stream_bytes(training)
