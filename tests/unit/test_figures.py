@@ -79,7 +79,7 @@ def test_the_ablation_panels_carry_every_run_and_the_baselines_mean(parts):
     assert labels[0] == "baseline" and labels[3] == "failed\ndiverged: 2 of 2 seeds"
     assert [axis.get_xscale() for axis in figure.axes] == ["linear"] * 3 + ["log"] * 3
     legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
-    assert "mean of 2 seeds" in legend and "of spikes: geometric mean" in legend
+    assert "mean of 2 seeds" in legend and "of perplexities and spikes: geometric mean" in legend
     ((*_, diamonds),) = ([marks for marks in figure.axes[2].collections if marks.get_facecolors().size == 0],)
     assert diamonds.get_offsets()[0, 0] <= 1, "the largest head's attention is a share, as its axis"
 

@@ -1,6 +1,7 @@
 """The reported quantities: each has its facts once, and they are the columns of the tables."""
 
 import csv
+import math
 import string
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def test_a_quantity_says_what_it_is(quantity):
     assert quantity.unit and quantity.source and quantity.heading
     assert set(quantity.name) <= {*string.ascii_lowercase, *string.digits, "_"}
     assert quantity.table in ("runs", "mechanism", BOTH) and quantity.scale in ("linear", "log", "share")
-    assert (quantity.bounds is not None) == (quantity.scale == "share")
+    whole = quantity.bounds is not None and all(map(math.isfinite, quantity.bounds))
+    assert whole if quantity.scale == "share" else quantity.scale == "linear" or quantity.bounds is None
     assert quantity.label or quantity.table == "mechanism"
 
 

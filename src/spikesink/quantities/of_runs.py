@@ -199,7 +199,7 @@ OF_RUNS = (
         "states",
         source="this project",
         scale="log",
-        label="Outlier ratio (position 0 over later ones)",
+        label="Outlier ratio (position 0 / later)",
         heading="× elsewhere",
         averaged=True,
         tested=True,

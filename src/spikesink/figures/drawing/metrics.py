@@ -131,7 +131,7 @@ def metrics_legend(panels: list[Panel], seeds: int) -> list[Line2D]:
         mean = {"color": BASELINE_COLOUR, "marker": "|", "markersize": 8, "linewidth": 1}
         handles.append(Line2D([], [], **one, label="one seed"))
         named = dict.fromkeys(KINDS[panel.quantity.split("_")[0]] for panel in panels if panel.is_geometric)
-        geometric = f" (of {' and '.join(named)}: geometric mean)" if named else ""
+        geometric = f"\n(of {' and '.join(named)}: geometric mean)" if named else ""
         handles.append(Line2D([], [], **mean, label=f"mean of {seeds} seeds, 95 % interval{geometric}"))
     else:
         one = {"color": BASELINE_COLOUR, "marker": "o", "markersize": 4, "linestyle": "none"}
