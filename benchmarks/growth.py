@@ -105,13 +105,17 @@ def runs() -> dict[str, list[dict]]:
 
 def process(command: list[str]) -> tuple[float, float]:
     """CPU seconds and peak memory in MB of a process and its children."""
+    # A child counts the memory of the process that it was forked from, so a small one stands between.
+    between = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
+    )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as child:
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        raise SystemExit(f"{command} failed")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    started = [sys.executable, "-S", "-c", between, *command]
+    done = subprocess.run(started, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    seconds, memory = map(float, done.stdout.split())
+    return seconds, memory
 
 
 def model() -> dict[str, list[dict]]:

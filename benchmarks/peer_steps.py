@@ -184,7 +184,10 @@ class Prepared:
         return facts
 
     def seconds(self, steps: int) -> float:
-        """Of a step: on the GPU by the clock, after two steps to warm up; on the CPU the processor's time."""
+        """Of a step: on the GPU by the clock, after two steps to warm up; on the CPU the processor's time.
+
+        On the CPU it takes more steps where these are short, until a second has passed.
+        """
         allow(self.contestant.attention)
         if self.device.type == "cuda":
             for _ in range(2):
@@ -195,10 +198,11 @@ class Prepared:
                 self.step()
             torch.cuda.synchronize()
             return (time.perf_counter() - start) / steps
-        start = time.process_time()
-        for _ in range(steps):
+        start, done = time.process_time(), 0
+        while done < steps or time.process_time() - start < 1:
             self.step()
-        return (time.process_time() - start) / steps
+            done += 1
+        return (time.process_time() - start) / done
 
 
 def allow(attention: str | None) -> None:
