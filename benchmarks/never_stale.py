@@ -35,6 +35,7 @@ from tiny_study import TINY, copy_project  # noqa: E402
 
 from spikesink.figures.catalogue import FIGURES  # noqa: E402
 from spikesink.measures.groups import GROUPS  # noqa: E402
+from spikesink.quantities import CAPABILITIES  # noqa: E402
 from spikesink.study.strict_yaml import merge  # noqa: E402
 from spikesink.tables.collecting.questions import mechanism_questions  # noqa: E402
 from spikesink.workflow import drawn  # noqa: E402
@@ -110,7 +111,7 @@ class Project:
             "modules": modules,
             "always": drawn.ALWAYS,
             "parts": drawn.PARTS,
-            "table": mechanism_questions(),
+            "table": [question for question in mechanism_questions() if question != CAPABILITIES],
             "figures": {name: FIGURES[name].reads for name in KEPT_FIGURES},
         }
         (self.tools / "known.json").write_text(json.dumps(known))

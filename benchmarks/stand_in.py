@@ -106,6 +106,16 @@ def measures(options: list[str]) -> tuple:
     return read, KNOWN["modules"][group], written
 
 
+def capabilities(options: list[str]) -> tuple:
+    """Which tasks there are depends on settings alone; answers, on a model and its tokenizer."""
+    if options[0] == "tasks":
+        return [], ["measures/capabilities.py"], [value(options, "--output")]
+    folder = value(options, "--run") if "--run" in options else ""
+    read = [f"{folder}/{file}" for file in ("manifest.json", "model.safetensors")] if folder else []
+    read += [value(options, name) for name in ("--pretrained", "--tokenizer") if name in options]
+    return read, ["measures/capabilities.py"], [value(options, "--output")]
+
+
 def answers(folders: list[str], questions: list[str]) -> list[str]:
     return [f"{folder}/measures/{question}.parquet" for folder in folders for question in questions]
 
@@ -135,7 +145,8 @@ def runs(options: list[str]) -> tuple:
 
 def mechanism(options: list[str]) -> tuple:
     output = value(options, "--output")
-    read = answers(models(options), KNOWN["table"])
+    asked = [*KNOWN["table"], "capabilities"] if "--capabilities" in options else KNOWN["table"]
+    read = answers(models(options), asked)
     return read, ["tables/mechanism.py"], [output, output.replace(".csv", ".html")]
 
 
@@ -192,6 +203,7 @@ STAGES = {
     "training": training,
     "pretrained": pretrained,
     "measures": measures,
+    "measures.capabilities": capabilities,
     "tables.collect": collect,
     "tables.ablation": ablation,
     "tables.runs": runs,
