@@ -24,11 +24,8 @@ class KnownModel:
     def head_weight(self) -> Tensor:
         return torch.eye(self.logits(torch.zeros(1, 1, dtype=torch.long)).shape[-1])
 
-    def context(self, states: Tensor) -> None:
-        return None
-
-    def norm(self, states: Tensor) -> Tensor:
-        return states
+    def final_states(self, tokens: Tensor) -> Tensor:
+        return self.logits(tokens)
 
     def __call__(self, tokens: Tensor, window: tuple[int, int] | None = None) -> Tensor:
         first, last = window or (0, tokens.shape[1])

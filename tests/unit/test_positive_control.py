@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
 
 def test_a_head_rests_on_the_bos_where_it_has_nothing_to_copy_and_is_found(trained):
     """If the instrument cannot see a sink here, it is broken (Guo et al. 2410.13835)."""
-    settings = Measures(perplexity_tokens=8192, sequences=60, batch_size=32)
+    settings = Measures(perplexity_tokens=8192, sequences=60, batch_size=32, chunk=64)
     found = dict(answers(trained, settings))
     trigger, other = found["backcopy"]
     assert trigger["nll_nats"] / trigger["tokens"] < 0.3, "the task is learned"

@@ -265,7 +265,7 @@ def test_an_exported_variant_loads_and_generates_where_spikesink_is_not_installe
 ):
     folder, decoder = run_folder(**VARIANTS["crossed_all"])
     shutil.copytree(tokenizer_json.parent, tmp_path / "data")
-    (tmp_path / "data/corpus.json").write_text(json.dumps({"kind": "embedded"}))
+    (tmp_path / "data/corpus.json").write_text(json.dumps({"kind": "embedded", "files": []}))
     out = tmp_path / "out"
     export(folder, tmp_path / "data/tokenizer.json", out)
     rows = torch.randint(0, 300, (2, 32), generator=torch.Generator().manual_seed(5))

@@ -38,37 +38,17 @@ def exchange_records(results: str | Path, live: Path = LIVE) -> None:
         return
     there = {path for path in (*found, *record_files(kept)) if belongs(path, Path(results))}
     for path in there:
-        if same_time(live / path, kept / path):
-            continue
         one, other = content(live / path), content(kept / path)
         if one == other:
-            give_time(live / path, kept / path)
             continue
         newer, target = (one, kept / path) if ended(one) > ended(other) else (other, live / path)
         if ended(newer) >= 0:
             write(target, newer)
-            give_time(*((live / path, kept / path) if newer is one else (kept / path, live / path)))
         elif one:  # Snakemake would stop on it
             print(f"{live / path}: damaged, and there is no other copy: removed", file=sys.stderr)
             (live / path).unlink()
     if kept.is_dir() and has_lost_times(kept):
         restore_times(kept, Path(results))
-
-
-def same_time(one: Path, other: Path) -> bool:
-    """Whether two records were last written in the same nanosecond, as only copies were, and are of one size."""
-    try:
-        first, second = one.stat(), other.stat()
-    except OSError:
-        return False
-    return (first.st_mtime_ns, first.st_size) == (second.st_mtime_ns, second.st_size)
-
-
-def give_time(one: Path, other: Path) -> None:
-    """Give the copy of a record the time of the record, so that the next comparison reads neither."""
-    with suppress(OSError):
-        time = one.stat().st_mtime_ns
-        os.utime(other, ns=(time, time))
 
 
 def belongs(record: Path, results: Path) -> bool:

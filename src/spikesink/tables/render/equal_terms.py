@@ -10,7 +10,7 @@ import polars as pl
 from spikesink.runs.folder import FINISHED
 from spikesink.study.names import BASELINE
 from spikesink.tables.render.layout import Column
-from spikesink.tables.render.numbers import ABSENT, bracketed, decimals, significant
+from spikesink.tables.render.numbers import ABSENT, bracketed, decimals, significant, written
 from spikesink.tables.statistics.intervals import mean_interval
 
 BEST, EQUAL = "Every variant at its best learning rate", "Variants and baseline at equal loss"
@@ -61,9 +61,9 @@ def equal_loss(runs: pl.DataFrame) -> list[Column]:
             {
                 "variant": part["label"][0],
                 "seeds": f"{len(part)}",
-                "loss": decimals(3)(part["equal_loss"].mean()),
-                "step": decimals(0)(part["equal_loss_step"].mean()),
-                "baseline's step": decimals(0)(part["equal_loss_step_baseline"].mean()),
+                "loss": written(part["equal_loss"].mean(), decimals(3)),
+                "step": written(part["equal_loss_step"].mean(), decimals(0)),
+                "baseline's step": written(part["equal_loss_step_baseline"].mean(), decimals(0)),
                 "sink ratio (points)": over_seeds(sinks, decimals(1)),
                 "mean head (change)": over_seeds(masses, decimals(2)),
                 "× median (ratio)": over_seeds(spikes, significant(3), log=True),
