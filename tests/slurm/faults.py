@@ -46,19 +46,32 @@ def in_training(project: Path, snakemake: subprocess.Popen, variant: str) -> str
     return job_of(variant)
 
 
+def hold(project: Path, variant: str) -> int:
+    """Stop the process that trains the variant, so that its run of seconds does not end before its fault comes."""
+    process = process_of(project, variant)
+    os.kill(process, signal.SIGSTOP)
+    return process
+
+
+def go_on(process: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGCONT)
+
+
 def cancel(project: Path, snakemake: subprocess.Popen, variant: str) -> None:
     """scancel, as a user or an administrator would."""
-    slurm("scancel", in_training(project, snakemake, variant))
+    job = in_training(project, snakemake, variant)
+    process = hold(project, variant)
+    slurm("scancel", job)
+    go_on(process)
 
 
 def reach_time_limit(project: Path, snakemake: subprocess.Popen, variant: str) -> None:
     """Hold the process until SLURM warns it, so that a limit of a minute comes in the middle of a run of seconds."""
     in_training(project, snakemake, variant)
-    process = process_of(project, variant)
-    os.kill(process, signal.SIGSTOP)
+    process = hold(project, variant)
     wait_until(lambda: is_pending(process, signal.SIGUSR1), f"SLURM warns {variant} of its time limit", 300)
-    with suppress(ProcessLookupError):
-        os.kill(process, signal.SIGCONT)
+    go_on(process)
 
 
 def is_pending(process: int, number: int) -> bool:
@@ -73,9 +86,11 @@ def is_pending(process: int, number: int) -> bool:
 def lose_node(project: Path, snakemake: subprocess.Popen, variant: str) -> None:
     """Drain the node of the job, which lets the job be, then set it down, which ends the job; then bring it back."""
     job = in_training(project, snakemake, variant)
+    process = hold(project, variant)
     node = slurm("squeue", "--noheader", "--job", job, "--format=%N")
     slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
     assert job_of(variant) == job
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    go_on(process)
     wait_until(lambda: job_of(variant) != job and has_left(job, node), "the job has lost its node", 300)
     slurm("scontrol", "update", f"nodename={node}", "state=resume")
