@@ -62,9 +62,8 @@ ui: .venv/installed
 	mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
 		--backend-store-uri sqlite:///results/mlflow.db --artifacts-destination results/mlartifacts
 
-# Installed in layers: for drawing, for training and measuring, for GGUF files, for standard tasks, for
-# tests only. transformers is not in the
-# first two, because it would slow the start of every training run.
+# Installed in layers: for drawing, for training and measuring, for GGUF files, for standard tasks, for tests only.
+# transformers is not in the first two, because it would slow the start of every training run.
 .venv/drawing: pyproject.toml envs/constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
 	$(PYTHON) -c "import os, sys; sys.exit(bool(set('{}:') & set(os.getcwd())) and f'setuptools cannot install into {os.getcwd()}: rename the folder that has a brace or a colon in its name')"

@@ -21,11 +21,11 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests/unit")]
 
 import torch  # noqa: E402
+from peak_memory import peak_bytes  # noqa: E402
 from peer_steps import Contestant, Prepared, recipes  # noqa: E402
-from torch.profiler import ProfilerActivity, profile  # noqa: E402
 
 from spikesink.measures.probes.attention_rows import attention_received, attention_rows  # noqa: E402
 from spikesink.measures.probes.observe import LOGITS_ON_CPU, block_inputs  # noqa: E402
@@ -172,18 +172,6 @@ class Shape(Prepared):
 
     def shape(self) -> tuple[Model, Training, int]:
         return self.given
-
-
-def peak_bytes(work: Callable[[], object]) -> int:
-    """Most bytes that the tensors made by ``work`` take at a time."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        work()
-    changes = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = most = 0
-    for event in sorted(changes, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    return most
 
 
 def measures() -> dict[str, list[dict]]:

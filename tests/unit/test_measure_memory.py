@@ -1,11 +1,9 @@
 """What a measuring job takes at a time follows from the memory at hand; running out of it is one line."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from models import VOCABULARY, decoder
-from torch.profiler import ProfilerActivity, profile
+from peak_memory import peak_bytes
 
 from spikesink.measures import fitting
 from spikesink.measures.fitting import fitted, short_of_memory
@@ -88,18 +86,6 @@ def test_no_map_is_held_and_memory_grows_with_the_length_alone(name):
 def whole_map(length: int) -> int:
     """Bytes of the attention map of four heads."""
     return 4 * 4 * length**2
-
-
-def peak_bytes(work: Callable[[], object]) -> int:
-    """Most bytes that the tensors made by ``work`` take at a time, as torch's profiler counts them."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        work()
-    changes = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
-    held = most = 0
-    for event in sorted(changes, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    return most
 
 
 def test_logits_in_pieces_give_the_same_losses(monkeypatch):

@@ -70,21 +70,18 @@ def drawn_together(wildcards):
 # For targets.smk.
 @cache
 def answers_of(place, group):
-    """The files of a group of questions about a model, by its folder. The capabilities are a group of their own."""
-    questions = GROUPS[group].questions if group in GROUPS else (group,)
-    return [str(RunFolder(place).measure(question)) for question in questions]
+    """The files of a group of questions about a model, by its folder."""
+    return [str(RunFolder(place).measure(question)) for question in drawn.questions_in(group)]
 
 
 def measured(runs):
     """What ablations are made of: the manifests of these runs, and what every run is measured for."""
-    of_run = [
-        [
-            str(RunFolder(run.folder).manifest),
-            *(file for group in ASKED_OF_ALL for file in answers_of(run.folder, group)),
-        ]
-        for run in runs
-    ]
-    return [file for files in of_run for file in files]
+    found = []
+    for run in runs:
+        found.append(str(RunFolder(run.folder).manifest))
+        for group in ASKED_OF_ALL:
+            found += answers_of(run.folder, group)
+    return found
 
 
 def rests_on(runs):
@@ -94,8 +91,9 @@ def rests_on(runs):
     what these jobs make, but a table that is there asks for nothing that is missing.
     """
     jobs = [answers_of(run.folder, group) for run in runs for group in ASKED_OF_ALL]
-    for one in map(RunFolder, (run.folder for run in runs)):
-        jobs.append([str(path) for path in (one.run, one.metrics, one.manifest)])
+    for run in runs:
+        folder = RunFolder(run.folder)
+        jobs.append([str(path) for path in (folder.run, folder.metrics, folder.manifest)])
     ablations = dict.fromkeys(run.ablation for run in runs if run.ablation != BASELINE) or ([BASELINE] if runs else [])
     for ablation in ablations:
         jobs.append([f"results/{NAME}/tables/parts/{ablation}/{part}.parquet" for part in drawn.PARTS])

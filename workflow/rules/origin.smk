@@ -98,8 +98,7 @@ def measured_runs_origin(runs):
     found = []
     for place in map(drawn.folder_of, runs):
         found.append(model_origin(place))
-        for group in ASKED_OF_ALL:
-            found += [answers_origin(place, group)] * len(answers_of(place, group))
+        found += [answers_origin(place, group) for group in ASKED_OF_ALL]
     return origin(*found)
 
 

@@ -5,7 +5,7 @@ job = provenance_job = Job("spikesink.tables.provenance", RESOURCES.draw)
 rule provenance:
     input:
         lambda wildcards: [
-            str(path) for one in map(RunFolder, (run.folder for run in STUDY.runs)) for path in (one.run, one.manifest)
+            str(path) for run in STUDY.runs for path in (RunFolder(run.folder).run, RunFolder(run.folder).manifest)
         ],
     output:
         "results/{study}/provenance.csv",

@@ -95,7 +95,7 @@ def loading(name: str) -> Iterator[None]:
 
 
 def described_tasks(settings: Capabilities) -> dict[str, Any]:
-    """Versions of the libraries and, by task, its version; their data are in the hub's cache then."""
+    """The libraries' versions and each task's; loading the tasks has brought their data into the hub's cache."""
     tasks = manager(settings)
     found = {}
     for name in settings.tasks:

@@ -16,8 +16,8 @@ def tokenizer_files(
     """The content of each file by its name, and the ids of BOS and EOS for config.json (None: there is no such token).
 
     With ``bos`` sequence or document, transformers starts every text with BOS, as sequences or documents started in
-    training; with none it adds no BOS.
-    ``bos_token`` is the BOS, if not the one that is declared. Raises TokenizerError, PretrainedError.
+    training; with none it adds no BOS. ``bos_token`` is the BOS, if not the one that is declared. Raises
+    TokenizerError, PretrainedError.
     """
     loaded = load(tokenizer_json, bos_token)
     check_vocabulary(tokenizer_json, vocabulary)

@@ -58,7 +58,7 @@ PRETRAINED = {
 """pretrained.json of a published model."""
 NEEDED = ("source", "folder", "tokenizer", "bos", "vocabulary", "parameters", "context")
 MEASURED_MODEL = PRETRAINED | {f"{key}!": PRETRAINED[key] for key in NEEDED}
-"""The same, for the jobs that encode its text and measure it."""
+"""pretrained.json, with the keys that the jobs need which encode a text for the model and measure it."""
 
 
 def check_kinds(content: dict[str, Any], kinds: dict[str, Any], name: str, remedy: str) -> None:

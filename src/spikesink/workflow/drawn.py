@@ -82,7 +82,12 @@ def of_study(study: Study) -> Drawn:
 def questions_of(study: Study) -> tuple[str, ...]:
     """The questions that models in depth are asked."""
     asked = dict.fromkeys((*GROUPS, *groups_of_all(study)))
-    return tuple(question for name in asked for question in (GROUPS[name].questions if name in GROUPS else (name,)))
+    return tuple(question for group in asked for question in questions_in(group))
+
+
+def questions_in(group: str) -> tuple[str, ...]:
+    """The questions of a group. The capabilities are a group of that one question."""
+    return GROUPS[group].questions if group in GROUPS else (group,)
 
 
 def groups_of_all(study: Study) -> tuple[str, ...]:

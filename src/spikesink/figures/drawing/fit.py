@@ -7,7 +7,7 @@ from matplotlib.text import Text
 from spikesink.figures.drawing.canvas import wrapped
 
 ROUNDS = 3
-"""Names of two lines make other axes shorter, whose names may then be too long."""
+"""So often names are broken at most: one of two lines makes other axes shorter, whose names may then be too long."""
 
 
 def fit_labels(figure: Figure) -> None:

@@ -8,9 +8,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from spikesink.study.settings.capabilities import Capabilities
-from spikesink.study.settings.checks import (
-    SPECIFICATION,
-)
+from spikesink.study.settings.checks import SPECIFICATION
 from spikesink.study.settings.measures import Measures
 from spikesink.study.settings.model import Model
 from spikesink.study.settings.pretrained import Pretrained

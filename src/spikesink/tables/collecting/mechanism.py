@@ -52,10 +52,10 @@ def mechanism_table(models: dict[str, Path], capabilities: bool = False) -> pl.D
     """One row per model: its label, whether it has measures, and the quantities of ``names_of("mechanism")``.
 
     ``models`` are folders with measures by label; ``capabilities``: whether they were given tasks, whose answers are
-    read then. A run that diverged has empty measures and a row without numbers. A
-    question that none of the models was asked, because it is newer than they are, leaves its columns empty, and so does
-    an answer without a column that was added later, and one of IN_RUNS that a model lacks. Raises InputError where only
-    some of the models lack another answer.
+    read then. A run that diverged has empty measures and a row without numbers. A question that none of the models
+    was asked, because it is newer than they are, leaves its columns empty, and so does an answer without a column that
+    was added later, and one of IN_RUNS that a model lacks. Raises InputError where only some of the models lack another
+    answer.
     """
     questions = [name for name in asked(models.values()) if capabilities or name != CAPABILITIES]
     rows = []

@@ -56,8 +56,7 @@ def collect(
     """The tables runs, states, heads and curves of an ablation.
 
     ``folders`` are the runs' folders. ``variants`` has label and ``stands_for`` of the variants that have either.
-    ``capabilities``: whether the runs were given tasks, whose answers are read then.
-    Raises InputError.
+    ``capabilities``: whether the runs were given tasks, whose answers are read then. Raises InputError.
     """
     rows, courses, parts = [], {}, {"states": [], "heads": [], "curves": []}
     for path in folders:
