@@ -92,7 +92,7 @@ def jobs_of(study: Study) -> list[Job]:
         Job("spikesink.training", *train, "--checkpoints", "{out}/checkpoints",
             reads=[*sorted(Path("stopped").glob("*/*.ckpt/*")), *sorted(Path("stopped").glob("*/snapshots/*"))],
             start=lambda out: shutil.copytree("stopped", out / "checkpoints")),
-        Job("spikesink.measures", "quality", "--run", str(folder), *told, "--output", "{out}",
+        Job("spikesink.measures", "forward", "--run", str(folder), *told, "--output", "{out}",
             reads=[*trained, *held_out]),
         Job("spikesink.measures", "dynamics", "--run", str(folder), *told, "--output", "{out}",
             reads=[*trained, *held_out, *below(folder, "snapshots/step*")]),
@@ -112,7 +112,7 @@ def jobs_of_models(study: Study, corpus: tuple[str, ...], measures: str) -> list
         jobs += [
             Job("spikesink.data", "tokens", *corpus, "--pretrained", str(described), "--output", "{out}/tokens",
                 reads=[*below(folder, "pretrained.json"), *below(source, "*.json")]),
-            Job("spikesink.measures", "quality", "--pretrained", str(described), *told,
+            Job("spikesink.measures", "forward", "--pretrained", str(described), *told,
                 reads=[*below(folder, "pretrained.json"), *below(tokens, "*"), *below(source, "*.json"),
                        *below(source, "*.safetensors")]),
         ]  # fmt: skip

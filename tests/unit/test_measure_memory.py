@@ -32,7 +32,7 @@ LARGE = Model(
     feed_forward=FeedForward(width=14336),
 )
 RULE = SpikeRule(0.0, 1.0, 0.1)
-GROUPS = ("quality", "forward", "spikes", "geometry", "gradients", "consequences", "dynamics")
+GROUPS = ("forward", "spikes", "geometry", "gradients", "consequences", "dynamics")
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -102,11 +102,11 @@ def test_logits_in_pieces_give_the_same_losses(monkeypatch):
     "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("can't allocate memory: 9")]
 )
 def test_running_out_of_memory_names_the_key_to_lower(error):
-    with pytest.raises(InputError, match="batch_size below 8"), short_of_memory(settings(8), "quality"):
+    with pytest.raises(InputError, match="batch_size below 8"), short_of_memory(settings(8), "forward"):
         raise error
-    with pytest.raises(InputError, match="set measures"), short_of_memory(settings(1), "quality"):
+    with pytest.raises(InputError, match="set measures"), short_of_memory(settings(1), "forward"):
         raise error
-    with pytest.raises(RuntimeError, match="another fault"), short_of_memory(settings(8), "quality"):
+    with pytest.raises(RuntimeError, match="another fault"), short_of_memory(settings(8), "forward"):
         raise RuntimeError("another fault")
 
 

@@ -59,6 +59,6 @@ def test_a_published_model_is_planned_once_it_is_here(tmp_path, monkeypatch):
 def test_runs_outside_the_comparison_are_planned_for_what_every_run_is_asked(monkeypatch):
     monkeypatch.setattr(measure_plan, "matrix_speed", lambda: 1e9)
     planned = list(measure_costs(study({"ablations": ["norm"], "seeds": [0, 1]})))
-    assert {cost.group for cost in planned if cost.model == "sandwich"} == {"quality", "forward"}
+    assert {cost.group for cost in planned if cost.model == "sandwich"} == {"forward"}
     assert "gradients" in {cost.group for cost in planned if cost.model == "baseline"}
     assert {cost.jobs for cost in planned} == {2}

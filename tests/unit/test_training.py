@@ -210,7 +210,7 @@ def test_a_diverged_run_is_a_result_that_says_so(token_folder, tmp_path):
         sys.executable,
         "-m",
         "spikesink.measures",
-        "quality",
+        "forward",
         "--run",
         str(tmp_path / "run"),
         "--settings",

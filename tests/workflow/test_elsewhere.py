@@ -90,8 +90,7 @@ def back(home, away) -> Path:
 
 def test_snakemake_trains_and_measures_only_what_did_not_come_home(back):
     work = {job for job in jobs(back) if job.startswith(("train ", "measure "))}
-    quality, forward = (f"measure {group} of runs/{BLOCKED}" for group in ("quality", "forward"))
-    assert work == {"train v_scale/v_scale seed 0", quality, forward}
+    assert work == {"train v_scale/v_scale seed 0", f"measure forward of runs/{BLOCKED}"}
 
 
 @pytest.mark.parametrize("run", ["baseline/seed0", "conditional_head/seed0"])

@@ -25,7 +25,7 @@ PROVENANCE = {"provenance of all runs", "page of provenance"}
 
 def training(variant: str, seed: int = 0) -> set[str]:
     """Training a run, saying where it is from, and measuring it."""
-    groups = GROUPS if variant == "baseline" else ("quality", "forward")
+    groups = GROUPS if variant == "baseline" else ("forward",)
     measured = {f"measure {group} of runs/{variant}/seed{seed}" for group in groups}
     return PROVENANCE | {f"train {VARIANTS.get(variant, 'gating')}/{variant} seed {seed}"} | measured
 
@@ -93,13 +93,11 @@ def test_editing_a_measure_reruns_it_for_all_runs_and_what_reads_it(project, che
     restore(project, checkout)
     edit(project / "src/spikesink/measures/questions/perplexity.py")
     assert rerun(project) == {
-        *(f"measure quality of runs/{variant}/seed0" for variant in VARIANTS),
-        *(f"measure forward of runs/{variant}/seed0" for variant in VARIANTS),  # the course of a run has its loss
+        *(f"measure forward of runs/{variant}/seed0" for variant in VARIANTS),
         *drawing(*ABLATIONS),
         "measure consequences of runs/baseline/seed0",  # it scores with perplexity
         "table of the mechanism",
         *reading("consequences"),
-        *reading("quality"),
         *reading("forward"),
     }
 
@@ -130,8 +128,8 @@ def test_swapping_two_values_is_a_change(project):
 
 def test_changing_a_setting_of_a_measure_reruns_what_reads_it(project):
     configure(project, {"measures": {"perplexity_tokens": 512}})
-    measured = {f"measure quality of runs/{variant}/seed0" for variant in VARIANTS}
-    assert rerun(project) == measured | drawing(*ABLATIONS) | {"table of the mechanism"} | reading("quality")
+    measured = {f"measure forward of runs/{variant}/seed0" for variant in VARIANTS}
+    assert rerun(project) == measured | drawing(*ABLATIONS) | {"table of the mechanism"} | reading("forward")
 
 
 def test_another_text_for_evaluation_reruns_measures_and_trains_nothing(project):

@@ -69,7 +69,7 @@ def fresh_study(project: Path, folder: Path, changes: dict) -> Path:
     kept = ("data", "runs/baseline/seed0", "records")
     for name in kept:
         shutil.copytree(project / "results/tiny" / name, fresh / "results/tiny" / name)
-    for question in GROUPS["quality"].questions:
+    for question in GROUPS["forward"].questions:
         (fresh / f"results/tiny/runs/baseline/seed0/measures/{question}.parquet").unlink()
     configure(fresh, changes)
     snakemake(fresh, *TARGETS)
@@ -93,7 +93,7 @@ def test_results_after_failures_and_a_kill_are_those_of_a_fresh_study(project, t
     assert "tokens/validation.bin is missing" in said
     assert (run / "manifest.json").exists(), "the repaired training ran"
     left = jobs(project)
-    assert {f"measure quality of runs/{variant}/seed0" for variant in ("baseline", "conditional_head")} <= left
+    assert {f"measure forward of runs/{variant}/seed0" for variant in ("baseline", "conditional_head")} <= left
 
     stop_when(project, run / "measures/perplexity.parquet", *TARGETS)
     snakemake(project, "--unlock")

@@ -1,4 +1,4 @@
-# Measures: one rule per group of questions, measure_quality, measure_forward, ..., each made by the loop below. A rule's
+# Measures: one rule per group of questions, measure_forward, measure_spikes, ..., each made by the loop below. A rule's
 # {subject} is the folder of a run, runs/<variant>/seed<k>, or of a published model, pretrained/<model>.
 job = Job("spikesink.measures", RESOURCES.measure)
 

@@ -15,8 +15,7 @@ from spikesink.runs.module_facts import constant
 AFFECTS_RESULTS = False
 
 DESCRIPTIONS = {
-    "quality": "how good the model is, what it can still do, and what quantisation costs it",
-    "forward": "where attention goes and how large activations are",
+    "forward": "of every run: how good it is, what it can do, where its attention goes, how large its activations are",
     "spikes": "how massive activations come about (2603.05498, section 3)",
     "geometry": "what norms make of spikes, and how queries and keys make sinks (2603.05498, Figs 5 and 6)",
     "gradients": "where gradients gather and what that does to activations (2603.17771)",

@@ -74,12 +74,11 @@ def work(group: str, measures: Measures, context: int, vocabulary: int, snapshot
     abilities, scored = measures.ability_sequences * context, max(measures.consequence_tokens, context)
     calibration, gradients = measures.calibration_sequences * context, measures.gradient_sequences * context
     perplexity, beyond = measures.perplexity_tokens, max(measures.perplexity_tokens // CONTEXTS, CONTEXTS * context)
-    if group == "quality":
-        scores = perplexity + beyond + INDUCTIONS * abilities + QUANTISATIONS * scored
-        return Work(scores + RETRIEVALS * abilities + QUANTISATIONS * calibration, scores)
     if group == "forward":
         course = snapshots * measures.sequences * context
-        return Work(FORWARD_PASSES * short + course + 2 * snapshots * short, course)
+        scores = perplexity + beyond + INDUCTIONS * abilities + QUANTISATIONS * scored + course
+        edited = RETRIEVALS * abilities + QUANTISATIONS * calibration
+        return Work(scores + edited + FORWARD_PASSES * short + 2 * snapshots * short, scores)
     if group == "spikes":
         probed = min(vocabulary, measures.vocabulary_tokens or vocabulary)
         return Work(SPIKE_PASSES * short + probed * 3 // 2)

@@ -21,8 +21,8 @@ from spikesink.tables.collecting.questions import mechanism_questions
 
 PARTS = ("runs", "states", "heads", "curves")
 """The files of an ablation's parts, which its tables and figures are made from."""
-OF_ALL = ("quality", "forward")
-"""The groups of questions that every run is measured for; the others only for models that are analysed in depth."""
+OF_ALL = ("forward",)
+"""The groups of questions that every run is asked; the others are asked only of models that are analysed in depth."""
 ALWAYS = tuple(question for group in OF_ALL for question in GROUPS[group].questions)
 """The questions of these groups."""
 PUBLISHED = "pretrained/"

@@ -17,7 +17,7 @@ from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
 
-GROUP = "quality"
+GROUP = "forward"
 QUESTIONS = ("backcopy", "backcopy_heads")
 READS = ("perplexity_tokens", "sequences", "batch_size", "chunk")
 

@@ -7,7 +7,7 @@ from spikesink.measures.subject import Answers, Subject
 from spikesink.study.kinds import GATES, SOFTMAX
 from spikesink.study.settings import Measures
 
-GROUP = "quality"
+GROUP = "forward"
 QUESTIONS = ("beyond_context",)
 READS = ("perplexity_tokens", "batch_size")
 

@@ -12,7 +12,7 @@ from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
 
-GROUP = "quality"
+GROUP = "forward"
 QUESTIONS = ("perplexity", "document_perplexity")
 READS = ("perplexity_tokens", "batch_size")
 

@@ -17,7 +17,7 @@ from spikesink.model.decoder import Decoder
 from spikesink.quantities.perplexity import perplexity
 from spikesink.study.settings import Measures
 
-GROUP = "quality"
+GROUP = "forward"
 QUESTIONS = ("quantisation", "activation_ranges")
 READS = ("consequence_tokens", "calibration_sequences", "batch_size")
 

@@ -12,7 +12,7 @@ from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
 
-GROUP = "quality"
+GROUP = "forward"
 QUESTIONS = ("retrieval",)
 READS = ("ability_sequences", "batch_size")
 
