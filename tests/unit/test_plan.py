@@ -290,7 +290,7 @@ def test_a_study_of_a_thousand_runs_is_planned_without_heavy_imports(tmp_path, v
 def test_show_prints_the_settings_in_their_order():
     shown = command("show", "loss_0.25x_1x")
     lines = shown.stdout.splitlines()
-    assert lines[0] == "# results/nano/runs/loss_0.25x_1x/seed20: 214K parameters, 2.87M tokens"
+    assert lines[0] == "# results/nano/runs/loss_0.25x_1x/seed30: 214K parameters, 2.87M tokens"
     assert [line for line in lines if re.match(r"\w", line)][-3:] == ["tokenizer:", "model:", "training:"]
     assert lines.index("  layers: 3") < lines.index("  d_model: 64") < lines.index("    heads: 4")
     run = next(run for run in load(base=ROOT / "config.yaml").runs if run.variant == "loss_0.25x_1x")

@@ -93,8 +93,8 @@ def test_the_command_shows_runs_and_refuses_unknown_ones():
         command = [sys.executable, "-m", "spikesink.cli", *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
-    assert "    kind: dyt\n" in spikesink("show", "dyt/seed20").stdout
-    assert '"kind": "dyt"' in spikesink("show", "dyt/seed20", "--json").stdout
+    assert "    kind: dyt\n" in spikesink("show", "dyt/seed30").stdout
+    assert '"kind": "dyt"' in spikesink("show", "dyt/seed30", "--json").stdout
     assert len(spikesink("runs").stdout.splitlines()) == 18
     assert "7b" in spikesink("runs", "--configfile", "workflow/scales/7b.yaml").stdout
     unknown = spikesink("show", "nothing")

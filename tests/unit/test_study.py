@@ -105,7 +105,7 @@ def test_a_grid_combines_settings_with_variants():
     names = "baseline_lr_0.5x baseline_lr_2x sandwich_lr_0.5x sandwich_lr_2x gelu_lr_0.5x gelu_lr_2x"
     assert [run.variant for run in grid.of("lr")] == names.split()
     run = grid.of("lr")[5]
-    assert (run.model.feed_forward.kind, run.training.optimiser.lr, run.label) == ("gelu", 0.032, "GELU, lr 2x")
+    assert (run.model.feed_forward.kind, run.training.optimiser.lr, run.label) == ("gelu", 0.024, "GELU, lr 2x")
 
 
 def test_several_settings_of_a_grid_make_every_combination():
@@ -121,7 +121,7 @@ def test_several_settings_of_a_grid_make_every_combination():
 
 
 def test_a_combination_that_changes_nothing_is_the_variant_itself():
-    found = study(lr_grid(settings={"training.optimiser.lr": ["0.5x", "1x", 0.016]}))
+    found = study(lr_grid(settings={"training.optimiser.lr": ["0.5x", "1x", 0.012]}))
     assert [run.variant for run in found.of("lr")] == ["baseline_lr_0.5x", "sandwich_lr_0.5x", "gelu_lr_0.5x"]
 
 

@@ -73,7 +73,7 @@ def test_a_run_that_was_just_trained_has_not_changed(project):
 
 
 def test_a_setting_is_named_with_its_old_and_new_value(project):
-    assert differences(the_run(project, training={"optimiser": {"lr": 0.5}})) == ["training.optimiser.lr: 0.016 -> 0.5"]
+    assert differences(the_run(project, training={"optimiser": {"lr": 0.5}})) == ["training.optimiser.lr: 0.012 -> 0.5"]
     assert differences(the_run(project, model={"value_valve": {"layers": [0]}})) == [
         "model.value_valve.layers: null -> [0]"
     ]
