@@ -12,12 +12,14 @@ from figure_checks import ablation_style, check_layout
 
 from spikesink.figures.ablations import abilities, ablation, training
 from spikesink.figures.drawing import canvas
+from spikesink.figures.drawing.channels import ROWS
 from spikesink.figures.drawing.finite import draw_finite
 from spikesink.figures.drawing.fit import fit_labels
 from spikesink.figures.drawing.metrics import limits_of_share
 from spikesink.figures.drawing.scales import LogTicks, log_scale
 from spikesink.figures.drawing.seeds import with_band
 from spikesink.figures.drawing.style import style_of_variants
+from spikesink.figures.mechanism import spike_lifecycle
 from spikesink.tables.collecting.parts import collect
 
 
@@ -144,3 +146,18 @@ def test_an_infinite_value_of_a_measure_leaves_the_rest_of_the_figure(name):
     figure = draw_finite(lambda shown: module.draw(shown, style_of_variants(["a model"])), data)
     assert figure.get_suptitle().endswith("1 value is not finite and left out")
     assert all(np.isfinite([*axis.get_xlim(), *axis.get_ylim()]).all() for axis in figure.axes)
+
+
+@pytest.mark.parametrize("blocks", [2, 18])
+def test_panels_keep_their_height_below_a_title_of_many_lines(blocks):
+    """A model without a BOS may have 18 step-up blocks, which its title names."""
+    roles = ["step_up"] * blocks + ["plateau"] * (20 - blocks)
+    names = [name for _, channels in ROWS for name in channels]
+    points = [("M", block + 1, name, 10.0 ** (block % 5), role) for name in names for block, role in enumerate(roles)]
+    data = pl.DataFrame(points, schema=spike_lifecycle.COLUMNS, orient="row")
+    figure = spike_lifecycle.draw(data, style_of_variants(["M"]))
+    fit_labels(figure)
+    above, below = figure.axes[:2]
+    assert above.get_title().count("\n") == (1 if blocks == 2 else 4)
+    assert above.get_window_extent().height > 0.8 * 100, "of 1.15 inches that a row has"
+    assert not above.yaxis.label.get_window_extent().overlaps(below.yaxis.label.get_window_extent())

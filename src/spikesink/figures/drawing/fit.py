@@ -1,22 +1,42 @@
-"""Names of axes that are longer than their axis: they are broken into lines, so that they touch no neighbour's."""
+"""Texts that are longer than figures expect: high titles get room, and names of axes that are too long are broken."""
 
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 from spikesink.figures.drawing.canvas import wrapped
 
 ROUNDS = 3
 """So often names are broken at most: one of two lines makes other axes shorter, whose names may then be too long."""
+TITLE_LINES = 2
+"""Lines of a panel's title that the heights of figures have room for."""
+LINE = 1.2
+"""Height of a line of text over the size of its letters."""
 
 
 def fit_labels(figure: Figure) -> None:
-    """Lay the figure out, break names of axes that are too long, and lay it out again where there were any."""
+    """Lay the figure out, break names of axes that are too long, and lay it out again where there were any.
+
+    Before that the figure gets higher by the lines of titles that it has no room for; they would be taken from panels.
+    """
+    figure.set_figheight(figure.get_figheight() + height_of_titles(figure))
     figure.draw_without_rendering()
     for _ in range(ROUNDS):
         if not any([break_lines(label, room) for axis in figure.axes for label, room in labels(axis)]):
             return
         figure.draw_without_rendering()
+
+
+def height_of_titles(figure: Figure) -> float:
+    """Inches that the titles of panels take beyond ``TITLE_LINES``, a row of panels after the other."""
+    beyond: dict[int, float] = {}
+    for axis in figure.axes:
+        if (place := axis.get_subplotspec()) is not None:
+            row, lines = place.rowspan.start, 1 + axis.get_title().count("\n")
+            beyond[row] = max(beyond.get(row, 0), lines - TITLE_LINES)
+    return sum(beyond.values()) * LINE * FontProperties(size=rcParams["axes.titlesize"]).get_size_in_points() / 72
 
 
 def labels(axis: Axes) -> list[tuple[Text, float]]:
