@@ -13,7 +13,6 @@ from spikesink.measures.quantised.weight_only import (
     awq_weights,
     gptq,
     gptq_weights,
-    output_error,
     rtn_weights,
 )
 
@@ -86,16 +85,19 @@ def test_gptq_rounds_to_nearest_where_no_input_can_make_up_for_another():
 def test_gptq_and_awq_change_the_output_less_than_rounding_to_nearest(seed):
     """On calibration data; else there would be no reason to use them."""
     found, weight = seen(inputs(seed=seed)), weights(seed=seed + 10)
-    plain = output_error(weight, round_to_nearest(weight), found.hessian_II)
-    assert output_error(weight, gptq(weight, found.hessian_II), found.hessian_II) < plain
-    assert output_error(weight, awq(weight, found), found.hessian_II) < plain
+    plain = found.output_change(round_to_nearest(weight) - weight)
+    assert found.output_change(gptq(weight, found.hessian_II) - weight) < plain
+    assert found.output_change(awq(weight, found) - weight) < plain
 
 
-def test_the_output_error_is_that_of_the_output():
-    x, weight = inputs().double(), weights().double()
-    quantised_weight = round_to_nearest(weight)
-    direct = (x @ (quantised_weight - weight).T).square().sum().item()
-    assert output_error(weight, quantised_weight, x.T @ x) == pytest.approx(direct)
+@pytest.mark.parametrize("tokens", [5, 200])
+def test_the_change_of_the_output_is_that_of_the_output(tokens):
+    """From the inputs themselves where they are fewer than the 12 channels, else from their Hessian."""
+    x, weight = inputs(tokens), weights()
+    change, found = round_to_nearest(weight) - weight, seen(x)
+    assert (found.inputs is None) == (tokens == 200)
+    direct = (x.double() @ change.double().T).square().sum().item()
+    assert found.output_change(change) == pytest.approx(direct, rel=1e-4)
 
 
 def test_awq_rounds_to_nearest_where_all_inputs_are_equally_large():

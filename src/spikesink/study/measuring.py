@@ -81,7 +81,7 @@ def work(group: str, measures: Measures, context: int, vocabulary: int, snapshot
         return Work(scores + edited + FORWARD_PASSES * short + 2 * snapshots * short, scores)
     if group == "spikes":
         probed = min(vocabulary, measures.vocabulary_tokens or vocabulary)
-        return Work(SPIKE_PASSES * short + probed * 3 // 2)
+        return Work(SPIKE_PASSES * short + probed)
     if group == "geometry":
         return Work(GEOMETRY_PASSES * short)
     if group == "gradients":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -70,11 +70,23 @@ class Seen:
     """Sum of x x^T over tokens, in float32: the Hessian of half the squared error of the matrix's output."""
     magnitude_I: Tensor | float = 0.0
     """Sum of |x|; a method that compares channels needs no mean."""
+    inputs: list[Tensor] | None = field(default_factory=list)
+    """The inputs themselves, as long as they are fewer than their channels; ``output_change`` then computes less."""
 
     def add(self, x: Tensor) -> None:
         x = x.flatten(0, -2).float()
         self.hessian_II = self.hessian_II + x.T @ x
         self.magnitude_I = self.magnitude_I + x.abs().sum(dim=0)
+        if self.inputs is not None:
+            self.inputs.append(x)
+            if sum(map(len, self.inputs)) >= x.shape[1]:
+                self.inputs = None
+
+    def output_change(self, change_OI: Tensor) -> float:
+        """Squared change of the matrix's output when its weights change so, summed over outputs and tokens."""
+        if self.inputs:
+            return sum((x @ change_OI.T).square().sum(dtype=torch.float64).item() for x in self.inputs)
+        return ((change_OI @ self.hessian_II) * change_OI).sum(dtype=torch.float64).item()
 
 
 @torch.no_grad()

@@ -17,12 +17,6 @@ AWQ_STEPS = 20
 """AWQ tries so many exponents, from 0, which is rounding to nearest, to below 1."""
 
 
-def output_error(weight_OI: Tensor, quantised_OI: Tensor, hessian_II: Tensor) -> float:
-    """Squared change of the matrix's output, summed over outputs and calibration tokens."""
-    change = quantised_OI.float() - weight_OI.float()
-    return ((change @ hessian_II.float()) * change).sum(dtype=torch.float64).item()
-
-
 def gptq(weight_OI: Tensor, hessian_II: Tensor, size: int = GROUP_SIZE) -> Tensor:
     """INT4 weights, input by input: what rounding one changes in the output is made up for by those that follow.
 
@@ -34,19 +28,19 @@ def gptq(weight_OI: Tensor, hessian_II: Tensor, size: int = GROUP_SIZE) -> Tenso
     diagonal[diagonal == 0] = 1
     diagonal += DAMPING * diagonal.mean()
     upper = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(hessian)), upper=True)
-    upper, weight = upper.float(), weight_OI.float().clone()
-    found = torch.empty_like(weight)
-    for group in groups(weight.shape[1], size):
-        grid = Int4.of(weight[:, group])
-        errors = torch.zeros_like(weight[:, group])
+    # An input's weights lie next to each other: the loop below goes from input to input.
+    upper, weight_IO = upper.float(), weight_OI.float().T.clone(memory_format=torch.contiguous_format)
+    found_IO = torch.empty_like(weight_IO)
+    for group in groups(len(weight_IO), size):
+        grid = Int4.of(weight_IO[group].T)
+        errors_GO = torch.zeros_like(weight_IO[group])
         for index in range(group.start, group.stop):
-            column = weight[:, index : index + 1]
-            found[:, index : index + 1] = grid.nearest(column)
-            error = (column - found[:, index : index + 1]) / upper[index, index]
-            weight[:, index : group.stop] -= error @ upper[index : index + 1, index : group.stop]
-            errors[:, index - group.start] = error[:, 0]
-        weight[:, group.stop :] -= errors @ upper[group, group.stop :]
-    return found.to(weight_OI.dtype)
+            found_IO[index] = grid.nearest(weight_IO[index, :, None])[:, 0]
+            error_O = (weight_IO[index] - found_IO[index]) / upper[index, index]
+            weight_IO[index : group.stop] -= upper[index, index : group.stop, None] * error_O
+            errors_GO[index - group.start] = error_O
+        weight_IO[group.stop :] -= upper[group, group.stop :].T @ errors_GO
+    return found_IO.T.contiguous().to(weight_OI.dtype)
 
 
 def awq(weight_OI: Tensor, seen: Seen, size: int = GROUP_SIZE) -> Tensor:
@@ -62,7 +56,7 @@ def awq(weight_OI: Tensor, seen: Seen, size: int = GROUP_SIZE) -> Tensor:
         scale = magnitude ** (step / AWQ_STEPS)
         scale = scale / (scale.max() * scale.min()).sqrt()
         found = (round_to_nearest(weight_OI.float() * scale, size) / scale).to(weight_OI.dtype)
-        error = output_error(weight_OI, found, seen.hessian_II)
+        error = seen.output_change(found.float() - weight_OI.float())
         if error < lowest:
             best, lowest = found, error
     return best

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from spikesink.measures.probes.attention_rows import attention_rows
-from spikesink.measures.probes.observe import Observation, block_inputs, observe
+from spikesink.measures.probes.observe import Observation, block_inputs
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy
 from spikesink.measures.probes.token_ids import token_ids
+from spikesink.measures.probes.vocabulary import VOCABULARY_BATCH, pass_alone, vocabulary
 from spikesink.measures.questions.amplifier import Direction, step_up
-from spikesink.measures.questions.vocabulary_probe import alone, vocabulary
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.context import Context
@@ -24,7 +24,7 @@ from spikesink.study.kinds import GATES
 from spikesink.study.settings import Measures
 
 GROUP = "spikes"
-QUESTIONS = ("delimiter_probe", "first_token_value_output")
+QUESTIONS = ("delimiter_probe",)
 READS = (
     "spike_magnitude",
     "spike_over_median",
@@ -34,7 +34,6 @@ READS = (
     "batch_size",
     "delimiters",
     "chunk",
-    "vocabulary_tokens",
 )
 
 
@@ -44,8 +43,6 @@ def answers(subject: Subject, settings: Measures) -> Answers:
     delimiters = token_ids(subject.tokenizer, settings.delimiters)
     rows = delimiter_probe(subject.model, tokens, delimiters=delimiters, chunk=settings.chunk, **common)
     yield "delimiter_probe", rows
-    maps = first_token_value_output(subject.model, tokens, most=settings.vocabulary_tokens, **common)
-    yield "first_token_value_output", maps
 
 
 def self_attention(body: CausalAttention, x_BTD: Tensor, context: Context, chunk: int) -> Tensor:
@@ -146,7 +143,7 @@ def first_token_value_output(
     *,
     rule: SpikeRule = SUN_ET_AL,
     batch_size: int = 32,
-    vocabulary_batch: int = 1024,
+    vocabulary_batch: int = VOCABULARY_BATCH,
     most: int | None = None,
 ) -> list[dict]:
     """One row per attention block before the step-up block and group of tokens at position 0 (2603.05498 Eq 22).
@@ -169,63 +166,80 @@ def first_token_value_output(
 
     A block whose output at position 0 is not linear has no rows: with gates from the input, V-scale or another softmax.
     """
-    seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
-    target = step_up(model, seen)
-    blocks = [
-        number
-        for number, block in enumerate(model.blocks[: target.block - 1], start=1)
-        if isinstance(block.body, CausalAttention) and is_linear(block.body)
-    ]
-    if not blocks:
-        return []
-    ids = {"all": vocabulary(model, most)}
-    if seen.spikes.tokens_NT[:, 0].any():
-        ids[seen.spikes.group] = tokens[:, 0][seen.spikes.tokens_NT[:, 0]].unique()
-    totals = {(number, group): 0 for number in blocks for group in ids}
-    every = torch.cat(tuple(ids.values())).unique()
-    for batch in alone(every, model, vocabulary_batch, "vocabulary through the value-output maps"):
-        h = None
-        inside = {group: torch.isin(batch[:, 0].cpu(), members).double() for group, members in ids.items()}
-        for state in observe(model, batch):
-            if state.block in blocks:
-                part = output_at_position_0(model.blocks[state.block - 1], h, state, target.direction).cpu()
-                for group, is_member_B in inside.items():
-                    totals[state.block, group] += is_member_B @ part
-            if state.block == blocks[-1]:
-                break
-            h = state.stream_BTD
-    width = model.settings.d_model
-    means = {key: (total / len(ids[key[1]])).split([1, 1, width, width]) for key, total in totals.items()}
-    sign = -1 if means[blocks[-1], next(reversed(ids))][1] < 0 else 1
-    rows = []
-    for number in blocks:
-        left, singular, _ = torch.linalg.svd(value_output_map(model, model.blocks[number - 1]))
-        for group in ids:
-            gain, cosine_stream, unit_D, output_D = means[number, group]
-            direction = target.direction
-            cosines = {"cosine_output": None, "cosine_singular": None, "cosine_stream": None}
-            if direction is not None:
-                cosines = {
-                    "cosine_output": sign * direction.cosine(output_D.to(left)).item(),
-                    "cosine_singular": direction.cosine(left[:, 0]).abs().item(),
-                    "cosine_stream": sign * cosine_stream.item(),
-                }
-            rows.append(
-                {
-                    "block": number,
-                    "group": group,
-                    "ids": len(ids[group]),
-                    "step_up_block": target.block,
-                    "channel": target.channel,
-                    "frobenius": singular.norm().item(),
-                    **{f"singular{rank}": value for rank, value in enumerate(singular[:3].tolist(), start=1)},
-                    "stable_rank": (singular.square().sum() / singular[0].square().clamp(min=1e-30)).item(),
-                    "gain": gain.item(),
-                    "concentration": unit_D.norm().item(),
-                }
-                | cosines
-            )
-    return rows
+    found = FirstToken(model, tokens, rule=rule, batch_size=batch_size, most=most)
+    if found.blocks:
+        pass_alone(model, found.ids, (found,), vocabulary_batch, found.blocks[-1])
+    return found.rows()
+
+
+class FirstToken:
+    """Watches a pass of token ids for what ``first_token_value_output`` says of them; arguments as there."""
+
+    def __init__(
+        self, model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int, most: int | None = None
+    ) -> None:
+        seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
+        self.model, self.target = model, step_up(model, seen)
+        self.blocks = [
+            number
+            for number, block in enumerate(model.blocks[: self.target.block - 1], start=1)
+            if isinstance(block.body, CausalAttention) and is_linear(block.body)
+        ]
+        self.groups = {"all": vocabulary(model, most)}
+        if seen.spikes.tokens_NT[:, 0].any():
+            self.groups[seen.spikes.group] = tokens[:, 0][seen.spikes.tokens_NT[:, 0]].unique()
+        self.totals = {(number, group): 0 for number in self.blocks for group in self.groups}
+
+    @property
+    def ids(self) -> Tensor:
+        """The token ids that must pass."""
+        return torch.cat(tuple(self.groups.values())).unique()
+
+    def __call__(self, ids_B: Tensor, before: Tensor | None, state: Observation) -> None:
+        if state.block not in self.blocks:
+            return
+        block = self.model.blocks[state.block - 1]
+        part = output_at_position_0(block, before, state, self.target.direction).cpu()
+        for group, members in self.groups.items():
+            self.totals[state.block, group] += torch.isin(ids_B.cpu(), members).double() @ part
+
+    def rows(self) -> list[dict]:
+        """What ``first_token_value_output`` returns."""
+        if not self.blocks:
+            return []
+        width, direction = self.model.settings.d_model, self.target.direction
+        means = {
+            key: (total / len(self.groups[key[1]])).split([1, 1, width, width]) for key, total in self.totals.items()
+        }
+        sign = -1 if means[self.blocks[-1], next(reversed(self.groups))][1] < 0 else 1
+        rows = []
+        for number in self.blocks:
+            left, singular, _ = torch.linalg.svd(value_output_map(self.model, self.model.blocks[number - 1]))
+            for group, members in self.groups.items():
+                gain, cosine_stream, unit_D, output_D = means[number, group]
+                cosines = {"cosine_output": None, "cosine_singular": None, "cosine_stream": None}
+                if direction is not None:
+                    cosines = {
+                        "cosine_output": sign * direction.cosine(output_D.to(left)).item(),
+                        "cosine_singular": direction.cosine(left[:, 0]).abs().item(),
+                        "cosine_stream": sign * cosine_stream.item(),
+                    }
+                rows.append(
+                    {
+                        "block": number,
+                        "group": group,
+                        "ids": len(members),
+                        "step_up_block": self.target.block,
+                        "channel": self.target.channel,
+                        "frobenius": singular.norm().item(),
+                        **{f"singular{rank}": value for rank, value in enumerate(singular[:3].tolist(), start=1)},
+                        "stable_rank": (singular.square().sum() / singular[0].square().clamp(min=1e-30)).item(),
+                        "gain": gain.item(),
+                        "concentration": unit_D.norm().item(),
+                    }
+                    | cosines
+                )
+        return rows
 
 
 def output_at_position_0(block: Block, h_BTD: Tensor, state: Observation, direction: Direction | None) -> Tensor:

@@ -1,18 +1,18 @@
-"""Which tokens spike, whatever stands around them? The vocabulary at position 0 (2603.05498 Sec 3, Table 2)."""
-
-from collections.abc import Iterable
+"""Which tokens spike at position 0, and what does attention give them there? (2603.05498 Sec 3, Table 2, Eq 22)"""
 
 import torch
 from torch import Tensor
 
-from spikesink.measures.probes.observe import observe
+from spikesink.measures.probes.observe import Observation
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, ordinary_medians
+from spikesink.measures.probes.vocabulary import VOCABULARY_BATCH, pass_alone, vocabulary
+from spikesink.measures.questions.amplifier_inputs import FirstToken
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
 
 GROUP = "spikes"
-QUESTIONS = ("vocabulary_probe",)
+QUESTIONS = ("vocabulary_probe", "first_token_value_output")
 READS = (
     "spike_magnitude",
     "spike_over_median",
@@ -25,26 +25,15 @@ READS = (
 
 
 def answers(subject: Subject, settings: Measures) -> Answers:
-    tokens, rule = subject.tokens(settings.sequences, settings.sink_tokens), SpikeRule.of(settings)
-    medians_S = ordinary_medians(subject.model, tokens, rule=rule, batch_size=settings.batch_size)
-    yield "vocabulary_probe", vocabulary_probe(subject.model, medians_S, rule=rule, most=settings.vocabulary_tokens)
-
-
-def vocabulary(model: Decoder, most: int | None) -> Tensor:
-    """Every token id [V], or ``most`` of them, evenly spaced."""
-    size = model.embedding.num_embeddings
-    count = min(size, most or size)
-    return torch.arange(count) * size // count
-
-
-def alone(ids_V: Tensor, model: Decoder, batch_size: int, description: str) -> Iterable[Tensor]:
-    """Every one of the token ids as a sequence, [B, 1], with a progress bar on stderr where tqdm is installed."""
-    batches = ids_V.to(model.device)[:, None].split(batch_size)
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return batches
-    return tqdm(batches, desc=description, unit=" batches", mininterval=1)
+    """Both questions watch one pass of the vocabulary, which is most of the job's time."""
+    model, most, rule = subject.model, settings.vocabulary_tokens, SpikeRule.of(settings)
+    tokens = subject.tokens(settings.sequences, settings.sink_tokens)
+    common = {"rule": rule, "batch_size": settings.batch_size}
+    largest, first = Largest(vocabulary(model, most)), FirstToken(model, tokens, most=most, **common)
+    every = torch.cat((largest.ids, first.ids)).unique()
+    pass_alone(model, every, (largest, first), VOCABULARY_BATCH)
+    yield "vocabulary_probe", largest.rows(ordinary_medians(model, tokens, **common), rule)
+    yield "first_token_value_output", first.rows()
 
 
 @torch.no_grad()
@@ -53,7 +42,7 @@ def vocabulary_probe(
     medians_S: Tensor,
     *,
     rule: SpikeRule = SUN_ET_AL,
-    batch_size: int = 1024,
+    batch_size: int = VOCABULARY_BATCH,
     most: int | None = None,
 ) -> list[dict]:
     """One row per token id, or for ``most`` ids (2603.05498 Table 2): does it spike at position 0?
@@ -68,31 +57,48 @@ def vocabulary_probe(
 
     Keeps 6 bytes per token and hidden state.
     """
-    largest, channels = [], []
-    ids = vocabulary(model, most)
-    for batch in alone(ids, model, batch_size, "vocabulary at position 0"):
-        parts = []
-        for seen in observe(model, batch):
-            parts.append(seen.stream_BTD[:, 0].abs().max(dim=-1))
-        value, channel = (torch.stack(part).cpu() for part in zip(*parts, strict=True))
-        largest.append(value)
-        channels.append(channel.to(torch.int16))
-    largest_SV, channel_SV = torch.cat(largest, dim=1), torch.cat(channels, dim=1)
-    threshold_S = rule.threshold(medians_S)
-    excess_V, state_V = (largest_SV / threshold_S[:, None]).max(dim=0)
-    maximum, channel = (tensor.gather(0, state_V[None])[0].tolist() for tensor in (largest_SV, channel_SV))
-    threshold = threshold_S.tolist()
-    return [
-        {
-            "token_id": token,
-            "maximum": maximum[row],
-            "channel": channel[row],
-            "state": state,
-            "threshold": threshold[state],
-            "excess": excess,
-            "is_spike": excess > 1,
-        }
-        for row, (token, excess, state) in enumerate(
-            zip(ids.tolist(), excess_V.tolist(), state_V.tolist(), strict=True)
+    largest = Largest(vocabulary(model, most))
+    pass_alone(model, largest.ids, (largest,), batch_size)
+    return largest.rows(medians_S, rule)
+
+
+class Largest:
+    """Watches a pass of token ids for the largest |h| of some of them, ``ids`` [V], at every hidden state."""
+
+    def __init__(self, ids: Tensor) -> None:
+        self.ids = ids
+        self.values: list[list[Tensor]] = []
+        self.channels: list[list[Tensor]] = []
+
+    def __call__(self, ids_B: Tensor, before: Tensor | None, state: Observation) -> None:
+        if state.block == len(self.values):
+            self.values.append([])
+            self.channels.append([])
+        ours = torch.isin(ids_B, self.ids.to(ids_B.device))
+        value, channel = state.stream_BTD[ours, 0].abs().max(dim=-1)
+        self.values[state.block].append(value.cpu())
+        self.channels[state.block].append(channel.to(torch.int16).cpu())
+
+    def rows(self, medians_S: Tensor, rule: SpikeRule) -> list[dict]:
+        """What ``vocabulary_probe`` returns."""
+        largest_SV, channel_SV = (
+            torch.stack([torch.cat(own) for own in kept]) for kept in (self.values, self.channels)
         )
-    ]
+        threshold_S = rule.threshold(medians_S)
+        excess_V, state_V = (largest_SV / threshold_S[:, None]).max(dim=0)
+        maximum, channel = (tensor.gather(0, state_V[None])[0].tolist() for tensor in (largest_SV, channel_SV))
+        threshold = threshold_S.tolist()
+        return [
+            {
+                "token_id": token,
+                "maximum": maximum[row],
+                "channel": channel[row],
+                "state": state,
+                "threshold": threshold[state],
+                "excess": excess,
+                "is_spike": excess > 1,
+            }
+            for row, (token, excess, state) in enumerate(
+                zip(self.ids.tolist(), excess_V.tolist(), state_V.tolist(), strict=True)
+            )
+        ]
