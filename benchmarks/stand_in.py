@@ -113,6 +113,8 @@ def capabilities(options: list[str]) -> tuple:
     folder = value(options, "--run") if "--run" in options else ""
     read = [f"{folder}/{file}" for file in ("manifest.json", "model.safetensors")] if folder else []
     read += [value(options, name) for name in ("--pretrained", "--tokenizer") if name in options]
+    if "--tokens" in options:  # they calibrate quantised models
+        read += [f"{value(options, '--tokens')}/{file}" for file in ("tokens.json", "validation.bin")]
     return read, ["measures/capabilities.py"], [value(options, "--output")]
 
 

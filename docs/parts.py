@@ -91,13 +91,23 @@ def questions() -> str:
 
 
 def quantities(name: str) -> str:
-    """The quantities of runs.csv or mechanism.csv: unit, meaning and source of each."""
+    """The quantities of runs.csv or mechanism.csv: unit, meaning and source of each, and in a line those of quantised
+    models that are given tasks."""
     from spikesink.quantities import QUANTITIES, names_of
+    from spikesink.quantities.of_capabilities import OF_QUANTISED_CAPABILITIES, OF_REBUTTAL, OF_TABLE_4
 
+    quantised = {one.name for found in OF_QUANTISED_CAPABILITIES.values() for one in found}
     rows = [
         (f"`{one.name}`", one.meaning, "–" if one.unit == "1" else one.unit, one.source)
         for one in map(QUANTITIES.get, names_of(name))
+        if one.name not in quantised
     ]
+    for settings, which, source in (
+        (OF_TABLE_4, "any of these tasks", "Table 4"),
+        (OF_REBUTTAL, "`wikitext`, `lambada_perplexity`, `mean_accuracy` and the needles", "rebuttal"),
+    ):
+        for setting, (_, how) in settings.items():
+            rows.append((f"`…_{setting}`", f"{which}, of the model {how}", "as above", f"arXiv 2603.17771 {source}"))
     return table(("column", "meaning", "unit", "source"), rows)
 
 

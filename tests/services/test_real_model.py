@@ -4,7 +4,9 @@ The bounds are wide enough for other text and other versions of the libraries, a
 wrong rotation or a vocabulary that is off by one fails.
 """
 
+import argparse
 import re
+from functools import partial
 from pathlib import Path
 
 import gguf
@@ -13,7 +15,9 @@ import polars as pl
 import pytest
 import tokenizers
 import torch
+from lm_eval.api.instance import Instance
 
+from spikesink.measures.harnessed import harness, published
 from spikesink.measures.probes.spikes import SUN_ET_AL, anatomy, ordinary_medians
 from spikesink.measures.questions.attention import attention_sinks
 from spikesink.measures.questions.vocabulary_probe import vocabulary_probe
@@ -24,7 +28,7 @@ from spikesink.pretrained.gguf import convert, stored_kinds, sum_of
 from spikesink.pretrained.load import load_pretrained
 from spikesink.runs.json_file import read_json
 from spikesink.study.resolve import resolve
-from spikesink.study.settings import Pretrained
+from spikesink.study.settings import Capabilities, Pretrained
 from spikesink.study.strict_yaml import read_yaml
 
 ROOT = Path(__file__).parents[2]
@@ -33,12 +37,17 @@ SEQUENCES, LENGTH = 8, 64
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory) -> dict:
-    """What `fetch` writes about the first model of the study of real models, as the study names it."""
+def description(tmp_path_factory) -> Path:
+    """The file that `fetch` writes about the first model of the study of real models, as the study names it."""
     folder = tmp_path_factory.mktemp("fetched")
     study = resolve(read_yaml(ROOT / "workflow/scales/real_models.yaml"), ROOT / "workflow")
     fetch(study.config.pretrained[NAME], folder / "pretrained.json", folder / "weights")
-    return read_json(folder / "pretrained.json", "")
+    return folder / "pretrained.json"
+
+
+@pytest.fixture(scope="module")
+def described(description) -> dict:
+    return read_json(description, "")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +89,21 @@ def test_nearly_every_token_spikes_at_position_0(model, tokens):
     medians = ordinary_medians(model, tokens, rule=SUN_ET_AL, batch_size=SEQUENCES)
     rows = vocabulary_probe(model, medians, rule=SUN_ET_AL, most=49_152 // 32)
     assert 100 * np.mean([row["is_spike"] for row in rows]) > 99
+
+
+@torch.no_grad()
+def test_the_harness_of_standard_tasks_scores_texts_as_the_decoder_does(description, described, model, tmp_path):
+    """The harness has transformers' model of the same file."""
+    options = argparse.Namespace(run=None, pretrained=description, gpus=0, threads=2)
+    asked = harness(published(options, tmp_path), options, Capabilities(batch_size=2))
+    encode = partial(tokenizers.Tokenizer.from_file(described["tokenizer"]).encode, add_special_tokens=False)
+    pairs = [("The capital of France is", " Paris"), ("To be, or", " not to be: that is the question")]
+    found = asked.loglikelihood([Instance("loglikelihood", {}, pair, number) for number, pair in enumerate(pairs)])
+    for (before, after), (score, is_likeliest) in zip(pairs, found, strict=True):
+        ids, first = encode(before + after).ids, len(encode(before).ids)
+        logs = model(torch.tensor([ids]))[0].log_softmax(dim=-1)[torch.arange(first - 1, len(ids) - 1)]
+        assert score == pytest.approx(logs.gather(1, torch.tensor(ids[first:])[:, None]).sum().item(), abs=1e-4)
+        assert is_likeliest == (logs.argmax(dim=1).tolist() == ids[first:])
 
 
 @pytest.fixture

@@ -3,10 +3,13 @@
 import argparse
 import json
 import os
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
+import datasets
 import polars as pl
 import pytest
 import torch
@@ -14,10 +17,17 @@ from models import model_settings, shaken
 from safetensors.torch import save_file
 
 from spikesink.data import tokenizer as data_tokenizer
-from spikesink.measures import capabilities
+from spikesink.measures import capabilities, standard_tasks
+from spikesink.measures.harnessed import exported
+from spikesink.measures.harnessed import harness as harnessed
+from spikesink.measures.loading import trained_subject
+from spikesink.measures.questions.quantisation import settings_of
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
+from spikesink.quantities.of_capabilities import ACCURACIES, EVERY_CAPABILITY
 from spikesink.study.settings import Capabilities
+from spikesink.tables.collecting.reductions import take
+from spikesink.tables.contracts import without_unasked
 
 CONTEXT, VOCABULARY = 48, 300
 GATED = {
@@ -29,6 +39,7 @@ CHOICES = [
     {"question": "To be, or not", "choices": [" to be", " to see", " at all"], "answer": 0},
     {"question": "A", "choices": [" rose", " is"], "answer": 1},
 ]
+WORDS = {"nouns": ["stone", "river", "cloud"], "adjectives": ["grey", "slow", "tall"], "verbs": ["run"]}
 TASKS = {
     "tiny_choice": {
         "output_type": "multiple_choice",
@@ -116,7 +127,7 @@ def harness(place, token_folder):
         run=place / "run", tokenizer=token_folder.parent / "tokenizer.json", gpus=0, threads=1, pretrained=None
     )
     (place / "work").mkdir()
-    return capabilities.harness(options, Capabilities(batch_size=2), place / "work")
+    return harnessed(exported(options, place / "work"), options, Capabilities(batch_size=2))
 
 
 @torch.no_grad()
@@ -164,8 +175,8 @@ def asked(monkeypatch, *words: str | Path) -> int:
     return capabilities.main()
 
 
-def settings(place: Path, *tasks: str) -> str:
-    return json.dumps({"tasks": tasks, "include_path": str(place / "tasks"), "batch_size": 2})
+def settings(place: Path, *tasks: str, **others: object) -> str:
+    return json.dumps({"tasks": tasks, "include_path": str(place / "tasks"), "batch_size": 2} | others)
 
 
 def test_a_run_is_given_the_tasks_of_a_folder(place, decoder, texts, token_folder, monkeypatch, capsys):
@@ -188,6 +199,99 @@ def test_a_run_is_given_the_tasks_of_a_folder(place, decoder, texts, token_folde
     assert rows["tiny_text", "byte_perplexity"]["value"] == pytest.approx(by_byte, rel=1e-4)
 
 
+def test_quantised_models_are_asked_the_same(place, decoder, texts, token_folder, monkeypatch):
+    """Every setting's perplexity is that of the decoder quantised by the measure, calibrated on the same text."""
+    every = ["smoothquant", "round_to_nearest", "gptq", "awq", "dynamic_per_token", "static_per_tensor"]
+    every.append("down_projection_static")
+    named = settings(place, "tiny_text", quantisation=every, calibration_sequences=3)
+    words = ["--run", place / "run", "--tokenizer", token_folder.parent / "tokenizer.json", "--gpus", 0]
+    words += ["--tokens", token_folder, "--settings", named, "--output", place / "quantised.parquet"]
+    assert asked(monkeypatch, "answer", *words) == 0
+    found = {row["setting"]: row["value"] for row in pl.read_parquet(place / "quantised.parquet").to_dicts()}
+    assert set(found) == {"full_precision", *every} and len({round(value, 6) for value in found.values()}) == len(found)
+    rows = trained_subject(place / "run", token_folder, None, "cpu").rows(3)[:, :-1]
+    ids = [texts.bos_id, *texts.tokenizer.encode(TEXT, add_special_tokens=False).ids]
+    for name, _, changed in settings_of(decoder, rows, 2):
+        with changed():
+            expected = torch.tensor(-log_likelihood(decoder, ids, 1) / len(TEXT)).exp().item()
+        assert found[name] == pytest.approx(expected, rel=1e-5), name
+
+
+PRINTED = (43.28, 24.91, 47.98, 51.38, 69, 51.59, 31.4, 72.52, 69.9, 54.22)
+"""The baseline's accuracies in 2603.17771's Table 3, in percent, by the order of our columns."""
+
+
+def test_the_mean_accuracy_is_the_papers():
+    rows = [
+        {"task": task, "metric": metric, "value": value / 100}
+        for (task, metric, _), value in zip(ACCURACIES.values(), PRINTED, strict=True)
+    ]
+    (mean,) = capabilities.mean_accuracy(rows)
+    assert 100 * mean["value"] == pytest.approx(51.62, abs=0.005)
+    assert capabilities.mean_accuracy(rows[1:]) == []
+
+
+def test_every_setting_has_columns_of_its_own():
+    common = {"task": "wikitext", "metric": "word_perplexity"}
+    rows = [common | {"setting": "full_precision", "value": 20.0}, common | {"setting": "gptq", "value": 21.0}]
+    tables = {"capabilities": pl.DataFrame(rows)}
+    found = {one.name: take(tables, one.taken) for one in EVERY_CAPABILITY}
+    assert {name: value for name, value in found.items() if value is not None} == {"wikitext": 20, "wikitext_gptq": 21}
+    shown = without_unasked(pl.DataFrame([found], schema=dict.fromkeys(found, pl.Float64)))
+    assert shown.columns == ["wikitext", "wikitext_gptq"]
+
+
+@pytest.fixture
+def needles(monkeypatch) -> Path:
+    """The harness's folder of RULER, with the words that it hides."""
+    import lm_eval
+    import nltk
+
+    words = SimpleNamespace(RandomWord=lambda: SimpleNamespace(_categories=WORDS))
+    monkeypatch.setitem(sys.modules, "wonderwords", words)
+    monkeypatch.setattr(nltk, "download", lambda name: False)
+    return Path(lm_eval.__file__).parent / "tasks/ruler"
+
+
+def test_needles_are_hidden_in_texts_of_the_length_that_is_asked_for(place, needles, token_folder, monkeypatch, capsys):
+    run = shutil.copytree(place / "run", place / "long")
+    described = json.loads((run / "run.json").read_text())
+    described["training"]["sequence_length"] = 700
+    (run / "run.json").write_text(json.dumps(described))
+    words = ["--run", run, "--tokenizer", token_folder.parent / "tokenizer.json", "--gpus", 0]
+
+    def asked_for(length: int) -> int:
+        named = {"tasks": ["niah_single_1"], "include_path": str(needles), "limit": 2, "context_lengths": [length]}
+        words_of_it = ["--settings", json.dumps(named), "--output", place / "needles.parquet"]
+        assert asked(monkeypatch, "tasks", *words_of_it[:2], "--output", place / "needles.json") == 0
+        return asked(monkeypatch, "answer", *words, *words_of_it)
+
+    assert asked_for(650) == 0
+    (row,) = pl.read_parquet(place / "needles.parquet").to_dicts()
+    assert (row["task"], row["metric"], row["samples"]) == ("niah_single_1", "650", 2) and 0 <= row["value"] <= 1
+    assert asked_for(1200) == 1
+    assert "makes texts of 1,200 tokens, and this model takes 700: name lengths up to that" in capsys.readouterr().err
+
+
+def test_what_needles_lack_is_said_in_one_line(place, needles, monkeypatch, capsys):
+    def said(task: str, length: int = 4096) -> str:
+        named = {"tasks": [task], "include_path": str(needles), "context_lengths": [length]}
+        assert asked(monkeypatch, "tasks", "--settings", json.dumps(named), "--output", place / "no.json") == 1
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+        return line
+
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    assert "are longer than capabilities.context_lengths: name greater" in said("niah_single_1", 150)
+    assert "the task 'niah_single_2' cannot be loaded" in (line := said("niah_single_2")) and "can be reached" in line
+    essays = {"text": ["A sentence. Another one. " * 2000]}
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: essays)
+    assert "nltk's data punkt_tab are not here" in said("niah_single_2")
+    monkeypatch.setitem(sys.modules, "wonderwords", None)
+    for name in [name for name in sys.modules if name.startswith("lm_eval.tasks.ruler")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert "the package wonderwords is not installed: pip install wonderwords" in said("niah_single_1")
+
+
 def test_what_cannot_be_asked_is_said_in_one_line(place, monkeypatch, capsys):
     def said(*tasks: str, **others: str) -> str:
         named = json.dumps(json.loads(settings(place, *tasks)) | others)
@@ -202,6 +306,6 @@ def test_what_cannot_be_asked_is_said_in_one_line(place, monkeypatch, capsys):
         json.dumps(TASKS["tiny_choice"] | {"task": "remote", "dataset_path": "a/b"})
     )
     line = said("remote")
-    assert "the task 'remote' cannot be loaded" in line and "where the hub can be reached" in line
-    monkeypatch.setattr(capabilities, "LIBRARIES", ("not_installed",))
+    assert "the task 'remote' cannot be loaded" in line and "where the network can be reached" in line
+    monkeypatch.setattr(standard_tasks, "LIBRARIES", ("not_installed",))
     assert "not_installed is not installed" in said("tiny_choice") and not (place / "no.json").exists()

@@ -36,6 +36,7 @@ rule give_tasks:
         model=subject_file,
         tasks=rules.capability_tasks.output,
         tokenizer=subject_tokenizer,
+        tokens=calibration_tokens,
     output:
         "results/{study}/{subject}/measures/capabilities.parquet",
     log:
@@ -56,8 +57,9 @@ rule give_tasks:
         origin=lambda wildcards: origin(measured_origin(wildcards.subject), tasks_origin()),
         model=model_option,
         tokenizer=lambda wildcards, input: ["--tokenizer", input.tokenizer] if is_run(wildcards) else [],
+        tokens=lambda wildcards, input: ["--tokens", folder([input.tokens])] if input.tokens else [],
     message:
         "tasks for {wildcards.subject}"
     shell:
-        "{params.command:q} answer {params.model:q} {params.tokenizer:q} --settings {params.settings:q}"
+        "{params.command:q} answer {params.model:q} {params.tokenizer:q} {params.tokens:q} --settings {params.settings:q}"
         " --threads {threads:q} --gpus {resources.gpu:q} --output {output:q} 2>&1 | tee {log:q}"

@@ -218,6 +218,11 @@ def capabilities_settings(wildcards):
     return canonical(asdict(STUDY.config.capabilities))
 
 
+def calibration_tokens(wildcards):
+    """The index of the model's held-out tokens, where they calibrate quantised models that are asked too."""
+    return subject_tokens(wildcards) if STUDY.config.capabilities.quantisation else []
+
+
 def with_capabilities(wildcards):
     """The option of the programs that collect measures, where models were given tasks."""
     return ["--capabilities"] if drawn.CAPABILITIES in drawn_of(wildcards.study).questions else []

@@ -5,30 +5,25 @@ export as it would any model. Code that comes with a model runs for exports alon
 """
 
 import argparse
-import difflib
 import json
 import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from spikesink.measures.harnessed import exported, harness, in_every_setting, published
+from spikesink.measures.standard_tasks import check_installed, described_tasks, loaded, manager
 from spikesink.measures.table import write_table
+from spikesink.quantities.of_capabilities import ACCURACIES, FULL_PRECISION, MEAN_ACCURACY
 from spikesink.runs.command import one_line_errors, stay_offline
-from spikesink.runs.described_files import check_unchanged, files_of_model
 from spikesink.runs.folder import RunFolder
-from spikesink.runs.json_file import json_object, read_intact_json
-from spikesink.runs.json_kinds import MEASURED_MODEL
-from spikesink.runs.sums import delete_and_run, noted
-from spikesink.study.errors import InputError, first_line
+from spikesink.runs.json_file import json_object
+from spikesink.runs.sums import noted
+from spikesink.study.errors import InputError
 from spikesink.study.settings import Capabilities, build
-
-INSTALL = "pip install 'spikesink[capabilities]', or in this checkout `make capabilities`"
-LIBRARIES = ("lm_eval", "transformers", "accelerate")
 
 
 @one_line_errors(TypeError, ValueError)
@@ -51,88 +46,76 @@ def main() -> None:
         write_table(options.output, answers(options, settings, Path(work)))
 
 
-def check_installed() -> None:
-    """Raise InputError that names the extra where a library is missing."""
-    for library in LIBRARIES:
-        try:
-            metadata.version(library)
-        except metadata.PackageNotFoundError:
-            raise InputError(f"{library} is not installed, which capabilities need: {INSTALL}") from None
-
-
 def quiet() -> None:
     """Leave progress and errors of the libraries' lines."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
-
-
-def manager(settings: Capabilities) -> Any:
-    """The harness's tasks, and those of include_path. Raises InputError for a name that none of them has."""
-    from lm_eval.tasks import TaskManager
-
-    folder = settings.include_path
-    if folder is not None and not Path(folder).is_dir():
-        raise InputError(f"capabilities.include_path = {folder!r} is no folder here: correct it")
-    found = TaskManager(include_path=folder)
-    for name in settings.tasks:
-        if name not in found.all_tasks:
-            close = difflib.get_close_matches(name, found.all_tasks, n=3)
-            near = f"did you mean {', '.join(close)}?" if close else "`lm-eval ls tasks` lists all"
-            raise InputError(f"capabilities.tasks: lm-eval {metadata.version('lm_eval')} has no task {name!r}: {near}")
-    return found
-
-
-@contextmanager
-def loading(name: str) -> Iterator[None]:
-    """A task whose data cannot be had becomes an InputError that names it."""
-    try:
-        yield
-    except Exception as error:  # the harness and its libraries have no common one
-        raise InputError(
-            f"capabilities.tasks: the task {name!r} cannot be loaded ({type(error).__name__}: {first_line(error)}): "
-            "check its file, or run `snakemake capability_tasks` where the hub can be reached"
-        ) from error
-
-
-def described_tasks(settings: Capabilities) -> dict[str, Any]:
-    """The libraries' versions and each task's; loading the tasks has brought their data into the hub's cache."""
-    tasks = manager(settings)
-    found = {}
-    for name in settings.tasks:
-        with loading(name):
-            found |= {one: task.VERSION for one, task in tasks.load([name])["tasks"].items()}
-    return {"libraries": {name: metadata.version(name) for name in LIBRARIES}, "tasks": found}
+    for name in ("lm_eval", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def answers(options: argparse.Namespace, settings: Capabilities, work: Path) -> list[dict]:
-    """One row per task or group, metric and filter.
+    """One row per setting, task or group, metric and filter.
 
-    task, metric, filter: as the harness names them; value: of the metric, a share for an accuracy; stderr: the
-    harness's estimate of its standard error; samples: how many questions; version: of the task.
+    setting: full_precision, or how the model is quantised, as in the measure ``quantisation``; task, metric, filter: as
+    the harness names them; value: of the metric, a share for an accuracy; stderr: the harness's estimate of its
+    standard error; samples: how many questions; version: of the task. The task mean_accuracy is the mean of the
+    accuracies that 2603.17771 averages, where all of them were asked for.
     """
+    asked = exported(options, work) if options.run else published(options, work)
+    tasks = manager(settings, asked.texts)
+    check_lengths(loaded(tasks, settings), settings, asked.context)
+    table = rows_in(FULL_PRECISION, harness(asked, options, settings), tasks, settings)
+    if settings.quantisation:
+        for name, model in in_every_setting(asked, options, settings):
+            table += rows_in(name, model, tasks, settings)
+    return table
+
+
+def check_lengths(tasks: Mapping[str, Any], settings: Capabilities, context: int) -> None:
+    """Raise InputError where texts of a length that is asked for do not fit into the model."""
+    longest = max(settings.context_lengths)
+    made = [name for name, task in tasks.items() if str(longest) in lengths_in(task)]
+    if made and longest > context:
+        raise InputError(
+            f"capabilities.context_lengths: the task {made[0]!r} makes texts of {longest:,} tokens, and this model "
+            f"takes {context:,}: name lengths up to that"
+        )
+
+
+def lengths_in(task: Any) -> set[str]:
+    """The lengths of the texts that a task has made, as RULER notes them in its documents."""
+    documents = task.dataset.get("test", ()) if isinstance(task.dataset, Mapping) else ()
+    names = getattr(documents, "column_names", ())
+    return set(map(str, documents.unique("max_length"))) if "max_length" in names else set()
+
+
+def rows_in(setting: str, model: Any, tasks: Any, settings: Capabilities) -> list[dict]:
+    """The rows of a model in a setting."""
     import lm_eval
 
-    tasks = manager(settings)
-    for name in settings.tasks:
-        with loading(name):
-            tasks.load([name])
     found = lm_eval.simple_evaluate(
-        model=harness(options, settings, work),
+        model=model,
         tasks=list(settings.tasks),
         num_fewshot=settings.num_fewshot,
         limit=settings.limit,
         task_manager=tasks,
         log_samples=False,
     )
-    return list(rows_of(found))
+    rows = list(rows_of(found))
+    return [{"setting": setting} | row for row in [*rows, *mean_accuracy(rows)]]
 
 
 def rows_of(found: Mapping[str, Any]) -> Iterator[dict]:
-    """The rows of the harness's results, whose keys are "metric,filter" and "metric_stderr,filter"."""
+    """The rows of the harness's results, whose keys are "metric,filter" and "metric_stderr,filter".
+
+    RULER has a metric for every length that it knows, which is -1 where no text has it. These have no row.
+    """
     for task, values in found["results"].items():
         for key, value in values.items():
             metric, _, chosen = key.partition(",")
             if not chosen or metric.endswith("_stderr") or not isinstance(value, int | float):
+                continue
+            if metric.isdigit() and value == -1:
                 continue
             error = values.get(f"{metric}_stderr,{chosen}")
             yield {
@@ -146,61 +129,15 @@ def rows_of(found: Mapping[str, Any]) -> Iterator[dict]:
             }
 
 
-def harness(options: argparse.Namespace, settings: Capabilities, work: Path) -> Any:
-    """The model as the harness takes it, in float32: a run by its export, a published model by its own files."""
-    import torch
-    from lm_eval.models.huggingface import HFLM
-    from transformers import AutoTokenizer
-
-    class Scored(HFLM):
-        """The harness puts a BOS before every window that it scores, so the tokenizer must not give another."""
-
-        def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> list[float]:
-            kept, self.add_bos_token = self.add_bos_token, False
-            try:
-                return super().loglikelihood_rolling(requests, disable_tqdm)
-            finally:
-                self.add_bos_token = kept
-
-    model, texts, context = exported(options, work) if options.run else published(options, work)
-    is_ours = options.run is not None
-    tokenizer = AutoTokenizer.from_pretrained(texts, trust_remote_code=is_ours)
-    # Padding is masked, so that any token will do; the harness would add one that the model lacks.
-    tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.convert_ids_to_tokens(0)
-    torch.set_num_threads(options.threads)
-    return Scored(
-        pretrained=str(model),
-        tokenizer=tokenizer,
-        device="cuda" if options.gpus and torch.cuda.is_available() else "cpu",
-        dtype="float32",
-        batch_size=settings.batch_size,
-        max_length=context,
-        trust_remote_code=is_ours,
-    )
-
-
-def exported(options: argparse.Namespace, work: Path) -> tuple[Path, Path, int]:
-    """The folder of the export of a run, twice: of model and tokenizer; and the context."""
-    from spikesink.pretrained.export import export, read_run
-
-    export(options.run, options.tokenizer, work / "model")
-    return work / "model", work / "model", read_run(options.run)[2].sequence_length
-
-
-def published(options: argparse.Namespace, work: Path) -> tuple[Path, Path, int]:
-    """The folders of a published model and of its tokenizer, which starts texts as the study does; the context."""
-    from spikesink.pretrained.tokenizer import tokenizer_files
-    from spikesink.pretrained.vocabulary import largest_id
-
-    described = read_intact_json(options.pretrained, delete_and_run(options.pretrained), MEASURED_MODEL)
-    check_unchanged(files_of_model(described), options.pretrained)
-    source, context = Path(described["tokenizer"]), described["positions"]
-    size = max(described["vocabulary"], largest_id(source) + 1)
-    files, _ = tokenizer_files(source, size, context, described["bos"], described["bos_token"])
-    (work / "texts").mkdir()
-    for name, content in files.items():
-        (work / "texts" / name).write_text(content, encoding="utf-8")
-    return Path(described["folder"]), work / "texts", context
+def mean_accuracy(rows: list[dict]) -> list[dict]:
+    """The row of the mean of ``ACCURACIES``, where the rows have all of them; no row otherwise."""
+    values = {(row["task"], row["metric"]): row["value"] for row in rows}
+    wanted = [(task, metric) for task, metric, _ in ACCURACIES.values()]
+    if not all(one in values for one in wanted):
+        return []
+    mean = sum(values[one] for one in wanted) / len(wanted)
+    row = {"task": MEAN_ACCURACY, "metric": "acc", "filter": "none", "value": mean}
+    return [row | {"stderr": None, "samples": None, "version": ""}]
 
 
 def arguments() -> argparse.Namespace:
@@ -212,6 +149,7 @@ def arguments() -> argparse.Namespace:
     model.add_argument("--run", type=Path, help="the trained run's folder")
     model.add_argument("--pretrained", type=Path, help="the file that `python -m spikesink.pretrained fetch` wrote")
     answer.add_argument("--tokenizer", type=Path, help="tokenizer.json of the study, for a run")
+    answer.add_argument("--tokens", type=Path, help="folder of the packed tokens that calibrate a quantisation")
     answer.add_argument("--gpus", type=int, default=1, help="0 stays on the CPU, as does a machine without a GPU")
     answer.add_argument("--threads", type=int, default=1, help="CPU threads")
     for step in (tasks, answer):

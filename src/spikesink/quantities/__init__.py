@@ -7,7 +7,7 @@ this project's reading of the papers. A threshold in a meaning is a key of the c
 """
 
 from spikesink.quantities.of_abilities import OF_ABILITIES
-from spikesink.quantities.of_capabilities import OF_CAPABILITIES
+from spikesink.quantities.of_capabilities import EVERY_CAPABILITY
 from spikesink.quantities.of_consequences import OF_CONSEQUENCES
 from spikesink.quantities.of_equal_loss import OF_EQUAL_LOSS
 from spikesink.quantities.of_gradients import OF_GRADIENTS
@@ -26,7 +26,7 @@ QUANTITIES: dict[str, Quantity] = {
         *OF_CONSEQUENCES,
         *OF_ABILITIES,
         *OF_QUANTISATION,
-        *OF_CAPABILITIES,
+        *EVERY_CAPABILITY,
     )
 }
 """By name, in the order of the tables' columns."""

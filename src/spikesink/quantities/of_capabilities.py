@@ -1,47 +1,109 @@
 """What models score in standard tasks: columns of runs.csv, and of mechanism.csv for published models (2603.17771).
 
-The tasks are those of its Table 3, by the names of lm-evaluation-harness. Other tasks that a study names are in
-measures/capabilities.parquet of every model.
+The tasks are those of its Tables 3 and 4 and of its needles, by the names of lm-evaluation-harness. Other tasks that a
+study names are in measures/capabilities.parquet of every model.
 """
 
 from spikesink.quantities.quantity import BOTH, CAPABILITIES, Quantity, Taken, column
 
-SOURCE = "arXiv 2603.17771 Table 3"
+FULL_PRECISION = "full_precision"
+MEAN_ACCURACY = "mean_accuracy"
+"""The task whose value is the mean of ``ACCURACIES``, where a model was given all of them."""
 
-
-def perplexity_in(name: str, task: str, metric: str, label: str, meaning: str) -> Quantity:
-    taken = Taken(CAPABILITIES, "value", "first", {"task": task, "metric": metric})
-    found = column(name, taken, "1", SOURCE, meaning, scale="log")
-    return found._replace(table=BOTH, label=label, heading=label, format=",.2f", averaged=True, tested=True)
-
-
-def accuracy(name: str, task: str, label: str, metric: str = "acc") -> Quantity:
-    """Percent of the questions; acc_norm takes the likelihood of an answer by its length."""
-    taken = Taken(CAPABILITIES, "value", "percent", {"task": task, "metric": metric})
-    how = " by likelihood per byte" if metric == "acc_norm" else ""
-    found = column(name, taken, "%", SOURCE, f"questions of {task} answered rightly{how}", scale="share")
-    heading = f"{label} (%)"
-    shown = {"label": heading, "heading": heading, "format": ",.1f", "averaged": True, "tested": True}
-    return found._replace(table=BOTH, bounds=(0.0, 100.0), **shown)
-
-
-OF_CAPABILITIES = (
-    perplexity_in("wikitext", "wikitext", "word_perplexity", "WikiText", "perplexity per word of WikiText"),
-    perplexity_in(
-        "lambada_perplexity",
+PERPLEXITIES = {
+    "wikitext": ("wikitext", "word_perplexity", "WikiText", "perplexity per word of WikiText"),
+    "lambada_perplexity": (
         "lambada_openai",
         "perplexity",
         "LAMBADA perplexity",
         "perplexity of the last word of a passage of LAMBADA",
     ),
-    accuracy("lambada", "lambada_openai", "LAMBADA"),
-    accuracy("arc_challenge", "arc_challenge", "ARC-C", "acc_norm"),
-    accuracy("arc_easy", "arc_easy", "ARC-E", "acc_norm"),
-    accuracy("boolq", "boolq", "BoolQ"),
-    accuracy("copa", "copa", "COPA"),
-    accuracy("hellaswag", "hellaswag", "HellaSwag", "acc_norm"),
-    accuracy("openbookqa", "openbookqa", "OBQA", "acc_norm"),
-    accuracy("piqa", "piqa", "PIQA", "acc_norm"),
-    accuracy("sciq", "sciq", "SciQ"),
-    accuracy("winogrande", "winogrande", "WinoGrande"),
-)
+}
+"""By column: task, metric, label and meaning."""
+
+ACCURACIES = {
+    "lambada": ("lambada_openai", "acc", "LAMBADA"),
+    "arc_challenge": ("arc_challenge", "acc_norm", "ARC-C"),
+    "arc_easy": ("arc_easy", "acc_norm", "ARC-E"),
+    "boolq": ("boolq", "acc", "BoolQ"),
+    "copa": ("copa", "acc", "COPA"),
+    "hellaswag": ("hellaswag", "acc_norm", "HellaSwag"),
+    "openbookqa": ("openbookqa", "acc_norm", "OBQA"),
+    "piqa": ("piqa", "acc_norm", "PIQA"),
+    "sciq": ("sciq", "acc", "SciQ"),
+    "winogrande": ("winogrande", "acc", "WinoGrande"),
+}
+"""By column: task, metric and label. acc_norm takes the likelihood of an answer by its length."""
+
+NEEDLES = {
+    "niah_single_2": ("niah_single_2", "2048", "single needle 2"),
+    "niah_single_3": ("niah_single_3", "2048", "single needle 3"),
+    "niah_multikey_1": ("niah_multikey_1", "2048", "multi-key needles"),
+}
+"""The same of RULER, whose metrics are lengths in tokens."""
+
+OF_TABLE_4 = {
+    "smoothquant": ("SmoothQuant", "in INT8 after SmoothQuant"),
+    "round_to_nearest": ("INT4 nearest", "with weights rounded to the nearest INT4 level"),
+    "gptq": ("INT4 GPTQ", "with INT4 weights by GPTQ"),
+    "awq": ("INT4 AWQ", "with INT4 weights by AWQ"),
+}
+OF_REBUTTAL = {
+    "dynamic_per_token": ("INT8 per token", "in INT8, a range per token"),
+    "static_per_tensor": ("INT8 static", "in INT8, calibrated ranges"),
+    "down_projection_static": ("INT8 static, down projections", "with the down projections in INT8, calibrated ranges"),
+}
+"""By setting of the measure ``quantisation``: label, and how a model of that setting is called in a meaning."""
+
+
+def column_of(name: str, setting: str) -> str:
+    """The column of a task's column for models of a setting."""
+    return name if setting == FULL_PRECISION else f"{name}_{setting}"
+
+
+def perplexity_in(name: str, setting: str, source: str) -> Quantity:
+    task, metric, label, meaning = PERPLEXITIES[name]
+    return task_column(name, setting, (task, metric), source, meaning, label, "1")._replace(format=",.2f", scale="log")
+
+
+def accuracy(name: str, setting: str, source: str) -> Quantity:
+    """Percent of the questions."""
+    task, metric, label = (ACCURACIES | NEEDLES | {MEAN_ACCURACY: (MEAN_ACCURACY, "acc", "mean accuracy")})[name]
+    meaning = f"questions of {task} answered rightly{' by likelihood per byte' if metric == 'acc_norm' else ''}"
+    if name in NEEDLES:
+        meaning = f"needles of {task} found in {int(metric):,} tokens (RULER)"
+    if name == MEAN_ACCURACY:
+        meaning = f"questions answered rightly, mean of {', '.join(ACCURACIES)}"
+    found = task_column(name, setting, (task, metric), source, meaning, f"{label} (%)", "%")
+    return found._replace(format=",.1f", scale="share", bounds=(0.0, 100.0))
+
+
+def task_column(
+    name: str, setting: str, asked: tuple[str, str], source: str, meaning: str, label: str, unit: str
+) -> Quantity:
+    """The value of a metric of a task, of a model in full precision or of a quantised one."""
+    where = {"task": asked[0], "metric": asked[1], "setting": setting}
+    taken = Taken(CAPABILITIES, "value", "percent" if unit == "%" else "first", where)
+    if setting != FULL_PRECISION:
+        short, how = (OF_TABLE_4 | OF_REBUTTAL)[setting]
+        meaning, label = f"{meaning}, {how}", f"{label}, {short}"
+    found = column(column_of(name, setting), taken, unit, f"arXiv 2603.17771 {source}", meaning)
+    return found._replace(table=BOTH, label=label, heading=label, averaged=True, tested=True)
+
+
+def in_setting(setting: str, source: str, accuracies: tuple[str, ...]) -> tuple[Quantity, ...]:
+    """The columns of a setting: perplexities, accuracies and needles."""
+    return (
+        *(perplexity_in(name, setting, source) for name in PERPLEXITIES),
+        *(accuracy(name, setting, source) for name in accuracies),
+        *(accuracy(name, setting, "App" if source.startswith("Table") else source) for name in NEEDLES),
+    )
+
+
+OF_CAPABILITIES = in_setting(FULL_PRECISION, "Table 3", (*ACCURACIES, MEAN_ACCURACY))
+OF_QUANTISED_CAPABILITIES = {
+    **{setting: in_setting(setting, "Table 4", (*ACCURACIES, MEAN_ACCURACY)) for setting in OF_TABLE_4},
+    **{setting: in_setting(setting, "rebuttal", (MEAN_ACCURACY,)) for setting in OF_REBUTTAL},
+}
+"""By setting. The rebuttal prints the mean of the accuracies alone."""
+EVERY_CAPABILITY = (*OF_CAPABILITIES, *(one for found in OF_QUANTISED_CAPABILITIES.values() for one in found))

@@ -92,7 +92,8 @@ def type_text(kind: Any) -> str:
         return " or ".join(type_text(member) for member in members)
     if origin is tuple:
         number = "" if members[-1] is ... else f"{len(members)} "
-        return f"list of {number}{PLURALS[type_text(members[0])]}"
+        one = type_text(members[0])
+        return f"list of {number}{PLURALS.get(one, one)}"
     if origin is dict or is_dataclass(kind):
         return "mapping"
     return TYPES[kind]

@@ -3,7 +3,7 @@
 import polars as pl
 
 from spikesink.quantities.of_abilities import OF_ABILITIES
-from spikesink.quantities.of_capabilities import OF_CAPABILITIES
+from spikesink.quantities.of_capabilities import EVERY_CAPABILITY
 from spikesink.quantities.of_equal_loss import OF_EQUAL_LOSS
 from spikesink.quantities.of_quantisation import OF_QUANTISATION
 
@@ -81,7 +81,7 @@ RUNS = {
     "spike_channel": WHOLE,
     "spike_over_median": REAL,
     "spike_over_elsewhere": REAL,
-    **{quantity.name: REAL for quantity in (*OF_EQUAL_LOSS, *OF_ABILITIES, *OF_QUANTISATION, *OF_CAPABILITIES)},
+    **{quantity.name: REAL for quantity in (*OF_EQUAL_LOSS, *OF_ABILITIES, *OF_QUANTISATION, *EVERY_CAPABILITY)},
     "parameters": WHOLE,
     "tokens": WHOLE,
     "tokens_per_second": REAL,
@@ -169,3 +169,9 @@ PROVENANCE = {
 """``digest`` is of settings and code together, ``code`` of the code that trains; ``commit`` is the checkout's and
 ``dirty`` whether it had changes, or ``reason`` says why neither is known; times are in UTC; ``settings`` is the JSON
 text of tokenizer, model and training."""
+
+
+def without_unasked(table: pl.DataFrame) -> pl.DataFrame:
+    """The table without those columns of standard tasks that are empty: a study asks for few of them, or for none."""
+    empty = [one.name for one in EVERY_CAPABILITY if one.name in table.columns and table[one.name].is_null().all()]
+    return table.drop(empty)

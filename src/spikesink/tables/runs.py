@@ -11,6 +11,7 @@ from pathlib import Path
 
 from spikesink.runs.command import one_line_errors
 from spikesink.tables.all_runs import all_runs, long_table
+from spikesink.tables.contracts import without_unasked
 from spikesink.tables.outputs import write_table, write_text
 from spikesink.tables.parts import read_part
 from spikesink.tables.render.runs_page import runs_page
@@ -25,7 +26,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for runs.csv and the others")
     options = parser.parse_args()
     runs = all_runs([read_part(folder, "runs") for folder in options.parts])
-    write_table(runs, options.output / "runs.csv")
+    write_table(without_unasked(runs), options.output / "runs.csv")
     write_text(runs_page(runs), options.output / "runs.html")
     write_table(long_table(runs), options.output / "long.parquet")
     write_table(statistics(runs), options.output / "statistics.csv")

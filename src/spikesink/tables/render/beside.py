@@ -3,7 +3,7 @@
 import polars as pl
 
 from spikesink.quantities import QUANTITIES
-from spikesink.quantities.of_capabilities import OF_CAPABILITIES
+from spikesink.quantities.of_capabilities import OF_CAPABILITIES, OF_QUANTISED_CAPABILITIES, OF_REBUTTAL, OF_TABLE_4
 from spikesink.quantities.of_quantisation import OF_QUANTISATION
 from spikesink.tables.render.layout import Column, labels, ours, with_interval
 from spikesink.tables.render.numbers import writer, written
@@ -15,6 +15,10 @@ TITLES = {
     "What the variants can still do": (*ABILITIES, *BEYOND, *BACKCOPY),
     "Perplexity after quantisation": tuple(quantity.name for quantity in OF_QUANTISATION),
     "Standard tasks": tuple(quantity.name for quantity in OF_CAPABILITIES),
+    **{
+        f"Standard tasks, {label}": tuple(quantity.name for quantity in OF_QUANTISED_CAPABILITIES[setting])
+        for setting, (label, _) in (OF_TABLE_4 | OF_REBUTTAL).items()
+    },
 }
 NOTES = {
     "context_gain": "Loss early − late: loss in the first quarter of the context minus that in the last, in nats.",
