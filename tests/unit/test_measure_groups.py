@@ -38,6 +38,8 @@ DIFFERENT = (
     "relu",
     "post",
     "gemma3",
+    "partial_rotary",
+    "windows",
     "grouped_query",
     "v_scale",
     "dyt",

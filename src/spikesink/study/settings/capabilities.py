@@ -12,6 +12,8 @@ AFFECTS_RESULTS = False
 
 TASK = re.compile(r"\w[\w.:+-]*")
 """The name of a task, a group or a tag."""
+LONGEST = 2**20
+"""No text of RULER is longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,5 +65,5 @@ class Capabilities:
             for one in named:
                 if named.count(one) > 1:
                     raise ValueError(f"{key} names {one!r} twice: write it once")
-        if not self.context_lengths or min(self.context_lengths) < 1:
-            raise ValueError("context_lengths lists lengths in tokens, each at least 1: [4096] is the default")
+        if not self.context_lengths or not all(0 < length <= LONGEST for length in self.context_lengths):
+            raise ValueError(f"context_lengths lists lengths of 1 to {LONGEST:,} tokens: [4096] is the default")
