@@ -41,8 +41,9 @@ def test_figures_compare_the_first_seed_and_the_table_has_every_one():
 
 def test_all_runs_and_published_models_can_be_in_depth():
     model = {"source": "org/model", "revision": "abc", "bos": "none"}
-    found = of_study(study(mechanism={"variants": "all"}, pretrained={"Qwen": model}))
-    assert len(found.in_depth) == 18 + 1
+    asked = study(mechanism={"variants": "all"}, pretrained={"Qwen": model})
+    found = of_study(asked)
+    assert set(found.in_depth) == {f"{run.variant}/seed{run.seed}" for run in asked.runs} | {"Qwen"}
     assert found.compared["Qwen"] == {"Qwen": "pretrained/Qwen"}
     assert found.places["Qwen"] == ["published"]
 
