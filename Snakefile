@@ -9,7 +9,7 @@ min_version("9.0")
 # Nothing is installed for this: the package is the one of this checkout.
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 
-from spikesink.workflow.setup import explain_failure, keep_records, prepare, say_when_tracked
+from spikesink.workflow.setup import explain_failure, keep_records, prepare, say_when_tracked, stand_ready
 
 
 report: "workflow/report/workflow.rst"
@@ -28,6 +28,7 @@ configfile: "config.yaml"
 
 onstart:
     say_when_tracked(STUDY, sends_away=workflow.non_local_exec)
+    stand_ready(workflow)
 
 
 onsuccess:

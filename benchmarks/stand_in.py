@@ -21,7 +21,8 @@ IRRELEVANT = ("--threads", "--gpus", "--nodes", "--processes", "--checkpoints")
 
 
 def main() -> int:
-    program, options = sys.argv[2].removeprefix("spikesink."), sys.argv[3:]
+    program, *options = sys.argv[3:] if sys.argv[2] == "spikesink.workflow.forks" else sys.argv[2:]
+    program = program.removeprefix("spikesink.")
     place = " ".join(options)
     faults = json.loads((HERE / "faults.json").read_text())
     fault = next((kind for key, kind in faults.items() if key in f"{program} {place}"), "")

@@ -34,6 +34,7 @@ from spikesink.runs.module_source import source_file
 from spikesink.study.run import canonical
 from spikesink.study.settings import Resources
 from spikesink.workflow.cluster import devices, job_resources, launcher
+from spikesink.workflow.forks.start import SERVED
 
 
 class Job:
@@ -53,7 +54,8 @@ class Job:
         self.retries = stage.retries
         self.threads = stage.threads
         self.resources = job_resources(stage)
-        self.words = [*launcher(stage), "python", "-m", module]
+        forked = ["spikesink.workflow.forks"] if module.startswith(SERVED) else []
+        self.words = [*launcher(stage), "python", "-m", *forked, module]
         self.device_options = devices(stage)
         self.modules = tuple(code) or (entry_point(module),)
         self.without = without

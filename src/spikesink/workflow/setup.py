@@ -16,10 +16,14 @@ from spikesink.tracking import default_uri
 from spikesink.tracking.store import sqlite_file
 from spikesink.workflow.check import checked_study
 from spikesink.workflow.cluster import TRAINING_HERE
+from spikesink.workflow.forks.requests import ADDRESS
+from spikesink.workflow.forks.start import start
 from spikesink.workflow.records import exchange_records
 
 LIVE = "SPIKESINK_TRACKING_URI"
 """Variable of the environment: the store that runs appear in while they train."""
+READY: list = []
+"""The process that jobs fork from. It ends when this process does."""
 
 
 def prepare(workflow: Any) -> tuple[Study, dict]:
@@ -107,6 +111,13 @@ def say_when_tracked(study: Study, sends_away: bool) -> None:
             "file; with the address of a server in tracking.uri they appear while they train",
             file=sys.stderr,
         )
+
+
+def stand_ready(workflow: Any) -> None:
+    """Have a process ready that jobs fork from, where they run on this machine and with this interpreter."""
+    os.environ.pop(ADDRESS, None)
+    if workflow.local_exec and not workflow.deployment_settings.deployment_method:
+        READY.append(start())
 
 
 def keep_records(study: Study) -> None:
