@@ -4,16 +4,18 @@ import itertools
 import re
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 
 import polars as pl
+from fontTools.ttLib import TTFont
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from polars.testing import assert_frame_equal
 
-from spikesink.figures.drawing.files import save
+from spikesink.figures.drawing.files import NOT_IN_PDF, save
 from spikesink.figures.drawing.style import Style, style_of_variants
 from spikesink.tables.parts import read_runs, variant_names
 
@@ -90,9 +92,13 @@ def check_fonts(pdf: bytes) -> None:
     assert fonts, "the PDF has no text"
     assert all(b"/FontFile2" in font for font in fonts), "TrueType, which journals ask for"
     streams = re.findall(rb"/FlateDecode[^>]*>>\s*stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
-    everything = pdf + b"".join(zlib.decompressobj().decompress(stream) for stream in streams)
+    streams = [zlib.decompressobj().decompress(stream) for stream in streams]
+    everything = pdf + b"".join(streams)
     assert b"/Type3" not in everything and b"/Subtype /Type3" not in everything
     assert b"CreationDate" not in everything
+    letters = [TTFont(BytesIO(stream)) for stream in streams if stream.startswith(b"\0\1\0\0")]
+    assert len(letters) == len(fonts)
+    assert not any(table in font for font in letters for table in NOT_IN_PDF), "what nobody reads takes time to write"
 
 
 def width_of(pdf: bytes) -> float:
