@@ -25,7 +25,10 @@ def start() -> subprocess.Popen | None:
     """
     if sys.platform != "linux":
         return None
-    address = Path(tempfile.mkdtemp(prefix="spikesink-")) / "socket"
+    try:
+        address = Path(tempfile.mkdtemp(prefix="spikesink-")) / "socket"
+    except OSError:
+        return None
     with socket.socket(socket.AF_UNIX) as listener:
         try:
             listener.bind(str(address))
