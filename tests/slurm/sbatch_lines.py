@@ -1,10 +1,8 @@
-"""A dry run of Snakemake that prints, for every job, the line with which SLURM's executor would submit it."""
+"""Makes a dry run of Snakemake print, for every job, the line with which SLURM's executor would submit it."""
 
-import sys
 from types import SimpleNamespace
 
 import snakemake_executor_plugin_slurm as plugin
-from snakemake.cli import main
 from snakemake.executors import dryrun
 from snakemake.logging import logger
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
@@ -30,4 +28,3 @@ def print_line(executor: dryrun.Executor, job: object) -> None:
 
 
 dryrun.Executor.run_job = print_line
-sys.exit(main())

@@ -1,12 +1,11 @@
 """What every scale asks a cluster for, to the letter, without a cluster."""
 
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from tiny_study import run_snakemake
 
 from spikesink.study.strict_yaml import merge
 
@@ -76,9 +75,9 @@ def lines(scale: str, folder: Path, changes: dict | None = None) -> dict[str, se
     """By stage, the different lines of its jobs, from the account on."""
     (folder / "cluster.yaml").write_text(yaml.safe_dump(merge(CLUSTER, changes or {})))
     configs = [str(ROOT / f"workflow/scales/{scale}.yaml"), str(folder / "cluster.yaml")]
-    command = [sys.executable, str(Path(__file__).with_name("sbatch_lines.py")), "--dry-run", "--cores", "1000"]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--profile", str(ROOT / "profiles/slurm")]
-    result = subprocess.run([*command, "--configfile", *configs], cwd=folder, capture_output=True, text=True)
+    options = ["--dry-run", "--cores", "1000", "--snakefile", str(ROOT / "Snakefile")]
+    options += ["--profile", str(ROOT / "profiles/slurm"), "--configfile", *configs]
+    result = run_snakemake(folder, *options, first=Path(__file__).with_name("sbatch_lines.py"))
     assert result.returncode == 0, result.stdout + result.stderr
     found: dict[str, set[str]] = {}
     for line in result.stdout.splitlines():

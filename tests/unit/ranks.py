@@ -65,17 +65,22 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def as_rank(rank: int, port: int, log: Path, arguments: list[str], prelude) -> None:
-    """The body of a forked process: the program, started the way a scheduler starts one rank."""
-    os.environ.update(LOCAL_RANK=str(rank), NODE_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    os.environ["SPIKESINK_LAUNCHER"] = "this test"
+def as_program(log: Path, arguments: list[str], prelude=None) -> None:
+    """The body of a forked process: the program, as a shell starts it."""
     with open(log, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     sys.argv = ["spikesink.training", *arguments]
     if prelude is not None:
-        prelude(rank)
+        prelude()
     sys.exit(program.main())
+
+
+def as_rank(rank: int, port: int, log: Path, arguments: list[str], prelude) -> None:
+    """The body of a forked process: the program, started the way a scheduler starts one rank."""
+    os.environ.update(LOCAL_RANK=str(rank), NODE_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ["SPIKESINK_LAUNCHER"] = "this test"
+    as_program(log, arguments, prelude and partial(prelude, rank))
 
 
 def ends(processes: list) -> list[int]:

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import polars
 import pytest
 import torch
+from ranks import PROCESSES, as_program, ends
 from safetensors.torch import load_file
 
 from spikesink.study.settings import Schedule, build
@@ -46,14 +48,31 @@ RUN = {
 }
 
 
-def command(run: dict, tokens: Path, folder: Path) -> list[str]:
-    module = [sys.executable, "-m", "spikesink.training"]
+def arguments(run: dict, tokens: Path, folder: Path) -> list[str]:
     paths = ["--tokens", tokens, "--output", folder / "run", "--checkpoints", folder / "checkpoints"]
-    return [*module, "--run", json.dumps(run), *map(str, paths)]
+    return ["--run", json.dumps(run), *map(str, paths)]
 
 
-def train(run: dict, tokens: Path, folder: Path, **options) -> subprocess.CompletedProcess:
-    return subprocess.run(command(run, tokens, folder), capture_output=True, text=True, timeout=120, **options)
+def training(run: dict, tokens: Path, folder: Path) -> BaseProcess:
+    """The program, to be forked from a process that has imported torch; what it says is in training.log."""
+    return PROCESSES.Process(target=as_program, args=(folder / "training.log", arguments(run, tokens, folder)))
+
+
+def said(folder: Path) -> str:
+    return (folder / "training.log").read_text()
+
+
+def train(run: dict, tokens: Path, folder: Path) -> tuple[int, str]:
+    """Train to the end: the exit code, and what the program said."""
+    (code,) = ends([training(run, tokens, folder)])
+    return code, said(folder)
+
+
+def train_with(environment: dict[str, str], run: dict, tokens: Path, folder: Path) -> None:
+    """Train in a new interpreter with this environment."""
+    command = [sys.executable, "-m", "spikesink.training", *arguments(run, tokens, folder)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert result.returncode == 0, result.stderr
 
 
 def changed(**training) -> dict:
@@ -64,8 +83,7 @@ def changed(**training) -> dict:
 def unbroken(token_folder, tmp_path_factory) -> Path:
     """A run that trained to its end in one go."""
     folder = tmp_path_factory.mktemp("unbroken")
-    result = train(RUN, token_folder, folder)
-    assert result.returncode == 0, result.stderr
+    train_with(dict(os.environ), RUN, token_folder, folder)
     return folder / "run"
 
 
@@ -93,8 +111,7 @@ AROUND = {
 
 def test_variables_of_a_session_around_do_not_count(token_folder, tmp_path):
     """Lightning waited for tasks that nobody starts, or said that --ntasks was set in a script which nobody wrote."""
-    result = train(changed(steps=6, snapshots=0), token_folder, tmp_path, env=os.environ | AROUND)
-    assert result.returncode == 0, result.stderr
+    train_with(os.environ | AROUND, changed(steps=6, snapshots=0), token_folder, tmp_path)
     manifest = json.loads((tmp_path / "run/manifest.json").read_text())
     assert (manifest["devices"], manifest["nodes"]) == (1, 1)
 
@@ -141,16 +158,16 @@ def same_result(first: Path, second: Path) -> bool:
     return same_weights and (first / "metrics.csv").read_bytes() == (second / "metrics.csv").read_bytes()
 
 
-def wait_for_step(folder: Path, step: int, process: subprocess.Popen) -> None:
+def wait_for_step(folder: Path, step: int, process: BaseProcess) -> None:
     """Until the record shows that ``step`` has been reached."""
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.exitcode is None:
         for record in folder.glob("checkpoints/*/metrics.csv"):
             steps = [line.split(",")[0] for line in record.read_text().splitlines()[1:]]
             if steps and int(steps[-1]) >= step:
                 return
         time.sleep(0.01)
-    raise AssertionError(f"step {step} was not reached: {process.poll()}")
+    raise AssertionError(f"step {step} was not reached: {process.exitcode}")
 
 
 LONG = changed(steps=500, checkpoint_every=20)
@@ -159,51 +176,54 @@ LONG = changed(steps=500, checkpoint_every=20)
 @pytest.fixture(scope="module")
 def unbroken_long(token_folder, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("unbroken_long")
-    assert train(LONG, token_folder, folder).returncode == 0
+    assert train(LONG, token_folder, folder)[0] == 0
     return folder / "run"
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGUSR1, 138), (signal.SIGKILL, -9)])
 def test_an_interrupted_run_resumes_to_the_same_bits(unbroken_long, token_folder, tmp_path, number, code):
-    process = subprocess.Popen(command(LONG, token_folder, tmp_path), stderr=subprocess.PIPE, text=True)
+    process = training(LONG, token_folder, tmp_path)
+    process.start()
     try:
         wait_for_step(tmp_path, 100, process)
         os.kill(process.pid, number)
-        _, errors = process.communicate(timeout=60)
+        process.join(60)
     finally:
         process.kill()
-    assert process.returncode == code
+        process.join()
+    assert process.exitcode == code
     assert not (tmp_path / "run" / "manifest.json").exists()
     if number != signal.SIGKILL:
-        assert "checkpoint written, start it again to resume" in errors
-        assert "Traceback" not in errors
-    again = train(LONG, token_folder, tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert "resumes at step" in again.stderr
+        assert "checkpoint written, start it again to resume" in said(tmp_path)
+        assert "Traceback" not in said(tmp_path)
+    again, text = train(LONG, token_folder, tmp_path)
+    assert again == 0, text
+    assert "resumes at step" in text
     assert json.loads((tmp_path / "run" / "manifest.json").read_text())["resumed_from_step"] >= 80
     assert same_result(unbroken_long, tmp_path / "run")
 
 
 def test_a_checkpoint_of_other_settings_or_code_is_not_resumed(token_folder, tmp_path):
-    process = subprocess.Popen(command(LONG, token_folder, tmp_path), stderr=subprocess.DEVNULL)
+    process = training(LONG, token_folder, tmp_path)
+    process.start()
     try:
         wait_for_step(tmp_path, 40, process)
     finally:
         process.kill()
-        process.wait()
+        process.join()
     assert list((tmp_path / "checkpoints").glob("*/step*.ckpt"))
-    other = train(RUN | {"code": "another"}, token_folder, tmp_path)
-    assert other.returncode == 0
-    assert "resumes" not in other.stderr
+    code, text = train(RUN | {"code": "another"}, token_folder, tmp_path)
+    assert code == 0
+    assert "resumes" not in text
 
 
 def test_a_diverged_run_is_a_result_that_says_so(token_folder, tmp_path):
     """It ends with exit code 0, so that the study goes on; its measures are empty, so that nothing averages it."""
     run = changed(optimiser={"lr": 1e15, "clip_norm": 1e15})
-    result = train(run, token_folder, tmp_path)
-    assert result.returncode == 0
-    assert "not finite numbers; to avoid it, lower training.optimiser.lr" in result.stderr
-    assert "Traceback" not in result.stderr
+    code, text = train(run, token_folder, tmp_path)
+    assert code == 0
+    assert "not finite numbers; to avoid it, lower training.optimiser.lr" in text
+    assert "Traceback" not in text
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert manifest["status"] == "diverged" and 0 < manifest["steps"] < 40
     command = [
@@ -225,8 +245,8 @@ def test_snapshots_are_the_weights_of_their_steps(unbroken, token_folder, tmp_pa
     """Geometric steps up to the last; the last snapshot is the trained model, and training is not disturbed."""
     assert snapshot_steps(5, 10_000) == [100, 316, 1000, 3162, 10_000]
     assert snapshot_steps(0, 40) == [] and snapshot_steps(1, 40) == [40]
-    result = train(changed(snapshots=4), token_folder, tmp_path)
-    assert result.returncode == 0, result.stderr
+    code, text = train(changed(snapshots=4), token_folder, tmp_path)
+    assert code == 0, text
     paths = sorted((tmp_path / "run" / "snapshots").iterdir())
     assert [path.name for path in paths] == [f"step{step:08}.safetensors" for step in snapshot_steps(4, 40)]
     first, last, final = (load_file(path) for path in (paths[0], paths[-1], tmp_path / "run" / "model.safetensors"))
@@ -236,10 +256,10 @@ def test_snapshots_are_the_weights_of_their_steps(unbroken, token_folder, tmp_pa
 
 
 def test_missing_tokens_are_one_clear_line(tmp_path):
-    result = train(RUN, tmp_path / "nowhere", tmp_path)
-    assert result.returncode == 1
-    assert result.stderr.strip().splitlines()[-1].startswith("error: ")
-    assert "tokens.json is missing" in result.stderr
+    code, text = train(RUN, tmp_path / "nowhere", tmp_path)
+    assert code == 1
+    assert text.strip().splitlines()[-1].startswith("error: ")
+    assert "tokens.json is missing" in text
 
 
 BARE_MACHINE = """
@@ -263,8 +283,7 @@ def test_the_entry_point_needs_only_torch_lightning_numpy_and_safetensors(token_
     """A bare GPU machine has no snakemake, mlflow, polars, datasets, tokenizers or pydantic."""
     (tmp_path / "sitecustomize.py").write_text(BARE_MACHINE)
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
-    result = train(changed(steps=6), token_folder, tmp_path, env=environment)
-    assert result.returncode == 0, result.stderr
+    train_with(environment, changed(steps=6), token_folder, tmp_path)
     measure = [sys.executable, "-m", "spikesink.measures", "forward"]
     paths = ["--run", str(tmp_path / "run"), "--tokens", str(token_folder), "--format", "csv"]
     settings = json.dumps({"sink_tokens": 16, "sequences": 4})

@@ -3,14 +3,13 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
+from tiny_study import OPTIONS, run_snakemake
 
 from spikesink.figures.catalogue import FIGURES
 from spikesink.workflow.published import damaged
@@ -20,15 +19,10 @@ PLACE = "results/published/tiny"
 DRAWN = ("tables/*.*", "figures/**/*.*", "claims.*", "provenance.*")
 
 
-def run_snakemake(project: Path, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "2"]
-    return subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=500)
-
-
 @pytest.fixture(scope="module")
 def published(finished) -> Path:
     """The published folder beside the finished study."""
-    result = run_snakemake(finished, "publish", "--configfile", "tiny.yaml")
+    result = run_snakemake(finished, "publish", *OPTIONS)
     assert result.returncode == 0, result.stdout + result.stderr
     return finished / PLACE
 
@@ -51,7 +45,7 @@ def clone(published, checkout, tmp_path_factory) -> Path:
     for name in what_only_training_needs():
         (project / f"src/{name}.py").write_text(f"raise ImportError('{name} is not to be imported')\n")
     for arguments in (["published"], ["published_tiny", "--report", f"{PLACE}/report.html"]):
-        result = run_snakemake(project, *arguments)
+        result = run_snakemake(project, *arguments, "--cores", "2")
         assert result.returncode == 0, result.stdout + result.stderr
         assert "train " not in result.stdout + result.stderr
     return project
@@ -108,7 +102,7 @@ def test_a_question_and_a_figure_that_come_later_leave_it_drawable(clone, tmp_pa
     drawn = sorted((project / PLACE / "figures/mechanism").glob("[!.]*"))
     for path in drawn:
         path.unlink()
-    result = run_snakemake(project, "published")
+    result = run_snakemake(project, "published", "--cores", "2")
     assert result.returncode == 0, result.stdout + result.stderr
     assert sorted((project / PLACE / "figures/mechanism").glob("[!.]*")) == drawn
     assert "figure_later" in run_snakemake(project, "--list").stdout, "a study that runs here has the new figure"
@@ -122,6 +116,6 @@ def test_what_has_changed_since_is_named(published, tmp_path):
 
 def test_nothing_is_drawn_of_what_was_changed(clone):
     (clone / PLACE / "provenance.csv").write_text("")
-    result = run_snakemake(clone, "published")
+    result = run_snakemake(clone, "published", "--cores", "2")
     assert result.returncode == 1
     assert f"{PLACE}/provenance.csv: not what {PLACE}/manifest.json says: bring it back from git" in result.stderr

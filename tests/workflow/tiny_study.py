@@ -1,9 +1,13 @@
 """A study so small that Snakemake runs it in a test, and the ways to run it."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -59,7 +63,7 @@ def copy_project(folder: Path) -> Path:
 def copy_folder(name: str, project: Path) -> None:
     """A folder of the checkout, in place of the project's."""
     shutil.rmtree(project / name, ignore_errors=True)
-    shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("*.egg-info", "*.pyc.*"))
 
 
 def configure(project: Path, changes: dict) -> None:
@@ -74,14 +78,40 @@ def restore(project: Path, checkout: Path) -> None:
     configure(project, {})
 
 
+OPTIONS = ("--cores", "2", "--configfile", "tiny.yaml")
+
+
 def arguments(*options: str) -> list[str]:
     """The command that runs Snakemake on the tiny study."""
-    return [sys.executable, "-m", "snakemake", *options, "--cores", "2", "--configfile", "tiny.yaml"]
+    return [sys.executable, "-m", "snakemake", *options, *OPTIONS]
+
+
+@cache
+def server() -> subprocess.Popen:
+    """The process that Snakemake's runs are forked from; it ends with this one."""
+    command = [sys.executable, str(Path(__file__).with_name("snakemake_server.py"))]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def run_snakemake(project: Path, *options: str, first: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """What ``snakemake`` with these options does in a project, without a new interpreter; a script may run first."""
+    with tempfile.NamedTemporaryFile("r") as output, tempfile.NamedTemporaryFile("r") as errors:
+        request = {
+            "arguments": options,
+            "folder": str(project),
+            "environment": dict(os.environ),
+            "files": [output.name, errors.name],
+            "first": first and str(first),
+        }
+        server().stdin.write(json.dumps(request) + "\n")
+        server().stdin.flush()
+        status = int(server().stdout.readline())
+        return subprocess.CompletedProcess(options, status, output.read(), errors.read())
 
 
 def snakemake(project: Path, *options: str, expect: int = 0) -> str:
     """What Snakemake says; it must end with the exit status ``expect``."""
-    result = subprocess.run(arguments(*options), cwd=project, capture_output=True, text=True, timeout=1500)
+    result = run_snakemake(project, *options, *OPTIONS)
     output = result.stdout + result.stderr
     assert result.returncode == expect, output
     return output
