@@ -1,8 +1,8 @@
 """Runs Snakemake in processes forked from this one, which has imported it: most of what a start costs.
 
 A request is a line of JSON on standard input: the arguments, the folder, the environment, the files for standard output
-and error, and a script to run first or null. The answer is a line with the exit status. Nothing of spikesink is imported here: a run imports it
-from its own project, as ``python -m snakemake`` in that folder does.
+and error, and a script to run first or null. The answer is a line with the exit status. Nothing of spikesink is
+imported here: a run imports it from its own project, as ``python -m snakemake`` in that folder does.
 """
 
 import json
