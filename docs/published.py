@@ -13,7 +13,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 NANO = ROOT / "results/published/nano"
-"""The default study, published with more seeds."""
+"""The default study, which README shows."""
 WHOLE = NANO.with_name("nano_full")
 PUBLISHED = WHOLE if (WHOLE / "claims.csv").exists() else NANO
 """The study that the page of the nano study is about: the one with every row, once it is published."""
@@ -43,9 +43,9 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
 
 
-def rows_of(name: str) -> list[dict[str, str]]:
-    """The rows of a CSV file of the published study."""
-    with (PUBLISHED / name).open(newline="") as file:
+def rows_of(name: str, folder: Path = PUBLISHED) -> list[dict[str, str]]:
+    """The rows of a CSV file of a published study."""
+    with (folder / name).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -56,14 +56,9 @@ def variants(folder: Path = PUBLISHED) -> str:
 
 
 def variants_in_short() -> str:
-    """The rows of the default study's variants, with the columns SHORT alone."""
-    from spikesink.study.resolve import resolve
-    from spikesink.study.strict_yaml import read_yaml
-
-    headings, rules, *rows = (cells(line) for line in variants().splitlines())
-    default = {run.variant for run in resolve(read_yaml(ROOT / "config.yaml"), ROOT / "workflow").runs}
-    labels = {row["label"] for row in rows_of("tables/runs.csv") if row["variant"] in default}
-    kept = [row for row in with_ablation(rows, headings.index("ablation")) if row[headings.index("variant")] in labels]
+    """The default study's published table of all variants, with the columns SHORT alone."""
+    headings, rules, *rows = (cells(line) for line in variants(NANO).splitlines())
+    kept = with_ablation(rows, headings.index("ablation"))
     places = [headings.index(name) for name in SHORT if name in headings]
     right = [headings[place] for place in places if rules[place].endswith(":")]
     return table([headings[place] for place in places], ([row[place] for place in places] for row in kept), right)
@@ -83,14 +78,19 @@ def notes_on_variants() -> str:
     return "\n".join(line for line in lines if line.startswith("- "))
 
 
-def study_in_short() -> str:
-    """What the published study is: its folder, its models, runs and recipe, from its config."""
-    config = yaml.safe_load((PUBLISHED / "study.yaml").read_text())
+def default_in_short() -> str:
+    """What the published default study is."""
+    return study_in_short(NANO)
+
+
+def study_in_short(folder: Path = PUBLISHED) -> str:
+    """What a published study is: its folder, its models, runs and recipe, from its config."""
+    config = yaml.safe_load((folder / "study.yaml").read_text())
     model, training, seeds = config["model"], config["training"], config["seeds"]
     count = 1 + sum(len(variants) for variants in config["variants"].values())
     attention = model["attention"]
     return (
-        f"`results/published/{PUBLISHED.name}/`: {count} variants with the seeds {', '.join(map(str, seeds))}, which "
+        f"`results/published/{folder.name}/`: {count} variants with the seeds {', '.join(map(str, seeds))}, which "
         f"are {count * len(seeds)} runs. The baseline has {model['layers']} layers, d_model {model['d_model']} and "
         f"{attention['heads']} heads of {attention['head_dim']}. It is trained for {training['steps']:,} steps of "
         f"{training['batch_size']} sequences of {training['sequence_length']} tokens, with a learning rate of "
@@ -132,8 +132,8 @@ def primary_claims() -> str:
 
 
 def primary_in_short() -> str:
-    """The primary claims by verdict, in numbers, and those that stand after Holm's correction by name."""
-    rows = [row for row in rows_of("claims.csv") if counted(row) and row["tier"] == "primary"]
+    """The primary claims by the default study: by verdict, in numbers, and those that stand after Holm's correction."""
+    rows = [row for row in rows_of("claims.csv", NANO) if counted(row) and row["tier"] == "primary"]
     numbers = Counter(row["verdict"] for row in rows)
     lines = [", ".join(f"{number} {verdict}" for verdict, number in numbers.most_common()) + f", of {len(rows)}.\n"]
     for verdict in JUDGED[:2]:
@@ -225,6 +225,7 @@ PARTS = {
     "variants-in-short": variants_in_short,
     "notes-on-variants": notes_on_variants,
     "study-in-short": study_in_short,
+    "default-in-short": default_in_short,
     "by-verdict": by_verdict,
     "primary-in-short": primary_in_short,
     "primary-claims": primary_claims,

@@ -26,6 +26,10 @@ from spikesink.workflow.drawn import ALWAYS
 
 SHARE_OF_PEAK = 0.3
 """Of a GPU's float32 throughput."""
+CPU_SHARE = 0.7
+"""Of a core's speed at a matrix product; softmax, norms and hooks take the rest (benchmarks/growth.md)."""
+START = 2.0
+"""Seconds of a core in which a job starts Python and PyTorch and loads a model."""
 SHARE, MOST = 0.4, 3 * GIB
 """What a job on CPUs plans to take of the free memory, at most; see spikesink.measures.fitting."""
 
@@ -71,7 +75,7 @@ def measure_costs(study: Study) -> Iterator[MeasureCost]:
                 group=group,
                 jobs=seeds.get(name, 1),
                 flops=operations,
-                cpu_minutes=operations / speed / 60,
+                cpu_minutes=(START + operations / (CPU_SHARE * speed)) / 60,
                 gpu_hours=operations / (1e12 * gpu.float32 * SHARE_OF_PEAK) / 3600,
                 memory_gib=peak_bytes(model, group, config.measures, context, words, free) / GIB,
             )
