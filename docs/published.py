@@ -188,6 +188,21 @@ def presuming() -> str:
     )
 
 
+def default_seeds() -> str:
+    """What every seed of the default study's baseline shows."""
+    rows = [row for row in rows_of("tables/runs.csv", NANO) if row["variant"] == "baseline"]
+    columns = {
+        "sink ratio (%)": ("sink_ratio", ".0f"),
+        "in later layers (%)": ("sink_ratio_later_layers", ".0f"),
+        "mean head": ("sink_mass_mean", ".2f"),
+        "× median": ("spike_over_median", ".0f"),
+        "× elsewhere": ("spike_over_elsewhere", ".1f"),
+        "perplexity": ("perplexity", ".2f"),
+    }
+    shown_rows = [(row["seed"], *(shown(row[name], style) for name, style in columns.values())) for row in rows]
+    return table(("seed", *columns), shown_rows, ("seed", *columns))
+
+
 SEEDS = {
     "sink ratio (%)": ("sink_ratio", ".0f"),
     "spike over median": ("spike_over_median", ".0f"),
@@ -226,6 +241,7 @@ PARTS = {
     "notes-on-variants": notes_on_variants,
     "study-in-short": study_in_short,
     "default-in-short": default_in_short,
+    "default-seeds": default_seeds,
     "by-verdict": by_verdict,
     "primary-in-short": primary_in_short,
     "primary-claims": primary_claims,

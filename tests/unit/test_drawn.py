@@ -118,13 +118,24 @@ def test_a_figure_that_shows_more_than_was_measured_is_left_out(publish):
     assert read_published("published/nano").figures == ("streaming",)
 
 
+def test_publishing_again_without_the_old_manifest_leaves_no_older_run(publish):
+    """Snakemake deletes the manifest before it starts the job. Runs of another preset stayed beside the new ones."""
+    target = publish(["a"])
+    for path in ("runs/baseline/seed0/run.json", "tables/parts/ffn/runs.parquet", "tables/ffn.md", "figures/ffn.png"):
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).write_text("older")
+    (target / "manifest.json").unlink()
+    publish(["a"])
+    assert sorted(path.name for path in target.iterdir()) == [".sums", "a", "manifest.json", "study.yaml"]
+
+
 def test_publishing_again_takes_away_what_is_no_longer_there(publish):
     target = publish(["a", "b"])
-    (target / "figure.png").write_text("drawn")
+    (target / "notes.md").write_text("somebody's")
     assert damaged(target) == []
     publish(["a"])
     left = sorted(path.name for path in target.iterdir() if path.is_file())
-    assert left == ["a", "figure.png", "manifest.json", "study.yaml"]
+    assert left == ["a", "manifest.json", "notes.md", "study.yaml"]
     (target / "a").write_text("changed")
     assert damaged(target) == ["a"]
     with pytest.raises(InputError, match=r"nano/a: not what .*manifest\.json says: bring it back from git"):

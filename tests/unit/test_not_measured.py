@@ -74,7 +74,7 @@ def test_the_overview_names_the_variants_without_a_value(part, tmp_path, monkeyp
     assert (tmp_path / "overview.png").exists()
 
 
-MODEL = NANO / "runs/v_scale/seed0"
+MODEL = NANO / "runs/v_scale/seed30"
 QUESTIONS = sorted(path.stem for path in (MODEL / "measures").glob("*.parquet"))
 
 

@@ -27,7 +27,7 @@ import yaml
 from spikesink.figures.catalogue import FIGURES
 from spikesink.measures.groups import GROUPS
 from spikesink.runs import sums
-from spikesink.runs.atomic import whole
+from spikesink.runs.atomic import delete, whole
 from spikesink.runs.checkout import git_state
 from spikesink.runs.code_digest import code_digest
 from spikesink.runs.inside import inside
@@ -42,6 +42,8 @@ from spikesink.workflow.drawn import Drawn, figure_questions, of_study, shown_qu
 from spikesink.workflow.jobs import digest
 
 RESULTS = Path("results")
+FOLDERS = ("runs", "pretrained", "tables", "figures")
+"""The folders of a published study: what was copied, and what was drawn from it."""
 SOFTWARE = ("spikesink", "torch", "lightning", "numpy", "scipy", "polars", "matplotlib", "seaborn", "snakemake")
 
 
@@ -137,12 +139,14 @@ def publish(finished: Study, target: Path) -> str:
 def copy_files(source: Path, target: Path, files: list[str], config: Mapping, facts: Mapping[str, Any]) -> str:
     """Copy ``files`` of a study, and write study.yaml and manifest.json; returns a line that says so.
 
-    Files that were published there before are removed. Other files there, such as drawn figures, stay. Raises
-    InputError.
+    What was published or drawn there before is removed first, whether or not a manifest still names it: Snakemake
+    deletes the old manifest before it publishes again. Raises InputError.
     """
     if (target / "manifest.json").exists():
         for path in read_manifest(target)["sha256"]:
             (target / path).unlink(missing_ok=True)
+    for folder in FOLDERS:
+        delete(target / folder)
     for path in files:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(sums.intact(source / path, "run the study to its end, then publish it"), target / path)
