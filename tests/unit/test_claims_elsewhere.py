@@ -12,10 +12,14 @@ ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "results/published/nano/tables"
 
 
+def judged(tables: Path) -> dict:
+    observed = read_observations(tables / "runs.csv", tables / "mechanism.csv")
+    return {row.claim: row for row in judge_all(read_claims([ROOT / "workflow/claims"]), observed)}
+
+
 @pytest.fixture(scope="module")
 def findings():
-    observed = read_observations(TABLES / "runs.csv", TABLES / "mechanism.csv")
-    return {row.claim: row for row in judge_all(read_claims([ROOT / "workflow/claims"]), observed)}
+    return judged(TABLES)
 
 
 @pytest.mark.parametrize(
@@ -26,12 +30,18 @@ def findings():
         ("lr_raises_sinks", "ablations optimisation"),
         ("dim_raises_sinks", "ablations head_dim"),
         ("softpick_removes_sinks", "variants softpick"),
-        ("gradual_build_up", "mechanism.compare with linear, attention_only"),
-        ("sandwich_halves_spike", ""),
+        ("gradual_build_up", "ablations ffn"),
+        ("sandwich_halves_spike", "ablations norm"),
+        ("dyt_has_no_spike", ""),
     ],
 )
 def test_it_is_named(findings, claim, needed):
     assert findings[claim].needs == needed
+
+
+def test_variants_that_are_run_but_not_compared_in_depth_are_named():
+    whole = judged(ROOT / "results/published/nano_full/tables")
+    assert whole["gradual_build_up"].needs == "mechanism.compare with linear, attention_only"
 
 
 def test_no_claim_is_left_out_without_a_word(findings):

@@ -21,7 +21,7 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     plateau = lifecycle.filter(pl.col("role") == "plateau")["output_maximum"].max()
     return found | {
         "plateau_output": None if plateau is None else plateau / lifecycle["after"].max(),
-        "spike_channels": as_text(channels["channel"]) if "channel" in channels.columns else "",
+        "spike_channels": as_text(channels["channel"]) if "channel" in channels.columns else None,
         **self_attention(tables["delimiter_probe"]),
     }
 

@@ -2,8 +2,7 @@
 
 It imports nothing before the first job, and ends with Snakemake, however that ends: then its standard input closes.
 Every job has a process of its own, so no job can change what another one makes. A fork has none of the threads of its
-process: so nothing is computed here that would start threads. Polars 2.1 starts idle ones when it is imported; 600
-forks of such a process computed with it.
+process, and would wait for ever for one of them: so nothing is imported or computed here that starts any.
 """
 
 import gc
@@ -57,17 +56,16 @@ def serve(listener: socket.socket, prepare: Callable[[], None]) -> None:
         connection.close()
 
 
+LIBRARIES = ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf", "scipy.special", "yaml")
+"""What takes programs longest to import. Not polars and not seaborn, which imports pyarrow: both start threads."""
+
+
 def prepare() -> None:
     """Import what the programs need, and draw once: that reads the fonts, and whatever else is read when it is needed.
 
-    A module that is faulty is left out: the job that needs it says so.
+    What is faulty is left out: the job that needs it says so.
     """
-    from spikesink.figures.catalogue import FAMILIES, FIGURES
-
-    modules = [f"spikesink.figures.ablations.{name}" for name in FAMILIES]
-    modules += [f"spikesink.figures.mechanism.{name}" for name in FIGURES]
-    modules += ["spikesink.figures.overview", "spikesink.figures.compared", "spikesink.tables.statistics.statistics"]
-    for module in modules:
+    for module in LIBRARIES:
         with suppress(Exception):
             import_module(module)
     with suppress(Exception):
