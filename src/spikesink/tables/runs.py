@@ -16,7 +16,7 @@ from spikesink.tables.outputs import write_table, write_text
 from spikesink.tables.parts import read_part
 from spikesink.tables.render.runs_page import runs_page
 from spikesink.tables.render.variants_page import write_variants
-from spikesink.tables.statistics.statistics import statistics
+from spikesink.tables.statistics.statistics import TESTED, statistics
 
 
 @one_line_errors()
@@ -26,10 +26,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for runs.csv and the others")
     options = parser.parse_args()
     runs = all_runs([read_part(folder, "runs") for folder in options.parts])
-    write_table(without_unasked(runs), options.output / "runs.csv")
+    asked = without_unasked(runs)
+    write_table(asked, options.output / "runs.csv")
     write_text(runs_page(runs), options.output / "runs.html")
     write_table(long_table(runs), options.output / "long.parquet")
-    write_table(statistics(runs), options.output / "statistics.csv")
+    write_table(
+        statistics(asked, [name for name in TESTED if name in asked.columns]), options.output / "statistics.csv"
+    )
     write_variants(runs, options.output / "variants")
 
 
