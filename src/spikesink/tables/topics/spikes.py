@@ -12,7 +12,7 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
 
     Without a spike the lists are empty, and what is said of step blocks is None.
     """
-    lifecycle, channels = tables["lifecycle"], tables["spike_channels"]
+    lifecycle = tables["lifecycle"]
     found: dict[str, Any] = {}
     for role in ("step_up", "step_down"):
         members = lifecycle.filter(pl.col("role") == role)
@@ -21,9 +21,16 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     plateau = lifecycle.filter(pl.col("role") == "plateau")["output_maximum"].max()
     return found | {
         "plateau_output": None if plateau is None else plateau / lifecycle["after"].max(),
-        "spike_channels": as_text(channels["channel"]) if "channel" in channels.columns else None,
+        "spike_channels": channels_of(tables["spike_channels"]),
         **self_attention(tables["delimiter_probe"]),
     }
+
+
+def channels_of(table: pl.DataFrame) -> str | None:
+    """The spike's channels; none of them without a spike, whose table has neither rows nor columns."""
+    if table.is_empty():
+        return ""
+    return as_text(table["channel"]) if "channel" in table.columns else None
 
 
 def as_text(values: pl.Series) -> str:
