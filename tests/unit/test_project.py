@@ -95,7 +95,7 @@ def test_the_command_shows_runs_and_refuses_unknown_ones():
 
     assert "    kind: dyt\n" in spikesink("show", "dyt/seed30").stdout
     assert '"kind": "dyt"' in spikesink("show", "dyt/seed30", "--json").stdout
-    assert len(spikesink("runs").stdout.splitlines()) == 18
+    assert len(spikesink("runs").stdout.splitlines()) == 24
     assert "7b" in spikesink("runs", "--configfile", "workflow/scales/7b.yaml").stdout
     unknown = spikesink("show", "nothing")
     assert unknown.returncode == 1

@@ -68,7 +68,7 @@ REFUSED = {
         "is the same as baseline_steps_300",
     ),
     "equal values, written otherwise": (
-        {"cross": {"g": {"settings": {"training.optimiser.lr": ["0.5x", 0.008]}}}},
+        {"cross": {"g": {"settings": {"training.optimiser.lr": ["0.5x", 0.006]}}}},
         "is the same as baseline_lr_0.5x",
     ),
     "a grid of nothing": (

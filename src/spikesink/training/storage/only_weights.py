@@ -4,6 +4,7 @@ Lightning is asked to load weights only. Of sharded checkpoints, however, torch 
 settings as pickles, and a pickle may call any function.
 """
 
+import enum
 import io
 import pickle
 from pathlib import Path
@@ -31,8 +32,17 @@ INDEX_NAMES = {
 """The only names, by module, that the index of a sharded checkpoint may use."""
 
 
+def member(kind: type, name: str) -> object:
+    """The member of an enumeration. Python before 3.11.4 pickles one as getattr(enumeration, name)."""
+    if not (isinstance(kind, type) and issubclass(kind, enum.Enum)):
+        raise pickle.UnpicklingError(f"{INDEX} asks {kind} for {name}")
+    return kind[name]
+
+
 class IndexReader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
+        if (module, name) == ("builtins", "getattr"):
+            return member
         if name not in INDEX_NAMES.get(module, ()):
             raise pickle.UnpicklingError(f"{INDEX} names {module}.{name}")
         return super().find_class(module, name)
