@@ -36,12 +36,12 @@ published: .venv/drawing
 	done
 
 test: .venv/tested lint
-	pytest --numprocesses 2 --dist loadgroup
+	pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 # Tests with a real SLURM, PostgreSQL, pdflatex and browser on this machine. Run as root, with Debian's packages
 # slurm-wlm, munge, postgresql, texlive-latex-base, texlive-latex-recommended and chromium.
 test-services: .venv/tested
-	pytest --numprocesses 2 --dist loadgroup tests/slurm tests/services
+	pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder tests/slurm tests/services
 
 lint: .venv/tested
 	ruff check .

@@ -1,4 +1,4 @@
-"""How the tests are shared out to the processes of ``pytest --numprocesses 2 --dist loadgroup``."""
+"""How the tests are shared out to the processes of `make test`, in the order of the files, the longest first."""
 
 from pathlib import Path
 
