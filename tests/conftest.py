@@ -1,5 +1,7 @@
 """How the tests are shared out to the processes of `make test`, in the order of the files, the longest first."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +20,13 @@ def group_of(path: Path, fixtures: set[str]) -> str:
         return "finished study"
     # A machine has one SLURM. What needs none goes to the other process.
     return "SLURM" if "daemons" in fixtures else path.stem
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a test changes in the environment ends with it. The first use of a store sets MLflow's limits there."""
+    kept = dict(os.environ)
+    yield
+    if os.environ != kept:
+        os.environ.clear()
+        os.environ.update(kept)
