@@ -22,11 +22,16 @@ def group_of(path: Path, fixtures: set[str]) -> str:
     return "SLURM" if "daemons" in fixtures else path.stem
 
 
+LIMITS = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+"""Set for the whole process by the first use of a store, which may be a fixture's."""
+
+
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """What a test changes in the environment ends with it. The first use of a store sets MLflow's limits there."""
+    """What a test changes in the environment ends with it, and no limit of another test's store holds for it."""
     kept = dict(os.environ)
+    for name in LIMITS:
+        os.environ.pop(name, None)
     yield
-    if os.environ != kept:
-        os.environ.clear()
-        os.environ.update(kept)
+    os.environ.clear()
+    os.environ.update(kept)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import datasets
+import huggingface_hub.constants
 import polars as pl
 import pytest
 import torch
@@ -280,7 +281,7 @@ def test_what_needles_lack_is_said_in_one_line(place, needles, monkeypatch, caps
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
         return line
 
-    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # read from the environment at its import
     assert "are longer than capabilities.context_lengths: name greater" in said("niah_single_1", 150)
     assert "the task 'niah_single_2' cannot be loaded" in (line := said("niah_single_2")) and "can be reached" in line
     essays = {"text": ["A sentence. Another one. " * 2000]}
@@ -301,7 +302,7 @@ def test_what_cannot_be_asked_is_said_in_one_line(place, monkeypatch, capsys):
 
     assert "has no task 'tiny_choise': did you mean tiny_choice" in said("tiny_choise")
     assert "include_path = 'nowhere' is no folder" in said("tiny_choice", include_path="nowhere")
-    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # read from the environment at its import
     (place / "tasks/remote.yaml").write_text(
         json.dumps(TASKS["tiny_choice"] | {"task": "remote", "dataset_path": "a/b"})
     )
