@@ -199,8 +199,7 @@ def default_seeds() -> str:
         "× elsewhere": ("spike_over_elsewhere", ".1f"),
         "perplexity": ("perplexity", ".2f"),
     }
-    shown_rows = [(row["seed"], *(shown(row[name], style) for name, style in columns.values())) for row in rows]
-    return table(("seed", *columns), shown_rows, ("seed", *columns))
+    return table(("seed", *columns), [(row["seed"], *picked(row, columns)) for row in rows], ("seed", *columns))
 
 
 SEEDS = {
@@ -224,8 +223,13 @@ def seeds() -> str:
     for found in rows_of("tables/mechanism.csv"):
         values = runs[found["model"]] | found
         variant, seed = found["model"].split("/seed")
-        rows.append((variant, seed, *(shown(values.get(column, ""), style) for column, style in SEEDS.values())))
+        rows.append((variant, seed, *picked(values, SEEDS)))
     return table(("variant", "seed", *SEEDS), rows, ("seed", *SEEDS))
+
+
+def picked(row: dict[str, str], columns: dict[str, tuple[str, str]]) -> list[str]:
+    """The cells of a row for these columns, which are by heading: name in the CSV file, format of a number."""
+    return [shown(row.get(name, ""), style) for name, style in columns.values()]
 
 
 def shown(value: str, style: str) -> str:

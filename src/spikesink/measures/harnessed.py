@@ -29,7 +29,7 @@ class Asked:
     context: int
     """Tokens that it takes at a time."""
     is_ours: bool
-    """Whether it is an export: code that comes with a model runs for these alone."""
+    """Whether the model is an export of ours. Only then may the code run that comes with it."""
 
 
 def exported(options: argparse.Namespace, work: Path) -> Asked:

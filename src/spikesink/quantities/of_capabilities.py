@@ -40,7 +40,7 @@ NEEDLES = {
     "niah_single_3": ("niah_single_3", "2048", "single needle 3"),
     "niah_multikey_1": ("niah_multikey_1", "2048", "multi-key needles"),
 }
-"""The same of RULER, whose metrics are lengths in tokens."""
+"""By column: task, metric and label, for RULER's needles. Their metric is the length of the texts in tokens."""
 
 OF_TABLE_4 = {
     "smoothquant": ("SmoothQuant", "in INT8 after SmoothQuant"),
@@ -69,11 +69,12 @@ def perplexity_in(name: str, setting: str, source: str) -> Quantity:
 def accuracy(name: str, setting: str, source: str) -> Quantity:
     """Percent of the questions."""
     task, metric, label = (ACCURACIES | NEEDLES | {MEAN_ACCURACY: (MEAN_ACCURACY, "acc", "mean accuracy")})[name]
-    meaning = f"questions of {task} answered rightly{' by likelihood per byte' if metric == 'acc_norm' else ''}"
     if name in NEEDLES:
         meaning = f"needles of {task} found in {int(metric):,} tokens (RULER)"
-    if name == MEAN_ACCURACY:
+    elif name == MEAN_ACCURACY:
         meaning = f"questions answered rightly, mean of {', '.join(ACCURACIES)}"
+    else:
+        meaning = f"questions of {task} answered rightly{' by likelihood per byte' if metric == 'acc_norm' else ''}"
     found = task_column(name, setting, (task, metric), source, meaning, f"{label} (%)", "%")
     return found._replace(format=",.1f", scale="share", bounds=(0.0, 100.0))
 

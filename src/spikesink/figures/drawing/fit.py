@@ -30,7 +30,7 @@ def fit_labels(figure: Figure) -> None:
 
 
 def height_of_titles(figure: Figure) -> float:
-    """Inches that the titles of panels take beyond ``TITLE_LINES``, a row of panels after the other."""
+    """Height in inches of title lines beyond ``TITLE_LINES``, of the longest title in each row of panels."""
     beyond: dict[int, float] = {}
     for axis in figure.axes:
         if (place := axis.get_subplotspec()) is not None:

@@ -22,6 +22,13 @@ def vocabulary(model: Decoder, most: int | None) -> Tensor:
     return torch.arange(count) * size // count
 
 
+def membership(ids: Tensor, model: Decoder) -> Tensor:
+    """Whether each id of the model's vocabulary is one of ``ids``: [V], on the model's device."""
+    found_V = torch.zeros(model.embedding.num_embeddings, dtype=torch.bool, device=model.device)
+    found_V[ids.to(model.device)] = True
+    return found_V
+
+
 def pass_alone(
     model: Decoder, ids_V: Tensor, watchers: Sequence[Watch], batch_size: int, last: int | None = None
 ) -> None:

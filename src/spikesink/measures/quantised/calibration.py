@@ -83,7 +83,7 @@ class Seen:
                 self.inputs = None
 
     def output_change(self, change_OI: Tensor) -> float:
-        """Squared change of the matrix's output when its weights change so, summed over outputs and tokens."""
+        """Squared change of the matrix's output, summed over outputs and tokens, when ``change_OI`` is added to it."""
         if self.inputs:
             return sum((x @ change_OI.T).square().sum(dtype=torch.float64).item() for x in self.inputs)
         return ((change_OI @ self.hessian_II) * change_OI).sum(dtype=torch.float64).item()

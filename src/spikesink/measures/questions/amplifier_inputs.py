@@ -13,7 +13,7 @@ from spikesink.measures.probes.attention_rows import attention_rows
 from spikesink.measures.probes.observe import Observation, block_inputs
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy
 from spikesink.measures.probes.token_ids import token_ids
-from spikesink.measures.probes.vocabulary import VOCABULARY_BATCH, pass_alone, vocabulary
+from spikesink.measures.probes.vocabulary import VOCABULARY_BATCH, membership, pass_alone, vocabulary
 from spikesink.measures.questions.amplifier import Direction, step_up
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
@@ -188,6 +188,7 @@ class FirstToken:
         self.groups = {"all": vocabulary(model, most)}
         if seen.spikes.tokens_NT[:, 0].any():
             self.groups[seen.spikes.group] = tokens[:, 0][seen.spikes.tokens_NT[:, 0]].unique()
+        self.members_V = {group: membership(ids, model) for group, ids in self.groups.items()}
         self.totals = {(number, group): 0 for number in self.blocks for group in self.groups}
 
     @property
@@ -200,11 +201,11 @@ class FirstToken:
             return
         block = self.model.blocks[state.block - 1]
         part = output_at_position_0(block, before, state, self.target.direction).cpu()
-        for group, members in self.groups.items():
-            self.totals[state.block, group] += torch.isin(ids_B.cpu(), members).double() @ part
+        for group, is_member_V in self.members_V.items():
+            self.totals[state.block, group] += is_member_V[ids_B].cpu().double() @ part
 
     def rows(self) -> list[dict]:
-        """What ``first_token_value_output`` returns."""
+        """The rows that ``first_token_value_output`` returns."""
         if not self.blocks:
             return []
         width, direction = self.model.settings.d_model, self.target.direction

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from spikesink.measures.probes.observe import Observation
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, ordinary_medians
-from spikesink.measures.probes.vocabulary import VOCABULARY_BATCH, pass_alone, vocabulary
+from spikesink.measures.probes.vocabulary import VOCABULARY_BATCH, membership, pass_alone, vocabulary
 from spikesink.measures.questions.amplifier_inputs import FirstToken
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
@@ -29,7 +29,7 @@ def answers(subject: Subject, settings: Measures) -> Answers:
     model, most, rule = subject.model, settings.vocabulary_tokens, SpikeRule.of(settings)
     tokens = subject.tokens(settings.sequences, settings.sink_tokens)
     common = {"rule": rule, "batch_size": settings.batch_size}
-    largest, first = Largest(vocabulary(model, most)), FirstToken(model, tokens, most=most, **common)
+    largest, first = Largest(model, most), FirstToken(model, tokens, most=most, **common)
     every = torch.cat((largest.ids, first.ids)).unique()
     pass_alone(model, every, (largest, first), VOCABULARY_BATCH)
     yield "vocabulary_probe", largest.rows(ordinary_medians(model, tokens, **common), rule)
@@ -57,16 +57,17 @@ def vocabulary_probe(
 
     Keeps 6 bytes per token and hidden state.
     """
-    largest = Largest(vocabulary(model, most))
+    largest = Largest(model, most)
     pass_alone(model, largest.ids, (largest,), batch_size)
     return largest.rows(medians_S, rule)
 
 
 class Largest:
-    """Watches a pass of token ids for the largest |h| of some of them, ``ids`` [V], at every hidden state."""
+    """Watches a pass of token ids for the largest |h| of those that ``most`` leaves, at every hidden state."""
 
-    def __init__(self, ids: Tensor) -> None:
-        self.ids = ids
+    def __init__(self, model: Decoder, most: int | None) -> None:
+        self.ids = vocabulary(model, most)
+        self.is_ours_V = membership(self.ids, model)
         self.values: list[list[Tensor]] = []
         self.channels: list[list[Tensor]] = []
 
@@ -74,13 +75,12 @@ class Largest:
         if state.block == len(self.values):
             self.values.append([])
             self.channels.append([])
-        ours = torch.isin(ids_B, self.ids.to(ids_B.device))
-        value, channel = state.stream_BTD[ours, 0].abs().max(dim=-1)
+        value, channel = state.stream_BTD[self.is_ours_V[ids_B], 0].abs().max(dim=-1)
         self.values[state.block].append(value.cpu())
         self.channels[state.block].append(channel.to(torch.int16).cpu())
 
     def rows(self, medians_S: Tensor, rule: SpikeRule) -> list[dict]:
-        """What ``vocabulary_probe`` returns."""
+        """The rows that ``vocabulary_probe`` returns."""
         largest_SV, channel_SV = (
             torch.stack([torch.cat(own) for own in kept]) for kept in (self.values, self.channels)
         )

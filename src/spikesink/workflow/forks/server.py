@@ -14,7 +14,6 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from select import select
@@ -30,7 +29,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.signal(signal.SIGCHLD, wait_for_ended)
     try:
-        serve(listener, prepare)
+        serve(listener)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -42,8 +41,8 @@ def wait_for_ended(*_: object) -> None:
             pass
 
 
-def serve(listener: socket.socket, prepare: Callable[[], None]) -> None:
-    """Fork for every request until the standard input is closed. ``prepare`` is called before the first one."""
+def serve(listener: socket.socket) -> None:
+    """Fork for every request, after preparing for the first one, until the standard input is closed."""
     prepared = False
     while listener in select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
