@@ -8,7 +8,7 @@ import pytest
 
 from spikesink.data.corpora import describe, documents
 from spikesink.data.kinds import KINDS
-from spikesink.measures.questions.amplifier import amplifier_of
+from spikesink.measures.probes.amplifier import amplifier_of
 from spikesink.measures.questions.normalisation import normalisation, normalised_channels
 from spikesink.measures.questions.reshaping import reshaping
 from spikesink.model.decoder import Decoder

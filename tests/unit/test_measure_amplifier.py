@@ -7,16 +7,10 @@ import torch
 from planted_spikes import CHANNEL, D_MODEL, amplified, direction, plant_amplifier, silent
 from torch.nn import functional as F
 
+from spikesink.measures.probes.amplifier import amplifier_of, leading_direction, symmetric_form
 from spikesink.measures.probes.spikes import SpikeRule
 from spikesink.measures.questions.alignment import amplifier_alignment, determination, relative_error, silu_identity
-from spikesink.measures.questions.amplifier import (
-    amplifier_norms,
-    amplifier_of,
-    amplifier_spectrum,
-    kept_ranks,
-    leading_direction,
-    symmetric_form,
-)
+from spikesink.measures.questions.amplifier import amplifier_norms, amplifier_spectrum, kept_ranks
 
 RULE = SpikeRule(ratio=100)
 

@@ -7,17 +7,12 @@ import torch
 from planted_spikes import CHANNEL, D_MODEL, amplified, direction
 from torch import nn
 
+from spikesink.measures.probes import first_token
+from spikesink.measures.probes.amplifier import step_up
+from spikesink.measures.probes.first_token import first_token_value_output, is_linear, value_output_map
 from spikesink.measures.probes.shares import shares
 from spikesink.measures.probes.spikes import SpikeRule, ordinary_medians
-from spikesink.measures.questions import amplifier_inputs
-from spikesink.measures.questions.amplifier import step_up
-from spikesink.measures.questions.amplifier_inputs import (
-    delimiter_probe,
-    first_token_value_output,
-    is_linear,
-    self_attention,
-    value_output_map,
-)
+from spikesink.measures.questions.delimiters import delimiter_probe, self_attention
 from spikesink.measures.questions.vocabulary_probe import vocabulary_probe
 from spikesink.model.attention import CausalAttention
 from spikesink.model.norms import NoNorm
@@ -185,7 +180,7 @@ def test_a_planted_value_output_map_is_found(flip, monkeypatch):
         direction = target.direction
         return target._replace(direction=direction._replace(vector_D=flip * direction.vector_D))
 
-    monkeypatch.setattr(amplifier_inputs, "step_up", flipped)
+    monkeypatch.setattr(first_token, "step_up", flipped)
     model, s = amplified([25]), direction()
     v = torch.eye(D_MODEL)[CHANNEL]
     with torch.no_grad():

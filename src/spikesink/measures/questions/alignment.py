@@ -4,9 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spikesink.measures.probes.observe import block_inputs
-from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy, spaced
-from spikesink.measures.questions.amplifier import (
+from spikesink.measures.probes.amplifier import (
     Amplifier,
     Direction,
     amplifier_of,
@@ -14,6 +12,8 @@ from spikesink.measures.questions.amplifier import (
     leading_direction,
     step_blocks,
 )
+from spikesink.measures.probes.observe import block_inputs
+from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy, spaced
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Block, Decoder
 from spikesink.study.settings import Measures

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from spikesink.measures.probes.first_token import FirstToken
 from spikesink.measures.probes.observe import Observation
 from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, ordinary_medians
 from spikesink.measures.probes.vocabulary import VOCABULARY_BATCH, membership, pass_alone, vocabulary
-from spikesink.measures.questions.amplifier_inputs import FirstToken
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
 from spikesink.study.settings import Measures
