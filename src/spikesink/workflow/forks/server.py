@@ -55,7 +55,7 @@ def serve(listener: socket.socket) -> None:
         connection.close()
 
 
-LIBRARIES = ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf", "scipy.special", "yaml")
+LIBRARIES = ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf", "scipy.stats", "yaml")
 """What takes programs longest to import. Not polars and not seaborn, which imports pyarrow: both start threads."""
 
 
