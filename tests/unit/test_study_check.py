@@ -246,6 +246,9 @@ def test_both_commands_refuse_the_files_that_snakemakes_reader_cannot_read(tmp_p
             checked_study([path], ROOT / "config.yaml", workflow=WORKFLOW)
     with pytest.raises(SystemExit, match=r"absent\.yaml: cannot be read"):
         check_command_line([f"--configfile={tmp_path / 'absent.yaml'}"])
+    with pytest.raises(SystemExit, match=r"report: all that stands .*: --configfile FILE -- report$"):
+        check_command_line(["--configfile", str(ROOT / "config.yaml"), "report"])
+    assert check_command_line(["--configfile", str(ROOT / "config.yaml"), "--", "report"]) is None
     with pytest.raises(SystemExit, match="--config study: is no key=value"):
         check_command_line(["--config", "study"])
     assert check_command_line(["--config", "seeds=[0,1]", "--configfile", str(ROOT / "config.yaml"), "-n"]) is None

@@ -28,10 +28,17 @@ def check_command_line(arguments: Sequence[str]) -> None:
     try:
         options, _ = parser.parse_known_args(arguments)
         for path in options.configfile:
+            if not Path(path).suffix and not Path(path).exists():
+                raise ConfigError(
+                    f"{path}: all that stands after --configfile is taken for its files, and this is none: "
+                    f"write -- before what is to be made: --configfile FILE -- {path}"
+                )
             read_yaml(path)
         for value in options.config:
             if not VALUE.fullmatch(value):
-                raise ConfigError(f"--config {value}: is no key=value: write for example study=mine")
+                raise ConfigError(
+                    f"--config {value}: is no key=value: write for example study=mine, and -- before what is to be made"
+                )
     except ConfigError as error:
         raise SystemExit(f"config error: {error}") from None
     except argparse.ArgumentError:
