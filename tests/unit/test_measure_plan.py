@@ -39,6 +39,9 @@ def test_work_follows_from_the_settings():
     assert work("gradients", MEASURES, 16, 100) == Work(4 * 64, 3 * 64, 3 * 64)
     assert work("spikes", MEASURES, 16, 1000).blocks - work("spikes", MEASURES, 16, 0).blocks == 1000
     assert work("dynamics", MEASURES, 16, 100) == Work(0, 0, 0), "a published model has no snapshots"
+    without, with_bos = (work("consequences", MEASURES, 16, 100, bos=bos) for bos in ("none", "sequence"))
+    assert with_bos.backward == 2 * without.backward == 2 * 11 * 32, "interventions with the BOS and without it"
+    assert with_bos.blocks - without.blocks == 11 * (32 + 32)
 
 
 def test_a_published_model_is_planned_once_it_is_here(tmp_path, monkeypatch):

@@ -42,7 +42,7 @@ rule figure_overview:
         "{params.command:q} --runs {input:q} --width {params.width:q} --output {params.stem:q} 2>&1 | tee {log:q}"
 
 
-# One rule per kind of figure that every ablation has: figure_ablation, figure_lifecycle, figure_sink_map, figure_training.
+# One rule per kind of figure that every ablation has: figure_ablation, figure_abilities and so on.
 for family in drawn.FAMILIES:
     job = Job(
         "spikesink.figures.ablations",

@@ -68,8 +68,13 @@ class Work(NamedTuple):
     """Of these, back again, through blocks and head."""
 
 
-def work(group: str, measures: Measures, context: int, vocabulary: int, snapshots: int = 0) -> Work:
-    """What a group of questions asks of a model, to the nearest of its large parts."""
+def work(
+    group: str, measures: Measures, context: int, vocabulary: int, snapshots: int = 0, *, bos: str = "none"
+) -> Work:
+    """What a group of questions asks of a model, to the nearest of its large parts.
+
+    Where every sequence begins with a BOS, interventions are asked of the text with it and without it.
+    """
     short = measures.sequences * measures.sink_tokens
     abilities, scored = measures.ability_sequences * context, max(measures.consequence_tokens, context)
     calibration, gradients = measures.calibration_sequences * context, measures.gradient_sequences * context
@@ -87,9 +92,10 @@ def work(group: str, measures: Measures, context: int, vocabulary: int, snapshot
     if group == "gradients":
         return Work(4 * gradients, 3 * gradients, 3 * gradients)
     if group == "consequences":
-        edited = INTERVENTIONS * (scored + min(gradients, scored))
+        interventions = INTERVENTIONS * (2 if bos == "sequence" else 1)
+        edited = interventions * (scored + min(gradients, scored))
         streamed = CACHES * max(scored, CONTEXTS * context)
-        return Work(edited + streamed, edited + streamed, INTERVENTIONS * min(gradients, scored))
+        return Work(edited + streamed, edited + streamed, interventions * min(gradients, scored))
     return Work(4 * snapshots * gradients, 2 * snapshots * gradients, 2 * snapshots * gradients)
 
 

@@ -17,12 +17,11 @@ from spikesink.study.settings import Config
 HEAD = """\
 # Every key of a study's config
 
-This page is generated from the docstrings of `src/spikesink/study/settings`. `python -m spikesink.study.reference`
-writes it; a test fails where the two differ. [`config.yaml`](../config.yaml) shows the keys that people change.
+This page is generated from the docstrings of `src/spikesink/study/settings`. `make docs` writes it; a test fails where the two differ. [`config.yaml`](../config.yaml) shows the keys that people change.
 
 A config is made from several files, the later over the earlier, key by key:
 
-1. the sections corpus, tokenizer, model, training, pretrained, measures and resources of
+1. the sections corpus, evaluation, tokenizer, model, training, pretrained, measures and resources of
    `workflow/scales/<scale>.yaml`,
 2. `config.yaml`,
 3. the files after `--configfile`, in their order. A file that names both `study` and `scale` is a whole study: nothing

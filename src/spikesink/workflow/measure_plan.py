@@ -1,7 +1,8 @@
 """What measuring will cost, by model and group of questions: operations, time on this machine, memory.
 
 Times are those of one CPU core of the machine that is asked, whose speed at a matrix product is tried out, and of the
-GPU that the config plans with. They are estimates: within a factor of two.
+GPU that the config plans with. They are estimates: within a third for a model like SmolLM2, up to three
+times too low for some groups of a model as small as nano (benchmarks/growth.md).
 """
 
 from collections import Counter
@@ -30,6 +31,8 @@ CPU_SHARE = 0.7
 """Of a core's speed at a matrix product; softmax, norms and hooks take the rest (benchmarks/growth.md)."""
 START = 2.0
 """Seconds of a core in which a job starts Python and PyTorch and loads a model."""
+ALSO = {"geometry": 3.0}
+"""Seconds of a core that a group takes besides: scikit-learn's import, and t-SNE of a few hundred points."""
 SHARE, MOST = 0.4, 3 * GIB
 """What a job on CPUs plans to take of the free memory, at most; see spikesink.measures.fitting."""
 
@@ -57,25 +60,26 @@ def measure_costs(study: Study) -> Iterator[MeasureCost]:
     free, gpu = min(MOST, SHARE * free_memory()), GPUS[config.plan.gpu]
     seeds = Counter(run.variant for run in study.runs)
     subjects = [
-        (name, run.model, run.vocabulary, run.training.sequence_length, run.training.snapshots)
+        (name, run.model, run.vocabulary, run.training.sequence_length, run.training.snapshots, run.bos)
         for name, run in dict(by_variant(study)).items()
     ]
     for name, published in config.pretrained.items():
         with suppress(InputError, ValueError):
             described = described_model(f"results/{config.study}/pretrained/{name}/pretrained.json", published)
-            subjects.append((name, *described, 0))
-    for name, model, words, context, snapshots in subjects:
+            subjects.append((name, *described, 0, published.bos))
+    for name, model, words, context, snapshots, bos in subjects:
         deep = name in config.pretrained or config.mechanism.variants == "all" or name in config.mechanism.compare
         for group in GROUPS:
             if not deep and not set(GROUPS[group].questions) <= set(ALWAYS):
                 continue
-            operations = flops(model, work(group, config.measures, context, words, snapshots), context, words)
+            asked = work(group, config.measures, context, words, snapshots, bos=bos)
+            operations = flops(model, asked, context, words)
             yield MeasureCost(
                 model=name,
                 group=group,
                 jobs=seeds.get(name, 1),
                 flops=operations,
-                cpu_minutes=(START + operations / (CPU_SHARE * speed)) / 60,
+                cpu_minutes=(START + ALSO.get(group, 0) + operations / (CPU_SHARE * speed)) / 60,
                 gpu_hours=operations / (1e12 * gpu.float32 * SHARE_OF_PEAK) / 3600,
                 memory_gib=peak_bytes(model, group, config.measures, context, words, free) / GIB,
             )

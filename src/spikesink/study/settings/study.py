@@ -72,7 +72,8 @@ class Plan:
     gpu: Literal["B200", "H200", "H100", "A100-80GB", "A100-40GB", "L40S", "RTX4090", "V100"] = "H100"
     """The GPU for which the plan computes GPU-hours and whether a run fits into memory."""
     utilisation: float = 0.4
-    """Share of its peak bfloat16 matrix throughput that training reaches (model FLOPs utilisation)."""
+    """Share of its peak throughput in matrix products that training reaches (model FLOPs utilisation): of float32 where
+    training.precision is float32, else of bfloat16."""
 
     def __post_init__(self) -> None:
         if not 0 < self.utilisation <= 1:
