@@ -17,7 +17,8 @@ from spikesink.study.settings import Config
 HEAD = """\
 # Every key of a study's config
 
-This page is generated from the docstrings of `src/spikesink/study/settings`. `make docs` writes it; a test fails where the two differ. [`config.yaml`](../config.yaml) shows the keys that people change.
+This page is generated from the docstrings of `src/spikesink/study/settings`. `make docs` writes it; a test fails where
+the two differ. [`config.yaml`](../config.yaml) shows the keys that people change.
 
 A config is made from several files, the later over the earlier, key by key:
 

@@ -34,8 +34,8 @@ class Optimiser:
     """Weight decay: added to the gradient in sgd, decoupled from it in all others."""
     decay: Literal["all", "matrices"] = "all"
     """all: every parameter decays (2603.05498); matrices: only parameters of two or more dimensions (2603.17771), so
-    no gains, biases, constant gates, extra keys and sink logits. V-scale's theta decays with neither, unless decay_theta
-    says so."""
+    no gains, biases, constant gates, extra keys and sink logits. V-scale's theta decays with neither, unless
+    decay_theta says so."""
     decay_theta: bool = False
     """Whether V-scale's theta decays too. 2603.17771 decays matrices only, so it does not."""
     clip_norm: float = 1.0
