@@ -73,6 +73,35 @@ def test_the_tables_say_which_learning_rate_is_best_and_what_differs_at_equal_lo
     assert equal["sink ratio (points)"][0].startswith("0.0")
 
 
+def test_a_learning_rate_that_diverges_is_named_and_never_the_best():
+    """Of 0.002 one run survived, with the lowest perplexity of all; of the rate as listed none did."""
+    rates = {
+        ("mine", 0.004): [None] * 3,
+        ("mine_lr_0.5x", 0.002): [19.0, None, None],
+        ("mine_lr_0.25x", 0.001): [20.0] * 3,
+    }
+    measured = {"sink_ratio": 50.0, "sink_mass_mean": 0.3, "spike_over_median": 10.0, "spike_over_elsewhere": 2.0}
+    runs = [
+        {"variant": name, "label": name, "lr": lr, "without_lr": "same", "perplexity": perplexity, "equal_loss": None}
+        | {"status": "diverged" if perplexity is None else "finished"}
+        | measured
+        for (name, lr), perplexities in rates.items()
+        for perplexity in perplexities
+    ]
+
+    def best(rows: list[dict]) -> dict[str, str]:
+        columns = equal_terms(pl.DataFrame(rows, infer_schema_length=None))[BEST][0]
+        return {column.heading: column.cells[0] for column in columns}
+
+    found = best(runs)
+    assert found["variant"] == "mine" and found["as listed"] == "–" and found["perplexity"] == "20.00"
+    assert found["tried"] == "0.001, 0.002 (2 of 3 diverged), 0.004 (3 of 3 diverged)"
+    assert found["best"] == "0.001 (at the edge)"
+    lower = [row | {"variant": "low", "lr": 0.0005, "status": "diverged", "perplexity": None} for row in runs[-3:]]
+    assert best([*runs, *lower])["best"] == "0.001", "beyond it others were tried"
+    assert best(runs[:6])["best"] == best(runs[:6])["perplexity"] == "–"
+
+
 def test_a_study_that_was_not_measured_so_has_neither_table(tmp_path):
     runs = collect(*fake_study(tmp_path, {"norm": {"dyt": {}}}, (0,))["norm"])["runs"]
     assert equal_terms(runs) == {}

@@ -18,26 +18,30 @@ BEST, EQUAL = "Every variant at its best learning rate", "Variants and baseline 
 
 def equal_terms(runs: pl.DataFrame) -> dict[str, tuple[list[Column], list[str]]]:
     """The two tables by title, with their notes; without those for which a study has no runs."""
-    done = runs.filter(pl.col("status") == FINISHED)
-    found = {BEST: best_learning_rates(done), EQUAL: equal_loss(done)}
+    found = {BEST: best_learning_rates(runs), EQUAL: equal_loss(runs.filter(pl.col("status") == FINISHED))}
     return {title: (columns, NOTES[title]) for title, columns in found.items() if columns}
 
 
 def best_learning_rates(runs: pl.DataFrame) -> list[Column]:
-    """A row per variant that was trained at several learning rates, which differ in nothing else; none without any."""
+    """A row per variant that was trained at several learning rates, which differ in nothing else; none without any.
+
+    A rate at which a run diverged is tried, and is never the best.
+    """
     rows = []
     for (_,), family in runs.drop_nulls("without_lr").group_by("without_lr", maintain_order=True):
-        rates = family.group_by("lr", maintain_order=True).agg(pl.col("perplexity").log().mean()).sort("perplexity")
+        rates = {rate: part for (rate,), part in family.sort("lr").group_by("lr", maintain_order=True)}
         if len(rates) < 2:
             continue
-        best = family.filter(pl.col("lr") == rates["lr"][0])
-        listed = family.filter(pl.col("variant") == family["variant"][0])
-        tried = sorted(family["lr"].unique())
+        finished = [rate for rate, part in rates.items() if (part["status"] == FINISHED).all()]
+        rate = min(finished, key=lambda rate: rates[rate]["perplexity"].log().mean(), default=None)
+        best = rates.get(rate, family.clear())
+        listed = family.filter(pl.col("variant") == family["variant"][0], pl.col("status") == FINISHED)
+        edge = " (at the edge)" if rate in (min(rates), max(rates)) else ""
         rows.append(
             {
                 "variant": family["label"][0] if family["variant"][0] != BASELINE else BASELINE,
-                "tried": ", ".join(f"{rate:.3g}" for rate in tried),
-                "best": f"{rates['lr'][0]:.3g}" + (" (at the edge)" if rates["lr"][0] in (tried[0], tried[-1]) else ""),
+                "tried": ", ".join(f"{rate:.3g}{unfinished(part['status'])}" for rate, part in rates.items()),
+                "best": ABSENT if rate is None else f"{rate:.3g}{edge}",
                 "as listed": over_seeds(listed["perplexity"], decimals(2), log=True),
                 "perplexity": over_seeds(best["perplexity"], decimals(2), log=True),
                 "sink ratio (%)": over_seeds(best["sink_ratio"], decimals(1)),
@@ -75,6 +79,12 @@ def equal_loss(runs: pl.DataFrame) -> list[Column]:
     return as_columns(rows)
 
 
+def unfinished(status: pl.Series) -> str:
+    """How many runs did not finish and why, in brackets; nothing where all did."""
+    lost = status.filter(status != FINISHED)
+    return f" ({len(lost)} of {len(status)} {lost[0]})" if len(lost) else ""
+
+
 def over_seeds(values: pl.Series, write, log: bool = False) -> str:
     """The mean over seeds with its 95 % interval; with ``log`` the geometric mean."""
     known = [value for value in values.drop_nulls() if math.isfinite(value) and (value > 0 or not log)]
@@ -88,9 +98,9 @@ def as_columns(rows: list[dict[str, str]]) -> list[Column]:
 
 NOTES = {
     BEST: [
-        "Best: the learning rate of those tried with the lowest geometric mean of the perplexity over seeds, which is "
-        "shown; at the edge, one beyond "
-        "may be better. As listed: the perplexity at the variant's own learning rate, which the table above shows.",
+        "Best: of the learning rates at which every run finished, the one with the lowest geometric mean of the "
+        "perplexity over seeds, which is shown; at the edge, one beyond may be better. "
+        "As listed: the perplexity at the variant's own learning rate, which the table above shows.",
         "Sinks and spikes are those at the best learning rate.",
     ],
     EQUAL: [
