@@ -9,6 +9,7 @@ import sys
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from tiny_study import TINY, configure, jobs
@@ -142,9 +143,28 @@ def test_a_worker_that_dies_takes_one_run_with_it(capsys):
     ours, theirs = multiprocessing.Pipe()
     theirs.close()
     process = SimpleNamespace(join=lambda *_: None, kill=lambda: None, exitcode=-9)
-    assert not pool.hear(Worker(process, ours, {"name": "large/seed0"}))
+    assert not pool.hear(Worker(process, ours, {"name": "large/seed0"}, None))
     assert "FAILED large/seed0: its process ended with status -9" in capsys.readouterr().out
     assert pool.failed == ["large/seed0"] and pool.status(1, 3) == 1
+
+
+def test_a_new_worker_takes_the_gpu_that_a_dead_one_has_left(monkeypatch):
+    started = []
+
+    def process(target, args):
+        started.append(args[2])
+        return SimpleNamespace(start=lambda: None, join=lambda *_: None, kill=lambda: None, exitcode=-9)
+
+    pipe = SimpleNamespace(send=lambda _: None, close=lambda: None, recv=Mock(side_effect=EOFError))
+    monkeypatch.setattr("multiprocessing.Pipe", lambda: (pipe, pipe))
+    monkeypatch.setattr("multiprocessing.get_context", lambda _: SimpleNamespace(Process=process))
+    jobs = [{"name": f"a/seed{seed}"} for seed in range(7)]
+    packed = dict.fromkeys(("study", "tokens", "folders", "git", "measure_on"))
+    pool = Pool(packed, jobs, gpus=["0", "1", "2"], threads=1)
+    workers = [pool.start() for _ in range(6)]
+    assert started == ["0", "1", "2", "0", "1", "2"]
+    assert not pool.hear(workers[1])
+    assert pool.start().gpu == "1"
 
 
 def test_jobs_come_seed_by_seed():

@@ -21,11 +21,12 @@ REMIND = 5.0
 
 @dataclass(eq=False)
 class Worker:
-    """A process, the end of the pipe to it, and the job that it has."""
+    """A process, the end of the pipe to it, the job that it has, and its GPU."""
 
     process: BaseProcess
     pipe: Connection
     job: dict[str, Any]
+    gpu: str | None
     started: float = field(default_factory=time.monotonic)
 
 
@@ -35,8 +36,9 @@ class Pool:
     def __init__(self, packed: dict[str, Any], jobs: list[dict], *, gpus: list[str], threads: int) -> None:
         self.packed = {key: packed[key] for key in ("study", "tokens", "folders", "git", "measure_on")}
         self.waiting, self.total = deque(jobs), len(jobs)
-        self.gpus, self.threads = gpus, threads
-        self.places = deque(gpus)
+        self.threads = threads
+        self.workers = dict.fromkeys(gpus or [None], 0)
+        """How many each GPU has; None is the CPU."""
         self.failed: list[str] = []
         self.stopped: list[str] = []
         self.finished = 0
@@ -65,15 +67,18 @@ class Pool:
         self.stopping = True
 
     def start(self) -> Worker:
-        """A new process with its first job. It is spawned: a forked one could not use CUDA."""
+        """A new process with its first job, on the GPU that has the fewest.
+
+        It is spawned: a forked one could not use CUDA.
+        """
         ours, theirs = multiprocessing.Pipe()
-        place = self.places[0] if self.places else None
-        self.places.rotate(-1)
+        gpu = min(self.workers, key=self.workers.get)
+        self.workers[gpu] += 1
         context = multiprocessing.get_context("spawn")
-        process = context.Process(target=work, args=(theirs, self.packed, place, self.threads))
+        process = context.Process(target=work, args=(theirs, self.packed, gpu, self.threads))
         process.start()
         theirs.close()
-        worker = Worker(process, ours, self.waiting.popleft())
+        worker = Worker(process, ours, self.waiting.popleft(), gpu)
         ours.send(worker.job)
         return worker
 
@@ -98,6 +103,7 @@ class Pool:
         worker.pipe.close()
         worker.process.join(PATIENCE)
         worker.process.kill()
+        self.workers[worker.gpu] -= 1
         return False
 
     def report(self, worker: Worker, outcome: str, note: str) -> None:
