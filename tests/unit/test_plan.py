@@ -344,5 +344,10 @@ def test_snakemake_plan_writes_the_table_and_follows_the_config(tmp_path):
     assert (tmp_path / "results/smoke/logs/plan.log").read_text().startswith("ablation")
     mine.write_text("{seeds: [0, 1], resources: {train: {memory_mb: 3000}}}")
     assert "Nothing to be done" in snakemake("--dry-run")
-    mine.write_text("{seeds: [0, 1], training: {steps: 40}}")
-    assert "plan: what the study will cost" in snakemake("--dry-run")
+    for changed in ("training: {steps: 40}", "mechanism: {variants: all}", "plan: {gpu: B200}"):
+        mine.write_text(f"{{seeds: [0, 1], {changed}}}")
+        assert "plan: what the study will cost" in snakemake("--dry-run"), changed
+    mine.write_text("seeds: [0, 1]")
+    with open(tmp_path / "src/spikesink/workflow/measure_plan.py", "a") as file:
+        file.write("START = 3.0\n")
+    assert "plan: what the study will cost" in snakemake("--dry-run"), "other code"

@@ -18,6 +18,7 @@ from spikesink.study.plan import costs
 from spikesink.study.run import canonical
 from spikesink.workflow import drawn, published
 from spikesink.workflow.jobs import Job
+from spikesink.workflow.measure_plan import measure_costs
 from spikesink.workflow.measuring import group_code, group_settings
 from spikesink.workflow.setup import tracking_uri
 
@@ -241,10 +242,8 @@ def written_config(wildcards):
 
 
 def costs_digest(wildcards):
-    """A digest of what every run will cost: a change of the config that costs nothing makes no new plan."""
-    parts = (
-        [asdict(cost) for cost in costs(STUDY)],
-        asdict(STUDY.config.measures),
-        list(map(asdict, PRETRAINED.values())),
-    )
+    """A digest of what every run and measure will cost: a change of the config that costs nothing makes no new plan."""
+    config = STUDY.config
+    measured = [(cost.model, cost.group, cost.jobs, cost.flops) for cost in measure_costs(STUDY)]
+    parts = ([asdict(cost) for cost in costs(STUDY)], measured, asdict(config.measures), asdict(config.plan), *PRETRAINED)
     return sha256(canonical(parts).encode()).hexdigest()

@@ -8,7 +8,7 @@ localrules:
 # The folder that has the scales and ablations which the config names.
 WORKFLOW = Path(workflow.basedir) / "workflow"
 
-job = Job("spikesink.workflow", RESOURCES.draw)
+job = Job("spikesink.workflow", RESOURCES.draw, code=["spikesink.workflow.measure_plan"])
 
 
 rule plan:
@@ -30,7 +30,7 @@ rule estimate:
     conda:
         job.environment
     params:
-        command=job.command,
+        **job.params,
         costs=costs_digest,
         config=lambda wildcards, output: written_config(wildcards),
         workflow=lambda wildcards, output: os.path.relpath(WORKFLOW),
