@@ -51,7 +51,7 @@ def print_plan(study: Study, plan: Plan, as_json: bool) -> None:
     if as_json:
         print_json([asdict(cost) for cost in planned])
     else:
-        measured = measure_table(study, list(measure_costs(study)))
+        measured = measure_table(study, list(measure_costs(study, plan)), plan)
         print("\n".join([table(planned) if planned else NO_RUNS, *same_settings(study), "", measured]))
 
 

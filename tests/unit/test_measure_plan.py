@@ -6,7 +6,7 @@ import pytest
 from study_config import study
 
 from spikesink.study.measuring import Work, flops, work
-from spikesink.study.settings import Attention, FeedForward, Measures, Model
+from spikesink.study.settings import Attention, FeedForward, Measures, Model, Plan
 from spikesink.workflow import measure_plan
 from spikesink.workflow.measure_plan import measure_costs, measure_table
 
@@ -65,3 +65,14 @@ def test_runs_outside_the_comparison_are_planned_for_what_every_run_is_asked(mon
     assert {cost.group for cost in planned if cost.model == "sandwich"} == {"forward"}
     assert "gradients" in {cost.group for cost in planned if cost.model == "baseline"}
     assert {cost.jobs for cost in planned} == {2}
+
+
+def test_another_gpu_than_the_configs_is_planned_with_its_own_speed(monkeypatch):
+    monkeypatch.setattr(measure_plan, "matrix_speed", lambda: 1e9)
+    found = study({"ablations": []})
+    ours, other = (list(measure_costs(found, plan)) for plan in (None, Plan(gpu="V100")))
+    assert found.config.plan.gpu == "H100"
+    for one, cost in zip(ours, other, strict=True):
+        assert cost.gpu_hours == pytest.approx(one.gpu_hours * 67 / 15.7), "both in float32"
+    heading = measure_table(found, other, Plan(gpu="V100")).splitlines()[0]
+    assert "V100-hours" in heading and "H100" not in heading

@@ -223,7 +223,8 @@ def test_the_command_line_overrides_what_the_config_assumes():
     [plain, *_] = json.loads(command("plan", "--json").stdout)
     assert (faster["gpu"], faster["utilisation"], plain["gpu"], plain["utilisation"]) == ("B200", 0.8, "H100", 0.4)
     assert faster["gpu_hours"] == pytest.approx(plain["gpu_hours"] / 2 * 67 / 75), "nano trains in float32"
-    assert "1 x B200 per run at 80%" in command("plan", "--gpu", "B200", "--utilisation", "0.8").stdout
+    text = command("plan", "--gpu", "B200", "--utilisation", "0.8").stdout
+    assert "1 x B200 per run at 80%" in text and "B200-hours" in text and "H100" not in text
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from spikesink.study.measuring import flops, peak_bytes, work
 from spikesink.study.plan import GIB, GPUS, hours, size
 from spikesink.study.plan import flops as written_flops
 from spikesink.study.run import Study
-from spikesink.study.settings import Model, Pretrained
+from spikesink.study.settings import Model, Plan, Pretrained
 from spikesink.workflow.drawn import ALWAYS
 
 SHARE_OF_PEAK = 0.3
@@ -54,10 +54,13 @@ class MeasureCost:
     """The most that one job takes on a CPU. On a GPU it takes what is free."""
 
 
-def measure_costs(study: Study) -> Iterator[MeasureCost]:
-    """The cost of every group for every variant and published model, whose files must be here to be known."""
+def measure_costs(study: Study, plan: Plan | None = None) -> Iterator[MeasureCost]:
+    """The cost of every group for every variant and published model, whose files must be here to be known.
+
+    ``plan`` is assumed instead of the config's.
+    """
     config, speed = study.config, matrix_speed()
-    free, gpu = min(MOST, SHARE * free_memory()), GPUS[config.plan.gpu]
+    free, gpu = min(MOST, SHARE * free_memory()), GPUS[(plan or config.plan).gpu]
     seeds = Counter(run.variant for run in study.runs)
     subjects = [
         (name, run.model, run.vocabulary, run.training.sequence_length, run.training.snapshots, run.bos)
@@ -121,9 +124,10 @@ def unknown_models(study: Study, planned: Sequence[MeasureCost]) -> list[str]:
     return [name for name in study.config.pretrained if name not in known]
 
 
-def measure_table(study: Study, planned: Sequence[MeasureCost]) -> str:
+def measure_table(study: Study, planned: Sequence[MeasureCost], plan: Plan | None = None) -> str:
     """The plan as text: a line per published model and group, and per group of all variants together."""
-    lines = [("measures of", "group", "jobs", "FLOPs", "CPU minutes", f"{study.config.plan.gpu}-hours", "memory")]
+    gpu = (plan or study.config.plan).gpu
+    lines = [("measures of", "group", "jobs", "FLOPs", "CPU minutes", f"{gpu}-hours", "memory")]
     published = [cost for cost in planned if cost.model in study.config.pretrained]
     lines += [line(cost.model, cost.group, [cost]) for cost in published]
     for group in GROUPS:
