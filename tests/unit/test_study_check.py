@@ -59,6 +59,10 @@ REFUSED = {
     "a script": ({"variants": {"a": {"b": {"label": "</script><b onclick=x>"}}}}, "is markup to the browser"),
     "two lines": ({"variants": {"a": {"b": {"label": "x\ny"}}}}, "write it on one line"),
     "a label that is empty": ({"variants": {"a": {"b": {"label": ""}}}}, "write 1 to 100"),
+    "one label twice in an ablation": (
+        {"variants": {"a": {"b": {"label": "same"}, "c": {"label": "same"}}}},
+        "ablation a: 'b' and 'c' are both shown as 'same': give one another label",
+    ),
     "another's name": (
         {"variants": {"norm": {"dyt": {"label": "baseline"}}}, "mechanism": {"compare": ["baseline", "dyt"]}},
         "'baseline' and 'dyt' are both shown as 'baseline'",

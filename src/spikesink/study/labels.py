@@ -1,7 +1,7 @@
 """Labels: what figures and tables call a variant. A label is plain text, in which {lr} becomes the variant's number."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from spikesink.study.errors import ConfigError
 from spikesink.study.settings import Model, Training
@@ -52,12 +52,12 @@ def shown_names(variants: Sequence[tuple[str, str | None]]) -> list[str]:
     return [label if label and labels.count(label) == 1 else name.replace("_", " ") for name, label in variants]
 
 
-def check_distinct(variants: Sequence[tuple[str, str | None]]) -> None:
-    """Raises ConfigError where two compared variants, given by name and label, would be shown by one name."""
+def check_distinct(path: str, variants: Iterable[tuple[str, str]]) -> None:
+    """Raises ConfigError where two variants, given with what figures call them, would be shown by one name."""
     seen: dict[str, str] = {}
-    for (variant, _), name in zip(variants, shown_names(variants), strict=True):
+    for variant, name in variants:
         if name in seen:
             raise ConfigError(
-                f"mechanism.compare: {seen[name]!r} and {variant!r} are both shown as {name!r}: give one another label"
+                f"{path}: {seen[name]!r} and {variant!r} are both shown as {name!r}: give one another label"
             )
         seen[name] = variant

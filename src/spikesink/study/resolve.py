@@ -3,7 +3,7 @@
 Imports no torch: reading a study must be quick, on a login node too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from spikesink.study.checking import check
 from spikesink.study.cross import grids, repeated
 from spikesink.study.errors import ConfigError
 from spikesink.study.file_ranges import check_ranges
-from spikesink.study.labels import check_distinct
+from spikesink.study.labels import check_distinct, shown_names
 from spikesink.study.names import BASELINE, check_name, check_study_name
 from spikesink.study.overlays import NEEDED, OF_SCALE, overlaid, without_scale
 from spikesink.study.recipe import Recipe
@@ -89,6 +89,7 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
             f"{len(recipes):,} variants with {len(checked.seeds):,} seeds are more than {MOST_RUNS:,} runs, which no "
             "workflow can handle: take fewer seeds, or fewer values in grids"
         )
+    check_labels(recipes.values())
     check_sizes(checked, recipes.values())
     check_bos(checked.tokenizer, recipes.values())
     runs = (run_of(checked, recipe, seed) for recipe in recipes.values() for seed in checked.seeds)
@@ -228,6 +229,14 @@ def add(recipes: dict[str, Recipe], more: list[Recipe]) -> None:
         recipes[recipe.variant] = recipe
 
 
+def check_labels(recipes: Collection[Recipe]) -> None:
+    """Raises ConfigError where figures of an ablation would show two variants, or one and the baseline, by one name."""
+    for ablation in dict.fromkeys(recipe.ablation for recipe in recipes):
+        drawn = [recipe for recipe in recipes if recipe.ablation in (BASELINE, ablation)]
+        names = [(recipe.variant, recipe.label or recipe.variant.replace("_", " ")) for recipe in drawn]
+        check_distinct(f"ablation {ablation}", names)
+
+
 def with_compared(config: Config, recipes: Mapping[str, Recipe]) -> Config:
     """The config with the variants that are compared in depth, all of them variants of the study."""
     compare = config.mechanism.compare
@@ -243,7 +252,8 @@ def with_compared(config: Config, recipes: Mapping[str, Recipe]) -> Config:
                 f"mechanism.compare: {name[:100]!r} is not a variant of this study: name some of "
                 f"{', '.join([*recipes][:20])}"
             )
-    check_distinct([(name, recipes[name].label) for name in compare])
+    names = shown_names([(name, recipes[name].label) for name in compare])
+    check_distinct("mechanism.compare", zip(compare, names, strict=True))
     return replace(config, mechanism=replace(config.mechanism, compare=compare))
 
 
