@@ -1,6 +1,6 @@
 """Train and measure a packed study, several runs at a time; a second start goes on where the first ended.
 
-Needs Python 3.11 or newer with torch, lightning, numpy, safetensors, tokenizers and pyyaml.
+Needs Python 3.11 or newer with torch, lightning, numpy, safetensors and pyyaml.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from spikesink.workflow.elsewhere.document import FINISHED, document_path
 from spikesink.workflow.elsewhere.pool import Pool
 from spikesink.workflow.elsewhere.sources import sources_sum
 
-NEEDED = ("torch", "lightning", "numpy", "safetensors", "tokenizers", "yaml")
+NEEDED = ("torch", "lightning", "numpy", "safetensors", "yaml")
 OPTIONAL = ("sklearn", "tqdm")
 """Packages that only some questions about models in depth need."""
 AGAIN = "unpack the archive again"
