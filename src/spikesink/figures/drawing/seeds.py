@@ -32,18 +32,13 @@ def with_band(
     """
     kept = table.filter(pl.col(quantity).is_finite() & ((pl.col(quantity) > 0) | (not log)))
     groups = kept.group_by(*by, maintain_order=True).agg(pl.col(quantity)).sort(*by, maintain_order=True)
-    found = [mean_of(values, log=log, bounds=bounds).estimate() for values in groups[quantity].to_list()]
-    ends = [
-        (one.low, one.high) if one.count >= ENOUGH else (min(values), max(values)) if one.count == 2 else (None, None)
-        for one, values in zip(found, groups[quantity].to_list(), strict=True)
-    ]
-    columns = {
-        "seeds": pl.Series([one.count for one in found], dtype=pl.Int64),
-        "value": pl.Series([one.value for one in found], dtype=pl.Float64),
-        "low": pl.Series([low for low, _ in ends], dtype=pl.Float64),
-        "high": pl.Series([high for _, high in ends], dtype=pl.Float64),
-    }
-    return groups.drop(quantity).with_columns(**columns)
+    found = []
+    for values in groups[quantity].to_list():
+        one = mean_of(values, log=log, bounds=bounds).estimate()
+        low, high = (min(values), max(values)) if one.count == 2 else (one.low, one.high)
+        found.append((one.count, one.value, low, high))
+    columns = {"seeds": pl.Int64, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
+    return groups.drop(quantity).hstack(pl.DataFrame(found, schema=columns, orient="row"))
 
 
 def meaning_of_band(seeds: int) -> str:

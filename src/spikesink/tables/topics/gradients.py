@@ -4,6 +4,8 @@ from typing import Any
 
 import polars as pl
 
+from spikesink.tables.collecting.measured import ratio
+
 READS = ("gradients", "value_gradient_bounds")
 PATHS = ("query", "key", "value")
 ROUNDING = 1e-6
@@ -17,7 +19,7 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     by_position = tables["gradients"]
     first = by_position.filter(pl.col("position") == 0).select(pl.col(PATHS).mean()).row(0, named=True)
     later = by_position.filter(pl.col("position") > 0).select(pl.col(PATHS).mean()).row(0, named=True)
-    found = {f"{path}_gradient_token0": quotient(first[path], later[path]) for path in PATHS}
+    found = {f"{path}_gradient_token0": ratio(first[path], later[path]) for path in PATHS}
     bounds = tables["value_gradient_bounds"]
     above = pl.col("actual") >= pl.col("lower") * (1 - ROUNDING)
     below = pl.col("actual") <= pl.col("upper") * (1 + ROUNDING)
@@ -26,14 +28,10 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
             by_position.filter(choice)["value_uniform"].mean()
             for choice in (pl.col("position") == 0, pl.col("position") > 0)
         )
-        found["value_gradient_token0_uniform"] = quotient(at_0, after)
+        found["value_gradient_token0_uniform"] = ratio(at_0, after)
     return found | {
-        "value_over_key_token0": quotient(first["value"], first["key"]),
+        "value_over_key_token0": ratio(first["value"], first["key"]),
         "theorem_1_lower_pct": 100 * bounds.select(above.mean()).item(),
         "theorem_1_upper_pct": 100 * bounds.select(below.mean()).item(),
         "mass_gradient_correlation": bounds.select(pl.corr("mass", "actual", method="spearman")).item(),
     }
-
-
-def quotient(numerator: float | None, denominator: float | None) -> float | None:
-    return numerator / denominator if numerator is not None and denominator else None

@@ -4,6 +4,8 @@ from typing import Any
 
 import polars as pl
 
+from spikesink.tables.collecting.measured import ratio
+
 READS = ("reshaping",)
 BRANCHES = ("attention", "feed_forward")
 ROUNDING = 1e-4
@@ -22,7 +24,7 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
         at_0, after = (
             members.filter(choice)["bloat"].median() for choice in (pl.col("position") == 0, pl.col("position") > 0)
         )
-        found[f"bloat_token0_{branch}"] = at_0 / after if at_0 is not None and after else None
+        found[f"bloat_token0_{branch}"] = ratio(at_0, after)
     within_bound = pl.col("compress") <= pl.col("compress_bound").cast(pl.Float64) * (1 + ROUNDING)
     share = points.select(within_bound.mean()).item()
     return found | {"theorem_2_pct": None if share is None else 100 * share}
