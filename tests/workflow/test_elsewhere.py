@@ -41,7 +41,7 @@ def start(folder: Path, *words: str) -> subprocess.Popen:
     """Start the packed study on a machine that has none of what only Snakemake's side needs."""
     stubs = folder.parent / "stubs"
     stubs.mkdir(exist_ok=True)
-    for name in ("snakemake", "mlflow", "datasets", "polars"):
+    for name in ("snakemake", "mlflow", "datasets", "polars", "tokenizers"):
         (stubs / f"{name}.py").write_text(f"raise ImportError('there is no {name} here')\n")
     command = [sys.executable, "run.py", "--workers", "2", "--threads", "1", "--gpus", "0", *words]
     environment = os.environ | {"PYTHONPATH": str(stubs)}
@@ -119,6 +119,20 @@ def test_results_of_another_config_are_refused_by_name(back, away):
         configure(back, {})
     assert "refused baseline/seed0: made with other settings: training.steps is 12, here 13" in output
     assert (back / RUNS / "baseline/seed0/manifest.json").read_bytes() == manifest
+
+
+def test_an_archive_that_is_cut_off_keeps_all_archives_out(back, away, tmp_path):
+    """Else the runs before it would be here, and Snakemake would not know."""
+    whole, cut = away / "results.tar", tmp_path / "cut_off.tar"
+    with tarfile.open(whole) as archive:
+        end = archive.getmembers()[-1].offset_data + 100
+    cut.write_bytes(whole.read_bytes()[:end])
+    manifest = (back / RUNS / "baseline/seed0/manifest.json").read_bytes()
+    output = spikesink(back, "unpack", str(whole), str(cut), expect=1)
+    assert output.startswith(f"error: {cut}: no archive of results") and output.count("\n") == 1
+    assert (back / RUNS / "baseline/seed0/manifest.json").read_bytes() == manifest
+    twice = spikesink(back, "unpack", str(whole), str(whole))
+    assert "2 runs came home" in twice and "the weights of 2 stayed" in twice, "each is counted once"
 
 
 def test_documents_that_are_not_what_was_written_are_refused_by_name(back, away, tmp_path):

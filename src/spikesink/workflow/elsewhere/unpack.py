@@ -3,7 +3,7 @@
 import json
 import shutil
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,23 +30,26 @@ WEIGHTS = (RunFolder("").weights.name, RunFolder("").snapshots.name)
 
 @dataclass
 class Arrivals:
-    """What an archive held for the study: names of runs."""
+    """What archives held for the study: names of runs, each once."""
 
-    placed: list[str] = field(default_factory=list)
-    here: list[str] = field(default_factory=list)
+    placed: dict[str, bool] = field(default_factory=dict)
+    """And whether their weights are here."""
+    here: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
     """And why each was refused."""
-    without_weights: int = 0
 
 
-def unpack(study: Study, archives: Iterable[Path]) -> Arrivals:
+def unpack(study: Study, archives: Sequence[Path]) -> Arrivals:
     """Put the runs of the archives into their folders, all but those of other settings, code or text.
 
-    Raises InputError for a file that is no archive, and for weights that are not what was written.
+    Raises InputError for a file that is no archive, before anything is put anywhere.
     """
     tokens, arrivals = token_sums(study), Arrivals()
     expected = {job["name"]: job for job in jobs(study)}
     runs = {f"{run.variant}/seed{run.seed}": run for run in study.runs}
+    for path in archives:
+        with opened(path) as archive:
+            archive.getmembers()
     for path in archives:
         with opened(path) as archive:
             for name, content in documents(archive):
@@ -54,14 +57,13 @@ def unpack(study: Study, archives: Iterable[Path]) -> Arrivals:
                 try:
                     document = read_document(content)
                     check(document, expected.get(name), runs.get(name), tokens)
+                    if is_here(expected[name], tokens) and UNPACKED not in folder.facts():
+                        arrivals.here.add(name)
+                    else:
+                        arrivals.placed.pop(name, None)  # another archive may have had it
+                        arrivals.placed[name] = place(document, expected[name]["groups"], folder, archive)
                 except InputError as error:
                     arrivals.refused[name] = str(error)
-                    continue
-                if is_here(expected[name], tokens) and UNPACKED not in folder.facts():
-                    arrivals.here.append(name)
-                else:
-                    arrivals.without_weights += not place(document, expected[name]["groups"], folder, archive)
-                    arrivals.placed.append(name)
     return arrivals
 
 
@@ -133,8 +135,8 @@ def arrived(study: Study, found: Arrivals) -> str:
     tokens = token_sums(study)
     left = [job["name"] for job in jobs(study) if not is_here(job, tokens)]
     lines = [f"{len(found.placed)} runs came home, {len(found.here)} were here already"]
-    if found.without_weights:
-        lines.append(f"the weights of {found.without_weights} stayed on the other machine, as their manifests say")
+    if without_weights := list(found.placed.values()).count(False):
+        lines.append(f"the weights of {without_weights} stayed on the other machine, as their manifests say")
     lines += [f"refused {name}: {why}" for name, why in found.refused.items()]
     if left:
         more = " and others" if left[8:] else ""
