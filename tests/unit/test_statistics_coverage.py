@@ -95,6 +95,18 @@ def test_as_many_seeds_as_are_said_to_be_needed_decide_four_studies_of_five(marg
         assert low < verdicts(0.0, region, keeps, seeds).count(REPRODUCED) / STUDIES < high
 
 
+def test_as_many_seeds_are_needed_however_many_each_side_has():
+    """The variances are 2 and 2.5 both times."""
+    few = change_of({10: 1.0, 11: 3.0}, dict(enumerate([-2.0, -1.0, 0.0, 1.0, 2.0])))
+    scale = math.sqrt(2 / 2.5)
+    many = change_of(
+        {10 + place: 2 + scale * value for place, value in enumerate([0.0, 2.0, -2.0, 1.0, -1.0])},
+        dict(enumerate([-2.0, -1.0, 0.0, 1.0, 2.0])),
+    )
+    assert few.value == pytest.approx(many.value)
+    assert seeds_needed(few, (2.0, math.inf)) == seeds_needed(many, (2.0, math.inf))
+
+
 def test_an_effect_on_the_border_needs_more_seeds_than_any_study_has():
     assert seeds_needed(mean_of([1.0, 2.0, 4.0]), (0.0, math.inf)) is None
     assert seeds_needed(mean_of([1.0, 2.0, 4.0]), (1e-4, math.inf)) is None

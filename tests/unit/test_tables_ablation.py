@@ -99,7 +99,7 @@ def test_markdown_has_heading_units_notes_and_the_papers_values(study_root, monk
     assert "| **11.83 [1.40, 100.33]** |" in text
     assert "| 173 [0.161, 186,000] |" in text
     assert "Scale: tiny; 2 seeds" in text
-    assert "- Runs that did not finish are in no mean: dyt seed 1: diverged." in lines
+    assert "- Left out of means: dyt seed 1: diverged." in lines
 
 
 def test_changes_against_the_baseline_have_their_own_table(study_root, monkeypatch):

@@ -9,7 +9,7 @@ from written_tables import TWO_SEEDS, written_tables
 
 from spikesink.tables.collecting.parts import collect
 from spikesink.tables.render.best import best_paper_perplexity, best_perplexity, lowest
-from spikesink.tables.render.layout import columns
+from spikesink.tables.render.layout import columns, notes
 from spikesink.tables.render.numbers import decimals
 from spikesink.tables.statistics.comparison import compare
 
@@ -45,6 +45,17 @@ def test_a_mean_without_its_diverged_seed_is_not_best(tmp_path):
     variants = compared(tmp_path, TWO_SEEDS["norm"], seeds=(0, 1))
     assert variants["perplexity"].to_list() == pytest.approx([20, 12, 8])
     assert best_perplexity(variants) == {1}
+
+
+def test_a_mean_without_its_infinite_seed_is_not_best_and_the_seed_is_named(tmp_path):
+    runs = collect(*fake_study(tmp_path, {"norm": TWO_SEEDS["norm"]}, (0, 1))["norm"])["runs"]
+    lost = (pl.col("variant") == "sandwich_qk") & (pl.col("seed") == 1)
+    infinite = runs.with_columns(perplexity=pl.when(lost).then(math.inf).otherwise("perplexity"))
+    variants = compare(infinite)
+    assert best_perplexity(compare(runs)) == {1} and best_perplexity(variants) == set()
+    assert "sandwich qk seed 1: perplexity is infinite" in next(
+        line for line in notes(variants, infinite) if "Left" in line
+    )
 
 
 def test_perplexities_of_unequal_contexts_have_no_best(tmp_path):

@@ -75,7 +75,7 @@ def test_every_table_has_its_own_id_title_groups_and_notes(tmp_path, monkeypatch
         "d: the change",
     ):
         assert expected in page.text
-    assert "Runs that did not finish are in no mean: dyt seed 1: diverged." in page.text
+    assert "Left out of means: dyt seed 1: diverged." in page.text
 
 
 def test_the_same_table_gives_the_same_bytes():

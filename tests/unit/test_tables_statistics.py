@@ -85,6 +85,21 @@ def test_no_ratio_is_negative_and_one_to_a_mean_near_0_has_no_upper_limit():
     assert ratio_of(large, by_seed([0.0, 0.0])).value is None
 
 
+def test_a_ratio_of_a_negative_mean_is_that_of_the_positive_mirrored():
+    ours, base = [3.0, 4.0, 5.0], by_seed([6.5, 8.0, 9.5])
+    value, low, high, _ = ratio_of(by_seed(ours), base).estimate()
+    assert ratio_of(by_seed([-one for one in ours]), base).estimate() == pytest.approx((-value, -high, -low, 3))
+    assert ratio_of(base, by_seed([-1.0, -2.0, -3.0])).value is None, "to a negative mean there is none"
+
+
+def test_the_effect_size_of_unequal_numbers_of_seeds_by_hand():
+    """The variances are 2 and 2.5, and the difference of the means is 2: d = 2 / sqrt(4.5 / 2)."""
+    found = change_of({10: 1.0, 11: 3.0}, by_seed([-2.0, -1.0, 0.0, 1.0, 2.0]))
+    assert effect_size(found) == pytest.approx(2 / 1.5)
+    # sd 1 and 1.5, means 4 and 8: sqrt(1 + (0.5 * 1.5)^2) / 8
+    assert ratio_of(by_seed([3.0, 4.0, 5.0]), by_seed([6.5, 8.0, 9.5])).spread == pytest.approx(1.25 / 8)
+
+
 def test_equal_values_are_no_certainty():
     assert mean_of([2.0, 2.0, 2.0]).at is None
     assert change_of(by_seed([2.0, 2.0]), by_seed([1.0, 1.0])).at is None
@@ -111,6 +126,13 @@ def test_gaffkes_interval_is_that_of_a_count_where_values_are_near_the_bounds():
     middle = bounded_interval([0.4, 0.5, 0.6], (0.0, 1.0), 0.95)
     wider = bounded_interval([0.4, 0.5, 0.6], (0.0, 2.0), 0.95)
     assert middle[0] < 0.5 < middle[1] < wider[1], "what might have come lies further away"
+
+
+def test_no_p_value_is_below_what_gaffkes_draws_can_tell():
+    """20,000 draws say nothing of less than one of them on each side; a count has an exact one."""
+    some = mean_of([0.0] * 10 + [0.005 * place for place in range(1, 11)], bounds=(0.0, 1.0))
+    assert p_value(some, 0.9) == pytest.approx(2 / 20_000)
+    assert p_value(mean_of([0.0] * 20, bounds=(0.0, 1.0)), 0.5) == pytest.approx(2 * 0.5**20)
 
 
 def test_the_p_value_is_where_the_interval_ends():
@@ -160,6 +182,16 @@ def test_a_missing_seed_is_named():
     row = statistics(table, ["context_gain"]).row(1, named=True)
     assert (row["left_out"], row["pairs"], row["change"]) == ("seed 0: missing", 1, 1.0)
     assert row["low"] is row["change_low"] is row["p"] is None
+
+
+def test_a_value_that_has_no_mean_is_named():
+    table = runs(
+        baseline=[(0, "finished", 1.0), (1, "finished", math.inf), (2, "finished", 0.0), (3, "diverged", None)]
+    )
+    spike, gain = statistics(table, ["spike", "context_gain"]).to_dicts()
+    assert spike["left_out"] == "seed 1: spike is infinite, seed 2: spike is 0, seed 3: diverged"
+    assert gain["left_out"] == "seed 1: context_gain is infinite, seed 3: diverged", "a difference may be 0"
+    assert (spike["seeds"], gain["seeds"]) == (1, 2)
 
 
 def test_spikes_are_on_the_logarithmic_scale_and_shares_end_where_they_must():

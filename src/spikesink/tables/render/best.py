@@ -2,7 +2,8 @@
 
 Only perplexity has a best value, the lowest. Sink ratio and spike are what the papers explain, not what they minimise:
 a variant without sinks is not better for it, and bold would read as advice. Nothing is best where values cannot be
-compared: perplexities of unequal contexts, the mean of a variant of which seeds are missing, rows of two papers.
+compared: perplexities of unequal contexts, the mean of a variant of which seeds are missing or have no finite value,
+rows of two papers.
 """
 
 import math
@@ -20,9 +21,9 @@ def best_perplexity(variants: pl.DataFrame) -> frozenset[int]:
     """The rows of ``comparison.compare``'s table with our lowest perplexity."""
     if not equal_contexts(variants):
         return NONE
-    finished = variants["status"] == FINISHED
+    complete = (variants["status"] == FINISHED) & variants["perplexity"].is_finite()
     means = variants["perplexity_geometric_mean"]
-    values = [value if done else None for value, done in zip(means, finished, strict=True)]
+    values = [value if whole else None for value, whole in zip(means, complete, strict=True)]
     return lowest(values, decimals(2))
 
 

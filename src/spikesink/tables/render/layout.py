@@ -154,7 +154,7 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
         )
     absent = [f"{row['label']} {row['left_out']}" for row in variants.iter_rows(named=True) if row["left_out"]]
     if absent:
-        lines.append(f"Runs that did not finish are in no mean: {'; '.join(absent)}.")
+        lines.append(f"Left out of means: {'; '.join(absent)}.")
     sources = variants["paper_source"].drop_nulls().unique(maintain_order=True).to_list()
     if sources:
         named = ", ".join(sources[:1] + [source.removeprefix("arXiv 2603.05498 ") for source in sources[1:]])

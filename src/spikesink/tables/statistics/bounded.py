@@ -40,7 +40,10 @@ def upper_bound(ordered: tuple[float, ...], tail: float) -> float:
     """Gaffke's upper bound for the mean of values between 0 and 1, which the mean exceeds with probability ``tail``.
 
     The values and 1 get random weights, uniform over all weights that sum to 1; the bound is a quantile of that mean.
+    The draws say nothing of a probability below 1 / DRAWS: then the bound is 1, so that no p value is below 2 / DRAWS.
     """
+    if tail < 1 / DRAWS:
+        return 1.0
     means = weights(len(ordered)) @ np.array([*ordered, 1.0])
     return float(np.quantile(means, 1 - tail))
 

@@ -17,6 +17,7 @@ from spikesink.tables.statistics.intervals import (
     logarithms,
     mean_of,
     mostly_on,
+    of_sample,
     student,
     upper_tail,
     varies,
@@ -43,8 +44,7 @@ def change_of(ours: Values, base: Values, *, log: bool = False, bounds: Bounds |
     correlation = correlation_of(*pairs)
     differences = pairs[0] - pairs[1]
     if clearly_positive(correlation, len(common)) and varies(differences):
-        error = float(differences.std(ddof=1)) / math.sqrt(len(common))
-        found = student(float(differences.mean()), error, len(common) - 1, len(common), log)._replace(method="paired")
+        found = of_sample(differences, log)._replace(method="paired")
     else:
         found = welch(*sides, log=log)
     found = found._replace(correlation=correlation)
@@ -62,13 +62,14 @@ def of_one(ours: Values, base: Values, common: Sequence, sides: Sequence[np.ndar
 
 def welch(ours: np.ndarray, base: np.ndarray, log: bool) -> Statistic:
     """The difference of the means of independent values with Welch's interval."""
-    parts = [float(side.var(ddof=1)) / len(side) for side in (ours, base)]
+    variances = [float(side.var(ddof=1)) for side in (ours, base)]
+    parts = [variance / len(side) for variance, side in zip(variances, (ours, base), strict=True)]
     total = sum(parts)
     shares = sum(part**2 / (len(side) - 1) for part, side in zip(parts, (ours, base), strict=True))
     freedom = total**2 / shares if shares else 1.0
     count = min(len(ours), len(base))
-    found = student(float(ours.mean() - base.mean()), math.sqrt(total), freedom, count, log)
-    return found._replace(method="Welch")
+    difference, spread = float(ours.mean() - base.mean()), math.sqrt(sum(variances))
+    return student(difference, math.sqrt(total), freedom, count, log, spread)._replace(method="Welch")
 
 
 def correlation_of(ours: np.ndarray, base: np.ndarray) -> float | None:
@@ -105,45 +106,41 @@ def widened(found: Statistic, ours: Values, base: Values, bounds: Bounds) -> Sta
 
 
 def ratio_of(ours: Values, base: Values, bounds: Bounds | None = None) -> Statistic:
-    """The ratio of the means of two sides whose values are never negative and may be 0.
+    """The ratio of the means of two sides, the mean of ``base`` positive; values may be 0.
 
-    Donner and Zou's (2012) method joins the two sides' own intervals; no limit is negative, and the upper one is
-    infinite where the interval of ``base`` reaches 0. The value is None where the mean of ``base`` is 0.
+    Donner and Zou's (2012) method joins the two sides' own intervals. No limit is negative where no value of ``ours``
+    is; a limit is infinite where the interval of ``base`` reaches 0. The value is None where the mean of ``base`` is
+    not positive.
     """
     one, other = (mean_of(list(side.values()), bounds=bounds) for side in (ours, base))
     count = min(len(ours), len(base))
-    if not count or not other.value:
+    if not count or other.value <= 0:
         return Statistic(None, None, count)
     value = one.value / other.value
     if count == 1:
         return Statistic(value, None, 1)
-    error = math.hypot(one.error or 0.0, value * (other.error or 0.0)) / other.value
+    lowest = 0.0 if min(ours.values()) >= 0 else -math.inf
 
     def at(level: float) -> tuple[float, float]:
-        (low, high), (base_low, base_high) = ends_of(one, level), ends_of(other, level)
-        low, base_low = max(0.0, low), max(0.0, base_low)
-        return lower_ratio(one.value, low, other.value, base_high), upper_ratio(one.value, high, other.value, base_low)
+        (low, high), base_ends = ends_of(one, level), (other.value, *ends_of(other, level))
+        ends = lower_ratio(one.value, max(lowest, low), *base_ends), -lower_ratio(-one.value, -high, *base_ends)
+        return ends[0] + 0.0, ends[1] + 0.0  # no -0
 
     still = one.at is None and other.at is None
-    return Statistic(
-        value, None if still else at, count, error, 2.0 * (count - 1), method="Welch", wide=one.wide or other.wide
-    )
+    spread = math.hypot(one.spread or 0.0, value * (other.spread or 0.0)) / other.value
+    return Statistic(value, None if still else at, count, spread, method="Welch", wide=one.wide or other.wide)
 
 
 def ends_of(side: Statistic, level: float) -> tuple[float, float]:
     return side.at(level) if side.at else (side.value, side.value)
 
 
-def lower_ratio(mean: float, low: float, base: float, base_high: float) -> float:
-    product, divisor = mean * base, base_high * (2 * base - base_high)
-    own = low * (2 * mean - low)
+def lower_ratio(mean: float, low: float, base: float, base_low: float, base_high: float) -> float:
+    """The lower limit of a ratio. A positive one is furthest where ``base`` is high, a negative one where it is low."""
+    if low < 0 and base_low <= 0:
+        return -math.inf
+    end = base_high if low >= 0 else base_low
+    product, divisor, own = mean * base, end * (2 * base - end), low * (2 * mean - low)
     if abs(divisor) < 1e-12 * base**2:
         return own / (2 * product) if product else 0.0
-    return max(0.0, (product - math.sqrt(max(0.0, product**2 - own * divisor))) / divisor)
-
-
-def upper_ratio(mean: float, high: float, base: float, base_low: float) -> float:
-    product, divisor = mean * base, base_low * (2 * base - base_low)
-    if base_low <= 0:
-        return math.inf
-    return (product + math.sqrt(max(0.0, product**2 - high * (2 * mean - high) * divisor))) / divisor
+    return (product - math.sqrt(max(0.0, product**2 - own * divisor))) / divisor

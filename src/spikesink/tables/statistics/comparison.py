@@ -1,5 +1,7 @@
 """The variants of an ablation beside each other, beside the baseline and beside the papers' rows."""
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from spikesink.tables.paper.rows import COLUMNS, beside
@@ -15,7 +17,8 @@ def compare(runs: pl.DataFrame) -> pl.DataFrame:
     ``spikesink.tables.statistics.statistics`` as ``<quantity>_<statistic>``, and the paper's row.
 
     ``<quantity>_geometric_mean`` is the centre of the intervals on the logarithmic scale; ``p_holm`` is corrected over
-    the variants of this ablation. Raises InputError where ``stands_for`` names no row of the papers.
+    the variants of this ablation; ``left_out`` names the seeds that some mean is without. Raises InputError
+    where ``stands_for`` names no row of the papers.
     """
     variants = means_over_seeds(runs)
     names = list(variants.select("variant", "stands_for").iter_rows())
@@ -25,11 +28,17 @@ def compare(runs: pl.DataFrame) -> pl.DataFrame:
 
 def wide(found: pl.DataFrame) -> pl.DataFrame:
     """The statistics with one row per variant, in the same order: the columns of all quantities stand side by side."""
-    pairs = found.filter(pl.col("quantity") == TESTED[0]).select("pairs", "left_out")
-    columns = []
+    pairs = found.filter(pl.col("quantity") == TESTED[0])["pairs"]
+    by_variant = found.group_by("variant", maintain_order=True).agg("left_out")["left_out"]
+    columns = [pairs, pl.Series("left_out", [named_once(texts) for texts in by_variant], dtype=pl.String)]
     for quantity in TESTED:
         rows = found.filter(pl.col("quantity") == quantity)
         if quantity in LOG_SCALE:
             columns.append(rows["centre"].alias(f"{quantity}_geometric_mean"))
         columns += [rows[name].alias(f"{quantity}_{name}") for name in STATISTICS]
-    return pairs.hstack(columns)
+    return pl.DataFrame(columns)
+
+
+def named_once(texts: Iterable[str]) -> str:
+    """The seeds that any of the texts names, with the reason."""
+    return ", ".join(dict.fromkeys(part for text in texts if text for part in text.split(", ")))

@@ -38,17 +38,16 @@ NOTHING = Estimate(None, None, None, 0)
 class Statistic(NamedTuple):
     """A value over seeds, and its interval at every level.
 
-    ``at`` gives the interval at a level; None where seeds do not vary or are too few. ``error`` is the standard error
-    and ``freedom`` its degrees of freedom, on the logarithmic scale where ``log``. ``method`` is "paired", "Welch" or
-    "", ``correlation`` that of the two sides over their common seeds. ``wide`` says that half of the values lie on a
-    bound.
+    ``at`` gives the interval at a level; None where seeds do not vary or are too few. ``spread`` is the standard
+    deviation of one seed's value, of a change that of the difference of two runs, on the logarithmic scale where
+    ``log``. ``method`` is "paired", "Welch" or "", ``correlation`` that of the two sides over their common seeds.
+    ``wide`` says that half of the values lie on a bound.
     """
 
     value: float | None
     at: Callable[[float], tuple[float, float]] | None
     count: int
-    error: float | None = None
-    freedom: float | None = None
+    spread: float | None = None
     log: bool = False
     method: str = ""
     correlation: float | None = None
@@ -71,8 +70,7 @@ def mean_of(values: Sequence[float], *, log: bool = False, bounds: Bounds | None
     count = len(sample)
     if count == 1:
         return Statistic(float(values[0]), None, 1, log=log)
-    error = float(sample.std(ddof=1)) / math.sqrt(count)
-    found = student(float(sample.mean()), error, count - 1, count, log)
+    found = of_sample(sample, log)
     if bounds is None:
         return found if varies(sample) else found._replace(at=None)
     on_bound = mostly_on(bounds, values)
@@ -92,15 +90,21 @@ def mean_interval(values: Sequence[float], *, log: bool = False, level: float = 
     return mean_of(values, log=log).estimate(level)
 
 
-def student(mean: float, error: float, freedom: float, count: int, log: bool) -> Statistic:
-    """A statistic with Student's t interval; with ``log`` mean and error are of logarithms."""
+def of_sample(sample: np.ndarray, log: bool) -> Statistic:
+    """The mean of a sample with Student's t interval; with ``log`` the sample is of logarithms."""
+    count, spread = len(sample), float(sample.std(ddof=1))
+    return student(float(sample.mean()), spread / math.sqrt(count), count - 1, count, log, spread)
+
+
+def student(mean: float, error: float, freedom: float, count: int, log: bool, spread: float) -> Statistic:
+    """A statistic with Student's t interval; with ``log`` mean, error and spread are of logarithms."""
     back = math.exp if log else float
 
     def at(level: float) -> tuple[float, float]:
         half = float(stdtrit(freedom, (1 + level) / 2)) * error
         return guarded(back, mean - half), guarded(back, mean + half)
 
-    return Statistic(back(mean), at, count, error, freedom, log)
+    return Statistic(back(mean), at, count, spread, log)
 
 
 def guarded(back: Callable[[float], float], value: float) -> float:

@@ -18,15 +18,14 @@ def seeds_needed(found: Statistic, margins: tuple[float, float]) -> int | None:
     ``margins`` are the distances from the true value to the limits of the region below and above it, on the scale of
     the statistic; an infinite one is no limit. With two limits it is the test of equivalence, at 5 % on each side.
     """
-    if not found.error or min(margins) <= 0:
+    if not found.spread or min(margins) <= 0:
         return None
     counts = np.arange(2, MOST + 1)
-    spread = found.error * math.sqrt(found.count)
     freedom = (counts - 1) * (2 if found.method == "Welch" else 1)
     finite = [margin for margin in margins if math.isfinite(margin)]
     level = LEVEL if len(finite) == 1 else 2 * LEVEL - 1
     limit = stdtrit(freedom, (1 + level) / 2)
-    missed = sum(miss(freedom, margin * np.sqrt(counts) / spread, limit) for margin in finite)
+    missed = sum(miss(freedom, margin * np.sqrt(counts) / found.spread, limit) for margin in finite)
     enough = np.flatnonzero(1 - missed >= POWER)
     return int(counts[enough[0]]) if len(enough) else None
 

@@ -55,7 +55,7 @@ def statistics(runs: pl.DataFrame, quantities: Iterable[str] = TESTED) -> pl.Dat
     effect_size       the change over its standard deviation (of log: of logarithms): of the pairs' differences, with
                       "Welch" the root of the mean of the two variances
     p, p_holm         of the t test, two-sided; corrected by Holm over the other variants in ``runs``, per quantity
-    left_out          the seeds that did not finish or are missing, by name and reason
+    left_out          the seeds that did not finish, are missing or have no value to average, by name and reason
 
     Intervals, sd and tests are null with one seed, and where seeds do not vary, unless the quantity has bounds.
     """
@@ -91,7 +91,7 @@ def of_quantity(runs: pl.DataFrame, quantity: str) -> list[dict]:
                 "correlation": found.correlation if found else None,
                 "effect_size": effect_size(found) if found else None,
                 "p": p_value(found, 1.0 if log else 0.0) if found else None,
-                "left_out": left_out(runs, variant, seeds),
+                "left_out": left_out(runs, variant, seeds, quantity),
             }
         )
     for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
@@ -102,22 +102,25 @@ def of_quantity(runs: pl.DataFrame, quantity: str) -> list[dict]:
 def effect_size(found: Statistic) -> float | None:
     """A change over its standard deviation: Cohen's d_z of pairs, else with the root of the mean variance; None where
     seeds do not vary."""
-    if found.at is None or not found.error:
+    if found.at is None or not found.spread:
         return None
     shift = math.log(found.value) if found.log else found.value
-    spread = found.error * math.sqrt(found.count / (1 if found.method == "paired" else 2))
-    return shift / spread
+    return shift / found.spread * (1 if found.method == "paired" else math.sqrt(2))
 
 
 def by_seed(runs: pl.DataFrame, quantity: str) -> dict[str, dict[int, float]]:
-    """Values of the finished runs by variant and seed; a run without the quantity is left out."""
-    usable = (pl.col("status") == FINISHED) & pl.col(quantity).is_finite()
-    if quantity in LOG_SCALE:
-        usable &= pl.col(quantity) > 0
+    """Values of the finished runs by variant and seed; a run without a usable one is left out."""
+    found = (pl.col("status") == FINISHED) & usable(quantity)
     values: dict[str, dict[int, float]] = {}
-    for variant, seed, value in runs.filter(usable).sort("seed").select("variant", "seed", quantity).iter_rows():
+    for variant, seed, value in runs.filter(found).sort("seed").select("variant", "seed", quantity).iter_rows():
         values.setdefault(variant, {})[seed] = value
     return values
+
+
+def usable(quantity: str) -> pl.Expr:
+    """Whether a value can be averaged: it is finite, and positive on the logarithmic scale."""
+    positive = pl.col(quantity) > 0 if quantity in LOG_SCALE else pl.lit(True)
+    return pl.col(quantity).is_finite() & positive
 
 
 def bounds_of(quantity: str) -> Bounds | None:
@@ -128,10 +131,14 @@ def bounds_of(quantity: str) -> Bounds | None:
     return found.bounds or ((0.0, 100.0) if found.unit.startswith("%") else None)
 
 
-def left_out(runs: pl.DataFrame, variant: str, seeds: Iterable[int]) -> str:
-    """Which seeds of a variant are in no mean, and why: "seed 1: diverged, seed 4: missing"."""
-    status = dict(runs.filter(pl.col("variant") == variant).select("seed", "status").iter_rows())
-    return ", ".join(f"seed {seed}: {reason}" for seed, reason in unfinished(status, seeds).items())
+def left_out(runs: pl.DataFrame, variant: str, seeds: Iterable[int], quantity: str) -> str:
+    """Which seeds of a variant are not in the mean of a quantity, and why: "seed 1: diverged, seed 4: missing"."""
+    own = runs.filter(pl.col("variant") == variant)
+    reasons = unfinished(dict(own.select("seed", "status").iter_rows()), seeds)
+    strange = own.filter((pl.col("status") == FINISHED) & ~usable(quantity)).select("seed", quantity)
+    for seed, value in strange.iter_rows():
+        reasons[seed] = f"{quantity} is {'infinite' if math.isinf(value) else f'{value:g}'}"
+    return ", ".join(f"seed {seed}: {reason}" for seed, reason in sorted(reasons.items()))
 
 
 def unfinished(status: Mapping[int, str], seeds: Iterable[int]) -> dict[int, str]:
