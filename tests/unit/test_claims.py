@@ -72,7 +72,8 @@ def test_a_ratio_to_0_is_undecidable_and_says_so():
         claim(quantity="sink_ratio", below=0.25),
         observations({"baseline": [0.0, 0.0], "dyt": [1.0, 2.0]}, "sink_ratio"),
     )
-    assert (found.verdict, found.observed, found.remark) == (UNSURE, "undefined", "the ratio is to 0")
+    assert (found.verdict, found.observed, found.remark) == (UNSURE, "undefined", "the ratio is to 0 or less")
+    assert found.interval == "no interval"
 
 
 @pytest.mark.parametrize(
@@ -204,6 +205,71 @@ def test_with_one_seed_the_value_decides_and_has_no_interval():
     for dyt, expected in (([4.0], YES), ([6.0], NO)):
         found = judge(claim(below=0.5), observations({"baseline": [10.0], "dyt": dyt}))
         assert (found.verdict, found.interval, found.seeds) == (expected, "one seed, no interval", "0")
+
+
+def test_one_seed_of_several_decides_nothing():
+    """The seeds that are lost may have been lost for what the claim is about."""
+    lost = ["diverged"] * 3
+    for dyt in (4.0, 6.0):
+        found = judge(claim(below=0.5), observations({"baseline": [10.0] * 4, "dyt": [dyt, *lost]}))
+        assert (found.verdict, found.p, found.interval) == (UNSURE, 1.0, "one seed, no interval")
+        assert found.remark.startswith("undecidable: 1 of 4 seeds has it; dyt: seed 1 diverged")
+    keys = {"quantity": "spike_position", "at_most": 0}
+    for compare in ("value", "seeds"):
+        found = judge(claim(**keys, compare=compare), observations({"dyt": [0.0, None, None]}, "spike_position"))
+        assert (found.verdict, found.p) == (UNSURE, 1.0)
+        assert found.remark == "undecidable: 1 of 3 seeds has it; dyt: seeds 1, 2 without spike_position"
+    values = {"baseline": [10.0, 10.1, 9.9], "dyt": [4.0, *lost[1:]], "sandwich": [9.0, 9.1, 8.9]}
+    assert verdict(values, of=["dyt", "sandwich"], below=0.5) == NO, "the other variant fails by its interval"
+    observed = observe(
+        planted_runs({"baseline": [1.0] * 3}), planted_mechanism({"gpt2": {"vocabulary_spike_pct": 99.0}})
+    )
+    published = claim(quantity="vocabulary_spike_pct", compare="value", of="pretrained", above=98)
+    assert judge(published, observed).verdict == YES, "a published model is all that there is"
+
+
+def test_in_a_study_of_one_seed_the_value_decides_where_seeds_are_counted_too():
+    keys = {"quantity": "spike_position", "compare": "seeds", "at_most": 0}
+    for dyt, expected in ((0.0, YES), (3.0, NO)):
+        found = judge(claim(**keys), observations({"dyt": [dyt]}, "spike_position"))
+        assert (found.verdict, found.p, found.interval) == (expected, None, "one seed, no interval")
+
+
+def test_seeds_of_two_sides_are_counted_on_the_smaller():
+    """Two of two seeds leave open that half of all seeds do it: 2 x 0.5^2 = 0.5."""
+    values = {"baseline": [0.0] * 6, "dyt": [3.0, 3.0, *["diverged"] * 4]}
+    found = judge(
+        claim(quantity="spike_position", compare="difference", above=0), observations(values, "spike_position")
+    )
+    assert (found.verdict, found.observed) == (UNSURE, "3.00, 2 of 2 seeds")
+    assert found.p == pytest.approx(0.5)
+    assert found.interval == "[15.8, 100] % of seeds", "0.025^(1/2) = 0.158"
+    assert found.remark.startswith("undecidable with 2 seeds, about 6 needed if all agree")
+
+
+def test_equal_seeds_show_the_interval_that_decides_whether_they_stay():
+    """Five equal seeds are counted, at 95 %: 0.025^(1/5) = 0.478, which is below half."""
+    values = {"baseline": [0.0] * 5, "dyt": [0.0] * 5}
+    found = judge(
+        claim(quantity="spike_position", compare="difference", within=1), observations(values, "spike_position")
+    )
+    assert (found.verdict, found.interval) == (UNSURE, "[47.8, 100] % of seeds")
+
+
+def test_seeds_that_lack_the_quantity_are_named_on_each_side():
+    values = {"baseline": [10.0, 10.1, 9.9, None, None], "dyt": [1.0, None, 1.1, 0.9, 1.2]}
+    found = judge(claim(below=0.5, to="baseline"), observations(values))
+    assert (found.verdict, found.remark) == (YES, "dyt: seed 1 without spike; baseline: seeds 3, 4 without spike")
+
+
+def test_a_divisor_of_0_makes_a_claim_undecidable():
+    table = planted_runs({"baseline": [0.5] * 4}, "sink_mass_max").with_columns(
+        pl.Series("sink_mass_mean", [0.2, 0.21, 0.22, 0.0])
+    )
+    keys = {"quantity": "sink_mass_max", "relative_to": "sink_mass_mean", "compare": "value", "of": "baseline"}
+    found = judge(claim(**keys, below=4), observe(table))
+    assert (found.verdict, found.p) == (UNSURE, None)
+    assert found.remark == "undecidable: sink_mass_mean is 0 in seed 3 of baseline"
 
 
 def test_the_interval_is_that_of_pairs_and_the_seeds_are_named():

@@ -54,6 +54,12 @@ def test_a_claim_knows_where_it_stands():
             "minus 'cosine_spike' and quantity 'parameters' are not of one table",
         ),
         ({"minus": "spike", "relative_to": "spike"}, "relative_to and minus exclude each other"),
+        ({"minus": "spike_over_median"}, "compare: ratio with minus: a difference may be negative"),
+        (
+            {"quantity": "context_gain"},
+            "compare: ratio of 'context_gain', which may be negative: use compare: difference",
+        ),
+        ({"coprimary": "retrieval_gain"}, "compare: ratio of 'retrieval_gain', which may be negative"),
         ({"headline": True}, "headline = true: unknown key"),
         ({"tier": "check"}, "a check is of the values of every run, compare: value"),
         ({"tier": "main"}, 'tier = "main": use one of'),
@@ -114,6 +120,26 @@ def test_a_file_of_another_form_is_refused(content, message):
     with pytest.raises(InputError) as error:
         parse({"c": content})
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("there", "accepted"),
+    [
+        ({}, True),
+        ({"above": -1}, False),
+        ({"of": "gelu"}, False),
+        ({"quantity": "induction_gain"}, False),
+    ],
+)
+def test_what_may_be_negative_has_a_ratio_to_what_a_claim_says_is_positive(there, accepted):
+    claims = stated(quantity="context_gain", presumes="there")
+    value = {"claim": "It is there", "quantity": "context_gain", "compare": "value", "of": "baseline", "above": 0}
+    claims["claims"]["arXiv 2603.05498"]["Table 5"]["there"] = value | there
+    if accepted:
+        assert len(parse({"c": claims})) == 2
+    else:
+        with pytest.raises(InputError, match="or presume a claim that it is above 0 in baseline"):
+            parse({"c": claims})
 
 
 def test_a_variant_of_the_study_or_of_the_file_may_be_named():

@@ -2,7 +2,8 @@
 
 A claim is reproduced where the interval of each of its statistics lies wholly inside the claimed region: the 95 %
 interval, and for equivalence ("keeps") the 90 % interval, which is two one-sided tests at 5 %. It is not reproduced
-where one lies wholly outside; with several, the level is divided by their number. Else more seeds must decide.
+where one lies wholly outside; with several, the level is divided by their number. Else more seeds must decide. The
+value of a single run decides where no other run can: in a study of one seed, and of a published model.
 """
 
 import math
@@ -40,7 +41,8 @@ def decide(terms: Sequence[Term]) -> Decision:
 
 def hold_everywhere(terms: Sequence[Term]) -> Decision:
     """Whether a check holds: a consequence of definitions does so in every run, and nothing is inferred from seeds."""
-    return Decision(REPRODUCED if all(term.within == len(term.seeds) for term in terms) else NOT_REPRODUCED, None)
+    everywhere = all(term.within == term.statistic.count for term in terms)
+    return Decision(REPRODUCED if everywhere else NOT_REPRODUCED, None)
 
 
 def verdict_of(holds: float, fails: float) -> str:
@@ -48,7 +50,7 @@ def verdict_of(holds: float, fails: float) -> str:
 
 
 def by_value(terms: Sequence[Term], inside: Sequence[float | None], outside: Sequence[float | None]) -> str:
-    """The verdict where some statistic is of one run, whose value alone decides."""
+    """The verdict where the value of some statistic decides, since it is alone."""
     verdicts = {
         (REPRODUCED if term.region.holds(term.statistic.value) else NOT_REPRODUCED)
         if holds is None
@@ -59,39 +61,44 @@ def by_value(terms: Sequence[Term], inside: Sequence[float | None], outside: Seq
 
 
 def p_inside(term: Term) -> float | None:
-    """The p value of the hypothesis that the statistic lies outside its region; None with one seed."""
+    """The p value of the hypothesis that the statistic lies outside its region: 1 of one seed of several, which says
+    nothing of the others; None where the value is alone."""
     found = term.statistic
+    if term.alone:
+        return None
     if term.within is not None:
         return smallest_level(lambda level: share_of_seeds(term, level)[0] > MOST_SEEDS)
     if found.at is None:
-        return None
+        return 1.0
     p = smallest_level(lambda level: term.region.holds_all(*found.at(level)))
     return p / 2 if term.keeps and p < 1 else p
 
 
 def p_outside(term: Term) -> float | None:
-    """The p value of the hypothesis that the statistic lies in its region; None with one seed."""
+    """The p value of the hypothesis that the statistic lies in its region, as in ``p_inside``."""
     found = term.statistic
+    if term.alone:
+        return None
     if term.within is not None:
         return smallest_level(lambda level: share_of_seeds(term, level)[1] < MOST_SEEDS)
-    return None if found.at is None else smallest_level(lambda level: term.region.holds_none(*found.at(level)))
+    return 1.0 if found.at is None else smallest_level(lambda level: term.region.holds_none(*found.at(level)))
 
 
 def share_of_seeds(term: Term, level: float) -> tuple[float, float]:
     """Clopper and Pearson's interval for the share of seeds that lie in the region."""
-    return clopper_pearson(term.within, len(term.seeds), level)
+    return clopper_pearson(term.within, term.statistic.count, level)
 
 
 def deciding_level(term: Term) -> float:
     """The level of the interval that decides."""
-    return 1 - 2 * ALPHA if term.keeps else LEVEL
+    return 1 - 2 * ALPHA if term.keeps and term.within is None else LEVEL
 
 
 def needed(term: Term, paper: float | None) -> tuple[int | None, str]:
     """How many seeds would decide a statistic with a probability of 80 %, and at which effect: the paper's where it is
     the harder one to see with the seeds at hand, else ours. None is more than a thousand, or never."""
     if term.within is not None:
-        decisive = term.within in (0, len(term.seeds))
+        decisive = term.within in (0, term.statistic.count)
         return (1 + math.floor(math.log2(2 / ALPHA)) if decisive else None), "if all agree"
     found = term.statistic
     if paper is not None and term.region.holds(paper):

@@ -34,6 +34,10 @@ Seed = int | str
 Rows = dict[str, dict[Seed, Mapping[str, Any]]]
 
 
+class DividedByZero(Exception):
+    """A quotient that a claim is about has no value in some run; the message says in which."""
+
+
 @dataclass(frozen=True)
 class Observations:
     """Rows of runs.csv and mechanism.csv by variant and seed, and how every run ended.
@@ -61,16 +65,23 @@ class Observations:
     ) -> dict[Seed, float]:
         """The quantity by seed, divided by ``relative_to`` and less ``minus`` where these are given.
 
-        Only runs count that finished and have all of them.
+        Only runs count that finished and have all of them. Raises DividedByZero.
         """
         rows = self.table(name, quantity).get(self.variant(name) or "", {})
         found = {}
         for seed, row in rows.items():
             value = row.get(quantity)
             divisor, subtrahend = row.get(relative_to) if relative_to else 1.0, row.get(minus) if minus else 0.0
-            if usable(value) and usable(divisor) and divisor and usable(subtrahend):
+            if usable(value) and divisor == 0:
+                raise DividedByZero(f"{relative_to} is 0 in seed {seed} of {name}")
+            if usable(value) and usable(divisor) and usable(subtrahend):
                 found[seed] = value / divisor - subtrahend
         return found
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the study."""
+        return sorted({seed for runs in self.status.values() for seed in runs})
 
     def knows(self, quantity: str) -> bool:
         """Whether any run or model has a value of the quantity; a study of an older instrument lacks some."""
@@ -107,9 +118,16 @@ class Observations:
         variant = self.variant(name)
         if variant not in self.status:
             return ""
-        seeds = sorted({seed for runs in self.status.values() for seed in runs})
-        failed = [f"seed {seed} {reason}" for seed, reason in unfinished(self.status[variant], seeds).items()]
+        failed = [f"seed {seed} {reason}" for seed, reason in unfinished(self.status[variant], self.seeds).items()]
         return f"{variant}: {', '.join(failed)}" if failed else ""
+
+    def without(self, name: str, quantity: str) -> str:
+        """The seeds of a variant whose runs finished and have no value of a quantity."""
+        variant = self.variant(name)
+        rows = self.table(name, quantity).get(variant, {})
+        lacking = [str(seed) for seed in self.runs.get(variant, {}) if not usable(rows.get(seed, {}).get(quantity))]
+        seeds = f"seed{'s' * (len(lacking) > 1)} {', '.join(lacking)}"
+        return f"{variant}: {seeds} without {quantity}" if lacking else ""
 
 
 PAPER_ROWS = frozenset(spike_rows() | v_scale_rows())

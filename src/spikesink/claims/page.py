@@ -30,7 +30,8 @@ RULES = (
     "is the 90 % interval. The margin is in the claim.",
     "Runs of equal seed are compared in pairs where they are clearly correlated, else as independent (Welch). Counts "
     "of seeds have Clopper and Pearson's interval; shares that reach 0 or 100 % have Gaffke's, the same for counts.",
-    "Several statistics of one claim must all hold. With one seed its value alone decides and has no p value.",
+    "Several statistics of one claim must all hold. In a study of one seed its value alone decides and has no p value; "
+    "one seed of several decides nothing.",
     'A claim that something stays presumes that it is there: sinks cannot stay where there are none. "(our bound)" '
     "marks every bound other than 0, 1 or all that the paper does not state.",
     "A verdict is about this study's scale. The papers' rows are single runs of models of up to 7 billion parameters.",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.claims.quantities import CLAIMABLE
-from spikesink.claims.vocabulary import MOST_PRIMARY, OUR_BOUND, PRETRAINED, Claim, contradiction
+from spikesink.claims.vocabulary import MOST_PRIMARY, OUR_BOUND, PRETRAINED, Claim, contradiction, may_be_negative
 from spikesink.study.checking import check
 from spikesink.study.errors import ConfigError, InputError
 from spikesink.study.strict_yaml import read_yaml
@@ -56,6 +56,11 @@ def parse(contents: Mapping[str, Mapping[str, Any]], study: Iterable[str] = ()) 
             fault = "presumes another itself" if claim.presumes in claims else "is no claim of these files"
             raise InputError(
                 f"{files[name]}: claim {name}: presumes {claim.presumes!r}, which {fault}: name one that stands alone"
+            )
+        if signed := may_be_negative(claim, claims.get(claim.presumes or "")):
+            raise InputError(
+                f"{files[name]}: claim {name}: compare: ratio of {signed[0]!r}, which may be negative: use compare: "
+                f"difference, or presume a claim that it is above 0 in {claim.reference}"
             )
     refuse_repetitions(claims, files)
     primary = [name for name, claim in claims.items() if claim.tier == "primary"]
@@ -117,8 +122,8 @@ def parse_claim(where: str, values: Mapping[str, Any], known: list[str]) -> Clai
         claim = check(Claim, {**values, **lists}, where)
     except ConfigError as error:
         raise InputError(str(error)) from error
-    for quantity in (claim.quantity, claim.relative_to, claim.minus, claim.against, *claim.coprimary):
-        if quantity is not None and quantity not in CLAIMABLE:
+    for quantity in claim.quantities:
+        if quantity not in CLAIMABLE:
             raise InputError(f"{where}: quantity {quantity!r} is not measured{suggestion(quantity, CLAIMABLE)}")
     for variant in claim.variants:
         if variant not in known:

@@ -24,7 +24,8 @@ class Term(NamedTuple):
 
     ``step`` says how a step from one variant to another is expressed: as a factor or as a difference. ``keeps`` says
     that the test is one of equivalence. ``means`` are the two means of a ratio that is not on the logarithmic scale.
-    ``within`` counts the seeds whose own value lies in the region, where the seeds are counted.
+    ``within`` counts the seeds whose own value lies in the region, where the seeds are counted. ``alone`` says that
+    the statistic is of one run and can be of no other: its value decides.
     """
 
     text: str
@@ -35,6 +36,7 @@ class Term(NamedTuple):
     keeps: bool = False
     means: tuple[float, float] | None = None
     within: int | None = None
+    alone: bool = False
 
 
 class NotRun(Exception):
@@ -58,15 +60,23 @@ def terms(claim: Claim, observed: Observations) -> list[Term]:
             extra = replace(claim, quantity=other, coprimary=())
             more = BY_COMPARISON[claim.compare](extra, observed)
             found = [*found, *(term._replace(text=f"{other} {term.text}") for term in more)]
-    return [by_count(term) for term in found]
+    return [by_count(term._replace(alone=no_other(term, observed))) for term in found]
+
+
+def no_other(term: Term, observed: Observations) -> bool:
+    """Whether a statistic is of one run of a study that has one seed, or of a published model."""
+    return term.statistic.count == 1 and (len(observed.seeds) < 2 or isinstance(term.seeds[0], str))
 
 
 def by_count(term: Term) -> Term:
-    """The term; where its seeds do not vary at all they are counted, since they have no standard deviation."""
+    """The term; where its seeds do not vary at all they are counted, since they have no standard deviation. A value
+    that is alone is not counted."""
+    if term.alone:
+        return term._replace(within=None)
     still = term.within is None and term.statistic.at is None and term.statistic.count > 1
     if not still or term.statistic.value is None:
         return term
-    return term._replace(within=len(term.seeds) if term.region.holds(term.statistic.value) else 0)
+    return term._replace(within=term.statistic.count if term.region.holds(term.statistic.value) else 0)
 
 
 def absent(names: Iterable[str]) -> str:
@@ -165,7 +175,8 @@ def over_seeds(claim: Claim, observed: Observations) -> list[Term]:
     for name, sample in samples_of(claim, observed).items():
         told = {seed: value for seed, value in sample.items() if value != claim.open}
         within = sum(claim.region.holds(value) for value in told.values()) if told else None
-        found.append(Term(name, Statistic(None, None, len(told)), claim.region, tuple(told), within=within))
+        value = next(iter(told.values())) if len(told) == 1 else None
+        found.append(Term(name, Statistic(value, None, len(told)), claim.region, tuple(told), within=within))
     return found
 
 

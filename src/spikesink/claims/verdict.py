@@ -19,7 +19,7 @@ from spikesink.claims.decision import (
     needed,
 )
 from spikesink.claims.elsewhere import needs
-from spikesink.claims.observations import Observations
+from spikesink.claims.observations import DividedByZero, Observations
 from spikesink.claims.papers import effect_share, paper_value
 from spikesink.claims.terms import NotRun, Term, absent, terms
 from spikesink.claims.vocabulary import PRETRAINED, Claim
@@ -73,13 +73,17 @@ def judge(claim: Claim, observed: Observations) -> Finding:
     """The claim's finding in this study."""
     try:
         found = terms(claim, observed)
+    except DividedByZero as reason:
+        return finding_of(claim, observed, [], Decision(UNDECIDABLE, None), [f"{UNDECIDABLE}: {reason}"])
     except NotRun as reason:
         decision = Decision(NOT_RUN if reason.measured else NOT_MEASURED, None)
         return finding_of(claim, observed, [], decision, [str(reason)])._replace(needs=needs(claim, observed))
     decision = hold_everywhere(found) if claim.tier == "check" else decide(found)
-    remarks = [undecided(claim, found)] if decision.verdict == UNDECIDABLE else []
+    remarks = [undecided(claim, found, observed)] if decision.verdict == UNDECIDABLE else []
     remarks += [observed.left_out(name) for name in claim.variants]
     remarks.append(absent([name for name in claim.variants if observed.variant(name) is None]))
+    known = [quantity for quantity in claim.quantities if observed.knows(quantity)]
+    remarks += [observed.without(name, quantity) for name in claim.variants for quantity in known]
     unknown = [name for name in claim.coprimary if not observed.knows(name)]
     remarks.append(f"without {', '.join(unknown)}, not measured" if unknown else "")
     return finding_of(claim, observed, found, decision, remarks)
@@ -131,7 +135,7 @@ def by_model(claim: Claim, observed: Observations) -> list[Finding]:
         return []
     try:
         found = terms(claim, observed)
-    except NotRun:
+    except (DividedByZero, NotRun):
         return []
     return [
         finding_of(claim, observed, [term], decide([term]), [])._replace(model=str(term.seeds[0]))
@@ -160,13 +164,15 @@ def corrected(findings: Sequence[Finding]) -> list[Finding]:
     ]
 
 
-def undecided(claim: Claim, found: Sequence[Term]) -> str:
+def undecided(claim: Claim, found: Sequence[Term], observed: Observations) -> str:
     """Why the seeds do not decide, and how many would."""
     if any(term.statistic.value is None and term.within is None for term in found):
-        return "the ratio is to 0" if claim.compare == "ratio" else f"{UNDECIDABLE} in every seed"
+        return "the ratio is to 0 or less" if claim.compare == "ratio" else f"{UNDECIDABLE} in every seed"
     term = hardest(found)
+    if term.statistic.count == 1:
+        return f"{UNDECIDABLE}: 1 of {len(observed.seeds)} seeds has it"
     count, effect = needed(term, paper_value(claim, term))
-    seeds = f"{len(term.seeds)} seeds" if len(term.seeds) > 1 else "one seed"
+    seeds = f"{term.statistic.count} seeds"
     if term.statistic.wide:
         return f"undecidable with {seeds}, half of which lie on a bound"
     if count is None:

@@ -15,7 +15,8 @@ A claim says of one quantity
     tolerance     how far a step may go the wrong way: in the quantity's unit, on the logarithmic scale as a share
     open          the value of a run that cannot tell, which ``seeds`` does not count
     needs         how many variants of a list the study must have; all unless said otherwise
-    presumes      another claim, without which this one says nothing: sinks cannot stay where there are none
+    presumes      another claim, without which this one says nothing: sinks cannot stay where there are none, and
+                  what may be negative has a ratio only to what is positive
     coprimary     further quantities, which must meet the same bounds: of a spike also how far it stands out
     scale         the scale whose text or size the claim is about; studies of others say that it needs that scale
     tier          one of TIERS; the file's ``tier`` unless said otherwise
@@ -35,6 +36,7 @@ from spikesink.claims.quantities import CLAIMABLE
 from spikesink.claims.region import Region
 from spikesink.quantities import BOTH
 from spikesink.study.names import BASELINE
+from spikesink.tables.statistics.statistics import bounds_of
 
 PRETRAINED = "pretrained"
 
@@ -128,9 +130,19 @@ class Claim:
         return self.to or BASELINE
 
     @property
+    def quantities(self) -> tuple[str, ...]:
+        """Every quantity that the claim is about."""
+        return tuple(filter(None, (self.quantity, self.relative_to, self.minus, self.against, *self.coprimary)))
+
+    @property
     def variants(self) -> tuple[str, ...]:
         """Every variant that the claim speaks of."""
         return tuple(dict.fromkeys((*self.of, *self.among, *((self.reference,) if "to" in self.own_keys else ()))))
+
+    def says_positive(self, quantity: str, variant: str) -> bool:
+        """Whether the claim is that a quantity is positive in a variant."""
+        itself = self.compare == "value" and self.quantity == quantity and not (self.relative_to or self.minus)
+        return itself and variant in self.of and self.region.low >= 0
 
     @property
     def own_keys(self) -> frozenset[str]:
@@ -152,6 +164,8 @@ def contradiction(claim: Claim) -> str | None:
         other = getattr(claim, key)
         if other and not stand_together(claim.quantity, other):
             return f"{key} {other!r} and quantity {claim.quantity!r} are not of one table"
+    if claim.minus and claim.compare == "ratio":
+        return "compare: ratio with minus: a difference may be negative, and then its ratio says nothing"
     strange = [bound for bound in claim.paper_bound if bound not in {getattr(claim, key) for key in BOUNDS}]
     if strange:
         return f"paper_bound = {strange[0]:g}: is no bound of this claim"
@@ -187,6 +201,16 @@ def contradiction(claim: Claim) -> str | None:
     if PRETRAINED in claim.variants and not of_models:
         return "pretrained models have values of mechanism.csv alone: use compare: value, or name a variant"
     return None
+
+
+def may_be_negative(claim: Claim, presumed: Claim | None) -> list[str]:
+    """The quantities of a ratio that may be negative, so that it may say nothing; none where the claim presumes that
+    its quantity is positive in the reference."""
+    if claim.compare != "ratio":
+        return []
+    linear = [name for name in claim.quantities if CLAIMABLE[name].scale != "log"]
+    found = [name for name in linear if (bounds_of(name) or (-math.inf,))[0] < 0]
+    return [name for name in found if not (presumed and presumed.says_positive(name, claim.reference))]
 
 
 def stand_together(quantity: str, other: str) -> bool:

@@ -9,6 +9,7 @@ from spikesink.claims.vocabulary import Claim
 from spikesink.tables.render.numbers import significant
 
 ONE_SEED = "one seed, no interval"
+UNDEFINED = "no interval"
 
 write = significant(3)
 
@@ -26,7 +27,7 @@ def in_short(found: Sequence[Term], coprimary: Sequence[str] = ()) -> str:
 
 
 def with_interval(term: Term) -> str:
-    return number(term) + (f" {interval(term)}" if interval(term) != ONE_SEED else "")
+    return number(term) + (f" {interval(term)}" if interval(term) not in (ONE_SEED, UNDEFINED) else "")
 
 
 def named_quantity(claim: Claim) -> str:
@@ -77,7 +78,7 @@ def number(term: Term) -> str:
     """The statistic; a step with its sign, or with the factor of a magnitude; of shares also the two means."""
     if term.within is not None:
         mean = f"{write(term.statistic.value)}, " if term.statistic.value is not None else ""
-        return f"{mean}{term.within} of {len(term.seeds)} seeds"
+        return f"{mean}{term.within} of {term.statistic.count} seeds"
     value = term.statistic.value
     if value is None:
         return "undefined" if term.seeds else "no seed can tell"
@@ -94,11 +95,11 @@ def interval(term: Term) -> str:
         return f"[{write(low)}, {write(high)}] % of seeds"
     _, low, high, _ = term.statistic.estimate(level)
     if low is None or high is None:
-        return ONE_SEED
+        return UNDEFINED if term.statistic.value is None else ONE_SEED
     return f"[{write(low)}, {write(high)}]" + (f" ({100 * level:.0f} %)" if term.keeps else "")
 
 
 def intervals(found: Sequence[Term]) -> str:
-    """The intervals as text, or that one seed has none."""
+    """The intervals as text, or that there are none."""
     texts = [interval(term) for term in found]
-    return (texts[0] if texts else "") if set(texts) <= {ONE_SEED} else listed(found, texts)
+    return (texts[0] if texts else "") if set(texts) in ({ONE_SEED}, {UNDEFINED}) else listed(found, texts)
