@@ -49,10 +49,10 @@ def test_all_runs_and_published_models_can_be_in_depth():
 
 
 def test_variants_with_one_label_are_told_apart_by_their_names():
-    variants = {"norm": {"sandwich": {"label": "baseline"}, "dyt": {"label": "same"}, "sandwich_qk": {"label": "same"}}}
-    named = {"ablations": ["norm"], "variants": variants, "mechanism": {"compare": ["dyt", "sandwich_qk"]}}
+    variants = {"norm": {"dyt": {"label": "same"}}, "weight_decay": {"wd_0": {"label": "same"}}}
+    named = {"ablations": [*variants], "variants": variants, "mechanism": {"compare": ["wd_0", "dyt"]}}
     found = of_study(study(**named))
-    assert list(found.compared["compared"]) == ["sandwich qk", "dyt"]
+    assert list(found.compared["compared"]) == ["dyt", "wd 0"]
 
 
 FACTS = {"figures": ["streaming"], "questions": ["streaming"]}
