@@ -245,5 +245,11 @@ def costs_digest(wildcards):
     """A digest of what every run and measure will cost: a change of the config that costs nothing makes no new plan."""
     config = STUDY.config
     measured = [(cost.model, cost.group, cost.jobs, cost.flops) for cost in measure_costs(STUDY)]
-    parts = ([asdict(cost) for cost in costs(STUDY)], measured, asdict(config.measures), asdict(config.plan), *PRETRAINED)
+    parts = (
+        [asdict(cost) for cost in costs(STUDY)],
+        measured,
+        asdict(config.measures),
+        asdict(config.plan),
+        *PRETRAINED,
+    )
     return sha256(canonical(parts).encode()).hexdigest()
