@@ -100,6 +100,8 @@ def test_a_learning_rate_that_diverges_is_named_and_never_the_best():
     lower = [row | {"variant": "low", "lr": 0.0005, "status": "diverged", "perplexity": None} for row in runs[-3:]]
     assert best([*runs, *lower])["best"] == "0.001", "beyond it others were tried"
     assert best(runs[:6])["best"] == best(runs[:6])["perplexity"] == "–"
+    unmeasured = [row | {"status": "finished"} for row in runs if row["perplexity"] != 19.0]
+    assert best(unmeasured)["best"] == "0.001 (at the edge)", "no perplexity was measured at the others"
 
 
 def test_a_study_that_was_not_measured_so_has_neither_table(tmp_path):

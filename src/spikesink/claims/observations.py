@@ -35,7 +35,7 @@ Rows = dict[str, dict[Seed, Mapping[str, Any]]]
 
 
 class DividedByZero(Exception):
-    """A quotient that a claim is about has no value in some run; the message says in which."""
+    """A claim divides by a quantity that is 0 in some run; the message says in which."""
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,8 @@ def no_other(term: Term, observed: Observations) -> bool:
 
 
 def by_count(term: Term) -> Term:
-    """The term; where its seeds do not vary at all they are counted, since they have no standard deviation. A value
-    that is alone is not counted."""
+    """The term, with a count of its seeds where they do not vary and so have no standard deviation. A value that is
+    alone is not counted."""
     if term.alone:
         return term._replace(within=None)
     still = term.within is None and term.statistic.at is None and term.statistic.count > 1

@@ -53,7 +53,7 @@ def shown_names(variants: Sequence[tuple[str, str | None]]) -> list[str]:
 
 
 def check_distinct(path: str, variants: Iterable[tuple[str, str]]) -> None:
-    """Raises ConfigError where two variants, given with what figures call them, would be shown by one name."""
+    """Raises ConfigError where figures would show two variants by one name; each is given with the name shown."""
     seen: dict[str, str] = {}
     for variant, name in variants:
         if name in seen:

@@ -32,8 +32,11 @@ def best_learning_rates(runs: pl.DataFrame) -> list[Column]:
         rates = {rate: part for (rate,), part in family.sort("lr").group_by("lr", maintain_order=True)}
         if len(rates) < 2:
             continue
-        finished = [rate for rate, part in rates.items() if (part["status"] == FINISHED).all()]
-        rate = min(finished, key=lambda rate: rates[rate]["perplexity"].log().mean(), default=None)
+        means = {
+            rate: part["perplexity"].log().mean() for rate, part in rates.items() if not unfinished(part["status"])
+        }
+        known = {rate: mean for rate, mean in means.items() if mean is not None}
+        rate = min(known, key=known.get, default=None)
         best = rates.get(rate, family.clear())
         listed = family.filter(pl.col("variant") == family["variant"][0], pl.col("status") == FINISHED)
         edge = " (at the edge)" if rate in (min(rates), max(rates)) else ""

@@ -33,7 +33,7 @@ class Arrivals:
     """What archives held for the study: names of runs, each once."""
 
     placed: dict[str, bool] = field(default_factory=dict)
-    """And whether their weights are here."""
+    """Runs that were put into their folders, and whether the weights of each are here too."""
     here: set[str] = field(default_factory=set)
     refused: dict[str, str] = field(default_factory=dict)
     """And why each was refused."""
