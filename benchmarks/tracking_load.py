@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "services"))
 
 from mirrored_runs import Job, run_together
-from mlflow_server import serving
+from mlflow_server import MANY_CONNECTIONS, serving
 from postgres import postgres
 from tracked_study import faults_of
 
@@ -35,7 +35,7 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         uri = default_uri(folder)
         if options.store == "postgresql":
-            uri = stack.enter_context(serving(folder, stack.enter_context(postgres()))).uri
+            uri = stack.enter_context(serving(folder, stack.enter_context(postgres()), MANY_CONNECTIONS)).uri
         study = folder / "tiny"
         shared = {"uri": uri, "results": str(study), "rows": options.rows, "row_seconds": options.row_seconds}
         jobs = [

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from sockets import free_port
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_STORE = "sqlite:///results/mlflow.db"
+# What docs/cluster.md advises for many runs at once.
+MANY_CONNECTIONS = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "40", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "40"}
 
 
 def command_line(port: int) -> str:
@@ -25,8 +27,8 @@ def command_line(port: int) -> str:
 class Server:
     """A server on a free port whose working folder is ``folder`` instead of the project."""
 
-    def __init__(self, folder: Path, store: str = DEFAULT_STORE) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, store: str = DEFAULT_STORE, environment: Mapping[str, str] = {}) -> None:
+        self.folder, self.environment, self.port = folder, environment, free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         line = command_line(self.port)
         assert DEFAULT_STORE in line
@@ -38,7 +40,7 @@ class Server:
             self.process = subprocess.Popen(
                 ["sh", "-c", self.command],
                 cwd=self.folder,
-                env=os.environ | {"PATH": path},
+                env=os.environ | {"PATH": path, **self.environment},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -64,10 +66,10 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, store: str = DEFAULT_STORE) -> Iterator[Server]:
+def serving(folder: Path, store: str = DEFAULT_STORE, environment: Mapping[str, str] = {}) -> Iterator[Server]:
     """A server that answers."""
     (folder / "results").mkdir(parents=True, exist_ok=True)
-    server = Server(folder, store)
+    server = Server(folder, store, environment)
     server.start()
     try:
         server.wait()

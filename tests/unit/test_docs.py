@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from mlflow_server import MANY_CONNECTIONS
 
 from spikesink import cli
 from spikesink.study.resolve import load, read_config, resolve
@@ -20,7 +21,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOP = ("workflow", "src", "docs", "tests", "profiles", "envs", "benchmarks", r"\.ci", "results/published")
 A_FILE = re.compile(rf"(?:{'|'.join(TOP)})(?:/[\w.-]+)*/?")
 """Text in code font that names a file or folder of the repository."""
-ELSEWHERE = {"git", "cd", "source", "rsync", "apptainer", "ruff", "snakefmt", "tar"}
+ELSEWHERE = {"git", "cd", "source", "rsync", "apptainer", "mlflow", "ruff", "snakefmt", "tar"}
 """Commands of other tools: a hub, a cluster or a login node is needed to run what they stand for."""
 PACKED = "src/spikesink/workflow/elsewhere/start.py"
 """What a packed study calls run.py."""
@@ -210,6 +211,8 @@ def checked(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     match words:
         case [command, *_] if command in ELSEWHERE:
             return True
+        case ["export", *words]:
+            return dict(word.split("=") for word in words) == MANY_CONNECTIONS
         case ["make", *words]:
             targets = [word for word in words if "=" not in word]
             return all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M) for target in targets)
