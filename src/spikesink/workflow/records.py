@@ -31,33 +31,35 @@ TIME = "time"
 
 def exchange_records(results: str | Path, live: Path = LIVE) -> None:
     """Make the records of the outputs under ``results`` (relative to the working directory) the same in both places."""
-    kept = Path(results) / "records"
+    results = Path(results)
+    kept = results / "records"
     found = record_files(live)
-    if found and (fault := unknown_layout(live / found[0])):
+    if found and (fault := unknown_layout(f"{live}/{found[0]}")):
         print(f"{fault}, unlike in Snakemake 9.27: {kept} stays as it is, so copies may be made anew", file=sys.stderr)
         return
-    there = {path for path in (*found, *record_files(kept)) if belongs(path, Path(results))}
-    for path in there:
-        one, other = content(live / path), content(kept / path)
+    there = {name for name in (*found, *record_files(kept)) if belongs(name, f"{results.as_posix()}/")}
+    for name in there:
+        here, copy = f"{live}/{name}", f"{kept}/{name}"
+        one, other = content(here), content(copy)
         if one == other:
             continue
-        newer, target = (one, kept / path) if ended(one) > ended(other) else (other, live / path)
+        newer, target = (one, copy) if ended(one) > ended(other) else (other, here)
         if ended(newer) >= 0:
             write(target, newer)
         elif one:  # Snakemake would stop on it
-            print(f"{live / path}: damaged, and there is no other copy: removed", file=sys.stderr)
-            (live / path).unlink()
+            print(f"{here}: damaged, and there is no other copy: removed", file=sys.stderr)
+            os.unlink(here)
     if kept.is_dir() and has_lost_times(kept):
-        restore_times(kept, Path(results))
+        restore_times(kept, results)
 
 
-def belongs(record: Path, results: Path) -> bool:
-    """Whether a record describes an output in the folder ``results``: the records of a copy may name any file."""
+def belongs(record: str, results: str) -> bool:
+    """Whether a record describes an output in ``results``, which ends in /: the records of a copy may name any file."""
     output = described(record)
-    return output.startswith(f"{results.as_posix()}/") and ".." not in output.split("/")
+    return output.startswith(results) and ".." not in output.split("/")
 
 
-def unknown_layout(path: Path) -> str:
+def unknown_layout(path: str) -> str:
     """How a record of Snakemake differs from those that are known here; empty where it does not."""
     try:
         record = json.loads(content(path))
@@ -73,48 +75,49 @@ def has_lost_times(kept: Path) -> bool:
     """Whether this is a copy whose files do not have their original times: a file that states its own time shows it."""
     note = kept / TIME
     try:
-        known = note.stat().st_mtime == float(content(note))
+        known = note.stat().st_mtime == float(content(str(note)))
     except (FileNotFoundError, ValueError):
         known = False
     if not known:
-        write(note, b"1e9\n")
+        write(str(note), b"1e9\n")
         os.utime(note, (1e9, 1e9))
     return not known
 
 
 def restore_times(kept: Path, results: Path) -> None:
     """Give every output the time at which it was made. By these times Snakemake sees which input came later."""
-    for path in record_files(kept):
-        time = ended(content(kept / path))
+    root = f"{results.as_posix()}/"
+    for name in record_files(kept):
+        time = ended(content(f"{kept}/{name}"))
         with suppress(OSError, OverflowError, ValueError):  # no file any more, no time, a file outside the folder
-            if time > 0 and belongs(path, results):
-                os.utime(inside(results, described(path).removeprefix(f"{results.as_posix()}/"), path), (time, time))
+            if time > 0 and belongs(name, root):
+                os.utime(inside(results, described(name).removeprefix(root), Path(name)), (time, time))
 
 
-def record_files(folder: Path) -> list[Path]:
-    """Paths of all records relative to ``folder``; that of a long output path lies in folders."""
+def record_files(folder: Path) -> list[str]:
+    """Names of all records in ``folder``, as text because they are many; that of a long output path has folders."""
     return [
-        Path(inside, name)
+        f"{parent}/{name}".removeprefix(f"{folder}/")
         for parent, _, names in os.walk(folder)
-        for inside in [os.path.relpath(parent, folder)]
         if not parent.endswith(".part")
         for name in names
         if name != TIME
     ]
 
 
-def described(record: Path) -> str:
+def described(record: str) -> str:
     """The output that a record describes, from its name: base64 in parts, all but the last after an @."""
     try:
-        return base64.urlsafe_b64decode("".join(part.removeprefix("@") for part in record.parts)).decode()
+        return base64.urlsafe_b64decode("".join(part.removeprefix("@") for part in record.split("/"))).decode()
     except (binascii.Error, UnicodeDecodeError):
         return ""
 
 
-def content(record: Path) -> bytes:
+def content(record: str) -> bytes:
     """The text of a record; nothing where there is none."""
     try:
-        return record.read_bytes()
+        with open(record, "rb", buffering=0) as file:
+            return file.read()
     except FileNotFoundError:
         return b""
 
@@ -127,7 +130,7 @@ def ended(record: bytes) -> float:
         return -1.0
 
 
-def write(target: Path, record: bytes) -> None:
+def write(target: str, record: bytes) -> None:
     """Write a record whole, or not at all."""
     with whole(target, durable=False) as part:  # a study has tens of thousands of records
         part.write_bytes(record)
