@@ -10,6 +10,7 @@ from scipy import stats
 
 from spikesink.claims import __main__ as entry
 from spikesink.claims.observations import observe
+from spikesink.claims.page import cells
 from spikesink.claims.quantities import derived
 from spikesink.claims.reading import parse
 from spikesink.claims.region import Region
@@ -144,6 +145,17 @@ def test_a_correlation_over_variants_is_of_ranks_seed_by_seed():
     assert (found.verdict, found.paper) == (YES, "-1.00")
 
 
+def test_a_correlation_divides_the_claims_quantity_alone():
+    """The quotient rises with the perplexity, and the perplexity over the spike falls."""
+    names = ["lr_7.5e-5", "lr_1.5e-4", "baseline", "lr_6e-4", "lr_1.2e-3"]
+    table = planted_runs({name: [10.0 * place] for place, name in enumerate(names, start=1)}).with_columns(
+        pl.Series("sink_ratio", [10.0 * place**2 for place in range(1, 6)]),
+        pl.Series("perplexity", [1.0, 1.1, 1.2, 1.3, 1.4]),
+    )
+    keys = {"quantity": "sink_ratio", "relative_to": "spike", "against": "perplexity", "compare": "correlation"}
+    assert judge(claim(**keys, of=names, above=0), observe(table)).observed == "1.00"
+
+
 LIST = ["heads32_dim8", "heads32_dim16", "baseline"]
 
 
@@ -270,6 +282,48 @@ def test_a_divisor_of_0_makes_a_claim_undecidable():
     found = judge(claim(**keys, below=4), observe(table))
     assert (found.verdict, found.p) == (UNSURE, None)
     assert found.remark == "undecidable: sink_mass_mean is 0 in seed 3 of baseline"
+
+
+def test_published_models_that_lack_the_quantity_are_named():
+    table = planted_mechanism({"gpt2": {"gradient_sink_ratio": 20.0}, "other": {}})
+    found = judge(
+        claim(quantity="gradient_sink_ratio", compare="value", of="pretrained", above=9),
+        observe(planted_runs({"baseline": [1.0]}), table),
+    )
+    assert (found.verdict, found.remark) == (YES, "pretrained: other without gradient_sink_ratio")
+
+
+def test_models_are_judged_one_by_one_as_all_together_and_seeds_are_no_models():
+    models = planted_mechanism({"gpt2": {"eigenvalue": 20.0, "second": 1.0}, "baseline/seed30": {"eigenvalue": 30.0}})
+    observed = observe(planted_runs({"baseline": [1.0]}), models)
+    keys = {"quantity": "eigenvalue", "compare": "value", "of": ["pretrained", "baseline"], "above": 9}
+    for tier in ("exploratory", "check"):
+        found = judge_all([claim(**keys, tier=tier)], observed)
+        assert [(row.model, row.verdict) for row in found] == [("gpt2", YES), ("", YES)]
+
+
+def test_the_weakest_is_the_one_that_is_furthest_from_the_claim():
+    """Of published models, which have no p value, and of variants that all lie on the wrong side."""
+    models = planted_mechanism({"near": {"eigenvalue": 4.77}, "far": {"eigenvalue": 1.52}, "far enough": {}})
+    keys = {"quantity": "eigenvalue", "compare": "value", "of": "pretrained"}
+    found = [
+        judge(claim(**keys, at_least=bound), observe(planted_runs({"baseline": [1.0]}), models)) for bound in (2, 1)
+    ]
+    assert [row.short for row in found] == ["1.52: far, the weakest of 2"] * 2
+    assert [row.verdict for row in found] == [NO, YES]
+    values = {"baseline": [60.0, 61.0, 59.0], "dyt": [18.0, 30.0, 24.0], "sandwich": [16.0, 15.8, 16.3]}
+    found = judge(
+        claim(quantity="sink_ratio", compare="difference", of=["dyt", "sandwich"], at_least=-10),
+        observations(values, "sink_ratio"),
+    )
+    assert found.verdict == NO and found.short.endswith("sandwich, the weakest of 2")
+
+
+def test_a_ratio_whose_upper_limit_is_infinite_can_be_above_a_bound():
+    """The reference's interval reaches 0, the lower limit is far above 1."""
+    values = {"baseline": [2.0, 4.0, 9.0, 1.0], "dyt": [80.0, 82.0, 79.0, 81.0]}
+    found = judge(claim(quantity="sink_ratio", above=1), observations(values, "sink_ratio"))
+    assert found.interval.endswith("inf]") and found.verdict == YES and found.p < 1e-3
 
 
 def test_the_interval_is_that_of_pairs_and_the_seeds_are_named():
@@ -418,6 +472,7 @@ def test_regions():
     assert half_open.holds_none(0, 1) and not half_open.holds_none(2, 3) and half_open.holds_none(2.5, 3)
     assert not half_open.holds_all(1.5, 2.5) and not half_open.holds_none(0, 3), "wider than the region: undecided"
     assert str(half_open) == "above 1 and at most 2"
+    assert Region.between(above=1).holds(math.inf) and not half_open.holds(math.inf)
     assert (str(Region.between(within=10)), str(Region.between(below=0.5))) == ("within 10", "below 0.5")
 
 
@@ -462,6 +517,14 @@ def test_the_page_begins_with_counts_and_primary_claims_and_folds_the_explorator
     assert row in page
     assert page.index("## Primary claims") < page.index("<details>") < page.index("A step")
     assert web.index('class="tally"') < web.index("<h2>Primary claims</h2>") < web.index("<details>")
+
+
+def test_the_page_says_how_much_a_claim_lets_go_the_wrong_way():
+    found = judge(
+        claim(compare="highest", of="dyt", among=["baseline"], tolerance=0.05),
+        observations({"baseline": [9.0], "dyt": [10.0]}),
+    )
+    assert cells(found)[1] == "spike: highest, by up to 0.05 the other way"
 
 
 def test_checks_of_the_instrument_stand_apart_and_are_never_counted(tmp_path, monkeypatch, capsys):

@@ -33,7 +33,7 @@ from spikesink.figures.drawing.metrics import PANELS
 from spikesink.study.errors import InputError
 from spikesink.tables.collecting.parts import collect
 from spikesink.tables.inputs import read_table
-from spikesink.tables.statistics.intervals import mean_interval
+from spikesink.tables.statistics.intervals import mean_of
 from spikesink.tables.statistics.statistics import statistics
 
 FAMILIES = {"abilities": abilities, "ablation": ablation, "lifecycle": lifecycle, "sink_map": sink_map}
@@ -257,7 +257,7 @@ def test_bands_are_the_interval_of_the_mean_or_the_range_of_two_seeds(parts):
             (paired, rows["difference"], False),
             (tops, spikes.row(0, named=True), True),
         ):
-            found = mean_interval(values, log=log)
+            found = mean_of(values, log=log).estimate()
             ends = (found.low, found.high) if study == "norm" else (min(values), max(values))
             assert (row["value"], row["low"], row["high"]) == pytest.approx((found.value, *ends))
     names = [text.get_text() for text in draw_ablation(training, parts("two_seeds"), "norm").legends[0].get_texts()]

@@ -10,6 +10,7 @@ from written_tables import TWO_SEEDS, written_tables
 from spikesink.study.errors import InputError
 from spikesink.tables.collecting.parts import collect
 from spikesink.tables.paper.rows import beside, spike_rows, v_scale_rows
+from spikesink.tables.render.layout import trained_note
 from spikesink.tables.render.numbers import decimals, significant, written
 from spikesink.tables.statistics.comparison import compare
 
@@ -102,6 +103,15 @@ def test_markdown_has_heading_units_notes_and_the_papers_values(study_root, monk
     assert "- Left out of means: dyt seed 1: diverged." in lines
 
 
+def test_the_trained_positions_are_those_of_a_seed_that_finished():
+    shares = {"sink_ratio": 1.0, "sink_ratio_trained": 2.0, "sink_mass_mean": 0.1, "sink_mass_mean_trained": 0.1}
+    variants = pl.DataFrame([{"variant": "late"} | shares])
+    seeds = {"variant": ["late"] * 2, "label": ["late loss"] * 2}
+    runs = pl.DataFrame(seeds | {"trained_first": [None, 16], "trained_last": [None, 64]})
+    (note,) = trained_note(variants, runs)
+    assert "(late loss 16 to 63)" in note
+
+
 def test_changes_against_the_baseline_have_their_own_table(study_root, monkeypatch):
     text = written_tables(study_root, monkeypatch, TWO_SEEDS, "norm", seeds=(0, 1))["md"].read_text()
     table = text.split("## Change against the baseline\n\n")[1].splitlines()
@@ -111,6 +121,7 @@ def test_changes_against_the_baseline_have_their_own_table(study_root, monkeypat
     # 10 and 14 against 20 and 20: 11.83 / 20 times exp(± t(0.975, 1) ln(1.4) / 2), t(1) = ln(0.59) / (ln(1.4) / 2).
     assert table[2].startswith("| sandwich qk | 2 | 0.592 [0.070, 5.016] | – | -3.1 | 0.197 |")
     assert table[3].startswith("| dyt | 1 | 0.400 | – | – | – |"), "one pair has no interval and no test"
+    assert "| sink ratio (points): change |" in table[0] and "| sink mass mean: change |" in table[0], "0.1 is no point"
 
 
 def test_csv_and_parquet_hold_the_same_rows_baseline_first(study_root, monkeypatch):

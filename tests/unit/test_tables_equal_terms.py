@@ -97,11 +97,22 @@ def test_a_learning_rate_that_diverges_is_named_and_never_the_best():
     assert found["variant"] == "mine" and found["as listed"] == "–" and found["perplexity"] == "20.00"
     assert found["tried"] == "0.001, 0.002 (2 of 3 diverged), 0.004 (3 of 3 diverged)"
     assert found["best"] == "0.001 (at the edge)"
+    none = [row | {"sink_ratio": 0.0} for row in runs]
+    assert best(none)["sink ratio (%)"] == "0.0 [0.0, 70.8]", "a share's interval ends at its bounds, and is no point"
     lower = [row | {"variant": "low", "lr": 0.0005, "status": "diverged", "perplexity": None} for row in runs[-3:]]
     assert best([*runs, *lower])["best"] == "0.001", "beyond it others were tried"
     assert best(runs[:6])["best"] == best(runs[:6])["perplexity"] == "–"
     unmeasured = [row | {"status": "finished"} for row in runs if row["perplexity"] != 19.0]
     assert best(unmeasured)["best"] == "0.001 (at the edge)", "no perplexity was measured at the others"
+
+
+def test_two_variants_of_one_label_each_have_a_row_at_equal_loss(tmp_path):
+    runs = written(
+        tmp_path, {"x": {}, "y": {}}, {"baseline": FAST, "x": SLOW}, dict.fromkeys(("baseline", "x", "y"), 0.1)
+    )
+    (columns, _) = equal_terms(runs.with_columns(label=pl.lit("half")))[EQUAL]
+    equal = {column.heading: column.cells for column in columns}
+    assert equal["variant"] == ["half", "half"] and equal["step"] == ["400", "–"]
 
 
 def test_a_study_that_was_not_measured_so_has_neither_table(tmp_path):

@@ -9,7 +9,7 @@ from scipy import stats
 
 from spikesink.tables.statistics.bounded import bounded_interval, clopper_pearson
 from spikesink.tables.statistics.change import change_of, ratio_of
-from spikesink.tables.statistics.intervals import mean_interval, mean_of, p_value
+from spikesink.tables.statistics.intervals import mean_of, p_value
 from spikesink.tables.statistics.multiplicity import benjamini_hochberg, holm
 from spikesink.tables.statistics.statistics import effect_size, statistics
 
@@ -18,7 +18,7 @@ OURS, BASE = [3.0, 5.0, 4.0, 7.0], [2.0, 1.0, 3.0, 2.0]
 
 def test_the_t_interval_by_hand():
     # mean 4.75, sd 1.7078, t(0.975, 3) = 3.18245
-    found = mean_interval(OURS)
+    found = mean_of(OURS).estimate()
     half = 3.182446305 * math.sqrt(35 / 12) / 2
     assert found == pytest.approx((4.75, 4.75 - half, 4.75 + half, 4))
 
@@ -53,15 +53,15 @@ def test_on_the_logarithmic_scale_the_change_is_a_ratio_of_geometric_means():
     found = change_of({0: 20.0, 1: 80.0}, {0: 10.0, 1: 10.0}, log=True).estimate()
     half = 12.706204736 * math.log(2)  # the logarithms ln 2 and ln 8 have sd sqrt(2) ln 2
     assert found == pytest.approx((4.0, 4 * math.exp(-half), 4 * math.exp(half), 2))
-    assert mean_interval([1.0, 100.0], log=True).value == pytest.approx(10.0)
+    assert mean_of([1.0, 100.0], log=True).estimate().value == pytest.approx(10.0)
     with pytest.raises(ValueError, match="0 has no logarithm"):
-        mean_interval([0.0, 1.0], log=True)
+        mean_of([0.0, 1.0], log=True).estimate()
 
 
 def test_one_seed_is_a_value_without_an_interval_and_none_is_nothing():
-    assert mean_interval([7.0]) == (7.0, None, None, 1)
+    assert mean_of([7.0]).estimate() == (7.0, None, None, 1)
     assert ratio_of({0: 1.0}, {0: 4.0}).estimate() == (0.25, None, None, 1)
-    assert mean_interval([]) == (None, None, None, 0)
+    assert mean_of([]).estimate() == (None, None, None, 0)
     assert p_value(change_of({0: 1.0}, {0: 2.0}), 0.0) is None
     assert change_of({0: 1.0, 1: 5.0}, {1: 2.0}).estimate() == (3.0, None, None, 1), "the pair, where there is one"
 

@@ -1,5 +1,6 @@
 """``spikesink why`` names what differs between a trained run and what would be trained now, and nothing else."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -253,6 +254,25 @@ def test_a_file_or_setting_of_a_published_model_that_changed_is_named(tmp_path, 
     pretrained["other"] |= {"bos": "sequence", "context": 512}
     lines = model_differences("other", study_in(tmp_path, pretrained=pretrained).config)
     assert {'bos: "none" -> "sequence"', "context: 2048 -> 512"} < set(lines)
+
+
+def test_a_file_of_the_hubs_cache_is_compared_by_the_digest_that_describes_it(tmp_path, monkeypatch):
+    """A small file's name there is git's SHA-1."""
+    monkeypatch.chdir(tmp_path)
+    content = b"{}"
+    digest = hashlib.sha1(b"blob 2\0" + content).hexdigest()
+    for path in (blob := Path("blobs", digest), snapshot := Path("snapshots/abc/config.json")):
+        path.parent.mkdir(parents=True)
+    blob.write_bytes(content)
+    snapshot.symlink_to(blob.resolve())
+    config = study_in(tmp_path, pretrained={"other": {"source": str(snapshot.parent), "bos": "none"}}).config
+    described = RESULTS / "pretrained/other/pretrained.json"
+    described.parent.mkdir(parents=True)
+    described.write_text(json.dumps({"files": {"config.json": identity_of_file(snapshot)}}))
+    assert model_differences("other", config) == []
+    blob.write_bytes(b"{ }")
+    (line,) = model_differences("other", config)
+    assert line.startswith(f"file config.json: {digest[:16]} -> ")
 
 
 def test_a_gguf_file_that_changed_is_named(tmp_path, monkeypatch):

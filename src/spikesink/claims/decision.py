@@ -111,7 +111,18 @@ def needed(term: Term, paper: float | None) -> tuple[int | None, str]:
 
 def hardest(found: Sequence[Term]) -> Term:
     """The statistic that is furthest from lying inside its region."""
-    return max(found, key=lambda term: p_inside(term) or 0.0)
+    return max(found, key=distance)
+
+
+def distance(term: Term) -> tuple[float, float]:
+    """How far a statistic is from lying inside its region, to be compared: by its p values, or by a value alone."""
+    value = term.statistic.value
+    if not term.alone:
+        return p_inside(term), -p_outside(term)
+    if value is None:
+        return 1.0, math.inf
+    gap = min(margins(term, value))
+    return (0.0, -gap) if term.region.holds(value) else (1.0, gap)
 
 
 def margins(term: Term, value: float) -> tuple[float, float]:

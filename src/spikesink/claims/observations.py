@@ -122,12 +122,13 @@ class Observations:
         return f"{variant}: {', '.join(failed)}" if failed else ""
 
     def without(self, name: str, quantity: str) -> str:
-        """The seeds of a variant whose runs finished and have no value of a quantity."""
+        """The seeds of a variant whose runs finished, or the published models, that have no value of a quantity."""
         variant = self.variant(name)
         rows = self.table(name, quantity).get(variant, {})
-        lacking = [str(seed) for seed in self.runs.get(variant, {}) if not usable(rows.get(seed, {}).get(quantity))]
-        seeds = f"seed{'s' * (len(lacking) > 1)} {', '.join(lacking)}"
-        return f"{variant}: {seeds} without {quantity}" if lacking else ""
+        every = (self.mechanism if name == PRETRAINED else self.runs).get(variant, {})
+        lacking = [str(seed) for seed in every if not usable(rows.get(seed, {}).get(quantity))]
+        kind = "" if name == PRETRAINED else "seeds " if len(lacking) > 1 else "seed "
+        return f"{variant}: {kind}{', '.join(lacking)} without {quantity}" if lacking else ""
 
 
 PAPER_ROWS = frozenset(spike_rows() | v_scale_rows())

@@ -164,7 +164,10 @@ def published_models(findings: Sequence[Finding]) -> list[Block]:
             f"{found[name].verdict}: {found[name].observed}" if name in found else NOT_MEASURED for name in models
         ]
         rows.append((one.statement.removeprefix(ABOUT_MODELS), wanted(one), *judged))
-    text = "One verdict for each model. The claim as a whole counts as reproduced where all models do it."
+    text = (
+        "One verdict for each model. The claim as a whole counts as reproduced where all models that have the quantity "
+        "do it."
+    )
     table = Block("table", "models", ("claim", "expected", *models), rows)
     return [Block("heading", "Published models"), Block("paragraph", text), table]
 
@@ -183,7 +186,8 @@ def wanted(finding: Finding) -> str:
     """The claimed region without the names of variants, which the claim itself says."""
     region = finding.expected.rpartition(": ")[2].split(" along ")[0]
     region = region.split(" ")[1] if " among " in region else region
-    return f"{finding.quantity.partition(' (')[0]}: {region}"
+    tolerance = "".join(finding.expected.partition(", by up to ")[1:])
+    return f"{finding.quantity.partition(' (')[0]}: {region}{tolerance}"
 
 
 def verdict_cell(finding: Finding) -> str:

@@ -36,9 +36,9 @@ class Region(NamedTuple):
         return self.low > self.high or (self.low == self.high and (self.open_low or self.open_high))
 
     def holds(self, value: float) -> bool:
-        """Whether a number lies in it."""
-        above = value > self.low if self.open_low else value >= self.low
-        below = value < self.high if self.open_high else value <= self.high
+        """Whether a number lies in it. An end that is infinite excludes nothing, not even an infinite value."""
+        above = self.low == -math.inf or (value > self.low if self.open_low else value >= self.low)
+        below = self.high == math.inf or (value < self.high if self.open_high else value <= self.high)
         return above and below
 
     def holds_all(self, low: float, high: float) -> bool:

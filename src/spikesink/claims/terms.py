@@ -185,7 +185,7 @@ def over_variants(claim: Claim, observed: Observations) -> list[Term]:
     names = present(claim, observed, claim.of)
     if len(names) < FEWEST:
         raise NotRun(f"a correlation needs {FEWEST} variants, and the study has {', '.join(names)}")
-    other = replace(claim, quantity=claim.against)
+    other = replace(claim, quantity=claim.against, relative_to=None, minus=None)
     sides = [[values(side, observed, name) for name in names] for side in (claim, other)]
     seeds = [seed for seed in sides[0][0] if all(seed in sample for side in sides for sample in side)]
     if not seeds:

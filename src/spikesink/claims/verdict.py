@@ -137,10 +137,12 @@ def by_model(claim: Claim, observed: Observations) -> list[Finding]:
         found = terms(claim, observed)
     except (DividedByZero, NotRun):
         return []
+    decision = hold_everywhere if claim.tier == "check" else decide
     return [
-        finding_of(claim, observed, [term], decide([term]), [])._replace(model=str(term.seeds[0]))
+        finding_of(claim, observed, [term], decision([term]), [])._replace(model=model)
         for term in found
-        if len(term.seeds) == 1
+        for model in term.seeds
+        if isinstance(model, str)
     ]
 
 

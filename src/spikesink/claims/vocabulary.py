@@ -53,7 +53,7 @@ COMPARISONS: dict[str, frozenset[str]] = {
 }
 """Comparisons by name, with the keys of their own.
 
-ratio, difference     of every variant ``of`` to the variant ``to``, over pairs of runs of equal seed
+ratio, difference     of every variant ``of`` to the variant ``to``
 value                 the quantity itself, of every variant ``of``
 seeds                 whether it lies in the region, counted over the seeds of every variant ``of``: most must do it
 correlation           Spearman's, of the quantity with the quantity ``against``, over the variants ``of``, seed by seed

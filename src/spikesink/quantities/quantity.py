@@ -54,7 +54,7 @@ class Quantity(NamedTuple):
     spread: bool = False
     """Whether tables show its standard deviation over seeds too."""
     tested: bool = False
-    """Whether it is tested against the baseline, over pairs of runs of equal seed."""
+    """Whether it is tested against the baseline."""
     taken: Taken | None = None
     """Of a simple column of mechanism.csv, how it is computed; the others are computed in spikesink.tables.topics."""
 

@@ -12,6 +12,7 @@ from spikesink.runs.folder import TRAIN_AGAIN, RunFolder
 from spikesink.runs.identity import TRAINING, identity, training_modules
 from spikesink.runs.json_file import read_json
 from spikesink.runs.json_kinds import MANIFEST, PRETRAINED, RUN, TOKENS
+from spikesink.runs.sums import digest_like
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run
 from spikesink.study.settings import Config, Pretrained
@@ -101,6 +102,9 @@ def model_file_changes(described: dict, model: Pretrained, results: Path) -> lis
     before = {file: known["digest"] for file, known in (described.get("files") or {}).items()}
     if model.is_gguf:  # the files are those of its conversion; one in parts has one sum for all of them
         before = dict.fromkeys(now, described.get("sha256") or ABSENT)
+    for name in now.keys() & before.keys():
+        if len(before[name]) == 40:  # a small file of the hub's cache is described by git's SHA-1
+            now[name] = digest_like(Path(model.source, name), before[name])
     if not now or (model.is_gguf and len(now) > 1):
         return []
     return [f"file {file}: {old[:16]} -> {new[:16]}" for file, old, new in changes(before, now)]

@@ -3,13 +3,12 @@
 import polars as pl
 
 from spikesink.quantities import QUANTITIES
+from spikesink.quantities.quantity import Quantity
 from spikesink.study.names import BASELINE
 from spikesink.tables.render.layout import Column
 from spikesink.tables.render.numbers import ABSENT, bracketed, probability, writer
 
 SHOWN = ("perplexity", "sink_ratio", "sink_mass_mean", "spike_over_median", "spike_over_elsewhere", "spike")
-KINDS = {"linear": "", "share": " (points)", "log": " (ratio)"}
-"""What a change is, by the scale of its quantity."""
 RATIO = ",.3f"
 """How a ratio is written of what has fixed decimals, such as perplexity."""
 
@@ -24,7 +23,7 @@ def changes(variants: pl.DataFrame) -> list[Column]:
     for name in SHOWN:
         quantity = QUANTITIES[name]
         form = RATIO if quantity.scale == "log" and "digits" not in quantity.format else quantity.format
-        group, write = quantity.words + KINDS[quantity.scale], writer(form)
+        group, write = quantity.words + kind(quantity), writer(form)
         low, high = f"{name}_change_low", f"{name}_change_high"
         change = [bracketed(row[f"{name}_change"], row[low], row[high], write) for row in rows]
         effect = [short(row[f"{name}_effect_size"], 1) for row in rows]
@@ -35,6 +34,13 @@ def changes(variants: pl.DataFrame) -> list[Column]:
             Column(group, "p", [probability(row[f"{name}_p_holm"]) for row in rows]),
         ]
     return shown
+
+
+def kind(quantity: Quantity) -> str:
+    """What a change of the quantity is, for a heading: a ratio, percentage points, or in its own unit."""
+    if quantity.scale == "log":
+        return " (ratio)"
+    return " (points)" if quantity.unit.startswith("%") else ""
 
 
 def short(value: float | None, places: int) -> str:

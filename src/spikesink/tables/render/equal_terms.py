@@ -11,7 +11,8 @@ from spikesink.runs.folder import FINISHED
 from spikesink.study.names import BASELINE
 from spikesink.tables.render.layout import Column
 from spikesink.tables.render.numbers import ABSENT, bracketed, decimals, significant, written
-from spikesink.tables.statistics.intervals import mean_interval
+from spikesink.tables.statistics.intervals import Bounds, mean_of
+from spikesink.tables.statistics.statistics import bounds_of
 
 BEST, EQUAL = "Every variant at its best learning rate", "Variants and baseline at equal loss"
 
@@ -47,8 +48,8 @@ def best_learning_rates(runs: pl.DataFrame) -> list[Column]:
                 "best": ABSENT if rate is None else f"{rate:.3g}{edge}",
                 "as listed": over_seeds(listed["perplexity"], decimals(2), log=True),
                 "perplexity": over_seeds(best["perplexity"], decimals(2), log=True),
-                "sink ratio (%)": over_seeds(best["sink_ratio"], decimals(1)),
-                "mean head": over_seeds(best["sink_mass_mean"], decimals(2)),
+                "sink ratio (%)": over_seeds(best["sink_ratio"], decimals(1), bounds=bounds_of("sink_ratio")),
+                "mean head": over_seeds(best["sink_mass_mean"], decimals(2), bounds=bounds_of("sink_mass_mean")),
                 "× median": over_seeds(best["spike_over_median"], significant(3), log=True),
                 "× elsewhere": over_seeds(best["spike_over_elsewhere"], significant(3), log=True),
             }
@@ -76,8 +77,8 @@ def equal_loss(runs: pl.DataFrame) -> list[Column]:
                 "× median (ratio)": over_seeds(spikes, significant(3), log=True),
             }
         )
-    without = runs.filter(pl.col("equal_loss").is_null() & (pl.col("variant") != BASELINE))
-    missing = [label for label in without["label"].unique(maintain_order=True) if label not in compared["label"]]
+    others = runs.filter(pl.col("variant") != BASELINE).unique("variant", maintain_order=True)
+    missing = others.filter(~pl.col("variant").is_in(compared["variant"].to_list()))["label"]
     rows += [dict.fromkeys(rows[0], ABSENT) | {"variant": label} for label in missing if rows]
     return as_columns(rows)
 
@@ -88,10 +89,10 @@ def unfinished(status: pl.Series) -> str:
     return f" ({len(lost)} of {len(status)} {lost[0]})" if len(lost) else ""
 
 
-def over_seeds(values: pl.Series, write, log: bool = False) -> str:
-    """The mean over seeds with its 95 % interval; with ``log`` the geometric mean."""
+def over_seeds(values: pl.Series, write, log: bool = False, bounds: Bounds | None = None) -> str:
+    """The mean over seeds with its 95 % interval, which ends at the bounds; with ``log`` the geometric mean."""
     known = [value for value in values.drop_nulls() if math.isfinite(value) and (value > 0 or not log)]
-    found = mean_interval(known, log=log)
+    found = mean_of(known, log=log, bounds=bounds).estimate()
     return bracketed(found.value, found.low, found.high, write)
 
 

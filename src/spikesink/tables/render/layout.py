@@ -179,7 +179,8 @@ def trained_note(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     elsewhere = [row["variant"] for row in variants.iter_rows(named=True) if trained_elsewhere(row)]
     if not elsewhere:
         return []
-    spans = runs.filter(pl.col("variant").is_in(elsewhere)).unique("variant", maintain_order=True).iter_rows(named=True)
+    known = runs.filter(pl.col("variant").is_in(elsewhere)).drop_nulls(["trained_first", "trained_last"])
+    spans = known.unique("variant", maintain_order=True).iter_rows(named=True)
     found = [f"{row['label']} {row['trained_first']} to {row['trained_last'] - 1}" for row in spans]
     return [
         f"Trained positions: from queries inside a variant's own context and loss window ({'; '.join(found)}), beside "

@@ -85,11 +85,6 @@ def mean_of(values: Sequence[float], *, log: bool = False, bounds: Bounds | None
     return found._replace(at=at if on_bound or varies(sample) else None, wide=on_bound)
 
 
-def mean_interval(values: Sequence[float], *, log: bool = False, level: float = LEVEL) -> Estimate:
-    """Mean and t interval; with ``log`` geometric. Without values everything is None."""
-    return mean_of(values, log=log).estimate(level)
-
-
 def of_sample(sample: np.ndarray, log: bool) -> Statistic:
     """The mean of a sample with Student's t interval; with ``log`` the sample is of logarithms."""
     count, spread = len(sample), float(sample.std(ddof=1))
