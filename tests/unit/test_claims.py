@@ -225,12 +225,12 @@ def test_one_seed_of_several_decides_nothing():
     for dyt in (4.0, 6.0):
         found = judge(claim(below=0.5), observations({"baseline": [10.0] * 4, "dyt": [dyt, *lost]}))
         assert (found.verdict, found.p, found.interval) == (UNSURE, 1.0, "one seed, no interval")
-        assert found.remark.startswith("undecidable: 1 of 4 seeds has it; dyt: seed 1 diverged")
+        assert found.remark.startswith("undecidable: 1 of 4 seeds has a value; dyt: seed 1 diverged")
     keys = {"quantity": "spike_position", "at_most": 0}
     for compare in ("value", "seeds"):
         found = judge(claim(**keys, compare=compare), observations({"dyt": [0.0, None, None]}, "spike_position"))
         assert (found.verdict, found.p) == (UNSURE, 1.0)
-        assert found.remark == "undecidable: 1 of 3 seeds has it; dyt: seeds 1, 2 without spike_position"
+        assert found.remark == "undecidable: 1 of 3 seeds has a value; dyt: seeds 1, 2 without spike_position"
     values = {"baseline": [10.0, 10.1, 9.9], "dyt": [4.0, *lost[1:]], "sandwich": [9.0, 9.1, 8.9]}
     assert verdict(values, of=["dyt", "sandwich"], below=0.5) == NO, "the other variant fails by its interval"
     observed = observe(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -196,10 +197,12 @@ def test_an_interrupted_run_resumes_to_the_same_bits(unbroken_long, token_folder
     if number != signal.SIGKILL:
         assert "checkpoint written, start it again to resume" in said(tmp_path)
         assert "Traceback" not in said(tmp_path)
+    stopped = datetime.now(UTC).isoformat(timespec="seconds")
     again, text = train(LONG, token_folder, tmp_path)
     assert again == 0, text
     assert "resumes at step" in text
-    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["resumed_from_step"] >= 80
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["resumed_from_step"] >= 80 and manifest["started"] <= stopped, "the first start began the run"
     assert same_result(unbroken_long, tmp_path / "run")
 
 

@@ -172,7 +172,7 @@ def undecided(claim: Claim, found: Sequence[Term], observed: Observations) -> st
         return "the ratio is to 0 or less" if claim.compare == "ratio" else f"{UNDECIDABLE} in every seed"
     term = hardest(found)
     if term.statistic.count == 1:
-        return f"{UNDECIDABLE}: 1 of {len(observed.seeds)} seeds has it"
+        return f"{UNDECIDABLE}: 1 of {len(observed.seeds)} seeds has a value"
     count, effect = needed(term, paper_value(claim, term))
     seeds = f"{term.statistic.count} seeds"
     if term.statistic.wide:

@@ -23,10 +23,14 @@ PACKAGES = ("torch", "lightning", "numpy", "safetensors")
 
 
 def facts(task: Task, outcome: Outcome, trainer: L.Trainer, decoder: Decoder) -> dict[str, Any]:
-    """The content of manifest.json for a run that has ended."""
-    device = trainer.strategy.root_device
-    tokens = trainer.global_step * task.tokens_per_step
-    trained_tokens = (trainer.global_step - (outcome.resumed_from or 0)) * task.tokens_per_step
+    """The content of manifest.json for a run that has ended.
+
+    Its time is that of all starts together, of each that was interrupted up to the checkpoint where the next resumed.
+    """
+    device, progress = trainer.strategy.root_device, trainer.progress_bar_callback
+    tokens, seconds = trainer.global_step * task.tokens_per_step, progress.seconds_before + outcome.seconds
+    training = task.training
+    distinct = (training.distinct_sequences or 0) * training.sequence_length or len(task.stream.tokens)
     return {
         "status": outcome.status,
         "why": outcome.why,
@@ -47,12 +51,12 @@ def facts(task: Task, outcome: Outcome, trainer: L.Trainer, decoder: Decoder) ->
         "micro_batch": task.micro_batch,
         "parameters": sum(parameter.numel() for parameter in decoder.parameters()),
         "tokens": tokens,
-        "epochs": round(tokens / len(task.stream.tokens), 3),
+        "epochs": round(tokens / distinct, 3),
         "resumed_from_step": outcome.resumed_from,
-        "started": outcome.started,
+        "started": progress.begun or outcome.started,
         "finished": now(),
-        "wall_seconds": round(outcome.seconds, 2),
-        "tokens_per_second": round(trained_tokens / outcome.seconds, 1),
+        "wall_seconds": round(seconds, 2),
+        "tokens_per_second": round(tokens / seconds, 1),
         **peak_memory_mb(device),
     }
 

@@ -65,6 +65,8 @@ def first_token_value_output(
         cosine_stream of the spike group positive in the last of these blocks. None where the step-up block is no SwiGLU
         branch.
 
+    A norm after the branch is no part of W_VO: it is in gain, concentration, cosine_output and cosine_stream alone.
+
     A block whose output at position 0 is not linear has no rows: with gates from the input, V-scale or another softmax.
     """
     found = FirstToken(model, tokens, rule=rule, batch_size=batch_size, most=most)
