@@ -14,7 +14,10 @@ import yaml
 from mlflow_server import MANY_CONNECTIONS
 
 from spikesink import cli
+from spikesink.figures.catalogue import FAMILIES, FIGURES
 from spikesink.study.resolve import load, read_config, resolve
+from spikesink.study.settings import Measures
+from spikesink.tables.contracts import RUNS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -100,6 +103,27 @@ def test_the_published_page_of_claims_is_of_its_csv(parts):
     counted = sum(parts.published.counted(one) for one in findings)
     lines = parts.published.verdicts().splitlines()
     assert any(line.startswith("| all |") and f"| {counted} |" in line for line in lines)
+
+
+def test_every_column_of_runs_has_a_meaning():
+    """Its name, or for a quantised model's tasks its end, stands at the left of a table."""
+    section = (ROOT / "docs/results.md").read_text().partition("## What does each column of runs.csv mean?")[2]
+    heads = [line.split("|")[1] for line in section.partition("\n## ")[0].splitlines() if line.startswith("|")]
+    named = {name for head in heads for name in re.findall(r"`([^`]+)`", head)}
+    ends = tuple(name.removeprefix("…") for name in named if name.startswith("…"))
+    assert not [name for name in RUNS if name not in named and not name.endswith(ends)]
+
+
+def test_captions_name_the_settings_that_their_numbers_depend_on():
+    """A caption that says "three channels" or "every token id" is false of a study with other settings."""
+    named = {name: set(re.findall(r"measures\.(\w+)", figure.caption)) for name, figure in FIGURES.items()}
+    assert named["vocabulary_probe"] == {"vocabulary_tokens"} and named["normalisation"] == {"spike_channels"}
+    assert not set().union(*named.values()) - set(Measures.__dataclass_fields__)
+
+
+def test_the_report_names_every_figure_of_an_ablation():
+    text = (ROOT / "workflow/report/workflow.rst").read_text()
+    assert not [name for name in FAMILIES if f"``{name}``" not in text]
 
 
 @every_page

@@ -133,6 +133,15 @@ def test_head_dimensions_are_an_axis_with_a_line_per_sweep(tmp_path):
     assert [(16, 21.0), (32, 20.0)] in lines and [(8, 25.0), (32, 20.0)] in lines
 
 
+@pytest.mark.parametrize(("dims", "is_sweep"), [((16, 8, 8), False), ((16, 16, 8), False), ((16, 8, 4), True)])
+def test_variants_of_one_shape_keep_their_names(dims, is_sweep):
+    """They differ in something else as well, and one line through them would join what is not comparable."""
+    shapes = {"variant": ["baseline", "a", "b"], "heads": [4] * 3, "head_dim": dims}
+    assert sweeps.changes_heads_only(pl.DataFrame(shapes)) == is_sweep
+    more_heads = pl.DataFrame(shapes | {"heads": [4, 4, 8]})
+    assert sweeps.changes_heads_only(more_heads) == (dims != (16, 16, 8))
+
+
 def test_a_shape_belongs_to_the_sweep_of_what_it_keeps():
     shapes = {(8, 16): sweeps.WIDTH, (4, 8): sweeps.HEADS, (2, 32): sweeps.HEAD_DIM, (3, 8): sweeps.OTHER}
     assert {shape: sweeps.sweep_of(*shape, (4, 32)) for shape in shapes} == shapes
@@ -170,6 +179,19 @@ def test_heads_of_a_layer_are_sorted_before_seeds_are_averaged(parts, tmp_path):
     pl.read_parquet(parts / "runs.parquet").write_parquet(tmp_path / "runs.parquet")
     found = sink_map.data(tmp_path, "norm").filter(pl.col("variant") == "baseline")
     assert found.select("rank", "seeds", "sink_mass").rows() == [(0, 2, 0.9), (1, 2, 0.1)]
+
+
+def test_a_sink_at_position_0_in_some_seeds_is_no_sink_elsewhere(parts, tmp_path):
+    """The key with most attention is position 0 in both seeds: on average 0.295 there, and 0.31 on the largest key."""
+    heads = pl.read_parquet(parts / "heads.parquet").filter(pl.col("variant") == "baseline")
+    only = heads.filter((pl.col("layer") == 0) & (pl.col("head") == 0)).sort("seed")
+    planted = {"sink_mass": [0.58, 0.01], "largest_key_mass": [0.6, 0.02]}
+    pl.read_parquet(parts / "runs.parquet").write_parquet(tmp_path / "runs.parquet")
+    for position, dots in ((0, 0), (5, 1)):
+        only.with_columns(
+            *(pl.Series(name, values) for name, values in planted.items()), sink_position=position
+        ).write_parquet(tmp_path / "heads.parquet")
+        assert len(sink_map.data(tmp_path, "norm").filter(sink_map.ELSEWHERE)) == dots
 
 
 def test_the_difference_to_the_baseline_is_paired_by_seed(parts):

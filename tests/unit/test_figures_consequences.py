@@ -9,6 +9,7 @@ from figure_checks import draw_models
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from spikesink.figures.drawing.bins import middle_of_bin
 from spikesink.figures.drawing.canvas import PAGE
 from spikesink.figures.mechanism import (
     attention_distance,
@@ -183,10 +184,11 @@ def test_streaming_has_the_perplexity_by_position_and_by_cache(two):
     table = two["baseline"]["streaming"]
     full, *evicted = above.lines[:4]
     whole = table.filter(pl.col("cache") == 20)
-    assert list(full.get_ydata()) == pytest.approx(np.exp(whole["nll_nats"] / whole["tokens"]).to_list())
+    assert list(full.get_xdata()) == [pair + 0.5 for pair in range(0, 20, 2)], "bins of two positions"
+    assert list(full.get_ydata()) == pytest.approx(perplexities_of_pairs(whole))
     for line, start in zip(evicted, (0, 1, 4), strict=True):
         rows = table.filter((pl.col("cache") == 6) & (pl.col("start") == start))
-        assert list(line.get_ydata()) == pytest.approx(np.exp(rows["nll_nats"] / rows["tokens"]).to_list())
+        assert list(line.get_ydata()) == pytest.approx(perplexities_of_pairs(rows))
         assert above.get_ylim()[0] <= min(line.get_ydata()) and above.get_ylim()[1] >= max(line.get_ydata())
     for line, start in zip(below.lines, (0, 1, 4), strict=True):
         assert list(line.get_xdata()) == [6, 8]
@@ -195,6 +197,23 @@ def test_streaming_has_the_perplexity_by_position_and_by_cache(two):
             assert y == pytest.approx(np.exp(late["nll_nats"].sum() / late["tokens"].sum()))
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["no eviction", "window", "first 1 + window", "first 4 + window"]
+
+
+def perplexities_of_pairs(rows: pl.DataFrame) -> list[float]:
+    """The perplexity over positions 0 and 1, over 2 and 3, ..."""
+    rows = rows.sort("position")
+    nll, tokens = (rows[name].to_numpy().reshape(-1, 2).sum(1) for name in ("nll_nats", "tokens"))
+    return np.exp(nll / tokens).tolist()
+
+
+def test_a_bin_is_at_the_mean_of_its_positions():
+    for length, middles in ((256, [7.5, 23.5, 39.5]), (16, [0, 1, 2]), (3, [0, 1, 2]), (17, [0.5, 2.5, 4.5])):
+        table = pl.DataFrame({"position": range(length)})
+        placed = table.with_columns(x=middle_of_bin(pl.col("position"), pl.col("position").max() + 1))
+        means = placed.group_by("x", maintain_order=True).agg(pl.col("position").mean())
+        assert means["x"].to_list()[:3] == middles
+        assert means["x"].to_list() == means["position"].to_list(), "the last bin, which may be shorter, too"
+        assert len(means) <= 16
 
 
 def test_streaming_survives_a_perplexity_too_large_for_a_number(two):
@@ -234,13 +253,14 @@ def test_the_use_of_the_context_is_what_was_measured(two):
     """Retrieval is the mean of its seeds with their deviation; text beyond the context is placed in contexts."""
     text, copies, needles, beyond = draw_models(context_use, two).axes
     measured = two["V-scale"]
-    assert list(beyond.lines[1].get_xdata()) == [(part + 1) / 4 for part in range(16)]
+    assert list(beyond.lines[1].get_xdata()) == [(part + 0.5) / 4 for part in range(16)]
     assert list(beyond.lines[1].get_ydata()) == pytest.approx([np.exp(1 + part / 4) for part in range(16)])
     chosen = measured["retrieval"].filter(pl.col("distance") == 8)
     shares = 100 * chosen["chosen"] / chosen["sequences"]
     points = dict(zip(*needles.lines[1].get_data(), strict=True))
     assert list(points) == [4, 8, 12, 16] and points[8] == pytest.approx(shares.mean())
     loss = measured["perplexity"]["nll_nats"] / measured["perplexity"]["tokens"]
+    assert list(text.lines[1].get_xdata()) == [pair + 0.5 for pair in range(0, 20, 2)]
     assert text.lines[1].get_ydata()[0] == pytest.approx((loss[0] + loss[1]) / 2)
     second = measured["induction"].filter(pl.col("copy") == 2)
     assert list(copies.lines[3].get_ydata()) == pytest.approx((second["nll_nats"] / second["tokens"]).to_list())

@@ -12,6 +12,8 @@ from figure_checks import draw_models
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection, PolyCollection, QuadMesh
 
+from spikesink.figures.drawing.finite import draw_finite
+from spikesink.figures.drawing.style import style_of_variants
 from spikesink.figures.mechanism import (
     dynamics,
     gradient_paths,
@@ -127,6 +129,21 @@ def test_gradient_sinks_survive_positions_without_gradient(pair):
     assert np.isfinite(figure.axes[0].dataLim.get_points()).all()
 
 
+def test_a_ratio_that_no_layer_has_is_none_and_no_value_that_is_left_out(pair):
+    """Of a model without gradient at its first positions, and of a study that was measured before the null existed."""
+    tables = pair["baseline"]
+    ratios = tables["gradient_sink_ratio"]
+    without = {
+        "none": ratios.with_columns(ratio=pl.lit(None, pl.Float64)),
+        f"{ratios['ratio'].median():.1f}": ratios.drop("ratio_uniform"),
+    }
+    for found, table in without.items():
+        data = gradient_sinks.data({"M": tables | {"gradient_sink_ratio": table}})
+        figure = draw_finite(lambda shown: gradient_sinks.draw(shown, style_of_variants(["M"])), data)
+        assert f"R = {found}" in figure.axes[0].get_title()
+        assert figure.get_suptitle() == ""
+
+
 def test_gradient_paths_are_means_over_layers(pair):
     figure = draw_models(gradient_paths, pair)
     assert [axis.get_title().split(",")[0] for axis in figure.axes] == ["Queries", "Keys", "Values"]
@@ -214,6 +231,19 @@ def test_valve_maps_tell_keys_from_values_and_say_when_there_is_none(pair):
     assert [text.get_text() for text in empty.texts] == ["No learned valve"]
     fixed = tables_of(value_valve={"kind": "v_scale_backward_only"})
     assert [text.get_text() for text in draw_models(valve_strength, {"fixed": fixed}).texts] == ["No learned valve"]
+
+
+def test_the_valves_of_second_branches_have_a_map_of_their_own():
+    """Two layers of two branches with two heads each, whose thetas are 0 to 7 in the order of the blocks."""
+    rows = [
+        {"path": "value", "block": block, "layer": (block - 1) // 2, "head": head, "theta": 2.0 * (block - 1) + head}
+        for block in (1, 2, 3, 4)
+        for head in (0, 1)
+    ]
+    figure = draw_models(valve_strength, {"M": {"valve_strength": pl.DataFrame(rows)}})
+    first, second = (axis.collections[0].get_array().tolist() for axis in figure.axes[:2])
+    assert first == [[0, 1], [4, 5]] and second == [[2, 3], [6, 7]]
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["M", "M,\nsecond branch"]
 
 
 def test_dynamics_draw_a_course_per_layer_the_models_its_rest_and_its_onset(pair):

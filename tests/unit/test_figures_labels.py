@@ -4,10 +4,11 @@ import polars as pl
 import pytest
 import test_figures_gradients as gradients
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from spikesink.figures import compared
-from spikesink.figures.drawing.canvas import wrapped
+from spikesink.figures.drawing.canvas import COLUMN, legend, new_figure, wrapped
 from spikesink.figures.drawing.literal import literal, literal_texts
 from spikesink.figures.drawing.style import style_of_variants
 
@@ -28,6 +29,16 @@ def test_a_dollar_sign_is_drawn_as_one(label):
 )
 def test_a_name_that_is_too_long_breaks_at_a_hyphen_and_no_other_word_breaks(text, lines):
     assert wrapped(text, 20 if text.startswith("S") else 12) == lines
+
+
+def test_a_legend_too_wide_for_two_columns_ends_with_one():
+    """None of its labels is long enough to break."""
+    names = ["baseline", "DynamicTanh, warmup 2000", "V-scale", "Muon, momentum 0.95, mup"]
+    figure = new_figure(COLUMN, 2)
+    legend(figure, [Line2D([], [], label=name) for name in names])
+    (made,) = figure.legends
+    assert [text.get_text() for text in made.get_texts()] == names
+    assert made.get_window_extent().width <= figure.bbox.width
 
 
 def drawn(text: Text) -> str:

@@ -19,10 +19,11 @@ from spikesink.figures.drawing.canvas import WIDTHS
 from spikesink.figures.drawing.files import save
 from spikesink.figures.drawing.style import BASELINE_COLOUR, Style, style_of_study
 from spikesink.tables.inputs import read_table
-from spikesink.tables.statistics.intervals import mean_interval
+from spikesink.tables.statistics.intervals import mean_of
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "results/published/nano/tables/runs.csv"
+MANY = ROOT / "results/published/nano_full/tables/runs.csv"
 
 Pairs = dict[str, list[tuple[float, float] | str]]
 # Sink ratio in percent and relative spike by seed; a text is the status of a run without numbers.
@@ -83,7 +84,7 @@ def test_marks_are_at_the_mean_sink_ratio_and_the_geometric_mean_spike():
 
 def test_intervals_are_those_of_the_seeds():
     drawn = segments(draw(planted(SEEDS)))
-    sinks, spikes = mean_interval([50.0, 60.0, 70.0]), mean_interval([100.0, 400.0, 200.0], log=True)
+    sinks, spikes = mean_of([50.0, 60.0, 70.0]).estimate(), mean_of([100.0, 400.0, 200.0], log=True).estimate()
     across = ((sinks.low, spikes.value), (sinks.high, spikes.value))
     along = ((sinks.value, spikes.low), (sinks.value, spikes.high))
     for expected in (across, along):
@@ -201,6 +202,20 @@ def test_labels_of_the_published_study_touch_neither_each_other_nor_a_mark_nor_t
         assert not any(box.contains(*mark) for mark in marks), name
         assert room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1, name
     assert figure.get_tightbbox().width <= WIDTHS[width] * 1.02
+
+
+def test_a_label_hides_no_mark_that_has_no_name():
+    """Of a published study with more variants than are named, one seed of each."""
+    runs = read_table(MANY, overview.NEEDED, "")
+    figure = draw(runs.filter(pl.col("seed") == runs["seed"].min()))
+    FigureCanvasAgg(figure).draw()
+    for axis in figure.axes:
+        marks = [line for line in axis.lines if not line.get_label().startswith("_")]
+        centres = axis.transData.transform([(line.get_xdata()[0], line.get_ydata()[0]) for line in marks])
+        names = [text for text in axis.texts if text.get_text()]
+        assert len(centres) > len(names) == overview.NAMED + 1
+        for text in names:
+            assert not any(text.get_window_extent().contains(*centre) for centre in centres), text.get_text()
 
 
 def test_a_line_passes_through_a_box_or_beside_it():

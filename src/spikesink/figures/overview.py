@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 
 from spikesink.figures.drawing.canvas import WIDTHS, legend, new_figure, wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
-from spikesink.figures.drawing.labels import Label, place
+from spikesink.figures.drawing.labels import MARK, Label, place
 from spikesink.figures.drawing.scales import log_scale
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Look, Style, lighter
 from spikesink.quantities import QUANTITIES
@@ -84,8 +84,10 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     legend(figure, handles(markers, data["seeds"].max() or 0))
     figure.draw_without_rendering()
     for axis, (name, drawn) in zip(axes, panels.items(), strict=True):
-        names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in farthest(axis, drawn)]
-        place(axis, names, interval_boxes(axis, drawn), arrows[name])
+        named = farthest(axis, drawn)
+        unnamed = [mark for mark in drawn if mark not in named]
+        names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in named]
+        place(axis, names, [*interval_boxes(axis, drawn), *mark_boxes(axis, unnamed)], arrows[name])
     return figure
 
 
@@ -197,6 +199,13 @@ def interval_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
     lines = [((mark.x_interval[0], mark.y), (mark.x_interval[1], mark.y)) for mark in drawn if mark.x_interval]
     lines += [((mark.x, mark.y_interval[0]), (mark.x, mark.y_interval[1])) for mark in drawn if mark.y_interval]
     return [Bbox(axis.transData.transform(line)).padded(1).extents for line in lines]
+
+
+def mark_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
+    """The marks as boxes in pixels."""
+    half = MARK * axis.figure.dpi / 72
+    centres = [axis.transData.transform((mark.x, mark.y)) for mark in drawn]
+    return [(x - half, y - half, x + half, y + half) for x, y in centres]
 
 
 def handles(ablations: Mapping[str, Look], seeds: int) -> list[Line2D]:

@@ -28,26 +28,29 @@ PARTS = ("runs", "heads")
 COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "layer": WHOLE, "rank": WHOLE} | {
     "seeds": WHOLE,
     "sink_mass": REAL,
-    "largest_key_mass": REAL,
+    "elsewhere_mass": REAL,
     "epsilon": REAL,
 }
 ON_POSITION_0 = pl.col("sink_mass") > pl.col("epsilon")
-ELSEWHERE = ~ON_POSITION_0 & (pl.col("largest_key_mass") > pl.col("epsilon"))
+ELSEWHERE = ~ON_POSITION_0 & (pl.col("elsewhere_mass") > pl.col("epsilon"))
 """Heads with a sink."""
 
 
 def data(parts: Path, ablation: str) -> pl.DataFrame:
-    """Means over seeds by variant, layer and rank: attention on position 0, on the key with most, and the threshold.
+    """Means over seeds by variant, layer and rank: attention on position 0, elsewhere, and the threshold.
+
+    elsewhere_mass is the attention on the key with most; in a head where that key is mostly position 0 it is 0.
 
     Rank 0 is a layer's head with most attention on position 0, in each seed another. A variant without a finished run
     has one row without values.
     """
     runs, heads = read_runs(parts, ablation), read_part(parts, "heads")
     rank = pl.col("sink_mass").rank("ordinal", descending=True).over("variant", "seed", "layer").cast(pl.Int64) - 1
+    elsewhere = pl.when(pl.col("sink_position") > 0).then("largest_key_mass").otherwise(0.0)
     means = (
-        heads.with_columns(rank=rank)
+        heads.with_columns(rank=rank, elsewhere_mass=elsewhere)
         .group_by("variant", "layer", "rank", maintain_order=True)
-        .agg(pl.len().alias("seeds"), pl.col("sink_mass", "largest_key_mass", "epsilon").mean())
+        .agg(pl.len().alias("seeds"), pl.col("sink_mass", "elsewhere_mass", "epsilon").mean())
     )
     variants = named_variants(runs, ablation)
     joined = variants.join(means.sort("layer", "rank"), on="variant", how="left", maintain_order="left_right")

@@ -26,9 +26,10 @@ CAPTION = (
     "Training loss, gradient norm before clipping, and the loss's difference to the baseline over tokens. Lines are "
     "means over seeds, of gradient norms geometric, smoothed by a centred mean over a fortieth of the curve. The band "
     "is their 95 % t interval, of gradient norms on the logarithmic scale; with two seeds it is their range. The "
-    "curves as logged lie behind. Variants of a seed see the same tokens in the "
-    "same order, so the difference is taken at equal seed and tokens, and its interval is that of the paired "
-    "differences. With a loss window the loss covers that window alone. Look for variants that learn more slowly or "
+    "curves as logged lie behind. The difference is taken at equal seed and tokens, and its interval is that of the "
+    "paired differences. Variants of a seed with the baseline's context and text see the same tokens in the same "
+    "order. The others do not, and with another context or loss window the difference is also one between different "
+    "positions. With a loss window the loss covers that window alone. Look for variants that learn more slowly or "
     "spike in gradient norm. A cross ends a run that did not finish."
 )
 PARTS = ("runs", "curves")
@@ -95,7 +96,8 @@ def with_smoothed(curves: pl.DataFrame) -> pl.DataFrame:
 def against_baseline(curves: pl.DataFrame) -> pl.DataFrame:
     """Rows of finished runs with ``difference``: smoothed loss minus the baseline's at the same seed and tokens.
 
-    Variants of a seed see the same tokens in the same order, so the difference is free of the data's noise.
+    Variants of a seed with the baseline's context and text see the same tokens in the same order: their difference is
+    free of the data's noise. Over another context or loss window it is also one between different positions.
     """
     done = curves.filter(pl.col("status") == FINISHED)
     baseline = done.filter(pl.col("variant") == BASELINE).select("seed", "tokens", baseline_loss="loss_smooth")

@@ -15,6 +15,8 @@ COLUMN, PAGE = 3.35, 6.9
 """Widths of a text column and of a page's text in inches."""
 WIDTHS = {"auto": None, "column": COLUMN, "page": PAGE}
 """The widths that a figure can be asked for; "auto" is the figure's natural width."""
+LEGEND_LINE = 24
+"""Characters in a line of a legend whose labels do not fit beside each other."""
 
 
 def inches(width: str, natural: float) -> float:
@@ -69,9 +71,11 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
     for rows in range(1, len(handles) + 1):
         columns = -(-len(handles) // rows)
         drawn = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
-        if columns == 1 and len(handles) > 3 and all("\n" not in handle.get_label() for handle in handles):
-            for handle in handles:
-                handle.set_label(wrapped(handle.get_label(), 24))
+        names = [handle.get_label() for handle in handles]
+        whole = all("\n" not in name for name in names)
+        if columns == 1 and len(names) > 3 and whole and any(len(name) > LEGEND_LINE for name in names):
+            for handle, name in zip(handles, names, strict=True):
+                handle.set_label(wrapped(name, LEGEND_LINE))
             drawn.remove()
             return legend(figure, handles)
         if columns == 1 or drawn.get_window_extent().width <= figure.bbox.width:

@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from spikesink.figures.drawing.bins import middle_of_bin
 from spikesink.figures.drawing.canvas import legend, note
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import strip
@@ -29,8 +30,6 @@ PANELS = {
     "beyond": ("Beyond the context", "Position (contexts)", "Perplexity"),
 }
 """Title and labels of both axes of every panel."""
-BINS = 16
-"""Positions, and places in a copy, are averaged in so many bins."""
 CHANCE = 25.0
 CHANCE_LINE = {"color": "0.5", "linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
 
@@ -42,7 +41,7 @@ def data(models: Models) -> pl.DataFrame:
     copies = stacked(models, "induction", {"copy": WHOLE, "place": WHOLE} | losses)
     counts = {"seed": WHOLE, "distance": WHOLE, "sequences": WHOLE, "chosen": WHOLE}
     needles = stacked(models, "retrieval", counts)
-    beyond = stacked(models, "beyond_context", {"last": WHOLE, "contexts": WHOLE} | losses)
+    beyond = stacked(models, "beyond_context", {"first": WHOLE, "last": WHOLE, "contexts": WHOLE} | losses)
     by_seed = needles.group_by("model", "distance", "seed", maintain_order=True).agg(
         (100 * pl.col("chosen").sum() / pl.col("sequences").sum()).alias("share")
     )
@@ -56,7 +55,7 @@ def data(models: Models) -> pl.DataFrame:
         ),
         "beyond": beyond.join(trained, on="model", maintain_order="left").select(
             "model",
-            x=pl.col("last") / pl.col("context"),
+            x=(pl.col("first") + pl.col("last")) / 2 / pl.col("context"),
             value=(pl.col("nll_nats") / pl.col("tokens")).exp(),
         ),
     }
@@ -69,8 +68,7 @@ def data(models: Models) -> pl.DataFrame:
 
 def binned(table: pl.DataFrame, column: str, *by: str) -> pl.dataframe.group_by.GroupBy:
     """The rows grouped by model and bin; x is the middle of the bin."""
-    size = ((pl.col(column).max().over("model") + 1) / BINS).ceil().clip(1)
-    middle = (pl.col(column) // size + 0.5) * size - 0.5
+    middle = middle_of_bin(pl.col(column), pl.col(column).max().over("model") + 1)
     return table.with_columns(x=middle).group_by(*by, "x", maintain_order=True)
 
 

@@ -78,9 +78,10 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
             axis.sharey(first)
         draw_layers(axis, ours)
         median, low, high = ours.filter(pl.col("quantity") == RATIO).select("value", "low", "high").row(0)
-        null = ours.filter(pl.col("quantity") == NULL)["value"].drop_nans().drop_nulls().to_list()
+        null = ours.filter(pl.col("quantity") == NULL)["value"].drop_nulls().to_list()
         uniform = "".join(f"\nuniform: {value:.1f}" for value in null)
-        axis.set_title(f"{wrapped(label, 22)}\nR = {median:.1f} [{low:.1f}, {high:.1f}]{uniform}")
+        found = "none" if median is None else f"{median:.1f} [{low:.1f}, {high:.1f}]"
+        axis.set_title(f"{wrapped(label, 22)}\nR = {found}{uniform}")
         axis.set_xlabel("Attention layer")
         if is_left(axis):
             axis.set_ylabel(r"$\log_{10}\,\|\nabla_{\tilde{h}_t} L\|$")
@@ -119,7 +120,7 @@ def draw_layers(axis: Axes, shown: pl.DataFrame) -> None:
     axis.margins(y=0.08)
 
 
-def over_layers(ratios: pl.DataFrame, column: str) -> tuple[float, float, float]:
-    """Median, first and third quartile of a ratio of token 0 over layers; NaN where there is none."""
+def over_layers(ratios: pl.DataFrame, column: str) -> tuple[float | None, ...]:
+    """Median, first and third quartile of a ratio of token 0 over layers; None where no layer has it."""
     values = ratios.filter(pl.col("position") == 0)[column].drop_nulls().to_numpy()
-    return tuple(np.quantile(values, (0.5, 0.25, 0.75))) if len(values) else (float("nan"),) * 3
+    return tuple(np.quantile(values, (0.5, 0.25, 0.75))) if len(values) else (None,) * 3

@@ -20,10 +20,10 @@ QUESTIONS = ("normalisation",)
 CAPTION = (
     "Tokens at position 0 and all others where they enter a block, after its norm and before the gain (the last point "
     "is the final norm). Top: mean cosine similarity between pairs of tokens; spike tokens become one vector at the "
-    "step-up block. Middle: share of the squared norm in the three largest channels. Bottom: largest entry as a share "
-    "of its bound, the root of the width for RMSNorm. After a BOS, position 0 is the same token in all sequences and "
-    "its cosine is trivially 1: the curve for text starts the same sequences after their BOS. After Fig 5 and Eq 23-24 "
-    "of Sun et al., The Spike, the Sparse and the Sink (arXiv 2603.05498)."
+    "step-up block. Middle: share of the squared norm in the measures.spike_channels largest channels, by default "
+    "three. Bottom: largest entry as a share of its bound, the root of the width for RMSNorm. After a BOS, position 0 "
+    "is the same token in all sequences and its cosine is trivially 1: the curve for text starts the same sequences "
+    "after their BOS. After Fig 5 and Eq 23-24 of Sun et al., The Spike, the Sparse and the Sink (arXiv 2603.05498)."
 )
 COLUMNS = {"model": TEXT, "start": TEXT, "group": TEXT, "block": WHOLE, "cosine": REAL, "energy_top": REAL} | {
     "share_of_bound": REAL

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from spikesink.figures.drawing.bins import middle_of_bin
 from spikesink.figures.drawing.canvas import legend, note, wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
@@ -25,7 +26,6 @@ CAPTION = (
     "perplexity; keeping the first token or tokens as well may save it. After the window attention and streaming "
     "settings of StreamingLLM (Xiao et al., arXiv 2309.17453)."
 )
-BINS = 16
 FULL = "no eviction"
 COLUMNS = {"model": TEXT, "panel": TEXT, "start": WHOLE, "cache": WHOLE, "position": REAL, "perplexity": REAL}
 # The first is a window's, which evicts the sink's token.
@@ -50,10 +50,9 @@ def data(models: Models) -> pl.DataFrame:
 def by_position(table: pl.DataFrame) -> pl.DataFrame:
     """In bins of positions, with the smallest cache and without eviction."""
     cache = evicting(table)["cache"].min()
-    size = max(1, (table["position"].max() + 1) // BINS)
     whole = table.filter(pl.col("cache") > pl.col("position").max()).with_columns(start=pl.when(False).then("start"))
     rows = pl.concat([whole, table.filter(pl.col("cache") == cache)], how="vertical_relaxed")
-    bins = rows.with_columns(position=(pl.col("position") // size + 0.5) * size)
+    bins = rows.with_columns(position=middle_of_bin(pl.col("position"), pl.col("position").max() + 1))
     return perplexities(bins, "start", "cache", "position").sort("start", "position")
 
 

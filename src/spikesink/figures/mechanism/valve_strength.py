@@ -18,26 +18,30 @@ QUESTIONS = ("valve_strength",)
 CAPTION = (
     "Learned log factor theta of V-scale's threshold by layer and key-value head. Where theta is positive the valve "
     "contracts longer vectors too, where it is negative only shorter ones than at the start of training. In the paper "
-    "early layers are positive and late layers mostly negative. After Fig 13 of 2603.17771."
+    "early layers are positive and late layers mostly negative. Where a layer's second branch is attention too, its "
+    "valves have a map of their own. After Fig 13 of 2603.17771."
 )
-COLUMNS = {"model": TEXT, "path": TEXT, "layer": WHOLE, "head": WHOLE, "theta": REAL}
+COLUMNS = {"model": TEXT, "path": TEXT, "block": WHOLE, "layer": WHOLE, "head": WHOLE, "theta": REAL}
+FIRST = pl.col("block") % 2 == 1
+"""The first branch of a layer; the second is attention too in a model without a feed-forward branch."""
 
 
 def data(models: Models) -> pl.DataFrame:
-    """A learned factor per model, path, layer and head; empty where no valve is learned."""
+    """A learned factor per model, path, block and head; empty where no valve is learned."""
     read = {name: kind for name, kind in COLUMNS.items() if name != "model"}
     return stacked(models, "valve_strength", read).drop_nulls("theta")
 
 
 def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
-    """A map per model and path with a learned valve, on one scale around 0; a note where there is none."""
+    """A map per model, path and branch with a learned valve, on one scale around 0; a note where there is none."""
     if data.is_empty():
         return note_alone("No learned valve", width)
     maps = {
-        f"{wrapped(label, 24)}{', keys' if path == 'key' else ''}": table
+        f"{wrapped(label, 24)}{path_name}{branch_name}": table
         for label in style
-        for path in ("value", "key")
-        if len(table := data.filter((pl.col("model") == label) & (pl.col("path") == path)))
+        for path, path_name in (("value", ""), ("key", ", keys"))
+        for branch, branch_name in ((FIRST, ""), (~FIRST, ",\nsecond branch"))
+        if len(table := data.filter((pl.col("model") == label) & (pl.col("path") == path) & branch))
     }
     largest = data["theta"].abs().max() or 1.0
     figure, axes = grid(list(maps), rows=1, row_height=2.0, extra_height=0.3, width=width, widest=1.9)

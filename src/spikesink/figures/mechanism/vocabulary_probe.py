@@ -14,10 +14,11 @@ from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, SPIKE, S
 
 QUESTIONS = ("vocabulary_probe",)
 CAPTION = (
-    "Every token id of the vocabulary alone at position 0, in the order of its largest activation in units of the "
-    "threshold that makes an activation massive (dashed), which the ordinary tokens of text set. Points above the line "
-    "are spike tokens; above each panel, their share of the vocabulary, and how many they are or how many are none. "
-    "Table 2 of Sun et al. (arXiv 2603.05498) finds 98 % and more in pretrained models."
+    "Token ids alone at position 0, all of the vocabulary or as many as measures.vocabulary_tokens says, evenly "
+    "spaced. They are in the order of their largest activation in units of the threshold that makes an activation "
+    "massive (dashed), which the ordinary tokens of text set. Points above the line are spike tokens; above each "
+    "panel, their share of these ids, and how many they are or how many are none. Table 2 of Sun et al. (arXiv "
+    "2603.05498) finds 98 % and more in pretrained models."
 )
 COLUMNS = {"model": TEXT, "rank": WHOLE, "token_id": WHOLE, "excess": REAL, "is_spike": TRUTH}
 
