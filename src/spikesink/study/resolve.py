@@ -82,7 +82,8 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
         training=checked.training,
     )
     recipes: dict[str, Recipe] = {}
-    add(recipes, [baseline, *ablations(checked, plain.get("variants") or {}, baseline, workflow)])
+    is_whole = set(OF_SCALE) <= config.keys()
+    add(recipes, [baseline, *ablations(checked, plain.get("variants") or {}, baseline, workflow, is_whole)])
     add(recipes, list(grids(checked.cross, recipes, workflow)))
     if len(recipes) * len(checked.seeds) > MOST_RUNS:
         raise ConfigError(
