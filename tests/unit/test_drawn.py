@@ -1,6 +1,7 @@
 """What is drawn of a study, and the manifests of published ones."""
 
 import json
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,26 @@ def test_publishing_again_takes_away_what_is_no_longer_there(publish):
         InputError, match=r"source/c: cannot be read \(No such file or directory\): run the study to its end"
     ):
         publish(["c"])
+
+
+def test_a_study_that_cannot_be_published_leaves_the_earlier_publication(publish):
+    target = publish(["a", "b"])
+    with pytest.raises(InputError, match="source/c: cannot be read"):
+        publish(["a", "c"])
+    assert damaged(target) == []
+
+
+def test_publishing_needs_none_of_the_packages_that_train(publish, monkeypatch):
+    """A study that came home from another machine may be published where there is no torch."""
+
+    def version(name: str) -> str:
+        if name == "torch":
+            raise metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(metadata, "version", version)
+    versions = json.loads((publish(["a"]) / "manifest.json").read_text())["versions"]
+    assert (versions["torch"], versions["polars"]) == ("not installed", "1.0")
 
 
 def test_the_study_in_git_can_be_drawn(monkeypatch):

@@ -17,7 +17,7 @@ import yaml
 from spikesink.study.errors import ConfigError
 from spikesink.study.memory import memory_bytes
 from spikesink.study.micro_batch import micro_batch
-from spikesink.study.plan import GPUS, Cost, assumptions, costs, human, size, table
+from spikesink.study.plan import GPUS, Cost, assumptions, costs, human, same_settings, size, table
 from spikesink.study.resolve import load, resolve
 from spikesink.study.run import Study
 from spikesink.study.settings import Model, Plan, Training, build
@@ -179,6 +179,39 @@ def test_a_run_that_does_not_fit_is_marked():
     lines = table(planned).splitlines()
     assert [line.split()[1] for line in lines if line.endswith("does not fit")] == ["baseline"]
     assert "1 of 2 runs need more than the 24 GiB of one RTX4090" in lines[-1]
+
+
+def test_a_run_that_leaves_no_memory_for_cuda_does_not_fit(monkeypatch):
+    """What check_shared_gpu counts for each of several runs, the plan counts for one."""
+    monkeypatch.setattr("spikesink.study.plan.memory_bytes", lambda *_: 79 * 2**30)
+    assert [costs(study(), Plan(gpu=gpu))[0].fits for gpu in ("H100", "H200")] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "more, advice, followed",
+    [
+        (
+            {"ablations": ["optimisation"], "cross": {"lr": {"settings": {"training.optimiser.lr": ["2x"]}}}},
+            "baseline_lr_2x has the settings of lr_2x, and is trained all the same: "
+            "take its value, or the whole grid, out of cross.lr.",
+            {"cross": {"lr": None}},
+        ),
+        (
+            {"variants": {"mine": {"same": {}, "longer": {"training": {"steps": "2x"}}}}},
+            "same has the settings of baseline, and is trained all the same: take variants.mine.same out.",
+            {"variants": {"mine": {"longer": {"training": {"steps": "2x"}}}}},
+        ),
+        (
+            {"ablations": ["optimisation"], "training": {"schedule": {"min_lr_ratio": 1.0}}},
+            "no_decay has the settings of baseline, and is trained all the same: "
+            "variants.optimisation.no_decay = null leaves it out.",
+            {"variants": {"optimisation": {"no_decay": None}}},
+        ),
+    ],
+)
+def test_the_plan_says_how_to_leave_out_a_variant_with_the_settings_of_another(more, advice, followed):
+    assert same_settings(study(**more)) == [advice]
+    assert same_settings(study(**more | followed)) == []
 
 
 def test_devices_that_cannot_share_a_batch_are_refused_as_in_training():

@@ -98,6 +98,18 @@ REFUSED = [
     (lr_grid(variants=[]), r"cross.lr.variants = \[\]: name at least one variant"),
     ({"variants": {"variants": {"y": {}}}}, r"variants.variants: a table of the whole study has that name"),
     ({"model": {"gate": {"kind": ["none"]}}}, r"model.gate.kind = \[\"none\"\]: use one of 'none', 'conditional'"),
+    (
+        {"measures": {"caches": [8, 256]}},
+        r"measures.caches = \[8, 256\]: variant 'baseline' streams 256 tokens, 4 times its context, and a cache of",
+    ),
+    (
+        {"measures": {"caches": [64]}, "mechanism": {"variants": "all"}},
+        r"measures.caches = \[64\]: variant 'context_0.25x' streams 64 tokens",
+    ),
+    (
+        {"measures": {"caches": [128]}, "pretrained": {"m": {"source": "a/b", "bos": "none", "context": 32}}},
+        r"measures.caches = \[128\]: pretrained.m streams 128 tokens",
+    ),
     ({"figures": {"width": {"column": 1}}}, r"figures.width = {\"column\":1}: use one of 'auto', "),
     # Former names of keys.
     ({"measures": {"spike_ratio": 20.0}}, r"measures.spike_ratio = 20.0: .*it is called 'spike_over_median' now"),
@@ -117,6 +129,11 @@ def test_a_bad_config_is_refused_in_one_line(overlay, message):
         study(overlay)
     assert re.search(message, str(refusal.value))
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("caches", [[255], [64], None])
+def test_a_cache_that_is_smaller_than_what_is_streamed_is_accepted(caches):
+    assert study({"measures": {"caches": caches}}).runs[0].training.sequence_length == 64
 
 
 def test_the_variants_that_a_refusal_names_are_possible():

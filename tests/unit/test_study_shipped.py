@@ -132,6 +132,16 @@ def test_the_whole_config_of_a_study_repeats_it(scale, tmp_path):
     assert [run.model for run in resolve(alone, WORKFLOW).runs] == [run.model for run in original.runs]
 
 
+def test_the_whole_config_of_a_study_needs_no_variant_of_an_ablation(tmp_path):
+    """Here the study undoes what a variant changes. A variant may change in workflow/ablations later on, too."""
+    undone = {"model": {"initialisation": {"embedding_std": 0.02}}}
+    original = study({"ablations": ["norm"], "variants": {"norm": {"dyt": undone}}})
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(whole_config(original), sort_keys=False))
+    for again in (resolve(read_yaml(path, as_text=True), WORKFLOW), load([path], base=ROOT / "config.yaml")):
+        assert again.runs == original.runs
+
+
 def test_the_published_schema_has_not_drifted():
     """Regenerate with: python -m spikesink.study.schema > workflow/schemas/config.schema.json"""
     published = json.loads((ROOT / "workflow/schemas/config.schema.json").read_text())

@@ -1,7 +1,11 @@
 """A study that is packed, run where there is no Snakemake and no MLflow, and unpacked again."""
 
+import errno
+import io
+import json
 import multiprocessing
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -14,11 +18,15 @@ from unittest.mock import Mock
 import pytest
 from tiny_study import TINY, configure, jobs
 
+from spikesink.measures.groups import GROUPS
+from spikesink.measures.table import write_table
 from spikesink.model.trained import load_run
 from spikesink.runs.folder import RunFolder
 from spikesink.study.errors import InputError
 from spikesink.study.resolve import resolve
 from spikesink.study.strict_yaml import merge
+from spikesink.workflow.elsewhere import pack, unpack, worker
+from spikesink.workflow.elsewhere.document import document_path, is_finished, read_document
 from spikesink.workflow.elsewhere.jobs import jobs as jobs_of
 from spikesink.workflow.elsewhere.pack import add_content
 from spikesink.workflow.elsewhere.pool import Pool, Worker
@@ -199,3 +207,140 @@ def test_after_its_time_nothing_starts(home, tmp_path):
     stopped = start(tmp_path / "tiny", "--limit-minutes", "0.00001")
     output, _ = stopped.communicate(timeout=100)
     assert stopped.returncode == 3 and "3 runs are left: start this again to go on" in output
+
+
+BASELINE = "results/tiny/runs/baseline/seed0"
+
+
+def job_of(settings: str, **run: object) -> dict:
+    """The job of a run that is asked two groups of questions with these settings."""
+    groups = {group: {"settings": settings, "code": "c"} for group in ("forward", "spikes")}
+    return {"name": "baseline/seed0", "folder": BASELINE, "run": {"variant": "baseline"} | run, "groups": groups}
+
+
+def packed_with(text: str, train: str = "t") -> dict:
+    """What an archive says beside its jobs; ``text`` is the sum of the tokens that are measured on."""
+    folders = {"train": "tokens", "measure": "tokens"}
+    tokens = {"train": train, "measure": text}
+    return {"study": "tiny", "tokens": tokens, "folders": folders, "git": {}, "measure_on": "cpu"}
+
+
+def fake_training(run: dict, options: object) -> None:
+    """Write what a trained run has that a document needs."""
+    folder = RunFolder(options.output)
+    Path(folder.path).mkdir(parents=True)
+    folder.run.write_text(json.dumps(run))
+    folder.metrics.write_text("step\n")
+    facts = {"status": "finished", "wall_seconds": 1, "hardware": {"name": "x"}, "tokens_sha256": "t"}
+    folder.manifest.write_text(json.dumps(facts))
+
+
+def test_a_second_archive_in_the_same_folder_labels_no_measure_of_the_first_as_its_own(tmp_path, monkeypatch):
+    """Measures of other settings or other text are made again, and a run of other settings is named."""
+    monkeypatch.chdir(tmp_path)
+    measured = []
+
+    def measure(options: object) -> None:
+        measured.append((options.group, options.settings))
+        if measured == [("forward", "A"), ("spikes", "A")]:
+            raise InputError("killed")
+        for question in GROUPS[options.group].questions:
+            write_table(options.run / f"measures/{question}.json", [{"settings": options.settings}])
+
+    def complete(job: dict, packed: dict) -> list[tuple[str, str]]:
+        """The groups that are measured, with their settings."""
+        measured.clear()
+        worker.complete(job, packed, threads=1, on_gpu=False)
+        return measured
+
+    monkeypatch.setattr(worker, "train", fake_training)
+    monkeypatch.setattr(worker, "measure", measure)
+    with pytest.raises(InputError, match="killed"):
+        complete(job_of("A"), packed_with("x"))
+    both = [("forward", "B"), ("spikes", "B")]
+    assert complete(job_of("B"), packed_with("x")) == both
+    document = read_document(document_path("baseline/seed0").read_bytes())
+    assert {table[0]["settings"] for table in document["tables"].values()} == {"B"}
+    assert is_finished(job_of("B"), packed_with("x"))
+    assert complete(job_of("B"), packed_with("x")) == [], "what is finished is not done again"
+    others = [(job_of("A"), "x"), (job_of("B"), "y"), (job_of("B", steps=13), "x")]
+    assert not any(is_finished(job, packed_with(text)) for job, text in others)
+    assert complete(job_of("B"), packed_with("y")) == both
+    for job, train in ((job_of("B", steps=13), "t"), (job_of("B"), "other")):
+        with pytest.raises(InputError, match=f"{BASELINE}: was trained for another archive: unpack this one into an"):
+            complete(job, packed_with("y", train))
+
+
+def test_tables_that_were_replaced_in_part_are_measured_again(tmp_path, monkeypatch):
+    """A measuring job that was killed leaves some tables of its own and some of the archive before it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(worker, "train", fake_training)
+
+    def measure(options: object, stop: bool = False) -> None:
+        for question in GROUPS[options.group].questions:
+            write_table(options.run / f"measures/{question}.json", [{"settings": options.settings}])
+            if stop:
+                raise InputError("killed")
+
+    monkeypatch.setattr(worker, "measure", measure)
+    worker.complete(job_of("A"), packed_with("x"), threads=1, on_gpu=False)
+    monkeypatch.setattr(worker, "measure", lambda options: measure(options, stop=True))
+    with pytest.raises(InputError, match="killed"):
+        worker.complete(job_of("B"), packed_with("x"), threads=1, on_gpu=False)
+    monkeypatch.setattr(worker, "measure", measure)
+    worker.complete(job_of("A"), packed_with("x"), threads=1, on_gpu=False)
+    document = read_document(document_path("baseline/seed0").read_bytes())
+    assert {table[0]["settings"] for table in document["tables"].values()} == {"A"}
+
+
+def test_unpacking_again_keeps_what_was_measured_at_home(tmp_path):
+    """Standard tasks are given at home alone; a table that the study no longer asks for goes."""
+    folder = RunFolder(tmp_path / "run")
+    tables = {question: [] for group in ("forward", "spikes") for question in GROUPS[group].questions}
+    document = {"name": "baseline/seed0", "run": "{}", "metrics": "", "git": {}, "manifest": '{"sha256": {}}'}
+    with tarfile.open(fileobj=io.BytesIO(), mode="w") as archive:
+        unpack.place(document | {"tables": tables}, ["forward", "spikes"], folder, archive)
+        folder.measure("capabilities").write_bytes(b"made at home")
+        unpack.place(document | {"tables": tables}, ["forward"], folder, archive)
+    assert folder.measure("capabilities").read_bytes() == b"made at home"
+    kept = {"capabilities", *GROUPS["forward"].questions}
+    assert {path.stem for path in folder.measures.glob("*.parquet")} == kept
+    assert {path.stem for path in folder.measures.glob(".sums/*")} == kept - {"capabilities"}
+
+
+def test_runs_that_a_full_disk_keeps_out_are_named_and_the_others_are_known(tmp_path, monkeypatch):
+    """Else Snakemake is told of none of them, and trains again those that are here."""
+
+    def place(document: dict, *_: object) -> bool:
+        if document["name"] == BLOCKED:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "run.json")
+        return True
+
+    monkeypatch.setattr(unpack, "token_sums", lambda study: {})
+    monkeypatch.setattr(unpack, "check", lambda *_: None)
+    monkeypatch.setattr(unpack, "is_here", lambda *_: False)
+    monkeypatch.setattr(unpack, "read_document", lambda content: {"name": content.decode()})
+    monkeypatch.setattr(unpack, "place", place)
+    with tarfile.open(tmp_path / "results.tar", "w") as target:
+        for name in ("baseline/seed0", BLOCKED, "conditional_head/seed0"):
+            add_content(target, Path(f"finished/{name}.json.xz"), name.encode())
+    found = unpack.unpack(resolve(TINY), [tmp_path / "results.tar"])
+    assert list(found.placed) == ["baseline/seed0", "conditional_head/seed0"]
+    assert found.refused[BLOCKED].startswith("run.json: No space left on device: ")
+
+
+def test_packing_says_that_standard_tasks_need_the_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(pack, "token_sums", lambda study: {})
+    monkeypatch.setattr(pack, "token_folders", lambda study: {"train": tmp_path / "data/tokens"})
+    monkeypatch.setattr(pack, "is_here", lambda *_: False)
+    monkeypatch.setattr(pack, "sources", lambda package: [])
+    with_tasks = resolve(merge(TINY, {"capabilities": {"tasks": ["arc_easy"]}}))
+    assert "--weights" in pack.pack(with_tasks, tmp_path / "study.tar")
+    assert "--weights" not in pack.pack(resolve(TINY), tmp_path / "study.tar")
+
+
+def test_an_old_python_is_told_in_one_line(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 14))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(SystemExit, match=r"^error: Python 3\.11 or newer is needed: start with another, for example"):
+        runpy.run_path(str(pack.START), run_name="__main__")

@@ -29,8 +29,8 @@ class Standing:
     variant: str
     seed: int
     status: str
-    """waiting, running, interrupted (it will resume from its checkpoint), failed, finished, diverged, or out of date
-    (trained with other settings than the config has now)."""
+    """waiting, running, interrupted (it resumes from its checkpoint, unless its settings, code or text have changed
+    since), failed, finished, diverged, or out of date (trained with other settings than the config has now)."""
     step: int
     steps: int
     tokens_per_second: float | None = None

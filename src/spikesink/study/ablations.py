@@ -12,10 +12,11 @@ from spikesink.study.settings import Config, Model, Training, Variant
 from spikesink.study.strict_yaml import merge, read_yaml
 
 
-def ablations(config: Config, own: Mapping, baseline: Recipe, workflow: Path) -> Iterator[Recipe]:
+def ablations(config: Config, own: Mapping, baseline: Recipe, workflow: Path, is_whole: bool) -> Iterator[Recipe]:
     """Every variant but the baseline: listed ablations first, each with its own variants last. Raises ConfigError.
 
-    ``own`` is the plain value of ``variants`` in the config, which ``config`` has checked.
+    ``own`` is the plain value of ``variants`` in the config, which ``config`` has checked. ``is_whole`` says that the
+    config has every setting itself, as that of a published study: its variants need nothing of workflow/ablations.
     """
     listed = listed_variants(config, workflow)
     own = {ablation: variants for ablation, variants in own.items() if variants is not None}
@@ -23,7 +24,7 @@ def ablations(config: Config, own: Mapping, baseline: Recipe, workflow: Path) ->
         shared, added = listed.get(ablation, {}), own.get(ablation, {})
         if not shared:
             check_ablation(f"variants.{ablation}", ablation, workflow)
-        check_added(ablation, added, shared, baseline, workflow)
+        check_added(ablation, added, shared, baseline, workflow, is_whole)
         for name, plain in merge(shared, added).items():
             if plain is None:
                 continue
@@ -39,14 +40,16 @@ def ablations(config: Config, own: Mapping, baseline: Recipe, workflow: Path) ->
                 ) from error
 
 
-def check_added(ablation: str, added: Mapping, shared: Mapping, baseline: Recipe, workflow: Path) -> None:
+def check_added(
+    ablation: str, added: Mapping, shared: Mapping, baseline: Recipe, workflow: Path, is_whole: bool
+) -> None:
     """Raises ConfigError where the study's own part of an ablation removes nothing, leaves nothing, or is half there.
 
-    ``shared`` are the variants of workflow/ablations that the study lists.
+    ``shared`` are the variants of workflow/ablations that the study lists. In a whole config no variant is half there.
     """
     path = f"variants.{ablation}"
     file = library(workflow, ablation)
-    unlisted = read_yaml(file, as_text=True) if file.exists() else {}
+    unlisted = read_yaml(file, as_text=True) if file.exists() and not is_whole else {}
     for name, plain in added.items():
         check_name(f"{path}.{name}", name)
         if plain is None and name not in shared:

@@ -14,9 +14,11 @@ from spikesink.study import sizes
 from spikesink.study.errors import ConfigError
 from spikesink.study.memory import memory_bytes
 from spikesink.study.run import Run, Study
-from spikesink.study.settings import Plan
+from spikesink.study.settings import Config, Plan
 
 GIB = 2**30
+CONTEXT_GIB = 1.5
+"""What CUDA, its libraries and its allocator take of a GPU beside the tensors of a run; see spikesink.study.memory."""
 
 
 class Gpu(NamedTuple):
@@ -55,13 +57,13 @@ class Cost:
     flops: float
     gpu_hours: float
     memory_gib: float
-    """Per GPU."""
+    """Of tensors, per GPU."""
     disk_gib: float
     """Disk that the finished run takes, its snapshots included."""
     checkpoint_gib: float
     """Disk that its checkpoints take in addition while it trains."""
     fits: bool
-    """Whether the memory of one GPU is enough."""
+    """Whether the memory of one GPU is enough for these and for CUDA."""
     gpu: str
     gpus: int
     """GPUs of one run."""
@@ -108,7 +110,7 @@ def cost(run: Run, plan: Plan, gpus: int) -> Cost:
         memory_gib=memory_gib,
         disk_gib=(1 + training.snapshots) * sizes.weights_bytes(model, run.vocabulary, training.sequence_length) / GIB,
         checkpoint_gib=sizes.checkpoint_bytes(model, run.vocabulary, training) / GIB,
-        fits=memory_gib <= gpu.memory_gib,
+        fits=memory_gib + CONTEXT_GIB <= gpu.memory_gib,
         gpu=plan.gpu,
         gpus=gpus,
         utilisation=plan.utilisation,
@@ -179,8 +181,9 @@ def notes(planned: Sequence[Cost]) -> list[str]:
     misfits = sum(not cost.fits for cost in planned)
     if misfits:
         lines.append(
-            f"{misfits} of {len(planned)} runs need more than the {memory:g} GiB of one {one.gpu}: lower "
-            "micro_batch_size, set activation_checkpointing, loss_chunk or strategy: fsdp, or use more GPUs."
+            f"{misfits} of {len(planned)} runs need more than the {memory:g} GiB of one {one.gpu}, of which CUDA takes "
+            f"{CONTEXT_GIB:g}: lower micro_batch_size, set activation_checkpointing, loss_chunk or strategy: fsdp, or "
+            "use more GPUs."
         )
     return lines
 
@@ -191,12 +194,20 @@ def same_settings(study: Study) -> list[str]:
     lines = []
     for run in study.runs:
         other = first.setdefault((run.model, run.training), run.variant)
-        line = (
-            f"{run.variant} has the settings of {other}, and is trained all the same: null in its place leaves it out."
-        )
+        line = f"{run.variant} has the settings of {other}, and is trained all the same: {way_out(run, study.config)}."
         if other != run.variant and line not in lines:
             lines.append(line)
     return lines
+
+
+def way_out(run: Run, config: Config) -> str:
+    """How a study does without the variant of a run, which is of a grid, the config's own or of workflow/ablations."""
+    if run.ablation in config.cross:
+        return f"take its value, or the whole grid, out of cross.{run.ablation}"
+    path = f"variants.{run.ablation}.{run.variant}"
+    if run.variant in (config.variants.get(run.ablation) or {}):
+        return f"take {path} out"
+    return f"{path} = null leaves it out"
 
 
 def human(number: float) -> str:

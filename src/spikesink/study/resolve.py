@@ -13,12 +13,13 @@ from spikesink.study.cross import grids, repeated
 from spikesink.study.errors import ConfigError
 from spikesink.study.file_ranges import check_ranges
 from spikesink.study.labels import check_distinct, shown_names
+from spikesink.study.measuring import CONTEXTS
 from spikesink.study.names import BASELINE, check_name, check_study_name
 from spikesink.study.overlays import NEEDED, OF_SCALE, overlaid, without_scale
 from spikesink.study.recipe import Recipe
 from spikesink.study.run import Run, Study
 from spikesink.study.secrets import refuse_secrets
-from spikesink.study.settings import Config, Corpus, Pretrained, Tokenizer
+from spikesink.study.settings import Config, Corpus, Measures, Pretrained, Tokenizer
 from spikesink.study.sizes import parameters
 from spikesink.study.strict_yaml import merge, read_yaml, shortened
 
@@ -70,6 +71,7 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
     plain = with_scale(config, workflow)
     checked = check(Config, plain, "")
     check_study(checked)
+    check_caches(checked.measures, {f"pretrained.{name}": model.context for name, model in checked.pretrained.items()})
     if trains_nothing(checked):
         return Study(replace(checked, mechanism=replace(checked.mechanism, compare=())), ())
     check_trained(checked)
@@ -82,7 +84,8 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
         training=checked.training,
     )
     recipes: dict[str, Recipe] = {}
-    add(recipes, [baseline, *ablations(checked, plain.get("variants") or {}, baseline, workflow)])
+    is_whole = set(OF_SCALE) <= config.keys()
+    add(recipes, [baseline, *ablations(checked, plain.get("variants") or {}, baseline, workflow, is_whole)])
     add(recipes, list(grids(checked.cross, recipes, workflow)))
     if len(recipes) * len(checked.seeds) > MOST_RUNS:
         raise ConfigError(
@@ -93,7 +96,10 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
     check_sizes(checked, recipes.values())
     check_bos(checked.tokenizer, recipes.values())
     runs = (run_of(checked, recipe, seed) for recipe in recipes.values() for seed in checked.seeds)
-    return Study(with_compared(checked, recipes), tuple(runs))
+    complete = with_compared(checked, recipes)
+    in_depth = recipes if complete.mechanism.variants == "all" else complete.mechanism.compare
+    check_caches(checked.measures, {f"variant {name!r}": recipes[name].training.sequence_length for name in in_depth})
+    return Study(complete, tuple(runs))
 
 
 def trains_nothing(config: Config) -> bool:
@@ -215,6 +221,17 @@ def check_bos(tokenizer: Tokenizer, recipes: Iterable[Recipe]) -> None:
             raise ConfigError(
                 f"training.bos = {recipe.training.bos!r} of variant {recipe.variant!r} with tokenizer.bos = 'none': "
                 "the text is packed without a BOS; set tokenizer.bos: sequence, and training.bos: none in the baseline"
+            )
+
+
+def check_caches(measures: Measures, contexts: Mapping[str, int]) -> None:
+    """Raises ConfigError for a cache that holds all the text that a model with one of these contexts streams."""
+    largest = max(measures.caches or (0,))
+    for model, context in contexts.items():
+        if largest >= CONTEXTS * context:
+            raise ConfigError(
+                f"measures.caches = {list(measures.caches)}: {model} streams {CONTEXTS * context} tokens, {CONTEXTS} "
+                f"times its context, and a cache of {largest} evicts none of them: name smaller ones, or null"
             )
 
 

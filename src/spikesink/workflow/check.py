@@ -10,14 +10,11 @@ from typing import NamedTuple
 from spikesink.study.errors import ConfigError
 from spikesink.study.glyphs import missing_glyphs
 from spikesink.study.micro_batch import micro_batch
-from spikesink.study.plan import GPUS, costs, size
+from spikesink.study.plan import CONTEXT_GIB, GPUS, costs, size
 from spikesink.study.resolve import read_config, resolve
 from spikesink.study.run import Study
 from spikesink.tables.paper.names import paper_rows
 from spikesink.workflow.check_files import check_files, check_names
-
-CONTEXT_GIB = 1.5
-"""What CUDA, its libraries and its allocator take beside the tensors of a run; see spikesink.study.memory."""
 
 
 class Checked(NamedTuple):

@@ -139,9 +139,19 @@ def publish(finished: Study, target: Path) -> str:
 def copy_files(source: Path, target: Path, files: list[str], config: Mapping, facts: Mapping[str, Any]) -> str:
     """Copy ``files`` of a study, and write study.yaml and manifest.json; returns a line that says so.
 
-    What was published or drawn there before is removed first, whether or not a manifest still names it: Snakemake
-    deletes the old manifest before it publishes again. Raises InputError.
+    What was published or drawn there before is removed, whether or not a manifest still names it: Snakemake deletes the
+    old manifest before it publishes again. Nothing is removed before all files are known to be intact. Raises
+    InputError.
     """
+    for path in files:
+        sums.intact(source / path, "run the study to its end, then publish it")
+    text = yaml.safe_dump(dict(config), sort_keys=False)
+    about = {
+        "published": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": git_state(),
+        "versions": {name: version(name) for name in SOFTWARE},
+        **facts,
+    }
     if (target / "manifest.json").exists():
         for path in read_manifest(target)["sha256"]:
             (target / path).unlink(missing_ok=True)
@@ -149,18 +159,19 @@ def copy_files(source: Path, target: Path, files: list[str], config: Mapping, fa
         delete(target / folder)
     for path in files:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(sums.intact(source / path, "run the study to its end, then publish it"), target / path)
-    text = yaml.safe_dump(dict(config), sort_keys=False)
+        shutil.copyfile(source / path, target / path)
     with whole(target / "study.yaml") as part:
         part.write_text(f"# The whole config of a published study.\n{text}", encoding="utf-8")
-    manifest = {
-        "published": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git": git_state(),
-        "versions": {name: metadata.version(name) for name in SOFTWARE},
-        **facts,
-        "sha256": {path: file_sum(target / path) for path in (*files, "study.yaml")},
-    }
+    manifest = about | {"sha256": {path: file_sum(target / path) for path in (*files, "study.yaml")}}
     with noted(target / "manifest.json") as part:
         part.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     size = sum((target / path).stat().st_size for path in files)
     return f"{target}: {len(files)} files, {size / 1e6:.1f} MB"
+
+
+def version(package: str) -> str:
+    """The version of a package; publishing needs few of those that made the study."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

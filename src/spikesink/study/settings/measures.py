@@ -57,7 +57,8 @@ class Measures:
     """Held-out sequences from which quantisation takes its ranges and interventions their means; they are not
     scored."""
     caches: tuple[int, ...] | None = None
-    """Cache sizes in tokens for streaming eviction; null: a quarter and half of the context."""
+    """Cache sizes in tokens for streaming eviction, each below four contexts; null: a quarter and half of the
+    context."""
 
     def __post_init__(self) -> None:
         positive(self, "sink_epsilon", "sink_tokens", "sequences", "perplexity_tokens", "batch_size", "chunk")

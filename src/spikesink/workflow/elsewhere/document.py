@@ -27,7 +27,7 @@ KINDS = {
 
 
 def document_path(name: str) -> Path:
-    """The document of the run ``name``, <variant>/seed<k>. When it exists the run is finished and measured."""
+    """The document of the run ``name``, <variant>/seed<k>; see ``is_finished``."""
     return Path(FINISHED) / f"{name}{SUFFIX}"
 
 
@@ -58,6 +58,16 @@ def write_document(job: dict[str, Any], packed: dict[str, Any]) -> None:
     }
     with whole(document_path(job["name"])) as part:
         part.write_bytes(lzma.compress(json.dumps(with_sum(document)).encode()))
+
+
+def is_finished(job: dict[str, Any], packed: dict[str, Any]) -> bool:
+    """Whether the run has a document that answers what this archive asks: the same run, questions and tokens."""
+    try:
+        document = read_document(document_path(job["name"]).read_bytes())
+        run = json_object(document["run"], "its run", "")
+    except (OSError, InputError):
+        return False
+    return [run, document["groups"], document["tokens"]] == [job["run"], job["groups"], packed["tokens"]]
 
 
 def read_document(content: bytes) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def check_can_be_packed(study: Study, target: Path) -> None:
 
 
 def pack(study: Study, target: Path) -> str:
-    """Write the archive; returns a line that says what is in it. Raises InputError, ConfigError."""
+    """Write the archive; returns lines that say what is in it. Raises InputError, ConfigError."""
     check_can_be_packed(study, target)
     tokens = token_sums(study)
     everything = jobs(study)
@@ -56,7 +56,10 @@ def pack(study: Study, target: Path) -> str:
         for path in data_files(study):
             archive.add(path, str(root / path))
     here = f"; {len(everything) - len(left)} are here already" if len(left) < len(everything) else ""
-    return f"{target}: {len(left)} runs to train and measure{here}; {target.stat().st_size / 1e6:.1f} MB"
+    line = f"{target}: {len(left)} runs to train and measure{here}; {target.stat().st_size / 1e6:.1f} MB"
+    if study.config.capabilities.tasks:
+        line += "\ncapabilities.tasks are given here and need the weights: start run.py with --weights"
+    return line
 
 
 def data_files(study: Study) -> Iterable[Path]:

@@ -18,14 +18,14 @@ from spikesink.runs.command import one_line_errors
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
-from spikesink.workflow.elsewhere.document import FINISHED, document_path
+from spikesink.workflow.elsewhere.document import FINISHED, document_path, is_finished
 from spikesink.workflow.elsewhere.pool import Pool
 from spikesink.workflow.elsewhere.sources import sources_sum
 
 NEEDED = ("torch", "lightning", "numpy", "safetensors", "yaml")
 OPTIONAL = ("sklearn", "tqdm")
 """Packages that only some questions about models in depth need."""
-AGAIN = "unpack the archive again"
+AGAIN = "unpack the archive again, into an empty folder"
 FAILED, UNFINISHED = 1, 3
 """Exit status when a run has failed, and when only time or a signal has kept runs from being finished."""
 
@@ -82,7 +82,7 @@ def main(folder: Path) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = options.workers or len(gpus) or cores
     threads = options.threads or max(1, cores // workers)
-    left = [job for job in packed["jobs"] if not document_path(job["name"]).exists()]
+    left = [job for job in packed["jobs"] if not is_finished(job, packed)]
     done = len(packed["jobs"]) - len(left)
     where = f"{len(gpus)} GPUs" if gpus else "the CPU"
     print(
@@ -111,7 +111,7 @@ def visible_gpus() -> list[str]:
 def write_results(packed: dict, weights: bool) -> str:
     """Write results.tar, which holds the document of every finished run; returns a line that says so."""
     target = Path("results.tar")
-    finished = [job for job in packed["jobs"] if document_path(job["name"]).exists()]
+    finished = [job for job in packed["jobs"] if is_finished(job, packed)]
     with whole(target) as part, tarfile.open(part, "w:") as archive:
         for job in finished:
             archive.add(document_path(job["name"]))

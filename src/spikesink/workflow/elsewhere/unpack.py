@@ -12,11 +12,13 @@ from typing import Any
 
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.table import write_table
+from spikesink.quantities import CAPABILITIES
 from spikesink.runs.atomic import delete, whole
+from spikesink.runs.command import said
 from spikesink.runs.folder import LEFT_OUT, RunFolder
 from spikesink.runs.inside import inside
 from spikesink.runs.json_file import with_sum
-from spikesink.runs.sums import file_sum
+from spikesink.runs.sums import file_sum, note_of
 from spikesink.study.errors import InputError
 from spikesink.study.run import Study
 from spikesink.workflow.elsewhere.comparing import check
@@ -62,8 +64,8 @@ def unpack(study: Study, archives: Sequence[Path]) -> Arrivals:
                     else:
                         arrivals.placed.pop(name, None)  # another archive may have had it
                         arrivals.placed[name] = place(document, expected[name]["groups"], folder, archive)
-                except InputError as error:
-                    arrivals.refused[name] = str(error)
+                except (InputError, OSError) as error:  # a full disk too: what is here already is told to Snakemake
+                    arrivals.refused[name] = said(error)
     return arrivals
 
 
@@ -88,11 +90,15 @@ def documents(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
 def place(document: dict[str, Any], groups: Iterable[str], folder: RunFolder, archive: tarfile.TarFile) -> bool:
     """Write the files of a run, the manifest last; returns whether its weights came along. Raises InputError.
 
-    Of its measures those of ``groups``, which have been compared: Snakemake is not told of others.
+    Of its measures those of ``groups``, which have been compared: Snakemake is not told of others. The tables of other
+    groups are deleted, but not the capabilities, which are never measured elsewhere.
     """
     manifest = json.loads(document["manifest"])
     folder.manifest.unlink(missing_ok=True)
-    delete(folder.measures)
+    for table in folder.measures.glob("*.parquet"):
+        if table != folder.measure(CAPABILITIES):
+            delete(note_of(table))
+            delete(table)
     for path, text in ((folder.run, document["run"]), (folder.metrics, document["metrics"])):
         with whole(path) as part:
             part.write_text(text, encoding="utf-8")

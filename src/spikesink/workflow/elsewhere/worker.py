@@ -13,9 +13,12 @@ import torch
 
 from spikesink.measures.answering import measure
 from spikesink.measures.groups import GROUPS
+from spikesink.runs.atomic import whole
 from spikesink.runs.command import said
 from spikesink.runs.folder import RunFolder
+from spikesink.runs.sums import file_sum
 from spikesink.study.errors import InputError
+from spikesink.study.run import canonical
 from spikesink.training.devices import end_with_launcher
 from spikesink.training.freed_memory import keep_freed_memory
 from spikesink.training.progress import be_quiet
@@ -63,19 +66,44 @@ def complete(job: dict[str, Any], packed: dict[str, Any], threads: int, on_gpu: 
             raise InputError("torch finds no GPU here: start with --gpus 0 to use the CPU")
         torch.cuda.init()  # it is of no use before
         torch.cuda.reset_peak_memory_stats()
-    if not folder.manifest.exists():
+    if folder.manifest.exists():
+        check_trained(job, packed)
+    else:
         checkpoints = Path("results") / packed["study"] / "checkpoints"
         places = {"tokens": Path(packed["folders"]["train"]), "output": Path(folder.path), "checkpoints": checkpoints}
         train(job["run"], Namespace(**places, threads=threads, gpus=int(on_gpu), nodes=1, processes=1))
     for group, about in job["groups"].items():
-        if not all((folder.measures / f"{question}.json").exists() for question in GROUPS[group].questions):
+        what = canonical([about, packed["tokens"]["measure"], file_sum(folder.manifest)])
+        if not is_answered(group, what, folder):
+            asked_before(group, folder).unlink(missing_ok=True)  # the tables are replaced one by one
             asked = {"group": group, "settings": about["settings"], "run": Path(folder.path), "pretrained": None}
             places = {"tokens": Path(packed["folders"]["measure"]), "tokenizer": None, "output": None}
             measured_on = int(on_gpu and packed["measure_on"] == "gpu")
             measure(Namespace(**asked, **places, format="json", threads=threads, gpus=measured_on))
+            with whole(asked_before(group, folder)) as part:
+                part.write_text(what, encoding="utf-8")
     write_document(job, packed)
     facts = folder.facts()
     return f"{facts['status']} in {facts['wall_seconds']:.0f} s on {facts['hardware']['name']}, measured"
+
+
+def check_trained(job: dict[str, Any], packed: dict[str, Any]) -> None:
+    """Raises InputError where the run in the job's folder has other settings, code or tokens: of another archive."""
+    folder = RunFolder(job["folder"])
+    if folder.settings() != job["run"] or folder.facts().get("tokens_sha256") != packed["tokens"]["train"]:
+        raise InputError(f"{folder.path}: was trained for another archive: unpack this one into an empty folder")
+
+
+def is_answered(group: str, what: str, folder: RunFolder) -> bool:
+    """Whether the tables of a group are here and answer ``what``: its settings and code, the text and the run."""
+    tables = (folder.measures / f"{question}.json" for question in GROUPS[group].questions)
+    note = asked_before(group, folder)
+    return note.exists() and note.read_text(encoding="utf-8") == what and all(table.exists() for table in tables)
+
+
+def asked_before(group: str, folder: RunFolder) -> Path:
+    """The file that says what the tables of a group answer; it is written after them."""
+    return folder.measures / f"{group}.asked"
 
 
 def answer(pipe: Connection, outcome: str, note: str) -> None:
