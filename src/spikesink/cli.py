@@ -27,13 +27,22 @@ from spikesink.workflow.measure_plan import measure_costs, measure_table
 NO_RUNS = "This study trains nothing: it measures published models."
 
 
-def find_runs(study: Study, name: str) -> list[Run]:
-    """The run ``variant/seed<k>``, or all runs of ``variant``. Raises ConfigError."""
+def find_runs(study: Study, name: str, models: Sequence[str] = ()) -> list[Run]:
+    """The run ``variant/seed<k>``, or all runs of ``variant``. Raises ConfigError.
+
+    ``models``: names of published models that could have been given instead; the error lists them.
+    """
     found = [run for run in study.runs if name in (run.variant, f"{run.variant}/seed{run.seed}")]
     if found:
         return found
-    known = ", ".join(dict.fromkeys(run.variant for run in study.runs)) or "none: it trains nothing"
-    raise ConfigError(f"run {name!r} is not in study {study.config.study!r}: variants are {known}")
+    variant = name.partition("/")[0]
+    variants = ", ".join(dict.fromkeys(run.variant for run in study.runs))
+    if seeds := [f"seed{run.seed}" for run in study.runs if run.variant == variant]:
+        known = [f"{variant} has {', '.join(seeds)}"]
+    else:
+        known = [f"variants are {variants}" if variants else "it trains nothing"]
+        known += [f"published models are {', '.join(models)}"] if models else []
+    raise ConfigError(f"run {name!r} is not in study {study.config.study!r}: {'; '.join(known)}")
 
 
 def print_runs(study: Study) -> None:
@@ -100,14 +109,23 @@ def print_status(study: Study, watch: float | None, as_json: bool) -> None:
 
 
 def print_why(study: Study, name: str) -> None:
-    """What differs, for every run of that name, or for the published model of that name."""
+    """What differs, for every run of that name, or for the published model of that name.
+
+    Raises InputError for the first run that cannot be compared, after the others have been printed.
+    """
     from spikesink.runs.why import differences, model_differences  # reads the package's code: not for every command
 
     if name in study.config.pretrained and name not in {run.variant for run in study.runs}:
         print_differences(f"pretrained model {name}", model_differences(name, study.config), "measured")
         return
-    for run in find_runs(study, name):
-        print_differences(run.folder, differences(run, study.config), "trained")
+    errors = []
+    for run in find_runs(study, name, tuple(study.config.pretrained)):
+        try:
+            print_differences(run.folder, differences(run, study.config), "trained")
+        except InputError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def print_differences(what: str, lines: list[str], done: str) -> None:

@@ -133,6 +133,23 @@ def test_characters_do_not_encode_other_text(source, tmp_path):
         packing.pack(Corpus(kind="files", files=(str(path),)), characters, tmp_path / "tokenizer.json", tmp_path)
 
 
+def test_a_document_that_cannot_be_encoded_is_named_by_its_place_in_its_file(tmp_path):
+    characters = Tokenizer(kind="characters", vocabulary=67, bos="document")
+    tokenizer.build(characters, [], tmp_path / "tokenizer.json")
+    train, held_out = tmp_path / "t.jsonl", tmp_path / "v.jsonl"
+    corpus = Corpus(kind="files", files=(str(train),), validation_files=(str(held_out),))
+
+    def named(trained: list[str], validation: list[str]) -> str:
+        for path, texts in ((train, trained), (held_out, validation)):
+            path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+        with pytest.raises(TokenizerError) as error:
+            packing.pack(corpus, characters, tmp_path / "tokenizer.json", tmp_path)
+        return str(error.value)
+
+    assert f"document 1 of {held_out} (" in named(["none"] * 300, ["none", "café"])
+    assert f"document 257 of {train} (" in named(["none"] * 257 + ["café"], ["none"])
+
+
 def test_a_synthetic_document_is_one_training_row(tmp_path):
     corpus = Corpus(kind="bigram_backcopy", synthetic_tokens=6400, synthetic_length=64)
     characters = Tokenizer(kind="characters", vocabulary=67, bos="document")

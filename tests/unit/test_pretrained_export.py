@@ -184,7 +184,7 @@ def test_the_tokenizer_of_the_synthetic_corpus_exports(transformers, run_folder,
 def test_a_trained_run_exports_from_the_command_line(
     transformers, token_folder, tokenizer_json, tmp_path, monkeypatch, capsys
 ):
-    run = RUN | {"model": PLAIN, "label": "Baseline"}
+    run = RUN | {"model": PLAIN}
     paths = ["--tokens", token_folder, "--output", tmp_path / "run", "--checkpoints", tmp_path / "checkpoints"]
     command = [sys.executable, "-m", "spikesink.training", "--run", json.dumps(run), *map(str, paths)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
@@ -207,7 +207,7 @@ def test_a_trained_run_exports_from_the_command_line(
     ]
     assert len({path.stat().st_mode for path in (tmp_path / "out").iterdir()}) == 1
     card = (tmp_path / "out/README.md").read_text()
-    for part in ("# Baseline (test, seed 3)", "768 training tokens", "perplexity: 20.09", "MIT licence", '"lr": 0.01'):
+    for part in ("# baseline (test, seed 3)", "768 training tokens", "perplexity: 20.09", "MIT licence", '"lr": 0.01'):
         assert part in card
 
     assert main() == 1  # once more into the same folder
@@ -251,6 +251,9 @@ def test_what_is_no_finished_run_or_not_its_tokenizer_is_refused(run_folder, tok
     folder, _ = run_folder()
     (folder / "model.safetensors").write_bytes(b"")
     refused(folder, tokenizer_json, "model.safetensors cannot be read")
+    (folder / "manifest.json").write_text('{"status": "diverged"}')
+    refused(folder, tokenizer_json, f"{folder} diverged, so that it has no weights: name the folder of a finished run")
+    (folder / "manifest.json").unlink()
     run = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(run | {"model": PLAIN | {"value_valve": {"of_old": 1}}}))
     refused(folder, tokenizer_json, "run.json cannot be read (Valve has no key 'of_old')", "train this run again")

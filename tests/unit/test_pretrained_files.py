@@ -10,8 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file, save_model
 
+from spikesink.pretrained.description import summary
 from spikesink.pretrained.formats import PretrainedError
 from spikesink.pretrained.load import load_pretrained
+from spikesink.study.settings import Pretrained
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
@@ -138,3 +140,11 @@ def test_a_number_that_is_none_is_refused(folder, value):
     text = json.dumps(json.loads((folder / "config.json").read_text()) | {"rms_norm_eps": "NUMBER"})
     (folder / "config.json").write_text(text.replace('"NUMBER"', f"{value}.0" if value == "-1" else value))
     refused(folder, "rms_norm_eps = ", "must be a number greater than 0")
+
+
+def test_a_gguf_file_in_parts_is_not_called_missing(tmp_path):
+    for number in (1, 2):
+        (tmp_path / f"model.gguf.part{number}").write_bytes(b"GGUF")
+    source = str(tmp_path / "model.gguf.part{1..2}")
+    with pytest.raises(PretrainedError, match=r"part\{1\.\.2\}: check reads a GGUF file in one piece: join the parts"):
+        summary(Pretrained(source=source, bos="none"))

@@ -7,7 +7,8 @@ from models import VARIANTS, model_settings, shaken
 from torch import Tensor
 
 from spikesink.model.initial import initialise
-from spikesink.pretrained.own_format import own_config
+from spikesink.pretrained.card import how_to_load
+from spikesink.pretrained.own_format import ARCHITECTURE, own_config
 
 POSITIONS, LENGTHS = 12, (3, 12, 7, 10, 7)
 """The longest text is as long as the table of a positional gate."""
@@ -78,6 +79,9 @@ def test_padding_on_the_right_stays_harmless_and_padding_between_tokens_is_refus
     (row,) = drawn(6)
     ids, mask = torch.cat((row, torch.zeros(3, dtype=torch.long)))[None], torch.tensor([[1] * 6 + [0] * 3])
     assert same(model(ids, attention_mask=mask).logits[0, :6], model(row[None]).logits[0])
+    with pytest.raises(ValueError, match="0 between two tokens"):
+        model.generate(ids, attention_mask=mask, max_new_tokens=2, min_new_tokens=2, pad_token_id=0)
+    assert "Pad prompts on the left and" in "\n".join(how_to_load(ARCHITECTURE))
     with pytest.raises(ValueError, match="0 between two tokens"):
         model(ids, attention_mask=torch.tensor([[0, 1, 1, 0, 1, 1, 1, 1, 1]]))
     with pytest.raises(ValueError, match=r"the shape \[1, 6\] for 9 positions"):

@@ -340,6 +340,11 @@ def test_text_that_is_too_short_is_refused_when_it_is_packed(tmp_path, monkeypat
     index["splits"]["validation"]["tokens"] = 5001
     check_packed(folder, index)
     check_packed(tmp_path / "results/other/data/tokens", {"splits": {}})
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "results").symlink_to(tmp_path / "disk")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TokenError, match="the validation split has 0 tokens"):
+        check_packed(Path("results/nano/data/tokens"), {"splits": {"train": {"tokens": 10**6}}})
 
 
 def test_the_need_of_held_out_text_is_that_of_the_hungriest_measure():

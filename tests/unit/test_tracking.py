@@ -22,6 +22,7 @@ from tracked_study import (
     write_study,
 )
 
+from spikesink.runs.sums import file_sum
 from spikesink.tracking import default_uri
 from spikesink.tracking.__main__ import main
 from spikesink.tracking.sync import sync
@@ -46,6 +47,8 @@ def test_importing_the_package_does_not_import_mlflow():
 def test_sync_stores_everything_and_a_second_sync_changes_nothing(root):
     """A store that is incomplete, or grows with every workflow run, misleads whoever reads it."""
     uri, study = default_uri(root), write_study(root / "tiny")
+    (study / "figures/norm/.sums").mkdir()
+    (study / "figures/norm/.sums/spikes.png").write_text(f"{file_sum(study / 'figures/norm/spikes.png')}  spikes.png\n")
     line = sync("tiny", study, uri)
     assert "2 variants and 2 runs (5 new" in line
     first = content(uri, root / "mlartifacts")

@@ -3,10 +3,12 @@
 import csv
 from pathlib import Path
 
+import polars as pl
 import pytest
 from mlflow import MlflowClient
 from tracked_study import content, new_store, stored_runs, write_run, write_seeds
 
+from spikesink.tables.statistics.statistics import statistics
 from spikesink.tracking import default_uri
 from spikesink.tracking.sync import sync
 
@@ -115,6 +117,29 @@ def test_a_seed_that_diverged_is_named_and_in_no_mean(study):
     assert [runs[f"rms/seed{seed}"].info.status for seed in (1, 2, 3)] == ["FINISHED", "FAILED", "FINISHED"]
     assert runs["rms/seed2"].data.tags["status"] == "diverged" and "perplexity" not in runs["rms/seed2"].data.metrics
     assert parents["dyt"].info.status == "FAILED" and parents["dyt"].data.metrics == {"seeds": 3, "seeds_finished": 0}
+
+
+def test_a_seed_without_one_value_is_named_and_is_in_other_means(study):
+    """Else a mean over fewer seeds than the others would not be seen."""
+    write_seeds(study, {"baseline": [8.0, 12.0, 9.0], "rms": [10.0, 11.0, None]})
+    table = study / "tables" / "runs.csv"
+    runs = pl.read_csv(table).with_columns(
+        spike=pl.when(variant="rms", seed=1).then(pl.lit(float("inf"))).otherwise("spike")
+    )
+    runs.write_csv(table)
+    statistics(runs).write_csv(study / "tables" / "statistics.csv")
+    rms = synchronised(study)["rms"].data
+    assert rms.tags["left_out"] == "seed 3: diverged, seed 1: spike is infinite"
+    assert "Left out of means: seed 3: diverged, seed 1: spike is infinite." in rms.tags["mlflow.note.content"]
+    assert rms.metrics["perplexity"] == pytest.approx(110**0.5) and rms.metrics["spike"] == pytest.approx(121)
+
+
+def test_a_variant_that_is_called_like_its_ablation_is_not_the_baseline(study):
+    """Two parents would say that all others are compared with them."""
+    parents = synchronised(write_seeds(study, {"baseline": [8.0, 12.0], "norm": [10.0, 12.0]}))
+    said = {name: parent.data.tags["mlflow.note.content"] for name, parent in parents.items()}
+    assert said["norm"].startswith("A variant of the ablation norm: ")
+    assert said["baseline"].startswith("What all variants are compared with: ")
 
 
 def test_statistics_that_changed_update_the_parent(study):

@@ -6,16 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tiny_project import OPTIONS, RESULTS, ROOT, study_in
 
+from spikesink.cli import find_runs, print_why
 from spikesink.runs import code_digest, module_facts, module_source, sources
 from spikesink.runs.described_files import identity_of_file
 from spikesink.runs.identity import identity
 from spikesink.runs.why import changes, code_changes, differences, model_differences, source_changes
-from spikesink.study.errors import InputError
+from spikesink.study.errors import ConfigError, InputError
 from spikesink.study.run import Run
 
 RUN = RESULTS / "runs/baseline/seed0"
@@ -205,6 +207,29 @@ def test_the_command_says_so_in_words(project):
         assert absent.stderr.startswith("error: ")
         assert absent.stderr.count("\n") == 1
         assert reason in absent.stderr
+
+
+def test_seeds_that_are_not_trained_yet_do_not_hide_the_others(project):
+    study_in(project, seeds=[5, 0, 6])
+    found = spikesink_why(project, "baseline")
+    assert (found.returncode, found.stdout) == (1, f"{RUN}: nothing has changed\n")
+    assert "seed5/run.json does not exist: this run has not been trained yet" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def test_an_unknown_name_says_which_there_are(tmp_path):
+    study = study_in(tmp_path)
+    for name in ("baseline/seed99", "baseline/0"):
+        with pytest.raises(ConfigError, match=rf"'{name}' is not in study 'tiny': baseline has seed0, seed1$"):
+            find_runs(study, name)
+    with pytest.raises(ConfigError, match=r"is not in study 'tiny': variants are baseline, v_scale$"):
+        find_runs(study, "nope/seed0")
+    pretrained = {name: {"source": "model", "bos": "none"} for name in ("a", "b")}
+    models = replace(study_in(tmp_path, pretrained=pretrained), runs=())
+    with pytest.raises(ConfigError, match=r"is not in study 'tiny': it trains nothing; published models are a, b$"):
+        print_why(models, "nope")
+    with pytest.raises(ConfigError, match=r"is not in study 'tiny': it trains nothing$"):
+        find_runs(models, "nope")
 
 
 def test_a_source_file_that_changed_or_went_is_named(project):

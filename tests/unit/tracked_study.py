@@ -23,8 +23,6 @@ def settings(variant: str, seed: int = 1) -> dict:
         "ablation": "norm",
         "variant": variant,
         "seed": seed,
-        "stands_for": None,
-        "label": "Label",
         "tokenizer": {"kind": "trained", "vocabulary": 512},
         "model": {"layers": 2, "gate": {"kind": "none"}, "note": "n" * 900},
         "training": {"steps": 200, "loss_window": None, "optimiser": {"lr": 0.004}},

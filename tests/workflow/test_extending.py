@@ -121,7 +121,8 @@ def test_what_is_new_is_trained_measured_and_drawn(extended):
     norms = polars.read_parquet(results / "runs/layer_norm_softplus/seed0/measures/normalisation.parquet")
     assert set(norms.filter(polars.col("kind") != "head")["norm"]) == {"layer"}, "its name, never 'none'"
     description = json.loads((results / "data/corpus.json").read_text())
-    assert (description["kind"], description["documents"]) == ("sums", 200)
+    packed = json.loads((results / "data/tokens/tokens.json").read_text())["splits"].values()
+    assert (description["kind"], sum(split["documents"] for split in packed)) == ("sums", 200)
 
 
 def test_the_extended_project_passes_the_tests_that_the_page_names(extended):

@@ -66,7 +66,6 @@ BEGINNINGS = {
     ".xz": (b"\xfd7zXZ\0",),
     ".zst": (b"\x28\xb5\x2f\xfd", *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))),
 }
-COMPRESSIONS = tuple(READERS)
 
 
 @contextmanager

@@ -44,13 +44,17 @@ def with_split(corpus: Corpus) -> Iterator[tuple[str, bool]]:
     """Every document, and whether it is held out for validation. Raises CorpusError."""
     share = corpus.validation_share
     if corpus.validation_files:
-        held_out = replace(corpus, files=corpus.validation_files, validation_files=None, documents=None)
         yield from ((text, False) for text in texts(replace(corpus, validation_files=None)))
-        yield from ((text, True) for text in texts(held_out))
+        yield from ((text, True) for text in texts(of_validation_files(corpus)))
     elif corpus.kind in EVENLY:
         yield from ((text, is_validation(index, share)) for index, text in enumerate(texts(corpus)))
     else:
         yield from drawn(texts(corpus), share)
+
+
+def of_validation_files(corpus: Corpus) -> Corpus:
+    """The files that are held out, as a corpus of their own."""
+    return replace(corpus, files=corpus.validation_files, validation_files=None, documents=None)
 
 
 def texts(corpus: Corpus) -> Iterator[str]:
@@ -74,14 +78,10 @@ def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
     kind = KINDS[corpus.kind]
     paths = kind.files(corpus, download)
     documents(corpus)  # finds what can be found wrong without reading them all
-    available = kind.count(corpus)
-    if available is not None and corpus.documents is not None:
-        available = min(available, corpus.documents)
     return {
         "kind": corpus.kind,
         "dataset": corpus.dataset,
         "revision": corpus.revision,
-        "documents": available,
         "files": [
             {
                 "name": name,

@@ -88,7 +88,7 @@ def boundary_entries(side: str, found: Boundary | None) -> dict[str, Any]:
 
 def add_documents(splits: dict[str, "Split"], corpus: Corpus, settings: Tokenizer, loaded: tokenizer.Loaded) -> None:
     """Encode the documents of the corpus and add each to its split; those of other splits are skipped."""
-    first = 0
+    first = not_held_out = 0  # of the documents before the batch
     with tqdm(unit=" tokens", unit_scale=True, desc="packing", mininterval=1) as progress:
         for texts, held_out in corpora.split_batches(corpus):
             split_of = ["validation" if is_held_out else "train" for is_held_out in held_out]
@@ -96,11 +96,22 @@ def add_documents(splits: dict[str, "Split"], corpus: Corpus, settings: Tokenize
             encoded = encode(loaded, settings, [texts[number] for number in numbers])
             for number, ids in zip(numbers, encoded, strict=True):
                 if ids is None or max(ids, default=0) >= settings.vocabulary:
-                    place = f"document {first + number} of {corpora.short_name(corpus)}"
-                    refuse(loaded, settings, texts[number], place)
+                    before = not_held_out + held_out[:number].count(False)
+                    refuse(loaded, settings, texts[number], place(corpus, first + number, held_out[number], before))
                 splits[split_of[number]].add(ids, len(texts[number].encode()))
                 progress.update(len(ids))
             first += len(texts)
+            not_held_out += held_out.count(False)
+
+
+def place(corpus: Corpus, number: int, is_held_out: bool, not_held_out: int) -> str:
+    """What messages call a document: its number in its files.
+
+    ``number`` counts all documents from 0. Those of corpus.validation_files come after the others, ``not_held_out``.
+    """
+    if corpus.validation_files and is_held_out:
+        corpus, number = corpora.of_validation_files(corpus), number - not_held_out
+    return f"document {number} of {corpora.short_name(corpus)}"
 
 
 def encode(loaded: tokenizer.Loaded, settings: Tokenizer, texts: list[str]) -> list[list[int] | None]:

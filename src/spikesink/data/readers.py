@@ -43,13 +43,6 @@ def read(paths: list[Path], text_field: str, separator: str | None = None) -> da
     )
 
 
-def count(paths: list[Path]) -> int | None:
-    """Number of documents in the files, or None where only reading them would tell."""
-    if {file_format(path) for path in paths} <= {".parquet"}:
-        return sum(parquet.metadata(path).num_rows for path in paths)
-    return None
-
-
 def rows(files: list[str], text_field: str, separator: str | None) -> Iterator[dict[str, str | None]]:
     for file in files:
         yield from ({"text": text} for text in documents(file, text_field, separator))

@@ -22,7 +22,6 @@ def model_card(
 
     ``text``: the terms of the text that it learned from.
     """
-    name = run.get("label") or run["variant"]
     measured = held_out_perplexity(folder)
     tokens = training.steps * training.batch_size * training.sequence_length
     lines = [
@@ -32,7 +31,7 @@ def model_card(
         "tags: [spikesink]",
         "---",
         "",
-        f"# {name} ({run['study']}, seed {run['seed']})",
+        f"# {run['variant']} ({run['study']}, seed {run['seed']})",
         "",
         "A language model trained with spikesink, a workflow that trains Llama-style Transformers with one "
         "architectural choice changed at a time and measures massive activations and attention sinks in them. It is "
@@ -69,7 +68,7 @@ def how_to_load(architecture: str) -> list[str]:
         'AutoModelForCausalLM.from_pretrained("this folder", trust_remote_code=True)',
         "```",
         "",
-        "It generates with a key-value cache. Pad on either side and give the attention_mask.",
+        "It generates with a key-value cache. Pad prompts on the left and give the attention_mask.",
         "",
     ]
 

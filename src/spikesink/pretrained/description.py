@@ -9,6 +9,7 @@ from spikesink.pretrained.load import Checked, checked
 from spikesink.pretrained.vocabulary import TOKENIZER
 from spikesink.runs.described_files import identity_of_file
 from spikesink.runs.sums import noted
+from spikesink.study.file_ranges import expanded
 from spikesink.study.settings import Pretrained, Tokenizer
 
 
@@ -18,7 +19,10 @@ def summary(model: Pretrained) -> str:
     Of a GGUF file it says what the file holds; whether the architecture can be read shows when it is converted.
     """
     if model.is_gguf:
-        kinds = ", ".join(f"{number} tensors in {kind}" for kind, number in stored_kinds(Path(model.source)).items())
+        path, *others = map(Path, expanded(model.source))
+        if others:
+            raise PretrainedError(f"{model.source}: check reads a GGUF file in one piece: join the parts, or use fetch")
+        kinds = ", ".join(f"{number} tensors in {kind}" for kind, number in stored_kinds(path).items())
         return f"{model.source} is whole: {kinds}"
     found = checked(model.source, model.revision)
     return (

@@ -29,6 +29,8 @@ def export(folder: Path, tokenizer_json: Path, output: Path, max_shard_size: str
     weights. Raises PretrainedError, InputError, TokenizerError.
     """
     run, _, training = read_run(folder)
+    if RunFolder(folder).manifest.exists() and RunFolder(folder).has_diverged():
+        raise PretrainedError(f"{folder} diverged, so that it has no weights: name the folder of a finished run")
     vocabulary, bos = run["tokenizer"]["vocabulary"], run["tokenizer"]["bos"]
     files, ids = tokenizer_files(tokenizer_json, vocabulary, training.sequence_length, bos)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):

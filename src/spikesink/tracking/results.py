@@ -84,7 +84,7 @@ class TabulatedVariant:
     """What the tables say of a variant over its seeds."""
 
     tags: dict[str, str | None]
-    """The words of ``IDENTITY``, and which seeds are in no mean; None where there is nothing to say."""
+    """The words of ``IDENTITY``, and which seeds are left out of means; None where there is nothing to say."""
     metrics: dict[str, float]
     runs: list[EndedRun]
 
@@ -143,7 +143,9 @@ def tabulated_variants(results: Path, runs: Iterable[EndedRun]) -> list[Tabulate
 
 
 def words(first: Row, statistics: list[Row]) -> dict[str, str | None]:
-    left_out = statistics[0].get("left_out") if statistics else None
+    """The tags of a variant; ``left_out`` names the seeds that some mean is without, each reason once."""
+    reasons = (reason for row in statistics for reason in (row.get("left_out") or "").split(", "))
+    left_out = ", ".join(dict.fromkeys(filter(None, reasons)))
     return {name: first.get(name) or None for name in IDENTITY} | {"left_out": left_out or None}
 
 

@@ -61,7 +61,7 @@ def run_name(settings: Mapping[str, Any]) -> str:
 def run_tags(settings: Mapping[str, Any], digest: str) -> dict[str, str]:
     """The tags of a run: by them the mirror and the sync find the same MLflow run, and people filter."""
     tags = {"spikesink.kind": "run", "spikesink.run": run_name(settings), "spikesink.digest": digest}
-    facts = ("study", "scale", "ablation", "variant", "seed", "stands_for", "label")
+    facts = ("study", "scale", "ablation", "variant", "seed")
     return tags | {name: str(settings[name]) for name in facts if settings.get(name) is not None}
 
 

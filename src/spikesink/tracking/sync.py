@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikesink.runs.sums import NOTES
 from spikesink.study.errors import without_secrets
 from spikesink.tracking.experiment import NOTE, PARENT, Experiment
 from spikesink.tracking.results import EndedRun, ended_runs, tabulated_variants
@@ -102,11 +103,12 @@ def missing_points(stored: Curves, record: Curves) -> dict[str, dict[int, float]
 
 def complete_study(experiment: Experiment, results: Path) -> None:
     """Store the study's tables, figures and claims as artifacts of the run named study, in their folders."""
-    files = sorted({path for pattern in STUDY_FILES for path in results.glob(pattern) if path.is_file()})
-    found = experiment.tagged(kind="study")
-    if not files and not found:
+    found = {path for pattern in STUDY_FILES for path in results.glob(pattern) if path.is_file()}
+    files = sorted(path for path in found if NOTES not in path.parts)
+    stored = experiment.tagged(kind="study")
+    if not files and not stored:
         return
-    run = found[0] if found else experiment.create("study", {"spikesink.kind": "study"})
+    run = stored[0] if stored else experiment.create("study", {"spikesink.kind": "study"})
     experiment.tag(run, {NOTE: "Tables, figures and claims of the whole study: see its artifacts."})
     for path in files:
         folder = path.parent.relative_to(results).as_posix()

@@ -9,6 +9,7 @@ superseded, as is the parent of a variant that has left the study.
 from collections.abc import Iterable
 from typing import Any
 
+from spikesink.study.names import BASELINE
 from spikesink.tracking.experiment import NOTE, SUPERSEDED, Experiment
 from spikesink.tracking.results import TabulatedVariant
 
@@ -55,14 +56,12 @@ def description(variant: TabulatedVariant) -> str:
     """What MLflow shows as the description."""
     ablation, left_out = variant.tags["ablation"], variant.tags["left_out"]
     seeds = int(variant.metrics["seeds_finished"])
-    what = (
-        f"A variant of the ablation {ablation}" if ablation != variant.name else "What all variants are compared with"
-    )
+    what = "What all variants are compared with" if ablation == BASELINE else f"A variant of the ablation {ablation}"
     parts = [f"{what}: means over {seeds} seeds (of perplexities and spikes geometric) with their 95 % intervals."]
     if seeds < 2:
         parts = [f"{what}: {'one seed' if seeds else 'no seed'} finished, so there is no interval."]
     if any(name.endswith("_change") for name in variant.metrics):
         parts.append("Changes are against the baseline of the same seed, of perplexities and spikes ratios.")
     if left_out:
-        parts.append(f"In no mean: {left_out}.")
+        parts.append(f"Left out of means: {left_out}.")
     return " ".join(parts)

@@ -1,9 +1,8 @@
-"""Where a corpus comes from: one module per ``corpus.kind``, each with the same four functions of the corpus settings.
+"""Where a corpus comes from: one module per ``corpus.kind``, each with the same three functions of the corpus settings.
 
 * ``names(corpus)``: the names of its files, as its description lists them;
 * ``files(corpus, download)``: their local paths, fetched first with ``download``;
-* ``documents(corpus)``: its documents, a stream with the single column ``text``;
-* ``count(corpus)``: the number of its documents; None where only reading them all would tell.
+* ``documents(corpus)``: its documents, a stream with the single column ``text``.
 
 They raise CorpusError, with a message that says what to do.
 """

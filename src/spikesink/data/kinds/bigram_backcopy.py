@@ -20,7 +20,7 @@ from spikesink.data import readers
 from spikesink.data.kinds.embedded import SAMPLE, files, names
 from spikesink.study.settings import Corpus
 
-__all__ = ["count", "documents", "files", "names"]
+__all__ = ["documents", "files", "names"]
 
 CHARACTERS = 65
 SEED = 0  # the corpus of a study; its seeds vary initial weights and data order
@@ -67,13 +67,11 @@ def sample_language() -> Language:
     return language([row["text"] for row in readers.read([SAMPLE], "text")])
 
 
-def count(corpus: Corpus) -> int:
-    """Documents of ``synthetic_length`` tokens, BOS included, in ``synthetic_tokens``; at least two, one held out."""
-    return max(corpus.synthetic_tokens // corpus.synthetic_length, 2)
-
-
 def documents(corpus: Corpus) -> datasets.IterableDataset:
-    """Synthetic documents of ``synthetic_length`` - 1 characters. Packing adds the BOS that opens each."""
+    """Synthetic documents of ``synthetic_length`` - 1 characters. Packing adds the BOS that opens each.
+
+    There are as many as ``synthetic_tokens`` hold, and at least two, for one is held out.
+    """
     features = datasets.Features({"text": datasets.Value("string")})
     return datasets.IterableDataset.from_generator(
         generate, features=features, gen_kwargs={"counts": sample_language(), "corpus": corpus}
@@ -101,7 +99,7 @@ def generate(counts: Language, corpus: Corpus) -> Iterator[dict[str, str]]:
     random = np.random.default_rng(SEED)
     alphabet = np.array(list(counts.characters))
     length = corpus.synthetic_length - 1
-    remaining = count(corpus)
+    remaining = max(corpus.synthetic_tokens // corpus.synthetic_length, 2)
     while remaining:
         number = min(remaining, BLOCK)
         symbols = sample(counts, random, number, length, corpus.synthetic_triggers)

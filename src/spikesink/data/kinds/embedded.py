@@ -20,7 +20,3 @@ def files(corpus: Corpus, download: bool = False) -> list[Path]:
 
 def documents(corpus: Corpus) -> datasets.IterableDataset:
     return readers.read([SAMPLE], "text")
-
-
-def count(corpus: Corpus) -> int | None:
-    return readers.count([SAMPLE])

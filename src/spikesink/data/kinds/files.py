@@ -35,7 +35,3 @@ def files(corpus: Corpus, download: bool = False) -> list[Path]:
 
 def documents(corpus: Corpus) -> datasets.IterableDataset:
     return readers.read(files(corpus), corpus.text_field, corpus.document_separator)
-
-
-def count(corpus: Corpus) -> int | None:
-    return readers.count(files(corpus))

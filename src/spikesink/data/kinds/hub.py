@@ -10,7 +10,7 @@ from spikesink.data.hub import HubError, hub_file
 from spikesink.data.kinds.files import names
 from spikesink.study.settings import Corpus
 
-__all__ = ["count", "documents", "files", "names"]
+__all__ = ["documents", "files", "names"]
 
 
 def files(corpus: Corpus, download: bool = False) -> list[Path]:
@@ -26,7 +26,3 @@ def files(corpus: Corpus, download: bool = False) -> list[Path]:
 
 def documents(corpus: Corpus) -> datasets.IterableDataset:
     return readers.read(files(corpus), corpus.text_field, corpus.document_separator)
-
-
-def count(corpus: Corpus) -> int | None:
-    return readers.count(files(corpus))
