@@ -165,10 +165,21 @@ def test_reading_a_hub_corpus_never_opens_a_connection(monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", hub_client)
     corpus = Corpus(kind="hub", dataset="some/corpus", revision="0" * 40, files=("a.jsonl",))
-    with pytest.raises(
-        CorpusError, match=r"'a\.jsonl' .* has not been downloaded: run `python -m spikesink\.data corpus`"
-    ):
+    remedy = r"delete corpus\.json \(or evaluation_corpus\.json\) in results/<study>/data and run the same snakemake"
+    with pytest.raises(CorpusError, match=rf"'a\.jsonl' .* has not been downloaded: {remedy} command again"):
         corpora.documents(corpus)
+
+
+def test_a_connection_that_fails_while_a_corpus_is_fetched_is_one_line(monkeypatch):
+    """The hub's client raises errors of its own for it, which are no OSError."""
+
+    def hub_client(*_, **__):
+        raise errors.HTTPError("407 Proxy Authentication Required\nMore of it")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", hub_client)
+    corpus = Corpus(kind="hub", dataset="some/corpus", revision="0" * 40, files=("a.jsonl",))
+    with pytest.raises(CorpusError, match=r"'a\.jsonl' .* cannot be downloaded: 407 Proxy Authentication Required$"):
+        corpora.describe(corpus, download=True)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.005, 0.3, 0.5, 0.99])

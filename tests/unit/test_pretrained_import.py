@@ -1,6 +1,7 @@
 """Hugging Face checkpoints compute the same here as in transformers, and what cannot be read is refused in one line."""
 
 import copy
+import errno
 import importlib
 import json
 import os
@@ -507,6 +508,54 @@ def test_a_hub_that_fails_is_not_taken_for_one_without_the_file(hub, tmp_path, m
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(PretrainedError, match=r"'tokenizer_config.json' of model some/model .* does not answer"):
         load_pretrained("some/model", revision="b" * 40)
+
+
+def refusing(names: dict[str, Exception], monkeypatch) -> None:
+    """Let the hub fail for these files, in other ways than by not having them."""
+    download = huggingface_hub.hf_hub_download
+
+    def failing(repository, name, **options):
+        if name in names:
+            raise names[name]
+        return download(repository, name, **options)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", failing)
+
+
+def test_weights_that_cannot_be_stored_are_not_called_weights_of_another_format(hub, monkeypatch):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    refusing({"model.safetensors": full}, monkeypatch)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(PretrainedError, match=r"'model.safetensors' .* cannot be downloaded: .*No space left on"):
+        load_pretrained("some/model", revision="b" * 40)
+    assert "model.safetensors.index.json" not in hub
+
+
+def test_offline_the_weights_of_the_cache_may_be_in_shards(hub, monkeypatch):
+    """Of a model in shards the cache does not say that the hub has no single file."""
+    refusing({"model.safetensors": errors.LocalEntryNotFoundError("not in the cache")}, monkeypatch)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    load_pretrained("some/model", revision="b" * 40)
+    assert any(name.startswith("model-") for name in hub)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (errors.HTTPError, "the newest commit of some/model is not known: 407 Proxy Authentication Required; pin a"),
+        (errors.RepositoryNotFoundError, "some/model: no such repository, or it is private; check the id"),
+        (errors.GatedRepoError, "some/model is gated: accept its terms"),
+    ],
+)
+def test_why_the_newest_commit_is_not_known_is_one_line(hub, monkeypatch, kind, said):
+    def snapshot(*_, **__):
+        more = {} if kind is errors.HTTPError else {"response": SimpleNamespace(headers={}, request=None)}
+        raise kind("407 Proxy Authentication Required\nMore of it", **more)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    with pytest.raises(PretrainedError) as error:
+        load_pretrained("some/model")
+    assert said in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_hub_model_that_cannot_be_read_is_refused_before_its_weights_are_fetched(hub, tmp_path):

@@ -50,8 +50,11 @@ def hub_file(repository: str, name: str, *, revision: str, kind: str, download: 
                 f"{where} cannot be reached ({first_line(error)}): run this step on a machine with internet, "
                 f"without HF_HUB_OFFLINE"
             ) from None
-        raise HubError(f"{where} has not been downloaded: run `python -m spikesink.data corpus` first") from None
-    except OSError as error:  # every other HTTP failure, timeouts, a full disk
+        raise HubError(
+            f"{where} has not been downloaded: delete corpus.json (or evaluation_corpus.json) in results/<study>/data "
+            "and run the same snakemake command again"
+        ) from None
+    except (OSError, errors.HTTPError) as error:  # every other failure of the connection, timeouts, a full disk
         raise HubError(f"{where} cannot be downloaded: {first_line(error)}") from None
     return Path(path)
 

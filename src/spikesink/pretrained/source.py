@@ -41,21 +41,23 @@ def fetched(repository: str, revision: str | None) -> Path:
     def fetch(name: str) -> Path:
         return hub_file(repository, name, revision=commit, kind="model", download=True)
 
+    def optional(name: str) -> Path | None:
+        return optional_hub_file(repository, name, revision=commit, kind="model")
+
     folder = fetch(CONFIG).parent
     read_config(folder)
-    try:
-        fetch(SINGLE)
-    except HubError as error:
-        try:
-            fetch(INDEX)
-        except HubError:
-            raise HubError(f"{error} (only weights in safetensors can be read)") from None
+    if not optional(SINGLE):
+        if not optional(INDEX):
+            try:
+                fetch(SINGLE)
+            except HubError as error:
+                raise HubError(f"{error} (only weights in safetensors can be read)") from None
         for shard in sorted(set(read_index(folder).values())):
             fetch(shard)
     # A model without a tokenizer can still be measured on token ids. What the tokenizer's other files say is needed.
-    if optional_hub_file(repository, TOKENIZER, revision=commit, kind="model"):
+    if optional(TOKENIZER):
         for name in BESIDE:
-            optional_hub_file(repository, name, revision=commit, kind="model")
+            optional(name)
     return folder
 
 
@@ -65,7 +67,13 @@ def newest_commit(repository: str) -> str:
 
     try:
         return Path(snapshot_download(repository, allow_patterns=CONFIG)).name
-    except (errors.HFValidationError, OSError) as error:
+    except errors.GatedRepoError:
+        raise PretrainedError(
+            f"{repository} is gated: accept its terms on the hub and log in with `hf auth login`"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise PretrainedError(f"{repository}: no such repository, or it is private; check the id") from None
+    except (errors.HFValidationError, errors.HTTPError, OSError) as error:
         raise PretrainedError(
             f"the newest commit of {repository} is not known: {first_line(error)}; pin a revision"
         ) from None
