@@ -47,7 +47,7 @@ def test_variants_unfold_into_seeds_and_figures_are_seen(study):
         assert page.get_by_role("link", name="baseline/seed").count() == 0
 
         page.goto(f"{runs_page}/{runs['dyt']}")
-        page.get_by_text("In no mean: seed 2: diverged.").first.wait_for()
+        page.get_by_text("Left out of means: seed 2: diverged.").first.wait_for()
         page.get_by_role("link", name="perplexity", exact=True).wait_for()
 
         page.goto(f"{runs_page}/{runs['study']}/artifacts/figures/norm_ablation.png")

@@ -61,7 +61,7 @@ def description(variant: TabulatedVariant) -> str:
     if seeds < 2:
         parts = [f"{what}: {'one seed' if seeds else 'no seed'} finished, so there is no interval."]
     if any(name.endswith("_change") for name in variant.metrics):
-        parts.append("Changes are against the baseline of the same seed, of perplexities and spikes ratios.")
+        parts.append("Changes are against the baseline, of perplexities and spikes ratios.")
     if left_out:
         parts.append(f"Left out of means: {left_out}.")
     return " ".join(parts)
