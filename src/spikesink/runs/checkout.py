@@ -1,7 +1,8 @@
-"""The checkout that this package is run from."""
+"""The software that a result is made with: the checkout of this package, and the versions of others."""
 
 import os
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 AFFECTS_RESULTS = False
@@ -46,3 +47,11 @@ def git(folder: Path, *arguments: str) -> str:
         advice = next((f": {line}" for line in lines if line.startswith("git config")), "")
         raise GitError(f"git: {lines[0].removeprefix('fatal: ')}{advice}")
     return done.stdout.strip()
+
+
+def version(package: str) -> str:
+    """The version of an installed package, or that it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

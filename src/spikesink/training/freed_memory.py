@@ -9,7 +9,7 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 MOST = 1 << 30
 """Bytes of free memory that are kept, and of the largest tensor of a training step that is."""
 OLD_MOST = 1 << 25
-"""The largest tensor that glibc before 2.35 agrees to keep."""
+"""Bytes of the largest tensor that glibc before 2.35 keeps; it refuses to be told more."""
 
 
 def keep_freed_memory(largest: int = MOST) -> None:

@@ -4,7 +4,6 @@ import platform
 import resource
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any
 
 import lightning as L
@@ -12,7 +11,7 @@ import torch
 
 from spikesink import __version__
 from spikesink.model.decoder import Decoder
-from spikesink.runs.checkout import git_state
+from spikesink.runs.checkout import git_state, version
 from spikesink.runs.code_digest import module_digests
 from spikesink.runs.identity import TRAINING
 from spikesink.training.task import Outcome, Task
@@ -64,12 +63,7 @@ def facts(task: Task, outcome: Outcome, trainer: L.Trainer, decoder: Decoder) ->
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide the numbers."""
     found = {"python": platform.python_version(), "spikesink": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return found | {package: version(package) for package in PACKAGES}
 
 
 def hardware(device: torch.device) -> dict[str, str | int]:

@@ -18,7 +18,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from spikesink.figures.catalogue import FIGURES
 from spikesink.measures.groups import GROUPS
 from spikesink.runs import sums
 from spikesink.runs.atomic import delete, whole
-from spikesink.runs.checkout import git_state
+from spikesink.runs.checkout import git_state, version
 from spikesink.runs.code_digest import code_digest
 from spikesink.runs.inside import inside
 from spikesink.runs.sums import FROM_GIT, file_sum, noted
@@ -167,11 +166,3 @@ def copy_files(source: Path, target: Path, files: list[str], config: Mapping, fa
         part.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     size = sum((target / path).stat().st_size for path in files)
     return f"{target}: {len(files)} files, {size / 1e6:.1f} MB"
-
-
-def version(package: str) -> str:
-    """The version of a package; publishing needs few of those that made the study."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"

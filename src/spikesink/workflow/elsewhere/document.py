@@ -27,7 +27,7 @@ KINDS = {
 
 
 def document_path(name: str) -> Path:
-    """The document of the run ``name``, <variant>/seed<k>; see ``is_finished``."""
+    """Where the document of the run ``name``, <variant>/seed<k>, is written when it has been measured."""
     return Path(FINISHED) / f"{name}{SUFFIX}"
 
 
