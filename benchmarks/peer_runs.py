@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def write_tokens(folder: Path, vocabulary: int, count: int = 400_000) -> None:
-    """A packed stream of random tokens."""
+    """A packed stream of random tokens, and beside it a tokenizer in which no text is a token."""
     from spikesink.data.batches import FORMAT, INDEX, index_sum
 
     folder.mkdir(parents=True)
@@ -43,6 +43,7 @@ def write_tokens(folder: Path, vocabulary: int, count: int = 400_000) -> None:
         "tokenizer_sha256": "",
     }
     (folder / INDEX).write_text(json.dumps(index | {"sum": index_sum(index)}))
+    folder.with_name("tokenizer.json").write_text(json.dumps({"model": {"vocab": {}}}))
 
 
 def run_settings(scale: str, steps: int, **changes: object) -> dict:

@@ -45,6 +45,7 @@ def take_jobs(pipe: Connection, packed: dict[str, Any], threads: int, on_gpu: bo
         try:
             install(end_at_once)  # a run that has ended ignores signals
             job = pipe.recv()
+            torch.compiler.reset()  # after eight compiled runs torch would train the next without compiling
             with written_to(log_path(job["name"])):
                 note = complete(job, packed, threads, on_gpu)
             pipe.send(("finished", note))
