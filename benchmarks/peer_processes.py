@@ -6,7 +6,7 @@ import time
 import traceback
 from multiprocessing.connection import Connection
 
-from peer_steps import Contestant, Prepared, forget
+from peer_steps import Contestant, Prepared, forget, memory
 
 RETRIES = 8
 
@@ -104,10 +104,14 @@ class Worker:
 
 
 def prepare_all(
-    workers: list[Worker], contestants: list[Contestant], deadline: float
+    workers: list[Worker], contestants: list[Contestant], deadline: float, room: float
 ) -> tuple[dict[str, tuple[Worker, dict]], dict[str, str]]:
-    """Prepare contestants, as many at a time as there are workers: their worker and facts by name, and failures."""
+    """Prepare contestants, as many at a time as there are workers and as fit into ``room`` bytes of the GPU.
+
+    Returns their worker and facts by name, and failures by name.
+    """
     waiting, running = list(contestants), {}
+    needed = {contestant.name: memory(contestant) for contestant in contestants}
     ready: dict[str, tuple[Worker, dict]] = {}
     failed: dict[str, str] = {}
     idle = [worker for worker in workers if worker.process.is_alive()]
@@ -119,6 +123,9 @@ def prepare_all(
             failed |= {contestant.name: "not begun in time" for contestant in waiting}
             break
         while waiting and idle:
+            taken = sum(needed[one.name][0] for one in running.values()) + sum(needed[name][1] for name in ready)
+            if running and taken + needed[waiting[0].name][0] > room:
+                break
             worker = idle.pop(0)
             running[worker] = waiting.pop(0)
             worker.ask("prepare", running[worker])

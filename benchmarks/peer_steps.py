@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
 from spikesink.study.errors import ConfigError
+from spikesink.study.memory import held_bytes, memory_bytes
 from spikesink.study.resolve import resolve
 from spikesink.study.settings import Model, Training
 from spikesink.study.sizes import flops_per_token
@@ -84,6 +85,15 @@ def shaped(contestant: Contestant) -> tuple[Model, Training, int]:
     model = replace(model, layers=model.layers // contestant.share)
     vocabulary = vocabulary // contestant.share
     return model, replace(training, loss_chunk=contestant.loss_chunk), vocabulary
+
+
+def memory(contestant: Contestant) -> tuple[float, float]:
+    """Estimate of the bytes on a GPU while it steps, and between steps. transformers has its logits in float32 too."""
+    model, training, vocabulary = shaped(contestant)
+    sequences = max(1, contestant.tokens // training.sequence_length)
+    training = replace(training, batch_size=sequences, micro_batch_size=None, compile=contestant.compile)
+    held = held_bytes(model, vocabulary, training, devices=1)
+    return memory_bytes(model, vocabulary, training, devices=1) + 4 * vocabulary * contestant.tokens, held
 
 
 class Prepared:
@@ -197,7 +207,9 @@ class Prepared:
             for _ in range(steps):
                 self.step()
             torch.cuda.synchronize()
-            return (time.perf_counter() - start) / steps
+            taken = (time.perf_counter() - start) / steps
+            torch.cuda.empty_cache()  # the others need it
+            return taken
         start, done = time.process_time(), 0
         while done < steps or time.process_time() - start < 1:
             self.step()

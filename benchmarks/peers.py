@@ -8,6 +8,7 @@ section, so that what was measured remains if a later section fails. Needs what 
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -24,6 +25,8 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+CONTEXT = 0.7 * 2**30
+"""Bytes of a GPU that a process takes before it makes a tensor."""
 sys.path.insert(0, str(ROOT / "src"))
 
 import peer_checks  # noqa: E402
@@ -53,6 +56,13 @@ class Bench:
     @property
     def on_gpu(self) -> bool:
         return self.device == "cuda"
+
+    @property
+    def room(self) -> float:
+        """Bytes for what is compared: of a GPU what its processes' contexts leave, a sixth of it kept free."""
+        if not self.on_gpu:
+            return math.inf
+        return 5 / 6 * torch.cuda.get_device_properties(0).total_memory - CONTEXT * (len(self.workers) + 1)
 
     def by(self, seconds: float) -> float:
         """A deadline so many seconds from now, but not after the end."""
@@ -187,7 +197,7 @@ def synchronise(bench: Bench) -> None:
 
 def race(bench: Bench, contestants: list[Contestant], seconds: float, steps: int) -> dict:
     """Prepare all, then time them in turn, round by round: facts, seconds of a step, and failures, by name."""
-    ready, failed = prepare_all(bench.workers, contestants, bench.by(seconds))
+    ready, failed = prepare_all(bench.workers, contestants, bench.by(seconds), bench.room)
     bench.wait_for_quiet()
     times: dict[str, list[float]] = {name: [] for name in ready}
     round_began, longest = time.monotonic(), 0.0
