@@ -6,6 +6,7 @@ import models
 import pytest
 import torch
 from test_measures import HEAD_DIM, blank_embeddings, plant_sink, silent
+from torch.nn import functional as F
 
 from spikesink.measures.probes.observe import block_inputs
 from spikesink.measures.questions.sink_geometry import (
@@ -73,15 +74,19 @@ def test_scores_are_those_of_the_whole_map(name):
             q, k = block.body.queries_keys(block.pre_norm(h), context)
             scores = q @ block.body.per_query_head(k).transpose(-1, -2) * block.body.scale
             mass = models.attention_map(block.body, block.pre_norm(h), context)[..., 0].mean(dim=(0, 2))
-            maps[index] = scores.detach().double(), mass, min(block.body.window or T, T)
+            seeing = min(block.body.window or T, T)  # later queries do not see key 0
+            asking, key = q[:, :, 1:seeing], F.normalize(block.body.per_query_head(k)[:, :, :1], dim=-1)
+            energy = (asking * key).sum(dim=-1).square().sum((0, 2)) / asking.square().sum((0, 2, 3))
+            maps[index] = scores.detach().double(), mass, seeing, energy
     assert len(rows) == 4 * len(maps)
     for row in rows:
-        scores, mass, seeing = maps[row["block"]]  # later queries do not see key 0
+        scores, mass, seeing, energy = maps[row["block"]]
         scores = scores[:, row["head"]]
         others = torch.stack([scores[:, t, 1 : t + 1].mean(dim=-1) for t in range(1, seeing)])
         assert row["logit_sink"] == pytest.approx(scores[:, 1:seeing, 0].mean().item(), rel=1e-4, abs=1e-6)
         assert row["logit_others"] == pytest.approx(others.mean().item(), rel=1e-4, abs=1e-6)
         assert row["sink_mass"] == pytest.approx(mass[row["head"]].item(), rel=1e-5)
+        assert row["query_energy"] == pytest.approx(energy[row["head"]].item(), rel=1e-4)
 
 
 def test_ranks_count_planted_directions():

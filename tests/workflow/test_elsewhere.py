@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+import torch
 from tiny_study import TINY, configure, jobs
 
 from spikesink.measures.groups import GROUPS
@@ -233,6 +235,42 @@ def fake_training(run: dict, options: object) -> None:
     folder.metrics.write_text("step\n")
     facts = {"status": "finished", "wall_seconds": 1, "hardware": {"name": "x"}, "tokens_sha256": "t"}
     folder.manifest.write_text(json.dumps(facts))
+
+
+class Wide(torch.nn.Module):
+    """A module of some width, whose code is that of all widths."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(width, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x)
+
+
+def test_every_run_of_a_worker_is_compiled(tmp_path, monkeypatch):
+    """After eight compiled modules in a process torch goes on without compiling; no run must be one of those."""
+    compiled: list[str] = []
+
+    def complete(job: dict, *_: object) -> str:
+        def backend(graph: torch.fx.GraphModule, _: object) -> Callable:
+            compiled.append(job["name"])
+            return graph.forward
+
+        model = Wide(job["width"])
+        model.compile(backend=backend)
+        model(torch.zeros(1, job["width"]))
+        return "done"
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(worker, "complete", complete)
+    for name in ("install", "end_with_launcher", "be_quiet", "keep_freed_memory"):
+        monkeypatch.setattr(worker, name, Mock())
+    jobs = [{"name": f"wide/seed{number}", "width": number + 2} for number in range(10)]
+    pipe = Mock(recv=Mock(side_effect=[*jobs, EOFError]))
+    worker.take_jobs(pipe, {}, threads=1, on_gpu=False)
+    assert [call.args for call in pipe.send.mock_calls] == [(("finished", "done"),)] * 10
+    assert compiled == [job["name"] for job in jobs]
 
 
 def test_a_second_archive_in_the_same_folder_labels_no_measure_of_the_first_as_its_own(tmp_path, monkeypatch):

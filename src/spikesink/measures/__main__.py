@@ -9,7 +9,7 @@ import torch
 from spikesink.measures.answering import measure
 from spikesink.measures.groups import DESCRIPTIONS, GROUPS
 from spikesink.measures.table import FORMATS
-from spikesink.runs.command import one_line_errors, stay_offline
+from spikesink.runs.command import number_from, one_line_errors, stay_offline
 
 
 @one_line_errors(TypeError, ValueError)
@@ -32,8 +32,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--settings", required=True, help="the measures section of the config, as JSON")
     parser.add_argument("--output", type=Path, help="folder for the tables; by default measures/ of the model's folder")
     parser.add_argument("--format", choices=FORMATS, default="parquet")
-    parser.add_argument("--gpus", type=int, default=1, help="0 measures on the CPU, as does a machine without a GPU")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument(
+        "--gpus", type=number_from(0), default=1, help="0 measures on the CPU, as does a machine without a GPU"
+    )
+    parser.add_argument("--threads", type=number_from(1), default=1, help="CPU threads")
     return parser.parse_args()
 
 

@@ -1,7 +1,6 @@
 """One measuring job: the tables of a group of questions about one model."""
 
 import argparse
-import json
 import sys
 from importlib import import_module
 
@@ -14,6 +13,7 @@ from spikesink.measures.probes.observe import LOGITS_ON_CPU
 from spikesink.measures.probes.once import kept
 from spikesink.measures.table import write_table
 from spikesink.runs.folder import RunFolder
+from spikesink.runs.json_file import json_object
 from spikesink.study.settings import Measures, build
 from spikesink.training.freed_memory import keep_freed_memory
 
@@ -27,7 +27,7 @@ def measure(options: argparse.Namespace) -> None:
         for question in group.questions:
             write_table(output / f"{question}.{options.format}", [])
         return
-    settings = build(Measures, json.loads(options.settings))
+    settings = build(Measures, json_object(options.settings, "--settings", "give the measures section as JSON"))
     device = "cuda" if options.gpus and torch.cuda.is_available() else "cpu"
     if options.run:
         subject = trained_subject(options.run, options.tokens, options.tokenizer, device)

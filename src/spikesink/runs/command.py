@@ -1,5 +1,6 @@
 """What the package's command lines share: an expected error is one line, not a traceback."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
@@ -30,6 +31,21 @@ def one_line_errors(*expected: type[Exception]) -> Callable[[Callable[..., int |
         return command
 
     return decorate
+
+
+def number_from(least: int) -> Callable[[str], int]:
+    """A ``type`` of an argparse option: a whole number that is not below ``least``."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        return value
+
+    return number
 
 
 def stay_offline() -> None:

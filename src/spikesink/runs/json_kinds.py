@@ -24,6 +24,12 @@ RUN = {
 }
 """run.json: the settings that later stages read. A key with a question mark may be null, and one with an exclamation
 mark must be there."""
+TRAINED_RUN = {
+    **{f"{key}!": RUN[key] for key in ("study", "scale", "ablation", "variant", "seed", "model")},
+    "tokenizer!": {"vocabulary!": int, "bos!": str},
+    "training!": {"sequence_length!": int, "steps!": int, "loss_window?": [NUMBER], "optimiser!": dict},
+}
+"""run.json, with the keys that training needs."""
 MANIFEST = {
     "status": str,
     **dict.fromkeys(("why?", "digest?", "code?", "tokens_sha256?", "tokenizer_sha256?"), str),

@@ -143,7 +143,8 @@ def geometry_sums(
             still = keys_before_rotation(body, x, context)
             logit_sink, logit_others = products(q * body.scale, k, body.window)
             cosine_sink, cosine_others = products(F.normalize(q, dim=-1), F.normalize(k, dim=-1), body.window)
-            along = (q[:, :, 1:] * F.normalize(k[:, :, :1], dim=-1)).sum(dim=-1)
+            seeing = q[:, :, 1 : body.window]  # the queries whose window has key 0
+            along = (seeing * F.normalize(k[:, :, :1], dim=-1)).sum(dim=-1)
             norm = still.norm(dim=-1)
             part = {
                 "mass": mass,
@@ -152,7 +153,7 @@ def geometry_sums(
                 "cosine_sink": cosine_sink,
                 "cosine_others": cosine_others,
                 "query_along": along.square(),
-                "query_energy": q[:, :, 1:].square().sum(dim=-1),
+                "query_energy": seeing.square().sum(dim=-1),
                 "sink_norm": norm[:, :, :1],
                 "other_norm": norm[:, :, 1:],
             }

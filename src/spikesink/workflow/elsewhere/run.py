@@ -14,7 +14,7 @@ from pathlib import Path
 
 from spikesink.runs.atomic import whole
 from spikesink.runs.checkout import PACKAGE
-from spikesink.runs.command import one_line_errors
+from spikesink.runs.command import number_from, one_line_errors
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
@@ -32,9 +32,15 @@ FAILED, UNFINISHED = 1, 3
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 run.py", description=__doc__)
-    parser.add_argument("--workers", type=positive, help="runs at a time; by default one per GPU, or one per core")
-    parser.add_argument("--gpus", type=count, help="GPUs to use; by default all that this machine shows, 0: the CPU")
-    parser.add_argument("--threads", type=positive, help="CPU threads of a worker; by default its share of the cores")
+    parser.add_argument(
+        "--workers", type=number_from(1), help="runs at a time; by default one per GPU, or one per core"
+    )
+    parser.add_argument(
+        "--gpus", type=number_from(0), help="GPUs to use; by default all that this machine shows, 0: the CPU"
+    )
+    parser.add_argument(
+        "--threads", type=number_from(1), help="CPU threads of a worker; by default its share of the cores"
+    )
     parser.add_argument(
         "--measure-on", choices=("gpu", "cpu"), default="gpu", help="small models are measured as fast on the CPU"
     )
@@ -43,20 +49,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def count(text: str, least: int = 0) -> int:
-    if int(text) < least:
-        raise ValueError(text)
-    return int(text)
-
-
 def minutes(text: str) -> float:
     if not float(text) > 0:
         raise ValueError(text)
     return float(text)
-
-
-def positive(text: str) -> int:
-    return count(text, least=1)
 
 
 @one_line_errors()
