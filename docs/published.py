@@ -112,7 +112,7 @@ def by_verdict() -> str:
         lines.append(f"**{verdict.capitalize()}, also after Holm's correction over all claims ({len(firm)}):**\n")
         lines += [f"* {stated(row)}" for row in firm] or ["* none"]
         rest = [row["claim"] for row in found if row not in firm]
-        lines.append(f"\nWithout the correction alone ({len(rest)}): {', '.join(rest) or 'none'}.\n")
+        lines.append(f"\nOnly without the correction ({len(rest)}): {', '.join(rest) or 'none'}.\n")
     open_ones = [row["claim"] for row in rows if row["verdict"] == JUDGED[2]]
     lines.append(f"**Undecidable with these seeds ({len(open_ones)}):** {', '.join(open_ones) or 'none'}.")
     return "\n".join(lines)
@@ -138,7 +138,9 @@ def primary_in_short() -> str:
     lines = [", ".join(f"{number} {verdict}" for verdict, number in numbers.most_common()) + f", of {len(rows)}.\n"]
     for verdict in JUDGED[:2]:
         firm = [row for row in rows if row["verdict"] == verdict and row["p_holm"] and float(row["p_holm"]) < 0.05]
-        lines.append(f"* {verdict.capitalize()} after Holm's correction: " + ("; ".join(map(stated, firm)) or "none"))
+        lines.append(
+            f"* {verdict.capitalize()}, also after Holm's correction: " + ("; ".join(map(stated, firm)) or "none")
+        )
     return "\n".join(lines)
 
 
@@ -184,7 +186,7 @@ def presuming() -> str:
     spread = [float(row["sink_ratio"]) for row in rows_of("tables/runs.csv") if row["variant"] == "baseline"]
     return (
         f"The baseline's sink ratio is {min(spread):.0f} to {max(spread):.0f} % over the seeds. That more than a "
-        f"quarter of its heads are sinks is {verdict}; {len(open_ones)} claims are open for want of that alone."
+        f"quarter of its heads are sinks is {verdict}. For want of that alone {len(open_ones) or 'no'} claims are open."
     )
 
 
@@ -209,9 +211,12 @@ SEEDS = {
     "slope of Compress": ("compress_slope_attention", ".2f"),
     "step-up blocks": ("step_up_blocks", ""),
     "step-down blocks": ("step_down_blocks", ""),
-    "spike from step": ("onset_spike", ""),
-    "gradient sink from step": ("onset_gradient_sink", ""),
-    "sink from step": ("onset_sink", ""),
+    "spike after step": ("onset_spike_after", ""),
+    "by step": ("onset_spike", ""),
+    "gradient sink after step": ("onset_gradient_sink_after", ""),
+    "gradient sink by step": ("onset_gradient_sink", ""),
+    "sink after step": ("onset_sink_after", ""),
+    "sink by step": ("onset_sink", ""),
 }
 """Columns of the table by seed: heading, column of runs.csv or mechanism.csv, format of a number."""
 
