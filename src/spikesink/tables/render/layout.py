@@ -123,8 +123,8 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     """Scale, seeds and definitions, one sentence or two each."""
     seeds = variants["seeds"].max()
     spread = (
-        f"{seeds} seeds; mean [low, high] of its 95 % t interval, or of Gaffke's, which is wide, where half of the shares "
-        "are 0 or 100 %; a value alone is one seed without any"
+        f"{seeds} seeds; mean [low, high] of its 95 % t interval, or of Gaffke's, which is wide, where half of the "
+        "shares are 0 or 100 %; a value alone is one seed without any"
         if seeds > 1
         else "1 seed, no interval"
     )
