@@ -1,9 +1,9 @@
 """A study at a glance: every variant's sinks and relative spike, and how far they are from the baseline's."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -29,7 +29,7 @@ COLUMNS |= {f"{name}{end}": REAL for name in (*SINKS, SPIKE) for end in ("", "_l
 HEIGHTS = {"page": 3.4, "column": 4.0}
 """Height of a panel in inches by the figure's width."""
 MOST_NAMES, NAMED = 24, 14
-"""More names would cover each other: of more variants only so many are named, those farthest from the baseline."""
+"""More names would cover each other: of more variants only so many are named, far from one another."""
 MOST_ARROWS = 6
 """More arrows than these would tangle: lines through the baseline take their place."""
 
@@ -74,7 +74,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     axes = figure.subplots(max(1, len(panels)), squeeze=False).flatten()
     notes = [f"Left out: {note}"] if (note := not_drawn(data)) else []
     if len(data) > MOST_NAMES:
-        notes.append(f"Named: the baseline and the {NAMED} variants that are farthest from it in each panel")
+        notes.append(f"Named: the baseline and {NAMED} variants that lie far from it and from one another")
     if notes:
         axes[0].set_title(wrapped(". ".join(notes), 105 if width == "page" else 52), loc="left", fontsize=6.5)
     arrows = {name: draw_marks(axis, name, panels[name], style) for axis, name in zip(axes, panels, strict=False)}
@@ -84,27 +84,23 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     legend(figure, handles(markers, data["seeds"].max() or 0))
     figure.draw_without_rendering()
     for axis, (name, drawn) in zip(axes, panels.items(), strict=True):
-        named = farthest(axis, drawn)
+        named = spread_out(axis, drawn)
         unnamed = [mark for mark in drawn if mark not in named]
         names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in named]
         place(axis, names, [*interval_boxes(axis, drawn), *mark_boxes(axis, unnamed)], arrows[name])
     return figure
 
 
-def farthest(axis: Axes, drawn: list[Mark]) -> list[Mark]:
-    """The marks that are named: all or, of many, the baseline and those farthest from it as the panel shows them."""
+def spread_out(axis: Axes, drawn: list[Mark]) -> list[Mark]:
+    """The marks that are named: all or, of many, the baseline and, one by one, the farthest from all named so far."""
     if len(drawn) <= MOST_NAMES:
         return drawn
-    start = next((mark for mark in drawn if mark.variant == BASELINE), drawn[0])
-    x, y = axis.transData.transform((start.x, start.y))
-
-    def distance(mark: Mark) -> float:
-        places = axis.transData.transform((mark.x, mark.y))
-        return math.hypot(places[0] - x, places[1] - y)
-
-    others = sorted((mark for mark in drawn if mark is not start), key=distance, reverse=True)
-    named = [start, *others[:NAMED]]
-    return [mark for mark in drawn if mark in named]
+    at = axis.transData.transform([(mark.x, mark.y) for mark in drawn])
+    named = [next((index for index, mark in enumerate(drawn) if mark.variant == BASELINE), 0)]
+    for _ in range(NAMED):
+        gaps = np.linalg.norm(at[:, None] - at[named], axis=2).min(1)
+        named.append(int(np.argmax(gaps)))
+    return [drawn[index] for index in sorted(named)]
 
 
 def draw_marks(axis: Axes, name: str, drawn: list[Mark], style: Style) -> list[tuple]:
