@@ -107,6 +107,15 @@ def test_the_legend_says_how_many_seeds_a_mark_is_the_mean_of():
     assert "means of 3 seeds" in said(planted(SEEDS)) and "one run of one seed" in said(one_seed())
 
 
+def test_the_legend_says_what_the_long_interval_of_seeds_without_a_sink_is():
+    def said(sinks):
+        runs = planted(SEEDS | {"bos/none": [(sink, 20.0) for sink in sinks]})
+        return " ".join(text.get_text() for text in draw(runs).legends[0].get_texts())
+
+    assert "half of the seeds at 0 or 100 %:\nGaffke's interval" in said((0.0, 0.0, 5.0))
+    assert "Gaffke" not in said((0.0, 2.0, 5.0)) and "Gaffke" not in said((0.0,))
+
+
 def test_many_arrows_would_tangle_so_lines_cross_at_the_baseline():
     many = {f"norm/v{place}": [(10.0 * place, 2.0 + place)] for place in range(8)}
     figure = draw(planted({"a/baseline": [(50.0, 3.0)]} | many))

@@ -11,14 +11,15 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from spikesink.figures.drawing.canvas import WIDTHS, legend, new_figure, wrapped
-from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
+from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
 from spikesink.figures.drawing.labels import MARK, Label, place
+from spikesink.figures.drawing.metrics import ON_BOUNDS, is_on_bounds
 from spikesink.figures.drawing.scales import log_scale
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Look, Style, lighter
 from spikesink.quantities import QUANTITIES
 from spikesink.study.names import BASELINE
 from spikesink.tables.contracts import RUNS
-from spikesink.tables.statistics.statistics import statistics
+from spikesink.tables.statistics.statistics import by_seed, statistics
 
 SINKS, SPIKE = ("sink_ratio", "sink_mass_mean"), "spike_over_median"
 """What the panels have as their horizontal axes, and their common vertical one: the absolute spike is a scale."""
@@ -26,6 +27,7 @@ NEEDED = {name: RUNS[name] for name in ("ablation", "variant", "label", "seed", 
 """The columns of runs.csv that the figure reads."""
 COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "seeds": WHOLE}
 COLUMNS |= {f"{name}{end}": REAL for name in (*SINKS, SPIKE) for end in ("", "_low", "_high")} | {"left_out": TEXT}
+COLUMNS |= {f"{name}_on_bounds": TRUTH for name in SINKS}
 HEIGHTS = {"page": 3.4, "column": 4.0}
 """Height of a panel in inches by the figure's width."""
 MOST_NAMES, NAMED = 24, 14
@@ -52,7 +54,10 @@ class Mark(NamedTuple):
 
 
 def data(runs: pl.DataFrame) -> pl.DataFrame:
-    """One row per variant: its mark with the ends of its intervals, and which seeds are in no mark and why."""
+    """One row per variant: its mark with the ends of its intervals, and which seeds are in no mark and why.
+
+    It also says whether half of the seeds' sinks are the least or largest possible.
+    """
     found = {
         name: statistics(runs, (name,)).select(
             "variant", "seeds", "left_out", **{name: "centre", f"{name}_low": "low", f"{name}_high": "high"}
@@ -63,6 +68,9 @@ def data(runs: pl.DataFrame) -> pl.DataFrame:
     joined = names.join(found[SPIKE], on="variant", maintain_order="left")
     for name in SINKS:
         joined = joined.join(found[name].drop("seeds", "left_out"), on="variant", maintain_order="left")
+        values = by_seed(runs, name)
+        on_bounds = [is_on_bounds(name, values.get(variant, {}).values()) for variant in joined["variant"]]
+        joined = joined.with_columns(pl.Series(f"{name}_on_bounds", on_bounds, dtype=TRUTH))
     return joined.select(*COLUMNS)
 
 
@@ -81,7 +89,8 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     if not panels:
         return figure
     markers = {row[0]: style[row[1]] for row in data.select("ablation", "variant").iter_rows()}
-    legend(figure, handles(markers, data["seeds"].max() or 0))
+    on_bounds = any(data[f"{name}_on_bounds"].any() for name in panels)
+    legend(figure, handles(markers, data["seeds"].max() or 0, on_bounds))
     figure.draw_without_rendering()
     for axis, (name, drawn) in zip(axes, panels.items(), strict=True):
         named = spread_out(axis, drawn)
@@ -204,9 +213,10 @@ def mark_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
     return [(x - half, y - half, x + half, y + half) for x, y in centres]
 
 
-def handles(ablations: Mapping[str, Look], seeds: int) -> list[Line2D]:
-    """The legend: the look of every ablation, and how many seeds a mark is the mean of."""
-    several = f"means of {seeds} seeds (spikes: geometric), 95 % intervals" if seeds > 1 else "one run of one seed"
+def handles(ablations: Mapping[str, Look], seeds: int, on_bounds: bool) -> list[Line2D]:
+    """The legend: the look of every ablation, how many seeds a mark is the mean of, and what a long interval is."""
+    several = f"means of {seeds} seeds (spikes: geometric), 95 % intervals{ON_BOUNDS if on_bounds else ''}"
+    several = several if seeds > 1 else "one run of one seed"
     return [
         *(
             Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=ablation.replace("_", " "))
