@@ -164,6 +164,15 @@ def test_the_geometry_has_every_point_and_every_head_inside_the_panel(two):
         assert below.get_ylim()[0] <= drawn[:, 1].min() and below.get_ylim()[1] >= drawn[:, 1].max()
 
 
+def test_the_rows_of_the_geometry_are_named_by_what_is_drawn_also_without_a_sink_head(two):
+    """No head of these models has a sink."""
+    for model in two.values():
+        assert (model["sink_geometry"]["sink_mass"] < model["sink_geometry"]["epsilon"]).all()
+    most, _, least, *_ = draw_models(sink_geometry, two).axes
+    assert most.get_ylabel() == "Most attention\non position 0"
+    assert least.get_ylabel() == "Least attention\non position 0"
+
+
 def test_the_quantisation_has_a_mark_per_model_and_setting_and_its_ranges(two):
     figure = draw_models(quantisation, two)
     costs, ranges = figure.axes
