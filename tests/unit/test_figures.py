@@ -224,6 +224,18 @@ def test_the_difference_to_the_baseline_is_paired_by_seed(parts):
     assert one.to_list() == pytest.approx((loss["dyt"] - loss["baseline"]).to_list())
 
 
+@pytest.mark.parametrize(("early", "note"), [(-3.0, "off the scale early: to −3"), (-0.3, "")])
+def test_a_difference_that_leaves_the_scale_early_is_in_a_note(early, note, parts):
+    """The first tenth is transient; where lines leave the scale, a reader should know how far."""
+    data = training.data(parts, "norm")
+    mine = (pl.col("variant") == "dyt") & (pl.col("quantity") == "difference")
+    late = pl.when(pl.col("tokens") > 6000).then(-0.5).otherwise(early)
+    data = data.with_columns(value=pl.when(mine).then(late).otherwise("value"))
+    *others, difference = training.draw(data, ablation_style(parts, "norm")).axes
+    assert difference.get_title() == note
+    assert not any(axis.get_title() for axis in others)
+
+
 def test_a_run_that_did_not_finish_is_drawn_apart_from_the_means(parts):
     figure = draw_ablation(training, parts, "norm")
     crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
