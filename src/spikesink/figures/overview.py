@@ -83,6 +83,8 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     notes = [f"Left out: {note}"] if (note := not_drawn(data)) else []
     if len(data) > MOST_NAMES:
         notes.append(f"Named: the baseline and {NAMED} variants that lie far from it and from one another")
+    if data["seeds"].max() == 1:
+        notes.append("Every mark is one run of one seed")
     if notes:
         axes[0].set_title(wrapped(". ".join(notes), 105 if width == "page" else 52), loc="left", fontsize=6.5)
     arrows = {name: draw_marks(axis, name, panels[name], style) for axis, name in zip(axes, panels, strict=False)}
@@ -152,7 +154,7 @@ def not_drawn(data: pl.DataFrame) -> str:
 
 
 def set_scales(axis: Axes, bounds: tuple[float, float], drawn: Iterable[Mark]) -> None:
-    """Show sinks from 0 to at least half of what is possible, and spikes on a logarithmic axis.
+    """Show sinks from 0 to at least a tenth of what is possible, and spikes on a logarithmic axis.
 
     An interval widens the axis by no more than a factor of 3 on either side and is cut there: an interval over two
     seeds may span many decades.
@@ -163,7 +165,7 @@ def set_scales(axis: Axes, bounds: tuple[float, float], drawn: Iterable[Mark]) -
     lowest = min(low, *(max(end, low / 3) for end in ends)) if ends else low
     highest = max(high, *(min(end, high * 3) for end in ends)) if ends else high
     right = max(mark.x_interval[1] if mark.x_interval else mark.x for mark in drawn)
-    right = min(bounds[1], max(1.25 * right, 0.5 * bounds[1]))  # room for the names
+    right = min(bounds[1], max(1.25 * right, 0.1 * bounds[1]))  # room for the names
     room = 0.04 * (right - bounds[0])
     axis.set_xlim(bounds[0] - room, right + room)
     edge = (highest / lowest) ** 0.08 * 1.1
@@ -214,13 +216,12 @@ def mark_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
 
 
 def handles(ablations: Mapping[str, Look], seeds: int, on_bounds: bool) -> list[Line2D]:
-    """The legend: the look of every ablation, how many seeds a mark is the mean of, and what a long interval is."""
-    several = f"means of {seeds} seeds (spikes: geometric), 95 % intervals{ON_BOUNDS if on_bounds else ''}"
-    several = several if seeds > 1 else "one run of one seed"
-    return [
-        *(
-            Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=ablation.replace("_", " "))
-            for ablation, look in ablations.items()
-        ),
-        Line2D([], [], color=BASELINE_COLOUR, linewidth=0.8, linestyle="-" if seeds > 1 else "none", label=several),
+    """The legend: the look of every ablation and, of several seeds, what marks and intervals are."""
+    found = [
+        Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=ablation.replace("_", " "))
+        for ablation, look in ablations.items()
     ]
+    if seeds > 1:
+        label = f"means of {seeds} seeds (spikes: geometric), 95 % intervals{ON_BOUNDS if on_bounds else ''}"
+        found.append(Line2D([], [], color=BASELINE_COLOUR, linewidth=0.8, label=label))
+    return found
