@@ -225,6 +225,20 @@ def test_a_bin_is_at_the_mean_of_its_positions():
         assert len(means) <= 16
 
 
+def test_a_line_of_streaming_shows_the_one_below_it(two):
+    """Lines of several first tokens may be the same."""
+    figure = draw_models(streaming, two)
+    above, below = figure.axes[0], figure.axes[2]
+
+    def look(line):
+        return line.get_color(), line.get_linewidth(), line.get_linestyle()
+
+    window, first, further = legend = [look(line) for line in figure.legends[0].get_lines()[1:]]
+    for lines in (above.lines[1:4], below.lines):
+        assert [look(line) for line in lines] == legend
+    assert window[1] > first[1] and (window[2], first[2], further[2]) == ("-", "-", "--")
+
+
 def test_streaming_survives_a_perplexity_too_large_for_a_number(two):
     """A window without the sink may cost more than 700 nats a token: a gap, not an error at the end of a study."""
     table = two["baseline"]["streaming"]
