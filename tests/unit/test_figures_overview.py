@@ -125,6 +125,12 @@ def test_the_legend_says_what_the_long_interval_of_seeds_without_a_sink_is():
     assert "Gaffke" not in said((0.0, 2.0, 5.0)) and "Gaffke" not in said((0.0,))
 
 
+def test_the_legend_of_many_ablations_has_two_columns_in_a_column():
+    runs = read_table(MANY, overview.NEEDED, "")
+    made = draw(runs, "column").legends[0]
+    assert made._ncols == 2 and "Gaffke's" in made.get_texts()[-1].get_text()
+
+
 def test_many_arrows_would_tangle_so_lines_cross_at_the_baseline():
     many = {f"norm/v{place}": [(10.0 * place, 2.0 + place)] for place in range(8)}
     figure = draw(planted({"a/baseline": [(50.0, 3.0)]} | many))

@@ -91,7 +91,9 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     if not panels:
         return figure
     markers = {row[0]: style[row[1]] for row in data.select("ablation", "variant").iter_rows()}
-    on_bounds = any(data[f"{name}_on_bounds"].any() for name in panels)
+    on_bounds = ON_BOUNDS if any(data[f"{name}_on_bounds"].any() for name in panels) else ""
+    if width == "column":
+        on_bounds = on_bounds.replace("\n", " ")  # so that the legend breaks its lines and has two columns
     legend(figure, handles(markers, data["seeds"].max() or 0, on_bounds))
     figure.draw_without_rendering()
     for axis, (name, drawn) in zip(axes, panels.items(), strict=True):
@@ -215,13 +217,13 @@ def mark_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
     return [(x - half, y - half, x + half, y + half) for x, y in centres]
 
 
-def handles(ablations: Mapping[str, Look], seeds: int, on_bounds: bool) -> list[Line2D]:
+def handles(ablations: Mapping[str, Look], seeds: int, on_bounds: str) -> list[Line2D]:
     """The legend: the look of every ablation and, of several seeds, what marks and intervals are."""
     found = [
         Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=ablation.replace("_", " "))
         for ablation, look in ablations.items()
     ]
     if seeds > 1:
-        label = f"means of {seeds} seeds (spikes: geometric), 95 % intervals{ON_BOUNDS if on_bounds else ''}"
+        label = f"means of {seeds} seeds (spikes: geometric), 95 % intervals{on_bounds}"
         found.append(Line2D([], [], color=BASELINE_COLOUR, linewidth=0.8, label=label))
     return found
