@@ -84,6 +84,23 @@ def test_the_ablation_panels_carry_every_run_and_the_baselines_mean(parts):
     assert diamonds.get_offsets()[0, 0] <= 1, "the largest head's attention is a share, as its axis"
 
 
+def test_the_legend_says_what_the_long_bar_of_seeds_without_a_sink_is(parts, tmp_path):
+    runs = pl.read_parquet(parts / "runs.parquet")
+    for sinks, is_long in ((0.0, True), (100.0, True), (1.0, False)):
+        planted = pl.when(pl.col("variant") == "dyt").then(sinks).otherwise("sink_ratio").alias("sink_ratio")
+        runs.with_columns(planted).write_parquet(tmp_path / "runs.parquet")
+        figure = draw_ablation(ablation, tmp_path, "norm")
+        said = " ".join(text.get_text() for text in figure.legends[0].get_texts())
+        assert ("half of the seeds at 0 or 100 %:\nGaffke's interval" in said) == is_long
+        assert (84 in lengths(figure.axes[1])) == is_long, "Clopper and Pearson's of two seeds on a bound"
+
+
+def lengths(axis) -> set[int]:
+    """Of the intervals in a panel, in whole units."""
+    found = (lines.get_segments() for lines in axis.collections if hasattr(lines, "get_segments"))
+    return {round(abs(end[0] - start[0])) for segments in found for start, end in segments}
+
+
 def test_what_was_not_measured_has_no_panel(parts, tmp_path):
     """A study that was published before a quantity existed."""
     pl.read_parquet(parts / "runs.parquet").drop("spike_over_elsewhere").write_parquet(tmp_path / "runs.parquet")
@@ -205,6 +222,18 @@ def test_the_difference_to_the_baseline_is_paired_by_seed(parts):
         for name in ("dyt", "baseline")
     }
     assert one.to_list() == pytest.approx((loss["dyt"] - loss["baseline"]).to_list())
+
+
+@pytest.mark.parametrize(("early", "note"), [(-3.0, "off the scale early: to −3"), (-0.3, "")])
+def test_a_difference_that_leaves_the_scale_early_is_in_a_note(early, note, parts):
+    """The first tenth is transient; where lines leave the scale, a reader should know how far."""
+    data = training.data(parts, "norm")
+    mine = (pl.col("variant") == "dyt") & (pl.col("quantity") == "difference")
+    late = pl.when(pl.col("tokens") > 6000).then(-0.5).otherwise(early)
+    data = data.with_columns(value=pl.when(mine).then(late).otherwise("value"))
+    *others, difference = training.draw(data, ablation_style(parts, "norm")).axes
+    assert difference.get_title() == note
+    assert not any(axis.get_title() for axis in others)
 
 
 def test_a_run_that_did_not_finish_is_drawn_apart_from_the_means(parts):

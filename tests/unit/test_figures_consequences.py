@@ -164,6 +164,15 @@ def test_the_geometry_has_every_point_and_every_head_inside_the_panel(two):
         assert below.get_ylim()[0] <= drawn[:, 1].min() and below.get_ylim()[1] >= drawn[:, 1].max()
 
 
+def test_the_rows_of_the_geometry_are_named_by_what_is_drawn_also_without_a_sink_head(two):
+    """No head of these models has a sink."""
+    for model in two.values():
+        assert (model["sink_geometry"]["sink_mass"] < model["sink_geometry"]["epsilon"]).all()
+    most, _, least, *_ = draw_models(sink_geometry, two).axes
+    assert most.get_ylabel() == "Most attention\non position 0"
+    assert least.get_ylabel() == "Least attention\non position 0"
+
+
 def test_the_quantisation_has_a_mark_per_model_and_setting_and_its_ranges(two):
     figure = draw_models(quantisation, two)
     costs, ranges = figure.axes
@@ -214,6 +223,20 @@ def test_a_bin_is_at_the_mean_of_its_positions():
         assert means["x"].to_list()[:3] == middles
         assert means["x"].to_list() == means["position"].to_list(), "the last bin, which may be shorter, too"
         assert len(means) <= 16
+
+
+def test_a_line_of_streaming_shows_the_one_below_it(two):
+    """Lines of several first tokens may be the same."""
+    figure = draw_models(streaming, two)
+    above, below = figure.axes[0], figure.axes[2]
+
+    def look(line):
+        return line.get_color(), line.get_linewidth(), line.get_linestyle()
+
+    window, first, further = legend = [look(line) for line in figure.legends[0].get_lines()[1:]]
+    for lines in (above.lines[1:4], below.lines):
+        assert [look(line) for line in lines] == legend
+    assert window[1] > first[1] and (window[2], first[2], further[2]) == ("-", "-", "--")
 
 
 def test_streaming_survives_a_perplexity_too_large_for_a_number(two):

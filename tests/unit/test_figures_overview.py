@@ -61,8 +61,8 @@ def style_of_runs(runs: pl.DataFrame) -> Style:
     return style_of_study(dict(runs.select("variant", "ablation").iter_rows()))
 
 
-def drawn_marks(figure) -> dict[str, tuple[float, float]]:
-    lines = (line for line in figure.axes[0].lines if not line.get_label().startswith("_"))
+def drawn_marks(figure, axis=None) -> dict[str, tuple[float, float]]:
+    lines = (line for line in (axis or figure.axes[0]).lines if not line.get_label().startswith("_"))
     return {line.get_label(): (float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in lines}
 
 
@@ -100,11 +100,35 @@ def test_the_second_panel_has_the_mean_attention_and_is_left_out_where_it_was_no
     assert len(draw(planted(SEEDS).with_columns(sink_mass_mean=None)).axes) == 1
 
 
-def test_the_legend_says_how_many_seeds_a_mark_is_the_mean_of():
-    def said(runs):
+def test_the_figure_says_how_many_seeds_a_mark_is_the_mean_of():
+    """In the legend beside an interval, or above: a single run has no look of its own."""
+    several, one = draw(planted(SEEDS)), draw(one_seed())
+    assert "means of 3 seeds" in " ".join(text.get_text() for text in several.legends[0].get_texts())
+    assert "Every mark is one run of one seed" in one.axes[0].get_title(loc="left")
+    assert "one run" not in several.axes[0].get_title(loc="left")
+    ablations = ["baseline", "norm", "ffn"]
+    assert [text.get_text() for text in one.legends[0].get_texts()] == ablations
+
+
+@pytest.mark.parametrize(("largest", "end"), [(22.0, 27.5), (1.0, 10.0), (90.0, 100.0)])
+def test_the_axis_of_sinks_ends_not_far_behind_the_largest(largest, end):
+    axis = draw(one_seed({"a/baseline": [(0.5, 3.0)], "norm/dyt": [(largest, 4.0)]})).axes[0]
+    assert axis.get_xlim() == pytest.approx((-0.04 * end, 1.04 * end))
+
+
+def test_the_legend_says_what_the_long_interval_of_seeds_without_a_sink_is():
+    def said(sinks):
+        runs = planted(SEEDS | {"bos/none": [(sink, 20.0) for sink in sinks]})
         return " ".join(text.get_text() for text in draw(runs).legends[0].get_texts())
 
-    assert "means of 3 seeds" in said(planted(SEEDS)) and "one run of one seed" in said(one_seed())
+    assert "half of the seeds at 0 or 100 %:\nGaffke's interval" in said((0.0, 0.0, 5.0))
+    assert "Gaffke" not in said((0.0, 2.0, 5.0)) and "Gaffke" not in said((0.0,))
+
+
+def test_the_legend_of_many_ablations_has_two_columns_in_a_column():
+    runs = read_table(MANY, overview.NEEDED, "")
+    made = draw(runs, "column").legends[0]
+    assert made._ncols == 2 and "Gaffke's" in made.get_texts()[-1].get_text()
 
 
 def test_many_arrows_would_tangle_so_lines_cross_at_the_baseline():
@@ -115,15 +139,16 @@ def test_many_arrows_would_tangle_so_lines_cross_at_the_baseline():
     assert ([50.0, 50.0], [0, 1]) in ends and ([0, 1], [3.0, 3.0]) in ends
 
 
-def test_of_many_variants_those_far_from_the_baseline_are_named_and_the_figure_says_so():
-    """Eighty names would cover each other."""
-    crowd = {f"norm/v{number}": [(50.0 + number / 100, 100.0)] for number in range(overview.MOST_NAMES)}
-    far = {"ffn/far": [(5.0, 900.0)]}
-    figure = draw(planted({"a/baseline": [(50.0, 100.0)]} | crowd | far))
-    names = [text.get_text() for text in figure.axes[0].texts]
-    assert "the far" in names and "the baseline" in names
-    assert len([name for name in names if name.startswith("the v")]) == overview.NAMED - 1
-    assert str(overview.NAMED) in figure.axes[0].get_title(loc="left")
+def test_of_many_variants_those_far_from_each_other_are_named_and_the_figure_says_so():
+    """Eighty names would cover each other, and names of one corner say nothing of the others."""
+    corner = {f"norm/v{number}": [(1.0 + number / 100, 10.0)] for number in range(overview.MOST_NAMES)}
+    near = {"ffn/near": [(60.0, 100.0)], "ffn/below": [(50.0, 40.0)]}
+    figure = draw(planted({"a/baseline": [(50.0, 100.0)]} | corner | near))
+    names = {text.get_text() for text in figure.axes[0].texts}
+    assert {"the baseline", "the near", "the below", "the v0", f"the v{overview.MOST_NAMES - 1}"} <= names
+    assert len([name for name in names if name.startswith("the ")]) == overview.NAMED + 1
+    note = f"Named: the baseline and {overview.NAMED} variants that lie far from it and from one another"
+    assert note in " ".join(figure.axes[0].get_title(loc="left").split())
 
 
 def test_one_seed_has_no_interval():
@@ -146,7 +171,7 @@ def test_what_did_not_finish_is_named_and_not_drawn():
     assert "gelu" not in note and "baseline" not in note
     written = {text.get_text() for text in figure.axes[0].texts}
     assert "the gelu" in written and "the linear" not in written
-    assert draw(one_seed({"a/baseline": SEEDS["a/baseline"]})).axes[0].get_title(loc="left") == ""
+    assert draw(planted({"a/baseline": SEEDS["a/baseline"]})).axes[0].get_title(loc="left") == ""
 
 
 def test_a_study_in_which_nothing_finished_still_has_its_note():
@@ -186,21 +211,23 @@ def test_spikes_are_on_a_logarithmic_axis():
 
 
 @pytest.mark.parametrize("width", ("column", "page"))
-def test_labels_of_the_published_study_touch_neither_each_other_nor_a_mark_nor_the_edge(width):
-    runs = read_table(PUBLISHED, overview.NEEDED, "")
+@pytest.mark.parametrize("study", (PUBLISHED, MANY))
+def test_labels_of_a_published_study_touch_neither_each_other_nor_a_mark_nor_the_edge(study, width):
+    runs = read_table(study, overview.NEEDED, "")
     figure = draw(runs, width)
     figure.set_layout_engine(None)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    axis, names = figure.axes[0], set(runs["label"])
-    room = axis.get_window_extent()
-    boxes = {text.get_text(): text.get_window_extent() for text in axis.texts if text.get_text() in names}
-    assert set(boxes) == names
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes.values(), 2))
-    marks = axis.transData.transform(list(drawn_marks(figure).values()))
-    for name, box in boxes.items():
-        assert not any(box.contains(*mark) for mark in marks), name
-        assert room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1, name
+    for axis in figure.axes:
+        room = axis.get_window_extent()
+        boxes = {text.get_text(): text.get_window_extent() for text in axis.texts if text.get_text()}
+        names = set(runs["label"])
+        assert set(boxes) == names if study == PUBLISHED else len(boxes.keys() & names) == overview.NAMED + 1
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes.values(), 2))
+        marks = axis.transData.transform(list(drawn_marks(figure, axis).values()))
+        for name, box in boxes.items():
+            assert not any(box.contains(*mark) for mark in marks), name
+            assert room.x0 < box.x0 and box.x1 < room.x1 and room.y0 < box.y0 and box.y1 < room.y1, name
     assert figure.get_tightbbox().width <= WIDTHS[width] * 1.02
 
 

@@ -10,7 +10,7 @@ import pytest
 from figure_checks import draw_models
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from spikesink.figures.drawing.canvas import PAGE
+from spikesink.figures.drawing.canvas import PAGE, wrapped
 from spikesink.figures.mechanism import (
     amplifier_norms,
     amplifier_spectrum,
@@ -99,8 +99,24 @@ def test_the_lifecycle_draws_three_channels_and_shades_the_steps(spiking):
         assert sorted(round(patch.get_x() + 0.5) for patch in axis.patches) == [2, 3, 4, 5, 6]
     colours = {round(patch.get_x() + 0.5): patch.get_facecolor()[:3] for patch in stream.patches}
     assert len({colours[2], colours[3], colours[6]}) == 3 and colours[3] == colours[4] == colours[5]
-    assert stream.get_title() == "spiking\nup 2; down 6"
+    assert stream.get_title().replace("\N{NO-BREAK SPACE}", " ") == "spiking\nup 2; down 6"
     assert output.get_xlabel() == "Block" and stream.get_yscale() == "log"
+
+
+def test_the_legend_has_only_the_steps_that_are_drawn(spiking):
+    def said(**roles):
+        lifecycle = spiking["lifecycle"].with_columns(pl.col("role").replace(roles))
+        figure = draw_models(spike_lifecycle, {"spiking": spiking | {"lifecycle": lifecycle}})
+        title = figure.axes[0].get_title().replace("\N{NO-BREAK SPACE}", " ")
+        return [text.get_text() for text in figure.legends[0].get_texts()][3:], title
+
+    assert said()[0] == ["step-up", "plateau", "step-down"]
+    assert said(step_down="plateau") == (["step-up", "plateau"], "spiking\nup 2; down none")
+
+
+def test_the_direction_of_a_step_stays_in_the_line_of_its_first_block():
+    roles = pl.DataFrame({"block": [2, 6, 10, 16], "role": "step_up"})
+    assert wrapped(spike_lifecycle.steps(roles), 24).split("\n")[1] == "down\N{NO-BREAK SPACE}none"
 
 
 def test_a_model_without_spikes_has_no_regions(three):

@@ -1,9 +1,9 @@
 """A study at a glance: every variant's sinks and relative spike, and how far they are from the baseline's."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,14 +11,15 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from spikesink.figures.drawing.canvas import WIDTHS, legend, new_figure, wrapped
-from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
+from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
 from spikesink.figures.drawing.labels import MARK, Label, place
+from spikesink.figures.drawing.metrics import ON_BOUNDS, is_on_bounds
 from spikesink.figures.drawing.scales import log_scale
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Look, Style, lighter
 from spikesink.quantities import QUANTITIES
 from spikesink.study.names import BASELINE
 from spikesink.tables.contracts import RUNS
-from spikesink.tables.statistics.statistics import statistics
+from spikesink.tables.statistics.statistics import by_seed, statistics
 
 SINKS, SPIKE = ("sink_ratio", "sink_mass_mean"), "spike_over_median"
 """What the panels have as their horizontal axes, and their common vertical one: the absolute spike is a scale."""
@@ -26,10 +27,11 @@ NEEDED = {name: RUNS[name] for name in ("ablation", "variant", "label", "seed", 
 """The columns of runs.csv that the figure reads."""
 COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "seeds": WHOLE}
 COLUMNS |= {f"{name}{end}": REAL for name in (*SINKS, SPIKE) for end in ("", "_low", "_high")} | {"left_out": TEXT}
+COLUMNS |= {f"{name}_on_bounds": TRUTH for name in SINKS}
 HEIGHTS = {"page": 3.4, "column": 4.0}
 """Height of a panel in inches by the figure's width."""
 MOST_NAMES, NAMED = 24, 14
-"""More names would cover each other: of more variants only so many are named, those farthest from the baseline."""
+"""More names would cover each other: of more variants only so many are named, far from one another."""
 MOST_ARROWS = 6
 """More arrows than these would tangle: lines through the baseline take their place."""
 
@@ -52,7 +54,10 @@ class Mark(NamedTuple):
 
 
 def data(runs: pl.DataFrame) -> pl.DataFrame:
-    """One row per variant: its mark with the ends of its intervals, and which seeds are in no mark and why."""
+    """One row per variant: its mark with the ends of its intervals, and which seeds are in no mark and why.
+
+    It also says whether half of the seeds' sinks are the least or largest possible.
+    """
     found = {
         name: statistics(runs, (name,)).select(
             "variant", "seeds", "left_out", **{name: "centre", f"{name}_low": "low", f"{name}_high": "high"}
@@ -63,6 +68,9 @@ def data(runs: pl.DataFrame) -> pl.DataFrame:
     joined = names.join(found[SPIKE], on="variant", maintain_order="left")
     for name in SINKS:
         joined = joined.join(found[name].drop("seeds", "left_out"), on="variant", maintain_order="left")
+        values = by_seed(runs, name)
+        on_bounds = [is_on_bounds(name, values.get(variant, {}).values()) for variant in joined["variant"]]
+        joined = joined.with_columns(pl.Series(f"{name}_on_bounds", on_bounds, dtype=TRUTH))
     return joined.select(*COLUMNS)
 
 
@@ -74,37 +82,38 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     axes = figure.subplots(max(1, len(panels)), squeeze=False).flatten()
     notes = [f"Left out: {note}"] if (note := not_drawn(data)) else []
     if len(data) > MOST_NAMES:
-        notes.append(f"Named: the baseline and the {NAMED} variants that are farthest from it in each panel")
+        notes.append(f"Named: the baseline and {NAMED} variants that lie far from it and from one another")
+    if data["seeds"].max() == 1:
+        notes.append("Every mark is one run of one seed")
     if notes:
         axes[0].set_title(wrapped(". ".join(notes), 105 if width == "page" else 52), loc="left", fontsize=6.5)
     arrows = {name: draw_marks(axis, name, panels[name], style) for axis, name in zip(axes, panels, strict=False)}
     if not panels:
         return figure
     markers = {row[0]: style[row[1]] for row in data.select("ablation", "variant").iter_rows()}
-    legend(figure, handles(markers, data["seeds"].max() or 0))
+    on_bounds = ON_BOUNDS if any(data[f"{name}_on_bounds"].any() for name in panels) else ""
+    if width == "column":
+        on_bounds = on_bounds.replace("\n", " ")  # so that the legend breaks its lines and has two columns
+    legend(figure, handles(markers, data["seeds"].max() or 0, on_bounds))
     figure.draw_without_rendering()
     for axis, (name, drawn) in zip(axes, panels.items(), strict=True):
-        named = farthest(axis, drawn)
+        named = spread_out(axis, drawn)
         unnamed = [mark for mark in drawn if mark not in named]
         names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in named]
         place(axis, names, [*interval_boxes(axis, drawn), *mark_boxes(axis, unnamed)], arrows[name])
     return figure
 
 
-def farthest(axis: Axes, drawn: list[Mark]) -> list[Mark]:
-    """The marks that are named: all or, of many, the baseline and those farthest from it as the panel shows them."""
+def spread_out(axis: Axes, drawn: list[Mark]) -> list[Mark]:
+    """The marks that are named: all or, of many, the baseline and, one by one, the farthest from all named so far."""
     if len(drawn) <= MOST_NAMES:
         return drawn
-    start = next((mark for mark in drawn if mark.variant == BASELINE), drawn[0])
-    x, y = axis.transData.transform((start.x, start.y))
-
-    def distance(mark: Mark) -> float:
-        places = axis.transData.transform((mark.x, mark.y))
-        return math.hypot(places[0] - x, places[1] - y)
-
-    others = sorted((mark for mark in drawn if mark is not start), key=distance, reverse=True)
-    named = [start, *others[:NAMED]]
-    return [mark for mark in drawn if mark in named]
+    at = axis.transData.transform([(mark.x, mark.y) for mark in drawn])
+    named = [next((index for index, mark in enumerate(drawn) if mark.variant == BASELINE), 0)]
+    for _ in range(NAMED):
+        gaps = np.linalg.norm(at[:, None] - at[named], axis=2).min(1)
+        named.append(int(np.argmax(gaps)))
+    return [drawn[index] for index in sorted(named)]
 
 
 def draw_marks(axis: Axes, name: str, drawn: list[Mark], style: Style) -> list[tuple]:
@@ -147,7 +156,7 @@ def not_drawn(data: pl.DataFrame) -> str:
 
 
 def set_scales(axis: Axes, bounds: tuple[float, float], drawn: Iterable[Mark]) -> None:
-    """Show sinks from 0 to at least half of what is possible, and spikes on a logarithmic axis.
+    """Show sinks from 0 to at least a tenth of what is possible, and spikes on a logarithmic axis.
 
     An interval widens the axis by no more than a factor of 3 on either side and is cut there: an interval over two
     seeds may span many decades.
@@ -158,7 +167,7 @@ def set_scales(axis: Axes, bounds: tuple[float, float], drawn: Iterable[Mark]) -
     lowest = min(low, *(max(end, low / 3) for end in ends)) if ends else low
     highest = max(high, *(min(end, high * 3) for end in ends)) if ends else high
     right = max(mark.x_interval[1] if mark.x_interval else mark.x for mark in drawn)
-    right = min(bounds[1], max(1.25 * right, 0.5 * bounds[1]))  # room for the names
+    right = min(bounds[1], max(1.25 * right, 0.1 * bounds[1]))  # room for the names
     room = 0.04 * (right - bounds[0])
     axis.set_xlim(bounds[0] - room, right + room)
     edge = (highest / lowest) ** 0.08 * 1.1
@@ -208,13 +217,13 @@ def mark_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
     return [(x - half, y - half, x + half, y + half) for x, y in centres]
 
 
-def handles(ablations: Mapping[str, Look], seeds: int) -> list[Line2D]:
-    """The legend: the look of every ablation, and how many seeds a mark is the mean of."""
-    several = f"means of {seeds} seeds (spikes: geometric), 95 % intervals" if seeds > 1 else "one run of one seed"
-    return [
-        *(
-            Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=ablation.replace("_", " "))
-            for ablation, look in ablations.items()
-        ),
-        Line2D([], [], color=BASELINE_COLOUR, linewidth=0.8, linestyle="-" if seeds > 1 else "none", label=several),
+def handles(ablations: Mapping[str, Look], seeds: int, on_bounds: str) -> list[Line2D]:
+    """The legend: the look of every ablation and, of several seeds, what marks and intervals are."""
+    found = [
+        Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=ablation.replace("_", " "))
+        for ablation, look in ablations.items()
     ]
+    if seeds > 1:
+        label = f"means of {seeds} seeds (spikes: geometric), 95 % intervals{on_bounds}"
+        found.append(Line2D([], [], color=BASELINE_COLOUR, linewidth=0.8, label=label))
+    return found

@@ -18,7 +18,8 @@ from spikesink.tables.statistics.statistics import statistics
 CAPTION = (
     "What every variant can still do: one mark per seed, their mean with its 95 % t interval over seeds, and the "
     "baseline's mean as a dashed line. Of perplexities, means are geometric and intervals are on the logarithmic "
-    "scale. A panel of percentages shows a part of the range where all values lie close together. Loss early − late: "
+    "scale. Where at least half of the seeds are at 0 or 100 % the interval is no shorter than Gaffke's for bounded "
+    "values. A panel of percentages shows a part of the range where all values lie close together. Loss early − late: "
     "how much lower the loss is in the last quarter of the context than in the first. Induction: how many of random "
     "tokens that come a second time are predicted (after Olsson et al., arXiv 2209.11895). Retrieval: how often a "
     "value planted in held-out text is likelier after its key than the values of three other keys (after the "
@@ -86,7 +87,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
             low, high = axis.get_xlim()
             axis.set_xlim(min(low, CHANCE[panel.quantity] - 1), max(high, CHANCE[panel.quantity] + 1))
     title(figure, f"Abilities: {data['ablation'][0].replace('_', ' ')}")
-    handles = metrics_legend(panels, data["seeds"].max() or 0)
+    handles = metrics_legend(panels, data)
     if present & CHANCE.keys():
         handles.append(Line2D([], [], **CHANCE_LINE, label="chance"))
     legend(figure, handles)

@@ -34,18 +34,19 @@ from spikesink.tables.parts import read_runs
 from spikesink.tables.statistics.statistics import statistics
 
 CAPTION = (
-    "Perplexity, sinks and spike of every variant: one mark per seed, their mean with its 95 % t interval over "
-    "seeds, as in the table, and the baseline's mean as a dashed line. Of perplexities and spikes, means are "
-    "geometric and intervals are on the logarithmic scale. An interval that would widen an axis by more than the "
-    "values span (on a logarithmic axis by more than a factor of 3) is cut at its edge. With one seed the mark is "
-    "that run. Perplexity is exp(total negative log-likelihood / scored tokens) on held-out text in chunks of the "
-    "run's own context (arXiv 2603.05498, App. A). The sink ratio is the percentage of heads in which a key of the "
-    "first half receives more mean attention than the threshold (0.3 at T = 64; Eq. 27-28). It moves in jumps of one "
-    "head, so a panel beside it has the mean attention on position 0 over heads, and as open diamonds the largest "
-    "head's. The spike is the largest magnitude in the residual stream over all hidden states, which grows with the "
-    "scale of the stream. So two panels say how far it stands out: over the median of the ordinary tokens in its "
-    "hidden state (relative spike), and position 0 over all later positions (outlier ratio). Look for variants that "
-    "move the relative spike without the sinks, or the sinks without it."
+    "Perplexity, sinks and spike of every variant: one mark per seed, their mean with its 95 % t interval over seeds, "
+    "as in the table, and the baseline's mean as a dashed line. Of perplexities and spikes, means are geometric and "
+    "intervals are on the logarithmic scale. Where at least half of the seeds are at 0 or 100 % the interval is no "
+    "shorter than Gaffke's for bounded values: five seeds without a sink rule out little. An interval that would "
+    "widen an axis by more than the values span (on a logarithmic axis by more than a factor of 3) is cut at its "
+    "edge. With one seed the mark is that run. Perplexity is exp(total negative log-likelihood / scored tokens) on "
+    "held-out text in chunks of the run's own context (arXiv 2603.05498, App. A). The sink ratio is the percentage of "
+    "heads in which a key of the first half receives more mean attention than the threshold (0.3 at T = 64; Eq. "
+    "27-28). It moves in jumps of one head, so a panel beside it has the mean attention on position 0 over heads, and "
+    "as open diamonds the largest head's. The spike is the largest magnitude in the residual stream over all hidden "
+    "states, which grows with the scale of the stream. So two panels say how far it stands out: over the median of "
+    "the ordinary tokens in its hidden state (relative spike), and position 0 over all later positions (outlier "
+    "ratio). Look for variants that move the relative spike without the sinks, or the sinks without it."
 )
 PARTS = ("runs",)
 COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "heads": WHOLE, "head_dim": WHOLE} | {
@@ -98,7 +99,7 @@ def draw_rows(data: pl.DataFrame, style: Style, width: str) -> Figure:
     panels = panels_of(data)
     figure, _ = draw_panels(panels, variants, data, style, width, room=0.4)
     title(figure, f"Ablation: {data['ablation'][0].replace('_', ' ')}")
-    legend(figure, metrics_legend(panels, data["seeds"].max() or 0))
+    legend(figure, metrics_legend(panels, data))
     return figure
 
 

@@ -27,8 +27,9 @@ CAPTION = (
     "means over seeds, of gradient norms geometric, smoothed by a centred mean over a fortieth of the curve. The band "
     "is their 95 % t interval, of gradient norms on the logarithmic scale; with two seeds it is their range. The "
     "curves as logged lie behind. The difference is taken at equal seed and tokens, and its interval is that of the "
-    "paired differences. Variants of a seed with the baseline's context and text see the same tokens in the same "
-    "order. The others do not, and with another context or loss window the difference is also one between different "
+    "paired differences. Its scale is that of the training without the first tenth; how far lines leave it is said "
+    "above the panel. Variants of a seed with the baseline's context and text see the same tokens in the same order. "
+    "The others do not, and with another context or loss window the difference is also one between different "
     "positions. With a loss window the loss covers that window alone. Look for variants that learn more slowly or "
     "spike in gradient norm. A cross ends a run that did not finish."
 )
@@ -46,6 +47,8 @@ BOUNDS = {"loss": (0.0, math.inf)}
 """What a quantity's interval cannot leave."""
 WINDOWS = 40
 """A curve is smoothed by a centred mean over its length divided by this."""
+NOTE = 0.17
+"""Height in inches of the line above a panel."""
 SETTLED = 0.1
 """The scale of the difference to the baseline ignores this first share of the training, which is transient."""
 
@@ -166,7 +169,10 @@ def draw_failed(axis: Axes, shown: pl.DataFrame, style: Style) -> None:
 
 
 def draw_difference(axis: Axes, means: pl.DataFrame, style: Style) -> dict[str, float]:
-    """Lines against the baseline's at 0. Returns where every variant's line ends."""
+    """Lines against the baseline's at 0. Returns where every variant's line ends.
+
+    A note above says how far lines reach that leave the scale: showing them would flatten the rest of the training.
+    """
     axis.axhline(0, **REFERENCE)
     others = means.filter(pl.col("variant") != BASELINE)
     if others.is_empty():
@@ -176,6 +182,12 @@ def draw_difference(axis: Axes, means: pl.DataFrame, style: Style) -> dict[str, 
     low, high = min(0, settled.min()), max(0, settled.max())
     margin = 0.08 * (high - low) or 0.01
     axis.set_ylim(low - margin, high + margin)
+    reached = (others["value"].min(), others["value"].max())
+    cut = [value for value in reached if not low - margin <= value <= high + margin]
+    if cut:
+        far = " and ".join(f"{value:.2g}".replace("-", "−") for value in cut)
+        axis.set_title(f"off the scale early: to {far}", fontsize=6.5)
+        axis.figure.set_figheight(axis.figure.get_figheight() + NOTE)
     ends = others.group_by("variant", maintain_order=True).agg(pl.col("value").last())
     return {BASELINE: 0.0, **dict(ends.iter_rows())}
 

@@ -17,13 +17,15 @@ DISTANCES = (4, 7, 11, 16, 22, 29, 37, 46)
 """From the mark to the nearest point of its label, in points."""
 LINE_FROM = 7
 """A label farther away than this has a line to its mark."""
-CROSSING, AMBIGUOUS, TANGLED, HIDING, OUTSIDE = 5, 12, 40, 1000, 10_000
+CROSSING, AMBIGUOUS, TANGLED, HIDING, TOUCHING, OUTSIDE = 5, 12, 40, 1000, 100_000, 1_000_000
 """Costs in points of distance: a label that lies on a thin line, that is nearer to another mark, whose line to its mark
-tangles with others, that hides or touches anything, and that leaves the axes."""
+tangles with others, that hides anything, that touches another label, and that leaves the axes."""
 ROUNDS = 5
 """The labels choose their places in turn, at most this many times."""
 MARK = 3.0
 """Half a mark's size in points."""
+GAP = np.array([-2, -2, 2, 2])
+"""What a label leaves free around another one, and inside the axes, in points."""
 
 
 class Label(NamedTuple):
@@ -45,7 +47,7 @@ class Surroundings(NamedTuple):
     paths: np.ndarray
     """Thin lines."""
     room: np.ndarray
-    """The box of the axes."""
+    """Where a label may be: the axes without a narrow edge."""
     pixels: float
     """Pixels per point."""
 
@@ -70,7 +72,8 @@ def place(
     marks = np.hstack([at - MARK * pixels, at + MARK * pixels])
     fixed = np.vstack([marks, np.reshape([*obstacles], (-1, 4))])
     paths = np.reshape([axis.transData.transform(line).ravel() for line in lines], (-1, 4))
-    around_them = Surroundings(at, fixed, paths, np.array(axis.get_window_extent(renderer).extents), pixels)
+    room = np.array(axis.get_window_extent(renderer).extents) - GAP * pixels
+    around_them = Surroundings(at, fixed, paths, room, pixels)
 
     places = [around(here, size, pixels) for here, size in zip(at, sizes, strict=True)]
     alone = [costs_alone(index, *places[index], around_them) for index in range(len(labels))]
@@ -79,7 +82,7 @@ def place(
         before = dict(chosen)
         for index in range(len(labels)):
             others = [other for other in chosen if other != index]
-            boxes = np.reshape([places[other][1][chosen[other]] for other in others], (-1, 4))
+            boxes = np.reshape([places[other][1][chosen[other]] + GAP * pixels for other in others], (-1, 4))
             lined = [other for other in others if is_far(places, chosen, other)]
             leaders = np.reshape([leader_of(at[other], places[other], chosen[other]) for other in lined], (-1, 4))
             chosen[index] = int(np.argmin(alone[index] + costs_together(at[index], *places[index], boxes, leaders)))
@@ -132,7 +135,7 @@ def costs_together(
     """The cost of each of a label's places because of the other labels and their lines."""
     own = np.hstack([np.broadcast_to(here, (len(boxes), 2)), nearest(boxes, here)])
     tangled = passes(boxes, leaders).sum(1) + (distances > LINE_FROM) * passes(others, own).sum(0)
-    return HIDING * overlap(boxes, others).sum(1) + TANGLED * tangled
+    return TOUCHING * overlap(boxes, others).sum(1) + TANGLED * tangled
 
 
 def is_far(places: Sequence, chosen: dict[int, int], index: int) -> bool:

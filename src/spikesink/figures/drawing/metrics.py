@@ -12,6 +12,8 @@ from spikesink.figures.drawing.scales import log_scale, spans_a_decade
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, lighter
 from spikesink.quantities import QUANTITIES
 from spikesink.runs.folder import FINISHED
+from spikesink.tables.statistics.intervals import mostly_on
+from spikesink.tables.statistics.statistics import bounds_of
 
 
 class Panel(NamedTuple):
@@ -56,6 +58,8 @@ KINDS = {"perplexity": "perplexities", "spike": "spikes"}
 NARROW = 0.05
 """Values of a share that lie closer than this part of its range get an axis of twice that."""
 INTERVAL = {"linewidth": 1.0, "zorder": 3}
+ON_BOUNDS = "\n(at least half of the seeds at 0 or 100 %:\nGaffke's interval; few seeds exclude little)"
+"""What the legend says of the long interval where five seeds have no sink."""
 
 
 def panels_of(data: pl.DataFrame) -> list[Panel]:
@@ -123,8 +127,15 @@ def has_several_seeds(data: pl.DataFrame) -> bool:
     return (data["seeds"].max() or 0) > 1
 
 
-def metrics_legend(panels: list[Panel], seeds: int) -> list[Line2D]:
-    """What the marks mean, whatever their colour; ``seeds`` is how many a variant has at most."""
+def is_on_bounds(quantity: str, values: Iterable[float | None]) -> bool:
+    """Whether several seeds have Gaffke's interval, because half of their values are the least or largest possible."""
+    bounds, known = bounds_of(quantity), [value for value in values if value is not None and isfinite(value)]
+    return bounds is not None and len(known) > 1 and mostly_on(bounds, known)
+
+
+def metrics_legend(panels: list[Panel], data: pl.DataFrame) -> list[Line2D]:
+    """What the marks mean, whatever their colour."""
+    seeds = data["seeds"].max() or 0  # of the variant with most
     handles = [Line2D([], [], **REFERENCE, label="baseline")]
     if seeds > 1:
         one = {"color": BASELINE_COLOUR, "marker": "o", "markersize": 3, "linestyle": "none"}
@@ -132,7 +143,10 @@ def metrics_legend(panels: list[Panel], seeds: int) -> list[Line2D]:
         handles.append(Line2D([], [], **one, label="one seed"))
         named = dict.fromkeys(KINDS[panel.quantity.split("_")[0]] for panel in panels if panel.is_geometric)
         geometric = f"\n(of {' and '.join(named)}: geometric mean)" if named else ""
-        handles.append(Line2D([], [], **mean, label=f"mean of {seeds} seeds, 95 % interval{geometric}"))
+        values = ((panel, marks_of(data, panel)[0].group_by("variant").agg("value")["value"]) for panel in panels)
+        on_bounds = any(is_on_bounds(panel.quantity, one) for panel, found in values for one in found)
+        label = f"mean of {seeds} seeds, 95 % interval{geometric}{ON_BOUNDS if on_bounds else ''}"
+        handles.append(Line2D([], [], **mean, label=label))
     else:
         one = {"color": BASELINE_COLOUR, "marker": "o", "markersize": 4, "linestyle": "none"}
         handles.append(Line2D([], [], **one, label="one run of one seed"))

@@ -101,7 +101,7 @@ def draw_sweeps(data: pl.DataFrame, style: Style, width: str) -> Figure:
         Line2D([], [], color="0.55", marker=one.marker, linestyle=one.dash if one.joined else "none", label=one.name)
         for one in found
     ]
-    legend(figure, [*metrics_legend(panels, data["seeds"].max() or 0), *handles])
+    legend(figure, [*metrics_legend(panels, data), *handles])
     return figure
 
 

@@ -39,7 +39,8 @@ POINTS = (
     ("key", False, "keys", "0.65", "o", 5),
     ("key", True, "keys at position 0", SPIKE, "D", 18),
 )
-KINDS = {"sink": "Sink head", "other": "Least attention\non position 0"}
+# The first head is no sink head where no head of the model is one.
+KINDS = {"sink": "Most attention\non position 0", "other": "Least attention\non position 0"}
 MARKS = {
     "bos": ("BOS at position 0", STARTS["bos"], "o"),
     "text": ("text at position 0", STARTS["text"], "^"),

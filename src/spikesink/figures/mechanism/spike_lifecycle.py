@@ -59,7 +59,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
         panels[0].set_title(f"{wrapped(name, 30)}\n{wrapped(steps(roles), 24)}")
     shown = [data.filter(pl.col("quantity").is_in(channels))["magnitude"] for _, channels in ROWS]
     finish_rows(list(axes.values()), shown)
-    legend(figure, handles())
+    legend(figure, handles(data))
     return figure
 
 
@@ -77,11 +77,13 @@ def steps(roles: pl.DataFrame) -> str:
     found = []
     for role in ("step_up", "step_down"):
         blocks = roles.filter(pl.col("role") == role)["block"].to_list()
-        found.append(f"{'up' if role == 'step_up' else 'down'} {', '.join(map(str, blocks)) or 'none'}")
+        # The first block, or "none", stays in the line of its direction.
+        found.append(f"{role.removeprefix('step_')}\N{NO-BREAK SPACE}{', '.join(map(str, blocks)) or 'none'}")
     return "; ".join(found)
 
 
-def handles() -> list[Line2D | Patch]:
-    """The legend: the lines, then the shades."""
-    patches = [Patch(color=colour, alpha=0.35, linewidth=0, label=label) for colour, label in REGIONS.values()]
+def handles(data: pl.DataFrame) -> list[Line2D | Patch]:
+    """The legend: the lines, then the shades that any panel has."""
+    shown = [REGIONS[role] for role in REGIONS if role in data["role"]]
+    patches = [Patch(color=colour, alpha=0.35, linewidth=0, label=label) for colour, label in shown]
     return [*channel_legend(), *patches]

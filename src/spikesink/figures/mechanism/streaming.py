@@ -28,8 +28,12 @@ CAPTION = (
 )
 FULL = "no eviction"
 COLUMNS = {"model": TEXT, "panel": TEXT, "start": WHOLE, "cache": WHOLE, "position": REAL, "perplexity": REAL}
-# The first is a window's, which evicts the sink's token.
-START_COLOURS = (SPIKE, COLOURS[0], *COLOURS[2:])
+# The first is a window's, which evicts the sink's token. Lines may lie on each other: the one below is wider, or shows
+# in the gaps of the one above.
+WAYS = ({"linewidth": 2}, {}, *({"linestyle": (0, (dash, 3))} for dash in (3, 1, 5, 2)))
+START_LOOKS = tuple(
+    {"color": colour} | way for colour, way in zip((SPIKE, COLOURS[0], *COLOURS[2:]), WAYS, strict=True)
+)
 
 
 def data(models: Models) -> pl.DataFrame:
@@ -76,7 +80,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     names = list(style)
     figure, axes = grid(names, rows=2, row_height=1.3, extra_height=0.4, width=width)
     starts = data["start"].drop_nulls().unique().sort().to_list()
-    colours = dict(zip(starts, cycle(START_COLOURS), strict=False))
+    looks = dict(zip(starts, cycle(START_LOOKS), strict=False))
     for name in names:
         above, below = axes[name]
         ours = data.filter(pl.col("model") == name)
@@ -86,14 +90,14 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
                 note(axis, "positional gate")
                 axis.set(xticks=[], yticks=[])
             continue
-        draw_positions(above, ours.filter(pl.col("panel") == "position"), colours)
-        draw_caches(below, ours.filter(pl.col("panel") == "cache"), colours)
+        draw_positions(above, ours.filter(pl.col("panel") == "position"), looks)
+        draw_caches(below, ours.filter(pl.col("panel") == "cache"), looks)
     for row in (0, 1):
         label_row([axes[name][row] for name in names if axes[name][row].lines])
     lines = [Line2D([], [], **REFERENCE, label=FULL)]
-    for start, colour in colours.items():
+    for start, look in looks.items():
         label = "window" if start == 0 else f"first {start} + window"
-        lines.append(Line2D([], [], color=colour, marker=".", label=label))
+        lines.append(Line2D([], [], **look, marker=".", label=label))
     legend(figure, lines)
     return figure
 
@@ -103,13 +107,13 @@ def evicting(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(pl.col("cache") <= pl.col("position").max())
 
 
-def draw_positions(axis: Axes, shown: pl.DataFrame, colours: dict[int, str]) -> None:
+def draw_positions(axis: Axes, shown: pl.DataFrame, looks: dict[int, dict]) -> None:
     """A line per number of first tokens kept, perplexity in bins of positions."""
     whole, evicted = shown.filter(pl.col("start").is_null()), shown.filter(pl.col("start").is_not_null())
     axis.plot(whole["position"].to_list(), whole["perplexity"].to_list(), **REFERENCE)
-    for start, colour in colours.items():
+    for start, look in looks.items():
         line = evicted.filter(pl.col("start") == start)
-        axis.plot(line["position"].to_list(), line["perplexity"].to_list(), color=colour)
+        axis.plot(line["position"].to_list(), line["perplexity"].to_list(), **look)
     cache = evicted["cache"][0]
     axis.axvline(cache, color="0.7", linewidth=0.8)
     axis.set_xlabel(f"Position (cache: {cache} keys)")
@@ -118,11 +122,11 @@ def draw_positions(axis: Axes, shown: pl.DataFrame, colours: dict[int, str]) -> 
         axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
 
 
-def draw_caches(axis: Axes, shown: pl.DataFrame, colours: dict[int, str]) -> None:
+def draw_caches(axis: Axes, shown: pl.DataFrame, looks: dict[int, dict]) -> None:
     """Perplexity of the positions that no cache holds whole, by size of the cache."""
-    for start, colour in colours.items():
+    for start, look in looks.items():
         line = shown.filter(pl.col("start") == start)
-        axis.plot(line["cache"].to_list(), line["perplexity"].to_list(), color=colour, marker=".")
+        axis.plot(line["cache"].to_list(), line["perplexity"].to_list(), **look, marker=".")
     sizes = shown["cache"].unique().sort().to_list()
     axis.set_xscale("log", base=2)
     axis.set_xticks(sizes, [str(size) for size in sizes])
