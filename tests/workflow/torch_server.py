@@ -18,7 +18,7 @@ from spikesink.workflow.forks import requests, server
 
 SERVED = ("spikesink.training", "spikesink.measures", "pytest", "use_of_kinds")
 # Not polars, which starts threads: a fork has none of them.
-LIBRARIES = ("torch", "torch._dynamo", "lightning.pytorch.plugins", "safetensors.torch")
+LIBRARIES = ("torch", "torch._dynamo", "lightning.pytorch.plugins", "safetensors.torch", "scipy.stats")
 
 PYTHON = """#!{python} -IS
 import os, sys
