@@ -36,10 +36,10 @@ def draw_models(module: ModuleType, models: dict, width: str = "auto", style: St
 
 def check_drawn_from_its_csv(
     draw: Callable[[pl.DataFrame], Figure], data: pl.DataFrame, columns: dict, folder: Path
-) -> None:
+) -> Figure:
     """Check that the CSV beside a figure is the data that it was drawn from, and draws the same bytes again.
 
-    The PDF is as wide as the figure and has fonts for print.
+    The PDF is as wide as the figure, which is returned, and has fonts for print.
     """
     for name, table in (("first", data), ("again", None)):
         table = read_data(folder / "first.csv", columns) if table is None else table
@@ -51,6 +51,7 @@ def check_drawn_from_its_csv(
     assert abs(width_of(pdf) - figure.get_figwidth()) < 0.02
     for kind in ("png", "pdf", "csv"):
         assert (folder / f"first.{kind}").read_bytes() == (folder / f"again.{kind}").read_bytes(), kind
+    return figure
 
 
 def read_data(path: Path, columns: dict) -> pl.DataFrame:
