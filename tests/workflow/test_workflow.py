@@ -12,6 +12,8 @@ import torch
 from safetensors.torch import load_file
 from tiny_study import arguments, configure, copy_project, jobs, snakemake
 
+from spikesink.figures.catalogue import FIGURES
+
 
 def test_the_study_leaves_the_promised_files(finished):
     results = finished / "results/tiny"
@@ -31,6 +33,8 @@ def test_the_study_leaves_the_promised_files(finished):
         for family in ("abilities", "ablation", "lifecycle", "sink_map", "training"):
             assert (results / f"figures/{ablation}_{family}.png").read_bytes().startswith(b"\x89PNG")
             assert (results / f"figures/{ablation}_{family}.pdf").read_bytes().startswith(b"%PDF")
+    pictures = {(results / f"figures/mechanism/compared_{figure}.png").read_bytes() for figure in FIGURES}
+    assert len(pictures) == len(FIGURES) and all(picture.startswith(b"\x89PNG") for picture in pictures)
     assert (results / "figures/overview.png").read_bytes().startswith(b"\x89PNG")
     assert (results / "figures/overview.pdf").read_bytes().startswith(b"%PDF")
     with open(results / "claims.csv") as file:
