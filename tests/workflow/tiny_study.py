@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from spikesink.study.strict_yaml import merge, read_yaml
+from spikesink.workflow.forks.start import THREADS
 
 ROOT = Path(__file__).parents[2]
 OVERLAY = {
@@ -97,7 +98,8 @@ def server() -> subprocess.Popen:
 def torch_server() -> tuple[subprocess.Popen, str]:
     """The process that jobs are forked from which use PyTorch, and the program ``python`` that asks it for them."""
     command = [sys.executable, str(Path(__file__).with_name("torch_server.py"))]
-    environment = os.environ | {"PYTHONUTF8": "1"}  # as Snakemake's jobs have it
+    # Text is UTF-8 as in Snakemake's jobs; a process of several threads may not be forked.
+    environment = os.environ | {"PYTHONUTF8": "1"} | dict.fromkeys(THREADS, "1")
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     return process, process.stdout.readline().strip()
 

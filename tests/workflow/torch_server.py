@@ -16,9 +16,9 @@ from pathlib import Path
 
 from spikesink.workflow.forks import requests, server
 
-SERVED = ("spikesink.training", "spikesink.measures", "pytest", "use_of_kinds")
-# Not polars, which starts threads: a fork has none of them.
-LIBRARIES = ("torch", "torch._dynamo", "lightning.pytorch.plugins", "safetensors.torch", "scipy.stats")
+SERVED = ("spikesink.training", "spikesink.measures", "spikesink.pretrained", "pytest", "use_of_kinds")
+# What training imports, and what some measures do. Not polars, which starts threads: a fork has none of them.
+IMPORTED = ("spikesink.training.__main__", "scipy.stats")
 
 PYTHON = """#!{python} -IS
 import os, sys
@@ -38,7 +38,7 @@ run_module = server.run
 
 def prepare() -> None:
     """Before the first job."""
-    for name in LIBRARIES:
+    for name in IMPORTED:
         import_module(name)
     gc.collect()
     gc.freeze()
