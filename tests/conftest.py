@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+LONG = {f"test_{name}" for name in ("training_distributed", "training_kills", "training", "tracking_variants")}
+"""Unit tests that would come late by their names, so that one process would wait for the other at the end."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A file stays together, for its fixtures; so do all tests of the finished study, and all of the one SLURM."""
+    items.sort(key=lambda item: item.path.parent.name == "unit" and item.path.stem not in LONG)
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item.path, set(getattr(item, "fixturenames", ())))))
 

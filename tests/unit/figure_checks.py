@@ -35,15 +35,25 @@ def draw_models(module: ModuleType, models: dict, width: str = "auto", style: St
 
 
 def check_drawn_from_its_csv(
-    draw: Callable[[pl.DataFrame], Figure], data: pl.DataFrame, columns: dict, folder: Path
-) -> None:
-    """Check that the CSV beside a figure is the data that it was drawn from, and draws the same bytes again."""
-    for name, table in (("first", data), ("again", None)):
-        table = read_data(folder / "first.csv", columns) if table is None else table
-        save(draw(table), table, str(folder / name))
-    assert_frame_equal(read_data(folder / "first.csv", columns), data, check_exact=True)
-    for kind in ("png", "pdf", "csv"):
-        assert (folder / f"first.{kind}").read_bytes() == (folder / f"again.{kind}").read_bytes(), kind
+    draw: Callable[[pl.DataFrame], Figure], data: pl.DataFrame, columns: dict, folder: Path, again: bool = False
+) -> Figure:
+    """Check that the CSV beside a figure is the data that it was drawn from, to the last digit.
+
+    The PDF is as wide as the figure, which is returned, and has fonts for print. ``again``: the CSV draws the same
+    bytes again. Of what a tiny study has, tests/workflow/test_published.py checks that in all figures.
+    """
+    save(figure := draw(data), data, str(folder / "first"))
+    table = read_data(folder / "first.csv", columns)
+    assert_frame_equal(table, data, check_exact=True)
+    assert len(data) and (folder / "first.png").read_bytes().startswith(b"\x89PNG")
+    pdf = (folder / "first.pdf").read_bytes()
+    check_fonts(pdf)
+    assert abs(width_of(pdf) - figure.get_figwidth()) < 0.02
+    if again:
+        save(draw(table), table, str(folder / "again"))
+        for kind in ("png", "pdf", "csv"):
+            assert (folder / f"first.{kind}").read_bytes() == (folder / f"again.{kind}").read_bytes(), kind
+    return figure
 
 
 def read_data(path: Path, columns: dict) -> pl.DataFrame:

@@ -94,6 +94,15 @@ def ends(processes: list) -> list[int]:
     return [process.exitcode for process in processes]
 
 
+def train_alone(arguments: list[str], log: Path) -> None:
+    """Train as the program with these arguments does, to the end."""
+    process = PROCESSES.Process(target=as_program, args=(log, arguments))
+    process.start()
+    process.join(600)
+    process.kill()
+    assert process.exitcode == 0, log.read_text()
+
+
 def train(run: dict, tokens: Path, folder: Path, ranks: int = 1, prelude=None) -> tuple[list[int], str]:
     """Train with this many ranks; returns their exit codes and all that they printed."""
     folder.mkdir(exist_ok=True)

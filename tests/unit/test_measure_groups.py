@@ -48,13 +48,14 @@ SETTINGS = Measures(
     sink_tokens=9,
     sequences=3,
     perplexity_tokens=100,
+    ability_sequences=4,
     batch_size=2,
     chunk=8,
     loss_chunk=5,
     spike_magnitude=0.0,
     spike_over_median=2.0,  # low enough that random models have spikes
-    gradient_sequences=4,
-    consequence_tokens=200,
+    gradient_sequences=2,
+    consequence_tokens=100,
     calibration_sequences=2,
 )
 

@@ -1,10 +1,7 @@
 """What a study will cost, from its config alone: known answers, and a command that is quick and says what is wrong."""
 
-import csv
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import typing
@@ -17,7 +14,7 @@ import yaml
 from spikesink.study.errors import ConfigError
 from spikesink.study.memory import memory_bytes
 from spikesink.study.micro_batch import micro_batch
-from spikesink.study.plan import GPUS, Cost, assumptions, costs, human, same_settings, size, table
+from spikesink.study.plan import GPUS, assumptions, costs, human, same_settings, size, table
 from spikesink.study.resolve import load, resolve
 from spikesink.study.run import Study
 from spikesink.study.settings import Model, Plan, Training, build
@@ -348,40 +345,3 @@ def test_show_finds_one_run_or_all_seeds_of_a_variant(tmp_path):
 def test_an_ablation_cannot_hide_the_target():
     with pytest.raises(ConfigError, match=r"variants.plan: the workflow has a rule of that name"):
         study(variants={"plan": {"mine": {}}})
-
-
-def test_snakemake_plan_writes_the_table_and_follows_the_config(tmp_path):
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    for name in ("workflow", "profiles", "src", "envs"):
-        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-
-    def snakemake(*options: str) -> str:
-        arguments = [sys.executable, "-m", "snakemake", "plan", "--cores", "1", *options]
-        arguments += ["--configfile", "workflow/scales/smoke.yaml", "mine.yaml"]
-        result = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=300, env=os.environ)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout + result.stderr
-
-    mine = tmp_path / "mine.yaml"
-    mine.write_text("seeds: [0, 1]")
-    assert "GPU-hours and memory are estimates" in snakemake()
-    with open(tmp_path / "results/smoke/plan.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    overlays = [ROOT / "workflow/scales/smoke.yaml", mine]
-    planned = costs(load(overlays, base=ROOT / "config.yaml"))
-    assert list(rows[0]) == list(Cost.__dataclass_fields__)
-    assert [(row["variant"], int(row["seed"]), int(row["parameters"])) for row in rows] == [
-        (cost.variant, cost.seed, cost.parameters) for cost in planned
-    ]
-    assert (tmp_path / "results/smoke/logs/plan.log").read_text().startswith("ablation")
-    mine.write_text("{seeds: [0, 1], resources: {train: {memory_mb: 3000}}}")
-    assert "Nothing to be done" in snakemake("--dry-run")
-    for changed in ("training: {steps: 40}", "mechanism: {variants: all}", "plan: {gpu: B200}"):
-        mine.write_text(f"{{seeds: [0, 1], {changed}}}")
-        assert "plan: what the study will cost" in snakemake("--dry-run"), changed
-    mine.write_text("seeds: [0, 1]")
-    with open(tmp_path / "src/spikesink/workflow/measure_plan.py", "a") as file:
-        file.write("START = 3.0\n")
-    assert "plan: what the study will cost" in snakemake("--dry-run"), "other code"

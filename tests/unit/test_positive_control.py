@@ -12,6 +12,7 @@ import sys
 from dataclasses import asdict, replace
 
 import pytest
+from ranks import train_alone
 from study_config import WORKFLOW
 
 from spikesink.measures.loading import trained_subject
@@ -35,14 +36,14 @@ def trained(tmp_path_factory):
     data = [sys.executable, "-m", "spikesink.data"]
     described, tokenizer, tokens = (str(folder / name) for name in ("corpus.json", "tokenizer.json", "tokens"))
     given = ["--settings", settings]
-    training = [sys.executable, "-m", "spikesink.training", "--run", json.dumps(run), "--tokens", tokens]
     for command in (
         [*data, "corpus", *given, "--output", described],
         [*data, "tokenizer", *given, "--corpus", described, "--output", tokenizer],
         [*data, "tokens", *given, "--corpus", described, "--tokenizer", tokenizer, "--output", tokens],
-        [*training, "--output", str(folder / "run"), "--checkpoints", str(folder / "checkpoints")],
     ):
         subprocess.run(command, check=True, capture_output=True, timeout=600)
+    training = ["--run", json.dumps(run), "--tokens", tokens, "--output", str(folder / "run")]
+    train_alone([*training, "--checkpoints", str(folder / "checkpoints")], folder / "training.log")
     return trained_subject(folder / "run", folder / "tokens", None, "cpu")
 
 

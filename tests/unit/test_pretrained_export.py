@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 import torch
 from models import VARIANTS, model_settings, shaken
+from ranks import train_alone
 from safetensors.torch import load_file, save_file
 from tokenizers import processors
 
@@ -186,8 +187,7 @@ def test_a_trained_run_exports_from_the_command_line(
 ):
     run = RUN | {"model": PLAIN}
     paths = ["--tokens", token_folder, "--output", tmp_path / "run", "--checkpoints", tmp_path / "checkpoints"]
-    command = [sys.executable, "-m", "spikesink.training", "--run", json.dumps(run), *map(str, paths)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    train_alone(["--run", json.dumps(run), *map(str, paths)], tmp_path / "training.log")
     (tmp_path / "run/measures").mkdir()
     losses = pl.DataFrame({"position": [0, 1], "tokens": [2, 2], "nll_nats": [4.0, 8.0]})
     losses.write_parquet(tmp_path / "run/measures/perplexity.parquet")

@@ -1,8 +1,9 @@
 """Runs Snakemake in processes forked from this one, which has imported it: most of what a start costs.
 
 A request is a line of JSON on standard input: the arguments, the folder, the environment, the files for standard output
-and error, and a script to run first or null. The answer is a line with the exit status. Nothing of spikesink is
-imported here: a run imports it from its own project, as ``python -m snakemake`` in that folder does.
+and error, the program that jobs find as ``python``, and a script to run first or null. The answer is a line with the
+exit status. Nothing of spikesink is imported here: a run imports it from its own project, as ``python -m snakemake`` in
+that folder does.
 """
 
 import json
@@ -19,7 +20,9 @@ import snakemake.storage
 LIMIT_SECONDS = 1500
 
 
-def run(arguments: list[str], folder: str, environment: dict[str, str], files: list[str], first: str | None) -> None:
+def run(
+    arguments: list[str], folder: str, environment: dict[str, str], files: list[str], python: str, first: str | None
+) -> None:
     """The body of a forked process."""
     for descriptor, path in enumerate(files, start=1):
         os.dup2(os.open(path, os.O_WRONLY), descriptor)
@@ -27,6 +30,7 @@ def run(arguments: list[str], folder: str, environment: dict[str, str], files: l
     os.environ.update(environment)
     os.chdir(folder)
     sys.path[0] = folder
+    sys.executable = python
     sys.argv = ["snakemake", *arguments]
     if first:
         runpy.run_path(first)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars
 import pytest
-from tiny_study import ROOT, copy_folder, copy_project
+from tiny_study import ROOT, copy_folder, copy_project, run_snakemake, torch_server
 
 PAGE = (ROOT / "docs/extending.md").read_text()
 PROMISED = {"a norm": 3, "a softmax": 3, "a measure with a column and a figure": 4, "a corpus": 3, "an ablation": 1} | {
@@ -89,9 +89,8 @@ def run(project: Path, *words: str) -> str:
 
 def started(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": str(project / "src"), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
-    return subprocess.run(
-        [sys.executable, *words], cwd=project, capture_output=True, text=True, timeout=300, env=environment
-    )
+    _, python = torch_server()
+    return subprocess.run([python, *words], cwd=project, capture_output=True, text=True, timeout=300, env=environment)
 
 
 def test_no_task_touches_more_files_than_promised():
@@ -106,7 +105,8 @@ def test_what_is_new_is_trained_measured_and_drawn(extended):
     results = extended / "results/extended"
     table, figure = results / "tables/mechanism.csv", results / "figures/mechanism/compared_block_influence.png"
     wanted = [str(path.relative_to(extended)) for path in (table, figure)]
-    run(extended, "-m", "snakemake", "--cores", "2", "--configfile", "extended.yaml", "--", *wanted)
+    done = run_snakemake(extended, "--cores", "2", "--configfile", "extended.yaml", "--", *wanted)
+    assert done.returncode == 0, done.stdout + done.stderr
 
     with open(table) as file:
         rows = {row["model"]: row for row in csv.DictReader(file)}
@@ -172,6 +172,7 @@ LEFT_OUT = [
 def test_a_kind_that_one_file_lacks_is_refused_by_name(task, path, message, tmp_path):
     """Taken for another kind, or for none, it would give numbers of another model."""
     project = copy(tmp_path, without=(task, path))
-    done = started(project, "-c", USE)
+    (project / "use_of_kinds.py").write_text(USE)
+    done = started(project, "-m", "use_of_kinds")
     assert done.returncode != 0
     assert message in done.stderr

@@ -10,7 +10,11 @@ import zipfile
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_study import arguments, configure, copy_project, jobs, snakemake
+from tiny_study import ROOT, arguments, configure, copy_project, jobs, run_snakemake, snakemake
+
+from spikesink.figures.catalogue import FIGURES
+from spikesink.study.plan import Cost, costs
+from spikesink.study.resolve import load
 
 
 def test_the_study_leaves_the_promised_files(finished):
@@ -31,6 +35,8 @@ def test_the_study_leaves_the_promised_files(finished):
         for family in ("abilities", "ablation", "lifecycle", "sink_map", "training"):
             assert (results / f"figures/{ablation}_{family}.png").read_bytes().startswith(b"\x89PNG")
             assert (results / f"figures/{ablation}_{family}.pdf").read_bytes().startswith(b"%PDF")
+    pictures = {(results / f"figures/mechanism/compared_{figure}.png").read_bytes() for figure in FIGURES}
+    assert len(pictures) == len(FIGURES) and all(picture.startswith(b"\x89PNG") for picture in pictures)
     assert (results / "figures/overview.png").read_bytes().startswith(b"\x89PNG")
     assert (results / "figures/overview.pdf").read_bytes().startswith(b"%PDF")
     with open(results / "claims.csv") as file:
@@ -150,3 +156,34 @@ def test_a_killed_study_trains_the_same_runs(finished, tmp_path):
         first, second = (load_file(where / folder / "model.safetensors") for where in (finished, project))
         assert all(torch.equal(first[name], second[name]) for name in first)
         assert (finished / folder / "metrics.csv").read_bytes() == (project / folder / "metrics.csv").read_bytes()
+
+
+def test_the_plan_is_a_target_and_follows_the_config(tmp_path):
+    project = copy_project(tmp_path)
+
+    def plan(*options: str) -> str:
+        configs = ("--configfile", "workflow/scales/smoke.yaml", "mine.yaml")
+        result = run_snakemake(project, "plan", "--cores", "1", *options, *configs)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout + result.stderr
+
+    mine = project / "mine.yaml"
+    mine.write_text("seeds: [0, 1]")
+    assert "GPU-hours and memory are estimates" in plan()
+    with open(project / "results/smoke/plan.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    planned = costs(load([ROOT / "workflow/scales/smoke.yaml", mine], base=ROOT / "config.yaml"))
+    assert list(rows[0]) == list(Cost.__dataclass_fields__)
+    assert [(row["variant"], int(row["seed"]), int(row["parameters"])) for row in rows] == [
+        (cost.variant, cost.seed, cost.parameters) for cost in planned
+    ]
+    assert (project / "results/smoke/logs/plan.log").read_text().startswith("ablation")
+    mine.write_text("{seeds: [0, 1], resources: {train: {memory_mb: 3000}}}")
+    assert "Nothing to be done" in plan("--dry-run")
+    for changed in ("training: {steps: 40}", "mechanism: {variants: all}", "plan: {gpu: B200}"):
+        mine.write_text(f"{{seeds: [0, 1], {changed}}}")
+        assert "plan: what the study will cost" in plan("--dry-run"), changed
+    mine.write_text("seeds: [0, 1]")
+    with open(project / "src/spikesink/workflow/measure_plan.py", "a") as file:
+        file.write("START = 3.0\n")
+    assert "plan: what the study will cost" in plan("--dry-run"), "other code"

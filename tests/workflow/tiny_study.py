@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from spikesink.study.strict_yaml import merge, read_yaml
+from spikesink.workflow.forks.start import THREADS
 
 ROOT = Path(__file__).parents[2]
 OVERLAY = {
@@ -93,14 +94,28 @@ def server() -> subprocess.Popen:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+@cache
+def torch_server() -> tuple[subprocess.Popen, str]:
+    """The process that jobs are forked from which use PyTorch, and the program ``python`` that asks it for them."""
+    command = [sys.executable, str(Path(__file__).with_name("torch_server.py"))]
+    # Text is UTF-8 as in Snakemake's jobs; a process of several threads may not be forked.
+    environment = os.environ | {"PYTHONUTF8": "1"} | dict.fromkeys(THREADS, "1")
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    return process, process.stdout.readline().strip()
+
+
 def run_snakemake(project: Path, *options: str, first: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """What ``snakemake`` with these options does in a project, without a new interpreter; a script may run first."""
+    """What ``snakemake`` with these options does in a project, without new interpreters for what takes long to import.
+
+    A script may run first.
+    """
     with tempfile.NamedTemporaryFile("r") as output, tempfile.NamedTemporaryFile("r") as errors:
         request = {
             "arguments": options,
             "folder": str(project),
             "environment": dict(os.environ),
             "files": [output.name, errors.name],
+            "python": torch_server()[1],
             "first": first and str(first),
         }
         server().stdin.write(json.dumps(request) + "\n")

@@ -1,17 +1,14 @@
 """The graph of the rules in docs/workflow.md, and the names of the rules there."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import yaml
+from tiny_study import ROOT, run_snakemake
 
 from spikesink.measures.groups import GROUPS
 from spikesink.study.resolve import load
 from spikesink.workflow.graph import mermaid
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/workflow.md").read_text()
 DOT = """\
 digraph snakemake_dag {
@@ -33,8 +30,9 @@ digraph snakemake_dag {
 
 
 def snakemake(*options: str) -> str:
-    command = [sys.executable, "-m", "snakemake", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
+    result = run_snakemake(ROOT, *options)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def test_rules_between_the_same_rules_share_a_box_and_shortcuts_are_left_out():
