@@ -34,7 +34,10 @@ def said(capsys, monkeypatch, main, *words: str) -> str:
         ("{", "error: --run: not valid JSON"),
         (json.dumps({"seed": 1}), f"error: --run: has no 'study': {REMEDY}"),
         (json.dumps(SETTINGS | {"seed": "1"}), f"error: --run: seed = '1' is no whole number: {REMEDY}"),
-        (json.dumps(SETTINGS | {"tokenizer": {"vocabulary": 8}}), f"error: --run: has no 'tokenizer.bos': {REMEDY}"),
+        (
+            json.dumps(SETTINGS | {"tokenizer": {"bos": "none"}}),
+            f"error: --run: has no 'tokenizer.vocabulary': {REMEDY}",
+        ),
         (json.dumps(SETTINGS | {"training": {"steps": 2}}), "error: --run: has no 'training.sequence_length'"),
         ("nowhere.json", "error: nowhere.json: cannot be read"),
     ],

@@ -26,7 +26,7 @@ RUN = {
 mark must be there."""
 TRAINED_RUN = {
     **{f"{key}!": RUN[key] for key in ("study", "scale", "ablation", "variant", "seed", "model")},
-    "tokenizer!": {"vocabulary!": int, "bos!": str},
+    "tokenizer!": {"vocabulary!": int, "bos": str},
     "training!": {"sequence_length!": int, "steps!": int, "loss_window?": [NUMBER], "optimiser!": dict},
 }
 """run.json, with the keys that training needs."""
