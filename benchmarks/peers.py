@@ -25,8 +25,6 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-CONTEXT = 0.7 * 2**30
-"""Bytes of a GPU that a process takes before it makes a tensor."""
 sys.path.insert(0, str(ROOT / "src"))
 
 import peer_checks  # noqa: E402
@@ -35,6 +33,9 @@ import peer_runs  # noqa: E402
 import torch  # noqa: E402
 from peer_processes import Worker, prepare_all  # noqa: E402
 from peer_steps import Contestant  # noqa: E402
+
+CONTEXT = 0.7 * 2**30
+"""Bytes of a GPU that a process takes before it makes a tensor."""
 
 
 @dataclass

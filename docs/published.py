@@ -212,7 +212,7 @@ SEEDS = {
     "step-up blocks": ("step_up_blocks", ""),
     "step-down blocks": ("step_down_blocks", ""),
     "spike after step": ("onset_spike_after", ""),
-    "by step": ("onset_spike", ""),
+    "spike by step": ("onset_spike", ""),
     "gradient sink after step": ("onset_gradient_sink_after", ""),
     "gradient sink by step": ("onset_gradient_sink", ""),
     "sink after step": ("onset_sink_after", ""),
