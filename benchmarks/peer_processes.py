@@ -6,7 +6,7 @@ import time
 import traceback
 from multiprocessing.connection import Connection
 
-from peer_steps import Contestant, Prepared, forget, memory
+from peer_steps import Contestant, Prepared, free_memory, memory
 
 RETRIES = 8
 
@@ -39,7 +39,7 @@ def answer(request: str, arguments: list, prepared: dict[str, Prepared], device:
         return prepared[name].seconds(steps)
     if request == "forget":
         prepared.clear()
-        forget()
+        free_memory()
         return None
     if request == "profile":
         from peer_profile import kernels
@@ -60,7 +60,7 @@ def warm_up(one: Prepared) -> dict:
                 raise
         # Not above: there the error would still hold the step's tensors.
         one.optimiser.zero_grad()
-        forget()
+        free_memory()
         time.sleep(1 + attempt + os.getpid() % 3)
     raise AssertionError("the last attempt returns or raises")
 

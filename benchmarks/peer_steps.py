@@ -225,7 +225,7 @@ def allow(attention: str | None) -> None:
     cuda.enable_mem_efficient_sdp(attention in (None, "efficient"))
 
 
-def forget() -> None:
+def free_memory() -> None:
     """Return memory that nothing holds any longer."""
     gc.collect()
     if torch.cuda.is_available():
