@@ -61,8 +61,9 @@ def test_a_mean_without_its_infinite_seed_is_not_best_and_the_seed_is_named(tmp_
 def test_perplexities_of_unequal_contexts_have_no_best(tmp_path):
     variants = compared(tmp_path, {"dyt": {"perplexity": 9.0}})
     assert best_perplexity(variants) == best_paper_perplexity(variants) == {1}
-    unequal = variants.with_columns(pl.Series("sequence_length", [8, 16]))
-    assert best_perplexity(unequal) == best_paper_perplexity(unequal) == set()
+    for unequal in (pl.Series("sequence_length", [8, 16]), pl.Series("bos", ["sequence", "none"])):
+        table = variants.with_columns(unequal)
+        assert best_perplexity(table) == best_paper_perplexity(table) == set()
 
 
 def test_rows_of_two_papers_are_not_compared(tmp_path):
