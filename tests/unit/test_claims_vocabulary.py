@@ -239,7 +239,6 @@ def test_consequences_of_definitions_are_checks():
         "no_query_path",
         "normalised_bounded",
         "compress_bound",
-        "mean_spike_harmless",
         "value_gradient_lower_bound",
     }
     assert "silu_keeps_direction" not in checks, "of large inputs of both signs the cosine is the root of one half"

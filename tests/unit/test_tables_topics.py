@@ -472,6 +472,19 @@ def test_what_interventions_leave_of_sink_gradient_sink_and_spike():
     }
 
 
+@pytest.mark.parametrize(("spread", "expected"), [(0.001, None), (5.0, 21.0)])
+def test_a_spike_that_is_its_mean_cannot_be_set_to_it(spread, expected):
+    """Behind a BOS nothing would change: a perplexity like that of the model left alone says nothing."""
+    rows = table(
+        "start intervention perplexity sink_mass spike removed_norm",
+        ("bos", "none", 20.0, 0.3, 50.0, 0.0),
+        ("bos", "zero_spike", 40.0, 0.5, 3.0, 50.0),
+        ("bos", "mean_spike", 21.0, 0.3, 50.0, spread),
+    )
+    found = numbers_of({"streaming": NOTHING, "interventions": rows})
+    assert (found["intervention_none"], found["intervention_mean_spike"]) == (20.0, expected)
+
+
 def test_a_perplexity_too_large_for_a_number_is_infinite():
     """A cache without the sink, or a spike set to 0, may cost more than 700 nats a token."""
     rows = table("cache start nll_nats tokens", (8, 0, 3000.0, 2), (8, 4, 2.0, 2))
