@@ -472,7 +472,7 @@ def test_what_interventions_leave_of_sink_gradient_sink_and_spike():
     }
 
 
-@pytest.mark.parametrize(("spread", "expected"), [(0.001, None), (5.0, 21.0)])
+@pytest.mark.parametrize(("spread", "expected"), [(0.001, None), (5.0, 21.0), (None, None)])
 def test_a_spike_that_is_its_mean_cannot_be_set_to_it(spread, expected):
     """Behind a BOS nothing would change: a perplexity like that of the model left alone says nothing."""
     rows = table(

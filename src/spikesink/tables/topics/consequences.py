@@ -26,8 +26,8 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     means = changed.group_by("intervention").agg(pl.col(*MEASURED).mean())
     found = {row["intervention"]: row for row in means.iter_rows(named=True)}
     spread, spike = (found.get(name, {}).get("removed_norm") for name in ("mean_spike", "zero_spike"))
-    if spread is not None and spike is not None and spread < NOTHING * spike:
-        del found["mean_spike"]
+    if spread is None or spike is None or spread < NOTHING * spike:
+        found.pop("mean_spike", None)
     return streaming(tables["streaming"]) | {
         name: found.get(intervention, {}).get(column) for (name, intervention), column in EDITED.items()
     }
