@@ -453,6 +453,18 @@ def test_sinks_cannot_stay_where_there_are_none():
         assert ("presumes there, which is not reproduced" in findings[0].remark) == (expected == UNSURE)
     findings = judge_all(claims, observations({"baseline": [3.0], "dyt": ["diverged"]}, "sink_ratio"))
     assert findings[0].verdict == ABSENT
+    few = there | {"claim": "There are few", "below": 40}
+    both = {"few": few, "there": there, "stay": stay | {"presumes": ["there", "few"]}}
+    claims = parse({"claims.yaml": {"claims": {"arXiv 2603.05498": {"Table 5": both}}}})
+    finding = judge_all(claims, observations({"baseline": [45.0], "dyt": [44.0]}, "sink_ratio"))[2]
+    assert (finding.verdict, finding.remark) == (UNSURE, "presumes few, which is not reproduced")
+
+
+def test_a_sink_rate_is_no_attention_on_the_sink():
+    """The rebuttal's 0.998 is the share of heads and sequences in the layer with most sinks, not a head's attention."""
+    keys = {"claim": "A head is a sink", "quantity": "sink_mass_max", "compare": "value", "of": "v_scale", "above": 0.3}
+    (stated,) = parse({"claims.yaml": {"claims": {"arXiv 2603.17771": {"Figure 7": {"planted": keys}}}}})
+    assert judge(stated, observations({"v_scale": [0.7]}, "sink_mass_max")).paper == ""
 
 
 def test_block_lists_become_numbers():

@@ -94,6 +94,7 @@ def test_a_claim_knows_where_it_stands():
         ({"of": "pretrained"}, "pretrained models have values of mechanism.csv alone"),
         ({"presumes": "other"}, "presumes 'other', which is no claim of these files"),
         ({"presumes": "planted"}, "presumes 'planted', which presumes another itself"),
+        ({"presumes": ["planted", "other"]}, "presumes 'planted', which presumes another itself"),
         ({"name": "other"}, "name = 'other': follows from where the claim stands"),
     ],
 )
@@ -238,11 +239,10 @@ def test_consequences_of_definitions_are_checks():
         "no_query_path",
         "normalised_bounded",
         "compress_bound",
-        "mean_spike_harmless",
         "value_gradient_lower_bound",
-        "silu_keeps_direction",
-        "sink_logit_gap",
     }
+    assert "silu_keeps_direction" not in checks, "of large inputs of both signs the cosine is the root of one half"
+    assert "sink_logit_gap" not in checks, "one other key may hold a head's attention, however low the others' mean"
 
 
 def no_change(claim: Claim) -> bool:
@@ -257,9 +257,9 @@ def test_what_stays_presumes_that_it_is_there_and_what_goes_does_not():
     for claim in project():
         if claim.compare in ("ratio", "difference") and claim.reference == "baseline":
             if no_change(claim) and claim.quantity in there:
-                assert claim.presumes == there[claim.quantity], claim.name
+                assert there[claim.quantity] in claim.presumes, claim.name
             if not no_change(claim):
-                assert claim.presumes not in there.values(), claim.name
+                assert not set(claim.presumes) & set(there.values()), claim.name
 
 
 def test_as_low_a_perplexity_is_bounded_on_one_side():

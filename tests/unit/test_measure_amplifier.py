@@ -209,6 +209,12 @@ def test_without_spikes_the_strongest_block_is_shown_and_says_so():
     assert sum(row["group"] == "leading" for row in silu_identity(model, tokens)) == 3
 
 
+def test_a_group_without_tokens_has_no_row():
+    """Where every token spikes there are no others: no row, and no mean of nothing."""
+    rows = amplifier_alignment(amplified([0]), torch.zeros(3, 8, dtype=torch.long), rule=RULE)
+    assert {row["group"]: row["tokens"] for row in rows} == {"spike": 24, "all": 24}
+
+
 @pytest.mark.parametrize("name", models.VARIANTS)
 def test_every_variant_can_be_asked(name):
     """SwiGLU and GeGLU blocks give rows, other feed-forward branches none."""

@@ -121,6 +121,31 @@ def test_the_models_course_is_that_of_its_tables():
     assert found_for(rows, "gradient_sink_over_uniform")["final"] == 5.0
 
 
+def test_every_block_rises_from_its_own_null():
+    """A window hides key 0 from later queries, so that uniform attention gives it less there."""
+    rising = [0.1, 0.1, 0.5, 0.5, 0.5]
+    windowed = [row | {"sink_mass_uniform": 0.3} for row in course(block=3, sink_mass=rising)]
+    rows = onsets(course(block=1, sink_mass=rising) + windowed)
+    found = [found_for(rows, "sink_mass", block)["rest"] for block in (1, 3, None)]
+    assert found == pytest.approx([0.1, 0.3, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [("baseline", range(1, 9)), ("windows", range(1, 6)), ("softmax1", range(2, 10)), ("key_bias", range(2, 10))],
+)
+def test_the_null_of_the_sink_mass_is_that_of_uniform_attention(name, seen):
+    """With queries at zero attention is uniform over the keys that are seen: in block 1 one in so many, by query."""
+    model = models.decoder(**models.VARIANTS[name])
+    with torch.no_grad():
+        for block in model.blocks[::2]:
+            block.body.q.weight.zero_()
+    table = snapshot_summary(model, models.tokens(2, 9), step=0)
+    assert table[0]["sink_mass_uniform"] == pytest.approx(sum(1 / keys for keys in seen) / 8)
+    for row in table:
+        assert row["sink_mass"] == pytest.approx(row["sink_mass_uniform"])
+
+
 def test_a_summary_holds_the_measures_that_it_shortens():
     """Every column as the full measure has it, for a model with two attention branches per layer too."""
     for name in ("baseline", "attention_only"):

@@ -82,7 +82,8 @@ def test_uniform_attention_over_equal_gradients_has_harmonic_ratios(length, expe
 
 
 @pytest.mark.parametrize(
-    "name", ["baseline", "grouped_query", "qwen2", "conditional_head", "attention_only", "windows"]
+    "name",
+    ["baseline", "grouped_query", "qwen2", "conditional_head", "attention_only", "windows", "softmax1", "key_bias"],
 )
 def test_the_null_is_the_gradient_of_a_model_that_attends_uniformly(name):
     """With queries at zero attention is uniform: what values and inputs get through values is the null, block by block.

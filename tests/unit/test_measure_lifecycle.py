@@ -6,7 +6,7 @@ import pytest
 import torch
 from planted_spikes import CHANNEL, Plant, silent
 
-from spikesink.measures.probes.spikes import SpikeRule, spaced
+from spikesink.measures.probes.spikes import SpikeRule, anatomy, spaced
 from spikesink.measures.questions.lifecycle import lifecycle, spike_channels, spike_tokens
 
 RELATIVE = SpikeRule(magnitude=0, ratio=20)
@@ -166,6 +166,11 @@ def test_every_variant_has_a_life(name):
     assert [row["block"] for row in rows] == [1, 2, 3, 4]
     assert all(row["sequences"] > 0 for row in rows), "with such a low threshold something is always found"
     assert spike_channels(model, tokens, rule=SpikeRule(0, 2)) and spike_tokens(model, tokens, rule=SpikeRule(0, 2))
+    # Behind a norm on the residual sum too, the shares up to the plateau and the embedding's are all of the spike.
+    stream = anatomy(model, tokens, rule=SpikeRule(0, 2), batch_size=2).stream_SNC
+    plateau = stream[..., 0].abs().mean(dim=1).argmax()
+    embedding = ((stream[0] * stream[plateau]).sum(dim=-1) / stream[plateau].square().sum(dim=-1)).mean().item()
+    assert sum(row["share"] for row in rows[:plateau]) + embedding == pytest.approx(1, abs=1e-4)
 
 
 def test_spaced_items_are_the_middles_of_equal_parts():

@@ -1,5 +1,6 @@
 """Bold values: the lowest perplexities that can be compared, and nothing else."""
 
+import json
 import math
 
 import polars as pl
@@ -61,8 +62,23 @@ def test_a_mean_without_its_infinite_seed_is_not_best_and_the_seed_is_named(tmp_
 def test_perplexities_of_unequal_contexts_have_no_best(tmp_path):
     variants = compared(tmp_path, {"dyt": {"perplexity": 9.0}})
     assert best_perplexity(variants) == best_paper_perplexity(variants) == {1}
-    unequal = variants.with_columns(pl.Series("sequence_length", [8, 16]))
-    assert best_perplexity(unequal) == best_paper_perplexity(unequal) == set()
+    for unequal in (pl.Series("sequence_length", [8, 16]), pl.Series("bos", ["sequence", "none"])):
+        table = variants.with_columns(unequal)
+        assert best_perplexity(table) == best_paper_perplexity(table) == set()
+
+
+def test_a_table_of_unequal_bos_says_that_perplexities_do_not_compare(tmp_path):
+    folders, name, names = fake_study(tmp_path, {"norm": {"dyt": {"perplexity": 9.0}}})["norm"]
+    for other, noted in (("sequence", False), ("none", True)):
+        for folder in folders:
+            run = json.loads((folder / "run.json").read_text())
+            run["tokenizer"] = {"vocabulary": 8, "bos": "sequence" if run["variant"] == "baseline" else other}
+            (folder / "run.json").write_text(json.dumps(run))
+        runs = collect(folders, name, names)["runs"]
+        assert runs["bos"].to_list() == ["sequence", other]
+        variants = compare(runs)
+        assert any("only where the BOS is the same" in line for line in notes(variants, runs)) == noted
+        assert best_perplexity(variants) == (set() if noted else {1})
 
 
 def test_rows_of_two_papers_are_not_compared(tmp_path):

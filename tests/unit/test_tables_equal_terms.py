@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from fake_study import fake_study
 
-from spikesink.tables.collecting.equal_loss import at_equal_loss, at_loss
+from spikesink.tables.collecting.equal_loss import at_equal_loss, at_loss, with_equal_loss
 from spikesink.tables.collecting.parts import collect
 from spikesink.tables.render.equal_terms import BEST, EQUAL, equal_terms
 
@@ -42,6 +42,17 @@ def test_a_loss_counts_when_it_is_passed_for_good():
 
 def test_without_a_common_loss_nothing_is_said():
     assert at_equal_loss(course([2.0, 1.5], [0, 0], [1, 1]), SLOW) == {}
+
+
+@pytest.mark.parametrize(
+    "other", [{}, {"sequence_length": 16}, {"bos": "none"}, {"loss_window_first": 4}, {"loss_window_last": 8}]
+)
+def test_losses_of_other_positions_are_not_equal(other):
+    """Behind a BOS a sequence's first token is scored with nothing before it, without one it is not scored."""
+    same = {"seed": 0, "sequence_length": 8, "bos": "sequence", "loss_window_first": None, "loss_window_last": None}
+    rows = [same | {"variant": "baseline"}, same | {"variant": "mine"} | other]
+    with_equal_loss(rows, {("baseline", 0): FAST, ("mine", 0): SLOW})
+    assert ("equal_loss" in rows[1]) == (not other)
 
 
 def written(tmp_path, variants: dict, courses: dict, lrs: dict) -> pl.DataFrame:

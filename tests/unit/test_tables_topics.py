@@ -80,11 +80,12 @@ def test_a_model_without_spikes_has_no_step_blocks():
 def amplifier_tables(**changes) -> dict[str, pl.DataFrame]:
     return {
         "amplifier_alignment": table(
-            "block channel group eigenvalue second cosine error_quadratic error_rank_one",
-            (2, 7, "spike", -4.0, 1.0, 0.9, 0.1, 0.2),
-            (2, 7, "other", -4.0, 1.0, -0.1, 5.0, 6.0),
-            (2, 7, "all", -4.0, 1.0, 0.0, 3.0, 4.0),
-            (4, 7, "spike", 2.0, 1.0, 0.5, 0.5, 0.5),
+            "block role channel group eigenvalue second cosine error_quadratic error_rank_one",
+            (1, "step_down", 7, "spike", 8.0, 4.0, 0.0, 0.0, 0.0),  # not the first step-up block
+            (2, "step_up", 7, "spike", -4.0, 1.0, 0.9, 0.1, 0.2),
+            (2, "step_up", 7, "other", -4.0, 1.0, -0.1, 5.0, 6.0),
+            (2, "step_up", 7, "all", -4.0, 1.0, 0.0, 3.0, 4.0),
+            (4, "step_up", 7, "spike", 2.0, 1.0, 0.5, 0.5, 0.5),
         ),
         "amplifier_spectrum": table(
             "block channel group eigenvalue",
@@ -112,7 +113,7 @@ def amplifier_tables(**changes) -> dict[str, pl.DataFrame]:
     } | changes
 
 
-def test_the_amplifier_of_the_first_step_block():
+def test_the_amplifier_of_the_first_step_up_block():
     assert numbers_of(amplifier_tables()) == pytest.approx(
         {
             "eigenvalue": -4.0,
@@ -141,7 +142,9 @@ def test_where_nothing_spikes_the_tokens_that_come_closest_stand_for_spike_token
 
 
 def test_an_amplifier_needs_swiglu_and_a_linear_map_before_it():
-    assert numbers_of(amplifier_tables(amplifier_alignment=NOTHING)) == dict.fromkeys(AMPLIFIER)
+    removed = amplifier_tables()["amplifier_alignment"].filter(pl.col("role") == "step_down")
+    for alignment in (NOTHING, removed):
+        assert numbers_of(amplifier_tables(amplifier_alignment=alignment)) == dict.fromkeys(AMPLIFIER)
     for maps in (NOTHING, table("block group cosine_output", (3, "all", 0.3))):
         assert numbers_of(amplifier_tables(first_token_value_output=maps))["first_token_cosine"] is None
 
@@ -467,6 +470,19 @@ def test_what_interventions_leave_of_sink_gradient_sink_and_spike():
         "intervention_sink_raised_pct_zero_spike": 50.0,
         "intervention_sink_raised_pct_zero_equal_norm": 0.0,
     }
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(0.001, None), (5.0, 21.0), (None, None)])
+def test_a_spike_that_is_its_mean_cannot_be_set_to_it(spread, expected):
+    """Behind a BOS nothing would change: a perplexity like that of the model left alone says nothing."""
+    rows = table(
+        "start intervention perplexity sink_mass spike removed_norm",
+        ("bos", "none", 20.0, 0.3, 50.0, 0.0),
+        ("bos", "zero_spike", 40.0, 0.5, 3.0, 50.0),
+        ("bos", "mean_spike", 21.0, 0.3, 50.0, spread),
+    )
+    found = numbers_of({"streaming": NOTHING, "interventions": rows})
+    assert (found["intervention_none"], found["intervention_mean_spike"]) == (20.0, expected)
 
 
 def test_a_perplexity_too_large_for_a_number_is_infinite():

@@ -70,7 +70,8 @@ def blocks_of(findings: Sequence[Finding], mixed: Sequence[Effect] = (), spreads
         page.append(
             Block(
                 "paragraph",
-                "Each follows from definitions and must hold in every seed. Where one fails, the instrument is wrong.",
+                "Each follows from definitions, or says that a control takes as much as what it controls, and must "
+                "hold in every seed. Where one fails, the instrument or the control is wrong.",
             )
         )
         page += [Block("table", "checks", CHECKED, [check_cells(row) for row in by_tier["check"]]), Block("end")]

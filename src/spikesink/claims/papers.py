@@ -12,7 +12,6 @@ from spikesink.tables.paper.rows import HERE, spike_rows
 COLUMNS = {"perplexity": "paper_perplexity", "sink_ratio": "paper_sink_ratio", "spike": "paper_spike"}
 V_SCALE = {
     ("0.3b", "sink_rate_layer_mean"): ("sink_rate_pct", 100.0),
-    ("0.3b", "sink_rate_layer_max"): ("sink_mass_max", 1.0),
     ("0.3b", "residual_norm_token0_mean"): ("token0_stream", 1.0),
     ("0.3b", "residual_norm_token0_over_early"): ("token0_over_early", 1.0),
     ("0.3b", "mlp_norm_token0_mean"): ("token0_feed_forward", 1.0),

@@ -52,12 +52,13 @@ def parse(contents: Mapping[str, Mapping[str, Any]], study: Iterable[str] = ()) 
     if not claims:
         raise InputError("no file holds claims: name some in --claims")
     for name, claim in claims.items():
-        if claim.presumes is not None and (claim.presumes not in claims or claims[claim.presumes].presumes):
-            fault = "presumes another itself" if claim.presumes in claims else "is no claim of these files"
-            raise InputError(
-                f"{files[name]}: claim {name}: presumes {claim.presumes!r}, which {fault}: name one that stands alone"
-            )
-        if signed := may_be_negative(claim, claims.get(claim.presumes or "")):
+        for other in claim.presumes:
+            if other not in claims or claims[other].presumes:
+                fault = "presumes another itself" if other in claims else "is no claim of these files"
+                raise InputError(
+                    f"{files[name]}: claim {name}: presumes {other!r}, which {fault}: name one that stands alone"
+                )
+        if signed := may_be_negative(claim, [claims[other] for other in claim.presumes]):
             raise InputError(
                 f"{files[name]}: claim {name}: compare: ratio of {signed[0]!r}, which may be negative: use compare: "
                 f"difference, or presume a claim that it is above 0 in {claim.reference}"
@@ -77,7 +78,7 @@ def refuse_repetitions(claims: Mapping[str, Claim], files: Mapping[str, str]) ->
     """Two claims that the same numbers decide in the same way would count twice."""
     seen: dict[Claim, str] = {}
     for name, claim in claims.items():
-        apart = {"claim": "", "name": "", "paper": "", "place": "", "presumes": None, "tier": "check"}
+        apart = {"claim": "", "name": "", "paper": "", "place": "", "presumes": (), "tier": "check"}
         tested = replace(claim, **apart, paper_value=None, paper_bound=())
         if tested in seen:
             raise InputError(f"{files[name]}: claim {name}: tests the same as {seen[tested]}: keep one of them")
@@ -115,7 +116,7 @@ def parse_claim(where: str, values: Mapping[str, Any], known: list[str]) -> Clai
             raise InputError(f"{where}.{key} = {values[key]!r}: follows from where the claim stands, take it out")
     lists = {
         key: values[key] if isinstance(values[key], list) else [values[key]]
-        for key in ("of", "among", "coprimary", "paper_bound")
+        for key in ("of", "among", "coprimary", "paper_bound", "presumes")
         if key in values
     }
     try:

@@ -125,7 +125,7 @@ def judge_all(claims: Sequence[Claim], observed: Observations) -> list[Finding]:
     rows = []
     for claim in claims:
         rows += by_model(claim, observed)
-        rows.append(presuming(found[claim.name], found.get(claim.presumes or "")))
+        rows.append(presuming(found[claim.name], [found[name] for name in claim.presumes]))
     return corrected(rows)
 
 
@@ -146,11 +146,12 @@ def by_model(claim: Claim, observed: Observations) -> list[Finding]:
     ]
 
 
-def presuming(finding: Finding, presumed: Finding | None) -> Finding:
+def presuming(finding: Finding, presumed: Sequence[Finding]) -> Finding:
     """A finding, undecidable where it presumes another claim that is not reproduced."""
-    if presumed is None or presumed.verdict == REPRODUCED or finding.verdict in (NOT_RUN, NOT_MEASURED):
+    lacking = [one for one in presumed if one.verdict != REPRODUCED]
+    if not lacking or finding.verdict in (NOT_RUN, NOT_MEASURED):
         return finding
-    reason = f"presumes {presumed.claim}, which is {presumed.verdict}"
+    reason = f"presumes {lacking[0].claim}, which is {lacking[0].verdict}"
     return finding._replace(verdict=UNDECIDABLE, p=None, remark="; ".join(filter(None, (reason, finding.remark))))
 
 

@@ -15,8 +15,8 @@ A claim says of one quantity
     tolerance     how far a step may go the wrong way: in the quantity's unit, on the logarithmic scale as a share
     open          the value of a run that cannot tell, which ``seeds`` does not count
     needs         how many variants of a list the study must have; all unless said otherwise
-    presumes      another claim, without which this one says nothing: sinks cannot stay where there are none, and
-                  what may be negative has a ratio only to what is positive
+    presumes      another claim or several, without which this one says nothing: sinks cannot stay where there are
+                  none, and what may be negative has a ratio only to what is positive
     coprimary     further quantities, which must meet the same bounds: of a spike also how far it stands out
     scale         the scale whose text or size the claim is about; studies of others say that it needs that scale
     tier          one of TIERS; the file's ``tier`` unless said otherwise
@@ -25,10 +25,12 @@ A claim says of one quantity
 
 Primary claims are few and are fixed, with their bounds, before the runs that judge them. Secondary claims are the other
 statements of the texts. Exploratory claims are single rows of tables and what this project asks beyond the papers. A
-check is no claim but a consequence of definitions: where it fails the instrument is wrong. Checks are never counted.
+check is no claim but a consequence of definitions, or says that a control takes as much as what it controls: where it
+fails the instrument or the control is wrong. Checks are never counted.
 """
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,7 +92,7 @@ class Claim:
     tolerance: float | None = None
     open: float | None = None
     needs: int | None = None
-    presumes: str | None = None
+    presumes: tuple[str, ...] = ()
     coprimary: tuple[str, ...] = ()
     scale: str | None = None
     tier: Literal["primary", "secondary", "exploratory", "check"] = "exploratory"
@@ -203,14 +205,14 @@ def contradiction(claim: Claim) -> str | None:
     return None
 
 
-def may_be_negative(claim: Claim, presumed: Claim | None) -> list[str]:
+def may_be_negative(claim: Claim, presumed: Collection[Claim]) -> list[str]:
     """The quantities of a ratio that may be negative, so that it may say nothing; none where the claim presumes that
     its quantity is positive in the reference."""
     if claim.compare != "ratio":
         return []
     linear = [name for name in claim.quantities if CLAIMABLE[name].scale != "log"]
     found = [name for name in linear if (bounds_of(name) or (-math.inf,))[0] < 0]
-    return [name for name in found if not (presumed and presumed.says_positive(name, claim.reference))]
+    return [name for name in found if not any(one.says_positive(name, claim.reference) for one in presumed)]
 
 
 def stand_together(quantity: str, other: str) -> bool:

@@ -52,12 +52,13 @@ def onsets(table: list[dict]) -> list[dict]:
             if row[quantity] is not None:
                 values.setdefault(row["step"], {}).setdefault(row["block"], []).append(row[quantity])
         of_blocks = {step: {block: fmean(heads) for block, heads in own.items()} for step, own in values.items()}
-        null = table[0][course.null] if isinstance(course.null, str) else course.null
+        nulls = {row["block"]: row[course.null] if isinstance(course.null, str) else course.null for row in table}
+        null = None if course.null is None else course.over_blocks(list(nulls.values()))
         whole = {step: course.over_blocks(list(own.values())) for step, own in of_blocks.items()}
         found.append({"block": None, "layer": None, "quantity": quantity} | half_rise(whole, null))
         for block, layer in sorted(blocks.items()):
             own = {step: by_block[block] for step, by_block in of_blocks.items() if block in by_block}
-            found.append({"block": block, "layer": layer, "quantity": quantity} | half_rise(own, null))
+            found.append({"block": block, "layer": layer, "quantity": quantity} | half_rise(own, nulls[block]))
     return found
 
 

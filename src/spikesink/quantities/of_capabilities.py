@@ -33,7 +33,7 @@ ACCURACIES = {
     "sciq": ("sciq", "acc", "SciQ"),
     "winogrande": ("winogrande", "acc", "WinoGrande"),
 }
-"""By column: task, metric and label. acc_norm takes the likelihood of an answer by its length."""
+"""By column: task, metric and label. acc_norm takes the log-likelihood of an answer over its characters."""
 
 NEEDLES = {
     "niah_single_2": ("niah_single_2", "2048", "single needle 2"),
@@ -74,7 +74,8 @@ def accuracy(name: str, setting: str, source: str) -> Quantity:
     elif name == MEAN_ACCURACY:
         meaning = f"questions answered rightly, mean of {', '.join(ACCURACIES)}"
     else:
-        meaning = f"questions of {task} answered rightly{' by likelihood per byte' if metric == 'acc_norm' else ''}"
+        how = " by likelihood per character" if metric == "acc_norm" else ""
+        meaning = f"questions of {task} answered rightly{how}"
     found = task_column(name, setting, (task, metric), source, meaning, f"{label} (%)", "%")
     return found._replace(format=",.1f", scale="share", bounds=(0.0, 100.0))
 

@@ -55,7 +55,8 @@ ORDERS = [
 INTERVENTIONS = {
     "none": "without an intervention",
     "zero_spike": "with massive activations set to zero",
-    "mean_spike": "with massive activations set to their mean",
+    "mean_spike": "with massive activations set to their mean; none where they are the same in all sequences, as "
+    "behind a BOS",
     "zero_median": "with as many activations of median magnitude set to zero, a control",
     "zero_equal_norm": "with ordinary activations of as much L2 norm set to zero, a control",
     "mask_sink": "with the sink hidden from attention",

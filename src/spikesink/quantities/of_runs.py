@@ -10,7 +10,8 @@ OF_RUNS = (
         name="perplexity",
         table=BOTH,
         unit="1",
-        meaning="exponential of the mean negative log-likelihood of a held-out token",
+        meaning="exponential of the mean negative log-likelihood of a held-out token, a sequence's first one too where "
+        "it starts with a BOS",
         source=f"{SPIKE_PAPER} App A",
         scale="log",
         label="Perplexity",

@@ -89,6 +89,7 @@ RUNS = {
     "heads": WHOLE,
     "head_dim": WHOLE,
     "sequence_length": WHOLE,
+    "bos": TEXT,
     "loss_window_first": WHOLE,
     "loss_window_last": WHOLE,
     "sink_epsilon": REAL,

@@ -29,8 +29,8 @@ WITH, WITHOUT = BASELINE_COLOUR, COLOURS[0]
 def data(models: Models) -> pl.DataFrame:
     """A row per model and head: attention on the sink, distances with and without it, and that of uniform attention."""
     read = {name: COLUMNS[name] for name in ("block", "head", "sink_mass", "distance", "distance_without_sink")}
-    heads = stacked(models, "attention_distance", read | {"tokens": WHOLE, "sink": WHOLE})
-    return heads.with_columns(uniform=(pl.col("tokens") - pl.col("sink")) / 4).select(*COLUMNS)
+    heads = stacked(models, "attention_distance", read | {"tokens": WHOLE})
+    return heads.with_columns(uniform=pl.col("tokens") / 4).select(*COLUMNS)
 
 
 def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:

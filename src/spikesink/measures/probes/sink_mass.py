@@ -31,6 +31,17 @@ def attention_on(
     return body.attend(q, k, v)[:, :, 1:, 0]
 
 
+def keys_seen(body: CausalAttention, length: int) -> Tensor:
+    """How many keys each of the first T queries attends to, a window and an extra key counted: [T]."""
+    seen = torch.arange(1, length + 1, device=body.q.weight.device).clamp(max=body.window or length)
+    return seen + int(body.extra_key is not None)
+
+
+def uniform_mass(body: CausalAttention, length: int) -> float:
+    """Mean attention on position 0 over T queries that attend to all keys they see alike."""
+    return (1 / keys_seen(body, length))[: body.window].sum().item() / length
+
+
 def products(q_BNTH: Tensor, k_BNTH: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
     """q_t . k_0 and the mean over 1 <= j <= t of q_t . k_j, for the queries t >= 1 that see key 0: two [B, N, T'].
 

@@ -177,9 +177,10 @@ class Anatomy(NamedTuple):
 def anatomy(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int) -> Anatomy:
     """Find the spikes over sequences [n, T], then follow the leading one from block to block.
 
-    A block's share is the projection of its output on the spike, <output, spike> / |spike|^2 with the spike the
-    stream's spike channels at the leading token in the plateau's state; the mean over sequences. Shares of the blocks
-    up to the plateau and that of the embedding add up to 1.
+    A block's share is the projection of its change of the stream on the spike, <change, spike> / |spike|^2 with the
+    spike the stream's spike channels at the leading token in the plateau's state; the mean over sequences. The change
+    is the block's output, unless a norm stands on the residual sum. Shares of the blocks up to the plateau and that of
+    the embedding add up to 1.
     """
     spikes = find_spikes(model, tokens, rule=rule, batch_size=batch_size)
     channels, is_spike_token = spikes.channels, spikes.tokens_NT
@@ -202,7 +203,7 @@ def anatomy(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int)
                 largest[seen.block].append(on_spikes.amax(dim=1))
     stream_SNC = torch.stack([torch.cat(parts) for parts in stream]).cpu()
     output_BNC = torch.stack([torch.cat(parts) for parts in output[1:]]).cpu()
-    shares = spike_shares(stream_SNC, output_BNC)
+    shares = spike_shares(stream_SNC)
     return Anatomy(
         spikes,
         [kinds[block] for block in sorted(kinds) if block],
@@ -215,12 +216,12 @@ def anatomy(model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int)
     )
 
 
-def spike_shares(stream_SNC: Tensor, output_BNC: Tensor) -> list[float]:
-    """Mean over sequences of <output, spike> / |spike|^2, the spike being the stream where channel 0 is largest."""
+def spike_shares(stream_SNC: Tensor) -> list[float]:
+    """Mean over sequences of <change, spike> / |spike|^2, the spike being the stream where channel 0 is largest."""
     plateau = stream_SNC[..., 0].abs().mean(dim=1).argmax()
     spike_NC = stream_SNC[plateau]
     square_N = spike_NC.square().sum(dim=-1).clamp(min=1e-30)
-    return ((output_BNC * spike_NC).sum(dim=-1) / square_N).mean(dim=1).tolist()
+    return ((stream_SNC.diff(dim=0) * spike_NC).sum(dim=-1) / square_N).mean(dim=1).tolist()
 
 
 def roles(shares: list[float], found: bool, step_share: float) -> list[str]:

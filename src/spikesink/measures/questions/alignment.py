@@ -110,7 +110,7 @@ def amplifier_alignment(
     gain, which is folded into S_k.
 
     block, role, channel: as there. group: spike (or leading) and other as in ``silu_identity``, or all; tokens: how
-        many tokens the group has.
+        many tokens the group has. A group without tokens has no row.
     eigenvalue, second: the two eigenvalues of S_k that are largest in magnitude; s* is the eigenvector of the first.
     cosine: mean of cos(h, s*), with the sign of s* that makes it positive for the first group; cosine_absolute: mean of
         |cos(h, s*)|.
@@ -124,6 +124,7 @@ def amplifier_alignment(
     seen = anatomy(model, tokens, rule=rule, batch_size=batch_size)
     marked = seen.spikes.tokens_NT.flatten()
     groups = {seen.spikes.group: marked, "other": ~marked, "all": torch.ones_like(marked)}
+    groups = {group: members for group, members in groups.items() if members.any()}
     blocks = step_blocks(model, seen)
     if not blocks:
         return []

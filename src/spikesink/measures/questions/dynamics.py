@@ -9,7 +9,7 @@ from torch import Tensor
 from spikesink.measures.independence import averaged, independence, sink_observations
 from spikesink.measures.onsets import onsets, orders
 from spikesink.measures.probes.observe import observe
-from spikesink.measures.probes.sink_mass import attention_on, logit_gap
+from spikesink.measures.probes.sink_mass import attention_on, logit_gap, uniform_mass
 from spikesink.measures.questions.activations import activations
 from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
 from spikesink.measures.subject import Answers, Subject
@@ -56,7 +56,8 @@ def snapshot_summary(
 
     By head, means over the sequences of rows [n, T + 1]:
     sink_mass: mean attention on position 0 over all T queries (alpha_0 in the paper).
-    sink_mass_uniform: what it is if all queries attend to all keys alike, the mean of 1 / (t + 1): its null.
+    sink_mass_uniform: what it is if all queries attend to all keys that they see alike, its null: the mean of
+        1 / (t + 1) without a window and an extra key.
     logit_gap: how far the score of key 0 stands above the mean score of the other visible keys, after 1 / sqrt(H).
 
     By block, the same in the rows of all its heads:
@@ -75,10 +76,10 @@ def snapshot_summary(
     first = {row["block"]: row for row in table if row["position"] == 0}
     states = {row["state"]: row for row in activations(model, tokens, batch_size=batch_size)}
     heads = sink_scores(model, tokens, batch_size)
-    uniform = (1 / torch.arange(1, tokens.shape[1] + 1)).mean().item()
     summary = []
     for layer, block in enumerate(sorted(ratios)):
         state = states[block + block % 2]  # after the layer: blocks 2l + 1 and 2l + 2 make one
+        uniform = uniform_mass(model.blocks[block - 1].body, tokens.shape[1])
         per_block = {
             "gradient_sink_ratio": ratios[block]["ratio"],
             "gradient_sink_ratio_per_sequence": ratios[block]["ratio_per_sequence"],

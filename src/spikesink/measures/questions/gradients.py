@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from spikesink.measures.probes.backward import backward
+from spikesink.measures.probes.sink_mass import keys_seen
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
@@ -89,17 +90,16 @@ def under_uniform_attention(body: CausalAttention, mixture_TD: Tensor) -> tuple[
 
     ``mixture_TD``: the gradients g_t that come back to the attention outputs of all query heads. The same computation
     with a_ts = 1 / (t + 1): grad v_s = sum over t >= s of g_t / (t + 1), and W_v^T of it at the input. A sliding window
-    counts as many keys as it has, and only queries that see s. Weights that are
-    constant send nothing back to queries and keys. Values pass no valve and no gate, so a valve's throttle counts
-    against this null too.
+    counts as many keys as it has, and only queries that see s; an extra key is one key more. Weights that are constant
+    send nothing back to queries and keys. Values pass no valve and no gate, so a valve's throttle counts against this
+    null too.
 
     Early keys collect gradient although no key is preferred, because more queries see them. Where all g_t are equal,
     the norms fall as H_T - H_s (H: harmonic numbers), and R_GS(0) is 3.0 at T = 64 and 1.6 at T = 2048, with T_e = 31.
     Where the g_t are unrelated, they fall as the root of the sum over t >= s of 1 / (t + 1)^2, and it is 4.8 and 4.3.
     """
     window = min(body.window or len(mixture_TD), len(mixture_TD))
-    keys_T = torch.arange(1, len(mixture_TD) + 1, device=mixture_TD.device).clamp(max=window)
-    collected = (mixture_TD / keys_T[:, None]).flip(0).cumsum(dim=0).flip(0)
+    collected = (mixture_TD / keys_seen(body, len(mixture_TD))[:, None]).flip(0).cumsum(dim=0).flip(0)
     collected[: len(mixture_TD) - window] -= collected[window:].clone()
     collected = collected.unflatten(-1, (body.kv_heads, -1, body.head_dim))
     value = collected.sum(dim=2).flatten(1)  # queries that share a value head

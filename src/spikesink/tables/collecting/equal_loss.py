@@ -21,9 +21,10 @@ TAKEN = {
 def with_equal_loss(rows: list[dict[str, Any]], courses: Mapping[tuple[str, int], pl.DataFrame]) -> None:
     """Put the quantities at equal loss into the rows of variants; ``courses`` are by variant and seed.
 
-    A row stays without them where the losses do not compare, because the context, or the positions that count, differ.
+    A row stays without them where the losses do not compare, because the context, the BOS or the positions that count
+    differ: behind a BOS the first token is scored with nothing before it.
     """
-    settings = ("sequence_length", "loss_window_first", "loss_window_last")
+    settings = ("sequence_length", "bos", "loss_window_first", "loss_window_last")
     baselines = {row["seed"]: row for row in rows if row["variant"] == BASELINE}
     for row in rows:
         base = baselines.get(row["seed"])

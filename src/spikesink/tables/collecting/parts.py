@@ -93,7 +93,7 @@ def settings_of(folder: RunFolder, ablation: str) -> dict[str, Any]:
         facts = {key: run[key] for key in ("study", "scale", "ablation", "variant", "seed")}
         facts |= {key: run["model"]["attention"][key] for key in ("heads", "head_dim")}
         facts |= {key: run["training"][key] for key in ("loss_window", "sequence_length")}
-        facts |= learning_rate(run)
+        facts |= {"bos": (run.get("tokenizer") or {}).get("bos")} | learning_rate(run)
     except KeyError as error:
         raise InputError(f"{folder.run}: has no key {error}: train this run again") from error
     if facts["loss_window"] is not None and len(facts["loss_window"]) != 2:
@@ -119,7 +119,8 @@ def described(run: dict[str, Any], manifest: dict[str, Any], names: Mapping[str,
         "label": names.get("label") or run["variant"].replace("_", " "),
         "status": manifest.get("status", "unknown"),
         "stands_for": names.get("stands_for"),
-        **{key: run[key] for key in ("study", "scale", "heads", "head_dim", "sequence_length", "lr", "without_lr")},
+        **{key: run[key] for key in ("study", "scale", "heads", "head_dim", "sequence_length", "bos")},
+        **{key: run[key] for key in ("lr", "without_lr")},
         **{key: manifest.get(key) for key in ("parameters", "tokens", "tokens_per_second", "wall_seconds", "digest")},
         "loss_window_first": first,
         "loss_window_last": last,

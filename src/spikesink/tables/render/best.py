@@ -2,8 +2,8 @@
 
 Only perplexity has a best value, the lowest. Sink ratio and spike are what the papers explain, not what they minimise:
 a variant without sinks is not better for it, and bold would read as advice. Nothing is best where values cannot be
-compared: perplexities of unequal contexts, the mean of a variant of which seeds are missing or have no finite value,
-rows of two papers.
+compared: perplexities of unequal contexts or BOS, the mean of a variant of which seeds are missing or have no finite
+value, rows of two papers.
 """
 
 import math
@@ -19,7 +19,7 @@ NONE: frozenset[int] = frozenset()
 
 def best_perplexity(variants: pl.DataFrame) -> frozenset[int]:
     """The rows of ``comparison.compare``'s table with our lowest perplexity."""
-    if not equal_contexts(variants):
+    if not same_positions(variants):
         return NONE
     complete = (variants["status"] == FINISHED) & variants["perplexity"].is_finite()
     means = variants["perplexity_geometric_mean"]
@@ -30,14 +30,14 @@ def best_perplexity(variants: pl.DataFrame) -> frozenset[int]:
 def best_paper_perplexity(variants: pl.DataFrame) -> frozenset[int]:
     """The rows of ``comparison.compare``'s table that stand beside the paper's lowest perplexity."""
     papers = {source.split(" ")[1] for source in variants["paper_source"].drop_nulls()}
-    if len(papers) > 1 or not equal_contexts(variants):
+    if len(papers) > 1 or not same_positions(variants):
         return NONE
     return lowest(variants["paper_perplexity"].to_list(), as_published)
 
 
-def equal_contexts(variants: pl.DataFrame) -> bool:
-    """Perplexity is scored in chunks of each run's own context."""
-    return variants["sequence_length"].drop_nulls().n_unique() <= 1
+def same_positions(variants: pl.DataFrame) -> bool:
+    """Perplexity is scored in chunks of each run's own context, behind a BOS from their first token on."""
+    return all(variants[name].drop_nulls().n_unique() <= 1 for name in ("sequence_length", "bos"))
 
 
 def lowest(values: Sequence[float | None], write: Callable[[float], str]) -> frozenset[int]:

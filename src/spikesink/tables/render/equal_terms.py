@@ -112,7 +112,7 @@ NOTES = {
         "last step, the other where it passes that loss, between two of its snapshots; its learning rate is higher "
         "there than at the end of its schedule.",
         "Changes against the baseline at that loss, with 95 % intervals over seeds; of the relative spike the ratio.",
-        f"{ABSENT}: the losses do not compare, because context or counted positions differ, or the one passed the "
-        "other's final loss before an eighth of its steps.",
+        f"{ABSENT}: the losses do not compare, because context, BOS or counted positions differ, or the one passed "
+        "the other's final loss before an eighth of its steps.",
     ],
 }

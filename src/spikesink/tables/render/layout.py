@@ -148,6 +148,11 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
         lines.append(
             "Perplexity is scored in chunks of each run's own context: compare it only between equal contexts."
         )
+    if runs["bos"].drop_nulls().n_unique() > 1:
+        lines.append(
+            "Where sequences start with a BOS, their first token is scored too, with nothing before it: compare "
+            "perplexities, and what context gives, only where the BOS is the same."
+        )
     if seeds > 1:
         lines.append(
             "Perplexities and spikes are geometric means with intervals on the logarithmic scale; intervals of shares "

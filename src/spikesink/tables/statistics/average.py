@@ -27,7 +27,7 @@ def means_over_seeds(runs: pl.DataFrame) -> pl.DataFrame:
         *(pl.col(name).filter(done).mean() for name in AVERAGED),
         *(pl.col(name).filter(done).std(ddof=1).alias(f"{name}_sd") for name in SPREAD),
         pl.col("spike_position").filter(done).drop_nulls().cast(pl.String).unique(maintain_order=True).str.join(", "),
-        pl.col("parameters", "heads", "head_dim", "sequence_length").drop_nulls().first(),
+        pl.col("parameters", "heads", "head_dim", "sequence_length", "bos").drop_nulls().first(),
     )
     several = pl.format("{}: {} of {} seeds", "failure", pl.col("seeds") - pl.col("seeds_finished"), "seeds")
     status = (

@@ -25,9 +25,12 @@ ALIGNED = ("eigenvalue", "second", "cosine", "error_quadratic", "error_rank_one"
 def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """The first step-up block and its leading channel; without a spike, those that come closest.
 
-    The leading channel k is the one to which the block adds most. All are None in a model without SwiGLU.
+    The leading channel k is the one to which the block adds most. All are None in a model without SwiGLU, and where
+    SwiGLU only removes the spike.
     """
     alignment, silu = tables["amplifier_alignment"], tables["silu_identity"]
+    if not alignment.is_empty():
+        alignment = alignment.filter(pl.col("role") != "step_down")
     if alignment.is_empty():
         return dict.fromkeys(COLUMNS)
     block, channel, spike = alignment.select("block", "channel", "group").row(0)
@@ -58,7 +61,7 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
 def ordinary_ratio(spectrum: pl.DataFrame, block: int) -> float | None:
     ordinary = spectrum.filter((pl.col("block") == block) & (pl.col("group") == "ordinary"))
     largest = pl.col("eigenvalue").abs().top_k(2)
-    ratios = ordinary.group_by("channel").agg(ratio=largest.first() / largest.last())
+    ratios = ordinary.group_by("channel").agg(ratio=largest.max() / largest.min())
     return ratios["ratio"].median()
 
 

@@ -11,17 +11,23 @@ from spikesink.tables.inputs import with_absent
 READS = ("streaming", "interventions")
 MEASURED = dict.fromkeys(EDITED.values(), pl.Float64())
 """Columns of interventions; a study that was published before one existed lacks it."""
+NOTHING = 1e-3
+"""A share of the spike's norm; an intervention that takes less from the stream is none."""
 
 
 def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """Perplexities with the smallest cache, and what interventions leave of perplexity, sinks, spike and gradient sink.
 
-    ``spikesink.measures.questions.streaming`` and ``interventions`` say what was done.
+    ``spikesink.measures.questions.streaming`` and ``interventions`` say what was done. Where the spike is the same in
+    all sequences, as behind a BOS, it is its mean: set to its mean it is left alone, which says nothing.
     """
     changed = with_absent(tables["interventions"], MEASURED)
     changed = changed.filter(pl.col("start") == changed["start"][0])
     means = changed.group_by("intervention").agg(pl.col(*MEASURED).mean())
     found = {row["intervention"]: row for row in means.iter_rows(named=True)}
+    spread, spike = (found.get(name, {}).get("removed_norm") for name in ("mean_spike", "zero_spike"))
+    if spread is None or spike is None or spread < NOTHING * spike:
+        found.pop("mean_spike", None)
     return streaming(tables["streaming"]) | {
         name: found.get(intervention, {}).get(column) for (name, intervention), column in EDITED.items()
     }
