@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 
 from spikesink.figures.drawing.canvas import WIDTHS, legend, new_figure, wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
-from spikesink.figures.drawing.labels import MARK, Label, place
+from spikesink.figures.drawing.labels import Label, mark_boxes, place
 from spikesink.figures.drawing.metrics import ON_BOUNDS, is_on_bounds
 from spikesink.figures.drawing.scales import log_scale
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Look, Style, lighter
@@ -98,7 +98,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     figure.draw_without_rendering()
     for axis, (name, drawn) in zip(axes, panels.items(), strict=True):
         named = spread_out(axis, drawn)
-        unnamed = [mark for mark in drawn if mark not in named]
+        unnamed = [(mark.x, mark.y) for mark in drawn if mark not in named]
         names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in named]
         place(axis, names, [*interval_boxes(axis, drawn), *mark_boxes(axis, unnamed)], arrows[name])
     return figure
@@ -208,13 +208,6 @@ def interval_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
     lines = [((mark.x_interval[0], mark.y), (mark.x_interval[1], mark.y)) for mark in drawn if mark.x_interval]
     lines += [((mark.x, mark.y_interval[0]), (mark.x, mark.y_interval[1])) for mark in drawn if mark.y_interval]
     return [Bbox(axis.transData.transform(line)).padded(1).extents for line in lines]
-
-
-def mark_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
-    """The marks as boxes in pixels."""
-    half = MARK * axis.figure.dpi / 72
-    centres = [axis.transData.transform((mark.x, mark.y)) for mark in drawn]
-    return [(x - half, y - half, x + half, y + half) for x, y in centres]
 
 
 def handles(ablations: Mapping[str, Look], seeds: int, on_bounds: str) -> list[Line2D]:
