@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from spikesink.figures.drawing.canvas import WIDTHS, legend, new_figure, wrapped
+from spikesink.figures.drawing.canvas import WIDTHS, lay_out, legend, new_figure, wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
 from spikesink.figures.drawing.labels import Label, mark_boxes, place
 from spikesink.figures.drawing.metrics import ON_BOUNDS, is_on_bounds
@@ -95,7 +95,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     if width == "column":
         on_bounds = on_bounds.replace("\n", " ")  # so that the legend breaks its lines and has two columns
     legend(figure, handles(markers, data["seeds"].max() or 0, on_bounds))
-    figure.draw_without_rendering()
+    lay_out(figure)
     for axis, (name, drawn) in zip(axes, panels.items(), strict=True):
         named = spread_out(axis, drawn)
         unnamed = [(mark.x, mark.y) for mark in drawn if mark not in named]

@@ -30,7 +30,7 @@ def save(figure: Figure, data: pl.DataFrame, stem: str) -> None:
     same bytes.
     """
     # The layout and the box around all text are found once, not for every file.
-    figure.align_ylabels()
+    figure.align_ylabels([axis for axis in figure.axes if axis.get_ylabel()])
     fit_labels(figure)
     figure.set_layout_engine(None)
     drawn, width = figure.get_tightbbox(), figure.get_figwidth()

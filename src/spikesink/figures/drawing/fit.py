@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
-from spikesink.figures.drawing.canvas import wrapped
+from spikesink.figures.drawing.canvas import lay_out, wrapped
 
 ROUNDS = 3
 """So often names are broken at most: one of two lines makes other axes shorter, whose names may then be too long."""
@@ -22,11 +22,11 @@ def fit_labels(figure: Figure) -> None:
     Before that the figure gets higher by the lines of titles that it has no room for; they would be taken from panels.
     """
     figure.set_figheight(figure.get_figheight() + height_of_titles(figure))
-    figure.draw_without_rendering()
+    lay_out(figure)
     for _ in range(ROUNDS):
         if not any([break_lines(label, room) for axis in figure.axes for label, room in labels(axis)]):
             return
-        figure.draw_without_rendering()
+        lay_out(figure)
 
 
 def height_of_titles(figure: Figure) -> float:

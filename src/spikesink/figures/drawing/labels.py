@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 
 DIRECTIONS = 16
@@ -55,7 +54,7 @@ class Surroundings(NamedTuple):
 def place(
     axis: Axes, labels: Sequence[Label], obstacles: Iterable[Sequence] = (), lines: Iterable[Sequence] = ()
 ) -> list[Annotation]:
-    """Write the labels into the axes. Call it when everything else is drawn and the limits are set.
+    """Write the labels into the axes. Call it when everything else is drawn and laid out.
 
     ``obstacles`` are boxes that no label hides, as it hides no mark. ``lines`` are pairs of points in data coordinates;
     a label crosses one only where every other place is far away.
@@ -63,16 +62,14 @@ def place(
     if not labels:
         return []
     figure = axis.figure
-    figure.draw_without_rendering()
     pixels = figure.dpi / 72
     points = [(label.x, label.y) for label in labels]
     at = axis.transData.transform(points)
     texts = [write(axis, label) for label in labels]
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    sizes = [np.array(text.get_window_extent(renderer).size) for text in texts]
+    sizes = [np.array(text.get_window_extent().size) for text in texts]
     fixed = np.vstack([mark_boxes(axis, points), np.reshape([*obstacles], (-1, 4))])
     paths = np.reshape([axis.transData.transform(line).ravel() for line in lines], (-1, 4))
-    room = np.array(axis.get_window_extent(renderer).extents) - GAP * pixels
+    room = np.array(axis.get_window_extent().extents) - GAP * pixels
     around_them = Surroundings(at, fixed, paths, room, pixels)
 
     places = [around(here, size, pixels) for here, size in zip(at, sizes, strict=True)]
