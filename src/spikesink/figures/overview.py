@@ -123,8 +123,15 @@ def draw_marks(axis: Axes, name: str, drawn: list[Mark], style: Style) -> list[t
     axis.plot([mark.x for mark in drawn], [mark.y for mark in drawn], linestyle="none")  # the limits are of all marks
     set_scales(axis, QUANTITIES[name].bounds, drawn)
     arrows = draw_changes(axis, drawn, style)
+    faint = {"alpha": 0.3} if len(drawn) > MOST_NAMES else {}  # many cover the marks
+    for draw_lines, name in ((axis.hlines, "x_interval"), (axis.vlines, "y_interval")):
+        known = [mark for mark in drawn if getattr(mark, name)]
+        lines = [(mark.y if name[0] == "x" else mark.x, *getattr(mark, name)) for mark in known]
+        colours = [style[mark.variant].colour for mark in known]
+        draw_lines(*np.reshape(lines, (-1, 3)).T, color=colours, **INTERVAL | faint)
     for mark in drawn:
-        draw_mark(axis, mark, style[mark.variant])
+        look = style[mark.variant]
+        axis.plot(mark.x, mark.y, look.marker, color=look.colour, label=mark.variant, clip_on=False, zorder=3)
     return arrows
 
 
@@ -193,14 +200,6 @@ def draw_changes(axis: Axes, drawn: list[Mark], style: Style) -> list[tuple]:
         colour = lighter(style[mark.variant].colour)
         axis.annotate("", (mark.x, mark.y), start, arrowprops=way | {"color": colour, "zorder": 1}, zorder=1)
     return [(start, (mark.x, mark.y)) for mark in others]
-
-
-def draw_mark(axis: Axes, mark: Mark, look: Look) -> None:
-    if mark.x_interval:
-        axis.hlines(mark.y, *mark.x_interval, color=look.colour, **INTERVAL)
-    if mark.y_interval:
-        axis.vlines(mark.x, *mark.y_interval, color=look.colour, **INTERVAL)
-    axis.plot(mark.x, mark.y, look.marker, color=look.colour, label=mark.variant, clip_on=False, zorder=3)
 
 
 def interval_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:

@@ -46,15 +46,21 @@ def labels(axis: Axes) -> list[tuple[Text, float]]:
 
 
 def break_lines(label: Text, room: float) -> bool:
-    """Break a text in few, even lines that fit into so many pixels; returns whether it changed. Formulas stay whole."""
+    """Break a text in few, even lines that fit into so many pixels; returns whether it changed. Formulas stay whole.
+
+    What stands in brackets, as a unit, has a line of its own if it fits.
+    """
     box, text = label.get_window_extent(), label.get_text()
     length = box.height if label.get_rotation() == 90 else box.width
     if not text or not label.get_visible() or length <= room:
         return False
     longest, words = max(map(len, text.split("\n"))), text.replace("\n", " ")
-    lines = wrapped(words, max(1, int(longest * room / length)))
+    most = max(1, int(longest * room / length))
+    lines = wrapped(words, most)
     even = wrapped(words, -(-len(words) // (1 + lines.count("\n"))) + 2)
     lines = even if even.count("\n") == lines.count("\n") else lines
+    at_unit = words.replace(" (", "\n(", 1)
+    lines = at_unit if at_unit.count("\n") == 1 and max(map(len, at_unit.split("\n"))) <= most else lines
     if lines == text or any(line.replace(r"\$", "").count("$") % 2 for line in lines.split("\n")):
         return False
     label.set_text(lines)
