@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 from fake_study import fake_study
 from figure_checks import ablation_style, draw_ablation
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
 
 from spikesink.figures.ablations import abilities, ablation, lifecycle, sink_map, training
 from spikesink.figures.drawing import style, sweeps
@@ -65,6 +67,16 @@ def test_all_files_are_the_same_bytes_twice(family, small, tmp_path):
         assert (tmp_path / f"first.{kind}").read_bytes() == (tmp_path / f"second.{kind}").read_bytes()
 
 
+def test_a_figure_is_drawn_once_for_each_picture(small, tmp_path, monkeypatch):
+    """A layout needs no drawing, which takes as long as a picture."""
+    drawn = []
+    monkeypatch.setattr(
+        Figure, "draw", lambda figure, *rest, _draw=Figure.draw: (drawn.append(1), _draw(figure, *rest))
+    )
+    save(draw_ablation(training, small, "norm"), training.data(small, "norm"), str(tmp_path / "figure"))
+    assert len(drawn) == 2
+
+
 def test_the_ablation_panels_carry_every_run_and_the_baselines_mean(parts):
     figure = draw_ablation(ablation, parts, "norm")
     runs = pl.read_parquet(parts / "runs.parquet").filter(pl.col("status") == "finished")
@@ -80,7 +92,7 @@ def test_the_ablation_panels_carry_every_run_and_the_baselines_mean(parts):
     assert [axis.get_xscale() for axis in figure.axes] == ["linear"] * 3 + ["log"] * 3
     legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
     assert "mean of 2 seeds" in legend and "of perplexities and spikes: geometric mean" in legend
-    ((*_, diamonds),) = ([marks for marks in figure.axes[2].collections if marks.get_facecolors().size == 0],)
+    (diamonds,) = (marks for marks in points(figure.axes[2]) if marks.get_facecolors().size == 0)
     assert diamonds.get_offsets()[0, 0] <= 1, "the largest head's attention is a share, as its axis"
 
 
@@ -93,6 +105,22 @@ def test_the_legend_says_what_the_long_bar_of_seeds_without_a_sink_is(parts, tmp
         said = " ".join(text.get_text() for text in figure.legends[0].get_texts())
         assert ("half of the seeds at 0 or 100 %:\nGaffke's interval" in said) == is_long
         assert (84 in lengths(figure.axes[1])) == is_long, "Clopper and Pearson's of two seeds on a bound"
+
+
+def points(axis) -> list[PathCollection]:
+    return [marks for marks in axis.collections if isinstance(marks, PathCollection)]
+
+
+def test_an_interval_longer_than_the_values_span_is_cut_with_an_arrowhead(parts, tmp_path):
+    """Two seeds without induction have an interval of 0 to 84 %, which would hide what the other seeds differ in."""
+    runs = pl.read_parquet(parts / "runs.parquet")
+    planted = pl.when(pl.col("variant") == "dyt").then(0.0).otherwise(pl.col("seed") * 0.2).alias("induction_accuracy")
+    runs.with_columns(planted).write_parquet(tmp_path / "runs.parquet")
+    axis = draw_ablation(abilities, tmp_path, "norm").axes[1]
+    assert axis.get_xlabel() == QUANTITIES["induction_accuracy"].label
+    assert axis.get_xlim() == pytest.approx((-0.4, 10.4)) and 84 in lengths(axis)
+    cuts = [(*line.get_xydata()[0], line.get_marker()) for line in axis.lines if line.get_marker() in ("<", ">")]
+    assert (1, 2, ">") in cuts and not any(marker == "<" for *_, marker in cuts)
 
 
 def lengths(axis) -> set[int]:
@@ -275,7 +303,9 @@ def test_the_wrong_folder_is_one_line_and_status_1(parts, tmp_path):
     assert result.stderr.count("\n") == 1 and "not ffn" in result.stderr
 
 
-def test_families_that_need_no_seaborn_import_no_pandas():
-    code = "import sys; from spikesink.figures.ablations import lifecycle, sink_map, training;"
-    code += "sys.exit('pandas' in sys.modules)"
+def test_no_family_imports_pandas():
+    """It takes as long as drawing."""
+    code = (
+        f"import sys; from spikesink.figures.ablations import {', '.join(FAMILIES)}; sys.exit('pandas' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

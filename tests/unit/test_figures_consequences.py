@@ -208,6 +208,19 @@ def test_streaming_has_the_perplexity_by_position_and_by_cache(two):
     assert labels == ["no eviction", "window", "first 1 + window", "first 4 + window"]
 
 
+def test_no_line_of_streaming_runs_along_the_edge(two):
+    """Every row has one scale, with room around the lines of all models: one far below the others shares it."""
+    far = two["V-scale"]["streaming"].with_columns(nll_nats=0.9 * pl.col("nll_nats"))
+    figure = draw_models(streaming, {"baseline": two["baseline"], "V-scale": {"streaming": far}})
+    for row in (figure.axes[:2], figure.axes[2:]):
+        low, high = row[0].get_ylim()
+        evicted = np.concatenate(
+            [line.get_ydata() for axis in row for line in axis.lines if line.get_color() != "0.7"][-3:]
+        )
+        assert {axis.get_ylim() for axis in row} == {(low, high)}
+        assert evicted.min() > low + 0.05 * (high - low)
+
+
 def perplexities_of_pairs(rows: pl.DataFrame) -> list[float]:
     """The perplexity over positions 0 and 1, over 2 and 3, ..."""
     rows = rows.sort("position")
@@ -269,6 +282,8 @@ def test_interventions_have_a_mark_each_and_one_for_every_head_and_control_key(t
                 assert min(abs(x - value) for x in marks) < 1e-9
         assert len(drawn) == 2 * expected
     assert [1 in [line.get_xdata()[0] for line in axis.lines] for axis in figure.axes] == [False, False, True, False]
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said[2:] == ["one head or one key of a control", "model left alone", "uniform attention"]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == list(interventions.NAMES.values())
 
 

@@ -16,7 +16,7 @@ from spikesink.figures.drawing.channels import ROWS
 from spikesink.figures.drawing.finite import draw_finite
 from spikesink.figures.drawing.fit import fit_labels
 from spikesink.figures.drawing.metrics import limits_of_share
-from spikesink.figures.drawing.scales import LogTicks, log_scale
+from spikesink.figures.drawing.scales import LogTicks, log_scale, plain, round_ticks
 from spikesink.figures.drawing.seeds import with_band
 from spikesink.figures.drawing.style import style_of_variants
 from spikesink.figures.mechanism import spike_lifecycle
@@ -132,6 +132,33 @@ def test_the_name_of_an_axis_is_no_longer_than_the_axis():
         box = axis.get_window_extent()
         assert "\n" in axis.get_xlabel() and axis.xaxis.label.get_window_extent().width <= box.width + 1
         assert axis.yaxis.label.get_window_extent().height <= box.height + 1
+
+
+def test_a_name_breaks_before_its_unit():
+    figure = canvas.new_figure(3.0, 1.7)
+    axis = figure.subplots()
+    axis.set_ylabel("Outlier ratio (position 0 / later)")
+    fit_labels(figure)
+    assert axis.get_ylabel() == "Outlier ratio\n(position 0 / later)"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.001, "0.001"), (100000, "100000"), (1e6, "$10^{6}$"), (3e-7, r"$3\times10^{-7}$"), (2.5, "2.5")],
+)
+def test_numbers_of_many_zeros_are_powers_of_ten(value, text):
+    assert plain(value) == text
+
+
+@pytest.mark.parametrize(
+    ("high", "whole", "step"), [(2.9, False, 1), (0.04, False, 0.01), (63, True, 20), (7, True, 2)]
+)
+def test_ticks_stand_at_round_numbers(high, whole, step):
+    """Matplotlib's own locator of whole numbers counts in steps of 0.8 and of 15."""
+    axis = canvas.new_figure(3.0, 1.7).subplots()
+    axis.set_xlim(0, high)
+    round_ticks(axis.xaxis, 5, whole)
+    assert np.diff(axis.get_xticks()) == pytest.approx(step)
 
 
 @pytest.mark.parametrize("name", ("interventions", "context_use", "quantisation", "streaming"))

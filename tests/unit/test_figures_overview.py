@@ -131,6 +131,12 @@ def test_the_legend_of_many_ablations_has_two_columns_in_a_column():
     assert made._ncols == 2 and "Gaffke's" in made.get_texts()[-1].get_text()
 
 
+def test_intervals_of_many_variants_are_faint():
+    """Else they cover the marks."""
+    for runs, alpha in ((planted(SEEDS), 0.6), (read_table(MANY, overview.NEEDED, ""), 0.3)):
+        assert {lines.get_alpha() for axis in draw(runs).axes for lines in axis.collections} == {alpha}
+
+
 def test_many_arrows_would_tangle_so_lines_cross_at_the_baseline():
     many = {f"norm/v{place}": [(10.0 * place, 2.0 + place)] for place in range(8)}
     figure = draw(planted({"a/baseline": [(50.0, 3.0)]} | many))

@@ -152,6 +152,24 @@ def test_the_silu_panels_are_blocks_and_the_points_tokens(spiking):
     assert up.get_ylabel() == "Ratio of norms" and bar.get_ylabel() == "Largest |block output|"
 
 
+def test_the_blocks_of_one_model_stand_side_by_side(spiking):
+    """One below the other, nine blocks would be higher than a page."""
+    for family, tables in ((silu_identity, "silu_identity"), (amplifier_spectrum, "amplifier_spectrum")):
+        blocks = [spiking[tables].with_columns(block=pl.col("block") + 6 * copy) for copy in range(3)]
+        figure = draw_models(family, {"spiking": {tables: pl.concat(blocks)}})
+        panels = [axis for axis in figure.axes if axis.get_title()]
+        assert len(panels) == 6 and panels[0].get_subplotspec().get_geometry()[:2] == (2, 3)
+        assert [axis.get_title().split()[2] for axis in panels] == ["2", "6", "8", "12", "14", "18"]
+
+
+def test_rims_of_many_spike_tokens_do_not_cover_the_others(spiking):
+    def size(copies):
+        table = pl.concat([spiking["silu_identity"]] * copies)
+        return draw_models(silu_identity, {"spiking": {"silu_identity": table}}).axes[0].collections[1].get_sizes()
+
+    assert size(1) == 16 and size(20) == 4
+
+
 def test_norms_are_drawn_for_all_channels_and_blocks_with_the_spikes_ringed(spiking):
     axis, bar = draw_models(amplifier_norms, {"spiking": spiking}).axes
     points, rings = (np.asarray(marks.get_offsets()) for marks in axis.collections)

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from spikesink.figures.drawing.canvas import WIDTHS, legend, new_figure, wrapped
+from spikesink.figures.drawing.canvas import WIDTHS, lay_out, legend, new_figure, wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
-from spikesink.figures.drawing.labels import MARK, Label, place
+from spikesink.figures.drawing.labels import Label, mark_boxes, place
 from spikesink.figures.drawing.metrics import ON_BOUNDS, is_on_bounds
 from spikesink.figures.drawing.scales import log_scale
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Look, Style, lighter
@@ -95,10 +95,10 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     if width == "column":
         on_bounds = on_bounds.replace("\n", " ")  # so that the legend breaks its lines and has two columns
     legend(figure, handles(markers, data["seeds"].max() or 0, on_bounds))
-    figure.draw_without_rendering()
+    lay_out(figure)
     for axis, (name, drawn) in zip(axes, panels.items(), strict=True):
         named = spread_out(axis, drawn)
-        unnamed = [mark for mark in drawn if mark not in named]
+        unnamed = [(mark.x, mark.y) for mark in drawn if mark not in named]
         names = [Label(mark.x, mark.y, mark.label, style[mark.variant].colour) for mark in named]
         place(axis, names, [*interval_boxes(axis, drawn), *mark_boxes(axis, unnamed)], arrows[name])
     return figure
@@ -123,8 +123,15 @@ def draw_marks(axis: Axes, name: str, drawn: list[Mark], style: Style) -> list[t
     axis.plot([mark.x for mark in drawn], [mark.y for mark in drawn], linestyle="none")  # the limits are of all marks
     set_scales(axis, QUANTITIES[name].bounds, drawn)
     arrows = draw_changes(axis, drawn, style)
+    faint = {"alpha": 0.3} if len(drawn) > MOST_NAMES else {}  # many cover the marks
+    for draw_lines, name in ((axis.hlines, "x_interval"), (axis.vlines, "y_interval")):
+        known = [mark for mark in drawn if getattr(mark, name)]
+        lines = [(mark.y if name[0] == "x" else mark.x, *getattr(mark, name)) for mark in known]
+        colours = [style[mark.variant].colour for mark in known]
+        draw_lines(*np.reshape(lines, (-1, 3)).T, color=colours, **INTERVAL | faint)
     for mark in drawn:
-        draw_mark(axis, mark, style[mark.variant])
+        look = style[mark.variant]
+        axis.plot(mark.x, mark.y, look.marker, color=look.colour, label=mark.variant, clip_on=False, zorder=3)
     return arrows
 
 
@@ -195,26 +202,11 @@ def draw_changes(axis: Axes, drawn: list[Mark], style: Style) -> list[tuple]:
     return [(start, (mark.x, mark.y)) for mark in others]
 
 
-def draw_mark(axis: Axes, mark: Mark, look: Look) -> None:
-    if mark.x_interval:
-        axis.hlines(mark.y, *mark.x_interval, color=look.colour, **INTERVAL)
-    if mark.y_interval:
-        axis.vlines(mark.x, *mark.y_interval, color=look.colour, **INTERVAL)
-    axis.plot(mark.x, mark.y, look.marker, color=look.colour, label=mark.variant, clip_on=False, zorder=3)
-
-
 def interval_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
     """The intervals as thin boxes in pixels."""
     lines = [((mark.x_interval[0], mark.y), (mark.x_interval[1], mark.y)) for mark in drawn if mark.x_interval]
     lines += [((mark.x, mark.y_interval[0]), (mark.x, mark.y_interval[1])) for mark in drawn if mark.y_interval]
     return [Bbox(axis.transData.transform(line)).padded(1).extents for line in lines]
-
-
-def mark_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
-    """The marks as boxes in pixels."""
-    half = MARK * axis.figure.dpi / 72
-    centres = [axis.transData.transform((mark.x, mark.y)) for mark in drawn]
-    return [(x - half, y - half, x + half, y + half) for x, y in centres]
 
 
 def handles(ablations: Mapping[str, Look], seeds: int, on_bounds: str) -> list[Line2D]:

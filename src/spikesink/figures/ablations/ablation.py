@@ -7,7 +7,6 @@ geometric means.
 from pathlib import Path
 
 import polars as pl
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,6 +19,7 @@ from spikesink.figures.drawing.metrics import (
     SECONDS,
     Panel,
     has_several_seeds,
+    mark_cuts,
     marks_of,
     metrics_legend,
     panels_of,
@@ -39,14 +39,14 @@ CAPTION = (
     "intervals are on the logarithmic scale. Where at least half of the seeds are at 0 or 100 % the interval is no "
     "shorter than Gaffke's for bounded values: five seeds without a sink rule out little. An interval that would "
     "widen an axis by more than the values span (on a logarithmic axis by more than a factor of 3) is cut at its "
-    "edge. With one seed the mark is that run. Perplexity is exp(total negative log-likelihood / scored tokens) on "
-    "held-out text in chunks of the run's own context (arXiv 2603.05498, App. A). The sink ratio is the percentage of "
-    "heads in which a key of the first half receives more mean attention than the threshold (0.3 at T = 64; Eq. "
-    "27-28). It moves in jumps of one head, so a panel beside it has the mean attention on position 0 over heads, and "
-    "as open diamonds the largest head's. The spike is the largest magnitude in the residual stream over all hidden "
-    "states, which grows with the scale of the stream. So two panels say how far it stands out: over the median of "
-    "the ordinary tokens in its hidden state (relative spike), and position 0 over all later positions (outlier "
-    "ratio). Look for variants that move the relative spike without the sinks, or the sinks without it."
+    "edge by an arrowhead. With one seed the mark is that run. Perplexity is exp(total negative log-likelihood / "
+    "scored tokens) on held-out text in chunks of the run's own context (arXiv 2603.05498, App. A). The sink ratio is "
+    "the percentage of heads in which a key of the first half receives more mean attention than the threshold (0.3 at "
+    "T = 64; Eq. 27-28). It moves in jumps of one head, so a panel beside it has the mean attention on position 0 "
+    "over heads, and as open diamonds the largest head's. The spike is the largest magnitude in the residual stream "
+    "over all hidden states, which grows with the scale of the stream. So two panels say how far it stands out: over "
+    "the median of the ordinary tokens in its hidden state (relative spike), and position 0 over all later positions "
+    "(outlier ratio). Look for variants that move the relative spike without the sinks, or the sinks without it."
 )
 PARTS = ("runs",)
 COLUMNS = {"ablation": TEXT, "variant": TEXT, "label": TEXT, "outcome": TEXT, "heads": WHOLE, "head_dim": WHOLE} | {
@@ -123,28 +123,34 @@ def draw_panels(
 
 
 def draw_panel(axis: Axes, panel: Panel, data: pl.DataFrame, rows: dict[str, int], style: Style) -> None:
-    """A mark per seed, the mean with its interval, and an open diamond for the second quantity."""
-    names, several = list(rows), has_several_seeds(data)
-    palette = {name: style[name].colour for name in names}
-    seeds, means, second = marks_of(data, panel)
+    """A mark per seed, the mean with its interval, and an open diamond for the second quantity.
+
+    Marks of one kind are one collection: drawing takes time for each.
+    """
+    several = has_several_seeds(data)
+    seeds, means, second = (table.drop_nulls("value") for table in marks_of(data, panel))
+
+    def points(table: pl.DataFrame) -> tuple[list[float], list[int]]:
+        return table["value"].to_list(), [rows[variant] for variant in table["variant"]]
+
+    def colours(table: pl.DataFrame) -> list[str]:
+        return [style[variant].colour for variant in table["variant"]]
+
     reference = means.filter(pl.col("variant") == BASELINE)["value"]
     if len(reference):
         axis.axvline(reference[0], **REFERENCE)
-    for variant, value in second.select("variant", "value").iter_rows():
-        colour = lighter(palette[variant])
-        axis.scatter(value, rows[variant], s=16, marker="D", facecolors="none", edgecolors=[colour], zorder=2)
+    edges = [lighter(colour) for colour in colours(second)]
+    axis.scatter(*points(second), s=16, marker="D", facecolors="none", edgecolors=edges, zorder=2)
     if several:
-        marks = seeds.select("variant", "value").to_dict(as_series=False)
-        common = {"order": names, "hue": "variant", "hue_order": names, "palette": palette, "legend": False}
-        seaborn.stripplot(
-            marks, x="value", y="variant", **common, ax=axis, orient="y", jitter=False, size=3, alpha=0.5, zorder=2.5
-        )
-    for variant, value, low, high in means.select("variant", "value", "low", "high").iter_rows():
-        mark = {"marker": "|", "s": 80} if several else {"marker": "o", "s": 16}
-        axis.scatter(value, rows[variant], color=palette[variant], **mark, zorder=4)
-        if low is not None:
-            axis.hlines(rows[variant], low, high, color=palette[variant], **INTERVAL)
+        axis.scatter(*points(seeds), s=9, color=colours(seeds), alpha=0.5, linewidths=0, zorder=2.5)
+    axis.grid(not several, axis="y")
+    mark = {"marker": "|", "s": 80} if several else {"marker": "o", "s": 16}
+    axis.scatter(*points(means), color=colours(means), **mark, zorder=4)
+    known = means.drop_nulls("low")
+    intervals = (points(known)[1], known["low"].to_list(), known["high"].to_list(), colours(known))
+    axis.hlines(*intervals, **INTERVAL)
     set_limits(axis.xaxis, panel, means, [*seeds["value"], *second["value"]])
+    mark_cuts(axis.xaxis, zip(*intervals, strict=True))
     axis.set_xlabel(panel.label)
     axis.set_ylabel("")
 

@@ -9,13 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures.drawing.canvas import legend, title, wrapped
 from spikesink.figures.drawing.ends import label_ends
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import strip
-from spikesink.figures.drawing.scales import log_scale
+from spikesink.figures.drawing.scales import log_scale, round_ticks
 from spikesink.figures.drawing.seeds import meaning_of_band, named_variants, with_band
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Style, lighter, line
 from spikesink.runs.folder import FINISHED
@@ -127,7 +126,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     difference.set_ylabel("Loss − baseline (nats)")
     for axis in (loss, gradient, difference):
         axis.set_xlabel("Tokens (millions)")
-        axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        round_ticks(axis.xaxis, 5)
     title(figure, f"Training: {data['ablation'][0].replace('_', ' ')}")
     named = label_ends(difference, {labels[name]: (y, style[name].colour) for name, y in ends.items()})
     unnamed = {name: label for name, label in labels.items() if not named or name not in ends}

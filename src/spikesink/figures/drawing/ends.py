@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 
-from spikesink.figures.drawing.canvas import wrapped
+from spikesink.figures.drawing.canvas import lay_out, wrapped
 
 WIDEST = 16
 """The most characters in a line of a name."""
@@ -21,7 +21,7 @@ def label_ends(axis: Axes, ends: Mapping[str, tuple[float, str]]) -> bool:
     """
     if not ends:
         return False
-    axis.figure.draw_without_rendering()
+    lay_out(axis.figure)
     pixels = axis.figure.dpi / 72
     texts = {name: wrapped(name, WIDEST) for name in ends}
     order = sorted(ends, key=lambda name: ends[name][0])

@@ -30,15 +30,24 @@ def save(figure: Figure, data: pl.DataFrame, stem: str) -> None:
     same bytes.
     """
     # The layout and the box around all text are found once, not for every file.
-    figure.align_ylabels()
+    figure.align_ylabels([axis for axis in figure.axes if axis.get_ylabel()])
     fit_labels(figure)
     figure.set_layout_engine(None)
     drawn, width = figure.get_tightbbox(), figure.get_figwidth()
     box = Bbox.from_extents(min(0, drawn.x0), drawn.y0 - 0.03, max(width, drawn.x1), drawn.y1 + 0.03)
+    keep_names(figure)
     # The resolution of a PDF is that of clouds of many points; all else has none.
-    save_as(figure, f"{stem}.pdf", bbox_inches=box, dpi=400, metadata={"CreationDate": None})
+    save_as(figure, f"{stem}.pdf", bbox_inches=box, dpi=300, metadata={"CreationDate": None})
     save_as(figure, f"{stem}.png", bbox_inches=box)
     write_table(data, f"{stem}.csv")
+
+
+def keep_names(figure: Figure) -> None:
+    """Leave the names of axes where they are: else the tick labels beside them are measured again for every file."""
+    for axis in figure.axes:
+        for one in (axis.xaxis, axis.yaxis):
+            place = one.label.get_transform().transform(one.label.get_position())
+            one.set_label_coords(*axis.transAxes.inverted().transform(place))
 
 
 def save_as(figure: Figure, path: str, **options: Any) -> None:

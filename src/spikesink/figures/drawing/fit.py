@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
-from spikesink.figures.drawing.canvas import wrapped
+from spikesink.figures.drawing.canvas import lay_out, wrapped
 
 ROUNDS = 3
 """So often names are broken at most: one of two lines makes other axes shorter, whose names may then be too long."""
@@ -22,11 +22,11 @@ def fit_labels(figure: Figure) -> None:
     Before that the figure gets higher by the lines of titles that it has no room for; they would be taken from panels.
     """
     figure.set_figheight(figure.get_figheight() + height_of_titles(figure))
-    figure.draw_without_rendering()
+    lay_out(figure)
     for _ in range(ROUNDS):
         if not any([break_lines(label, room) for axis in figure.axes for label, room in labels(axis)]):
             return
-        figure.draw_without_rendering()
+        lay_out(figure)
 
 
 def height_of_titles(figure: Figure) -> float:
@@ -46,15 +46,21 @@ def labels(axis: Axes) -> list[tuple[Text, float]]:
 
 
 def break_lines(label: Text, room: float) -> bool:
-    """Break a text in few, even lines that fit into so many pixels; returns whether it changed. Formulas stay whole."""
+    """Break a text in few, even lines that fit into so many pixels; returns whether it changed. Formulas stay whole.
+
+    What stands in brackets, as a unit, has a line of its own if it fits.
+    """
     box, text = label.get_window_extent(), label.get_text()
     length = box.height if label.get_rotation() == 90 else box.width
     if not text or not label.get_visible() or length <= room:
         return False
     longest, words = max(map(len, text.split("\n"))), text.replace("\n", " ")
-    lines = wrapped(words, max(1, int(longest * room / length)))
+    most = max(1, int(longest * room / length))
+    lines = wrapped(words, most)
     even = wrapped(words, -(-len(words) // (1 + lines.count("\n"))) + 2)
     lines = even if even.count("\n") == lines.count("\n") else lines
+    at_unit = words.replace(" (", "\n(", 1)
+    lines = at_unit if at_unit.count("\n") == 1 and max(map(len, at_unit.split("\n"))) <= most else lines
     if lines == text or any(line.replace(r"\$", "").count("$") % 2 for line in lines.split("\n")):
         return False
     label.set_text(lines)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation
 
 DIRECTIONS = 16
@@ -55,7 +54,7 @@ class Surroundings(NamedTuple):
 def place(
     axis: Axes, labels: Sequence[Label], obstacles: Iterable[Sequence] = (), lines: Iterable[Sequence] = ()
 ) -> list[Annotation]:
-    """Write the labels into the axes. Call it when everything else is drawn and the limits are set.
+    """Write the labels into the axes. Call it when everything else is drawn and laid out.
 
     ``obstacles`` are boxes that no label hides, as it hides no mark. ``lines`` are pairs of points in data coordinates;
     a label crosses one only where every other place is far away.
@@ -63,16 +62,14 @@ def place(
     if not labels:
         return []
     figure = axis.figure
-    figure.draw_without_rendering()
     pixels = figure.dpi / 72
-    at = axis.transData.transform([(label.x, label.y) for label in labels])
+    points = [(label.x, label.y) for label in labels]
+    at = axis.transData.transform(points)
     texts = [write(axis, label) for label in labels]
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    sizes = [np.array(text.get_window_extent(renderer).size) for text in texts]
-    marks = np.hstack([at - MARK * pixels, at + MARK * pixels])
-    fixed = np.vstack([marks, np.reshape([*obstacles], (-1, 4))])
+    sizes = [np.array(text.get_window_extent().size) for text in texts]
+    fixed = np.vstack([mark_boxes(axis, points), np.reshape([*obstacles], (-1, 4))])
     paths = np.reshape([axis.transData.transform(line).ravel() for line in lines], (-1, 4))
-    room = np.array(axis.get_window_extent(renderer).extents) - GAP * pixels
+    room = np.array(axis.get_window_extent().extents) - GAP * pixels
     around_them = Surroundings(at, fixed, paths, room, pixels)
 
     places = [around(here, size, pixels) for here, size in zip(at, sizes, strict=True)]
@@ -94,6 +91,12 @@ def place(
             ends = np.reshape(leader_of(at[index], places[index], chosen[index]), (2, 2))
             axis.plot(*axis.transData.inverted().transform(ends).T, color=label.colour, linewidth=0.5, zorder=2)
     return texts
+
+
+def mark_boxes(axis: Axes, points: Sequence[tuple[float, float]]) -> np.ndarray:
+    """The boxes of marks at these points, which are in data coordinates."""
+    at, half = axis.transData.transform(np.reshape(points, (-1, 2))), MARK * axis.figure.dpi / 72
+    return np.hstack([at - half, at + half])
 
 
 def write(axis: Axes, label: Label) -> Annotation:

@@ -8,7 +8,7 @@ import polars as pl
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.lines import Line2D
 
-from spikesink.figures.drawing.scales import log_scale, spans_a_decade
+from spikesink.figures.drawing.scales import log_scale, spans_a_decade, with_margin
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, lighter
 from spikesink.quantities import QUANTITIES
 from spikesink.runs.folder import FINISHED
@@ -86,28 +86,37 @@ def set_limits(axis: XAxis | YAxis, panel: Panel, means: pl.DataFrame, values: I
     """Set limits that show all values; the axis is logarithmic for magnitudes, and where values span a decade.
 
     An interval widens the axis by no more than the values span, on a logarithmic axis by no more than a factor of 3 on
-    either side, and is cut there: an interval over two seeds may span many decades.
+    either side, and is cut there: an interval over two seeds may span many decades, that of a share that is 0 in all
+    seeds half of what is possible.
     """
     limits = axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim
     values = [value for value in (*means["value"], *values) if value is not None]
-    if panel.bounds:
-        limits(*limits_of_share(panel.bounds, [*values, *means["low"].drop_nulls(), *means["high"].drop_nulls()]))
-        return
     if not values:
+        if panel.bounds:
+            limits(*limits_of_share(panel.bounds, values))
         return
     low, high = min(values), max(values)
-    log = low > 0 and (panel.is_magnitude or spans_a_decade(values))
+    log = not panel.bounds and low > 0 and (panel.is_magnitude or spans_a_decade(values))
     span = high - low or 0.1 * abs(high) or 1.0
     floor, ceiling = (low / 3, high * 3) if log else (low - span, high + span)
     low = min([low, *(max(end, floor) for end in means["low"].drop_nulls())])
     high = max([high, *(min(end, ceiling) for end in means["high"].drop_nulls())])
+    limits(*(limits_of_share(panel.bounds, (low, high)) if panel.bounds else with_margin(low, high, log)))
     if log:
-        edge = (high / low) ** 0.06 if high > 1.01 * low else 1.1
-        limits(low / edge, high * edge)
         log_scale(axis)
-    else:
-        edge = 0.06 * (high - low) or 0.06 * span
-        limits(low - edge, high + edge)
+
+
+def mark_cuts(axis: XAxis | YAxis, intervals: Iterable[tuple[float, float, float, str]]) -> None:
+    """An arrowhead at the end of the axis where it cuts an interval, which is a place, two ends and a colour."""
+    low, high = axis.get_view_interval()
+    across = axis.axis_name == "x"
+    transform = axis.axes.get_yaxis_transform() if across else axis.axes.get_xaxis_transform()
+    for place, start, end, colour in intervals:
+        for at, is_cut, marker in ((0, start < low, "<" if across else "v"), (1, end > high, ">" if across else "^")):
+            if is_cut:
+                where = (at, place) if across else (place, at)
+                look = {"color": colour, "marker": marker, "markersize": 3, "zorder": 3}
+                axis.axes.plot(*where, transform=transform, clip_on=False, **look)
 
 
 def limits_of_share(bounds: tuple[float, float], values: Sequence[float]) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""One panel per model and block: a column per model, a row per block."""
+"""One panel per model and block: a column per model, a row per block; the blocks of one model stand side by side."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,11 @@ def panels(
     """
     roles = {} if table.is_empty() else {row[:2]: row[2] for row in table.select("model", "block", "role").rows()}
     blocks = {name: sorted(block for model, block in roles if model == name) for name in names}
-    figure, axes = grid(names, max(1, *map(len, blocks.values())), height, 0.1, width, widest=COLUMN)
+    if len(names) == 1 and len(blocks[names[0]]) > 1:
+        figure, columns = grid([str(block) for block in blocks[names[0]]], 1, height, 0.1, width, widest=COLUMN)
+        axes = {names[0]: [axis for (axis,) in columns.values()]}
+    else:
+        figure, axes = grid(names, max(1, *map(len, blocks.values())), height, 0.1, width, widest=COLUMN)
     found = {}
     for name, members in axes.items():
         for axis, block in zip(members, blocks[name], strict=False):

@@ -9,6 +9,8 @@ from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator, NullFormatter
 
 from spikesink.figures.drawing.grid import is_left
 
+STEPS = [1, 2, 2.5, 5, 10]
+"""Ticks stand at multiples of one of these, of ten times as much and so on: no reader counts in steps of 1.5 or 8."""
 MOST_TICKS, FEWER = 6, 4
 """More numbers than these would touch on a narrow logarithmic axis; of many powers of ten, which are long, fewer."""
 
@@ -56,18 +58,40 @@ def log_scale(axis: XAxis | YAxis) -> None:
         least = axis.get_minpos()
         axis.set_view_interval(min(least, high) / 1.1, high, ignore=True)
     axis.set_major_locator(LogTicks())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     axis.set_minor_formatter(NullFormatter())
 
 
+def plain(value: float) -> str:
+    """The number as people write it: 0.001 and 20000, but powers of ten where there would be many zeros."""
+    digits, is_long, power = f"{value:g}".partition("e")
+    if not is_long:
+        return digits
+    return ("$" if digits == "1" else rf"${digits}\times") + f"10^{{{int(power)}}}$"
+
+
+def with_margin(low: float, high: float, log: bool = False) -> tuple[float, float]:
+    """Limits of an axis that show these values with room for marks; on a logarithmic axis as a factor."""
+    if log:
+        edge = (high / low) ** 0.06 if high > 1.01 * low else 1.1
+        return low / edge, high * edge
+    edge = 0.06 * (high - low or 0.1 * abs(high) or 1.0)
+    return low - edge, high + edge
+
+
+def round_ticks(axis: XAxis | YAxis, most: int, whole: bool = False) -> None:
+    """Put at most about this many ticks at round numbers."""
+    axis.set_major_locator(MaxNLocator(nbins=most, steps=STEPS, integer=whole))
+
+
 def whole_ticks(axis: XAxis | YAxis, most: int = 6) -> None:
-    """Put ticks at whole numbers, about this many."""
-    axis.set_major_locator(MaxNLocator(nbins=most, integer=True))
+    """The same at whole numbers."""
+    round_ticks(axis, most, whole=True)
 
 
 def ticks_of_cells(axis: XAxis | YAxis, count: int, most: int = 5) -> None:
     """Number the cells of a map from 0, with about this many ticks, each in the middle of its cell."""
-    ticks = MaxNLocator(nbins=most, integer=True).tick_values(0, count - 1)
+    ticks = MaxNLocator(nbins=most, steps=STEPS, integer=True).tick_values(0, count - 1)
     shown = sorted({int(tick) for tick in ticks if 0 <= tick < count})
     axis.set_ticks([tick + 0.5 for tick in shown], [str(tick) for tick in shown])
 

@@ -18,6 +18,7 @@ from spikesink.figures.drawing.metrics import (
     INTERVAL,
     Panel,
     has_several_seeds,
+    mark_cuts,
     marks_of,
     metrics_legend,
     panels_of,
@@ -128,6 +129,8 @@ def draw_panel(axis: Axes, panel: Panel, data: pl.DataFrame, found: list[Sweep],
     if not any(BASELINE in sweep.variants for sweep in found):
         draw_one(BASELINE, "o")
     set_limits(axis.yaxis, panel, means, [*seeds["value"], *second["value"]])
+    ends = means.drop_nulls("low").select("head_dim", "low", "high", "variant").iter_rows()
+    mark_cuts(axis.yaxis, [(*interval, style[variant].colour) for *interval, variant in ends])
 
 
 def draw_line(axis: Axes, means: pl.DataFrame, **look) -> None:

@@ -5,12 +5,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures.drawing.canvas import legend, note, wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.drawing.scales import share_y
+from spikesink.figures.drawing.scales import share_y, whole_ticks
 from spikesink.figures.drawing.stacked import Models, stacked
 from spikesink.figures.drawing.style import SPIKE, Style
 
@@ -57,7 +56,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
         axis.scatter(norms["channel"], norms["norm"], c=norms["block"], **look)
         marked = norms.filter("ring")
         axis.scatter(marked["channel"], marked["norm"], s=26, facecolors="none", edgecolors=SPIKE, zorder=4)
-        axis.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=True))
+        whole_ticks(axis.xaxis, 4)
     share_y(panels, data["norm"])
     if blocks:
         bar = figure.colorbar(colours, ax=panels, aspect=30, pad=0.01, label="Block")

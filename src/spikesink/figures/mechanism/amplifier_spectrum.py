@@ -4,11 +4,11 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures.drawing.canvas import legend
 from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
 from spikesink.figures.drawing.panels import panels
+from spikesink.figures.drawing.scales import round_ticks
 from spikesink.figures.drawing.stacked import Models, stacked
 from spikesink.figures.drawing.style import BASELINE_COLOUR, NO_SPIKE, REFERENCE, SPIKE, Style
 
@@ -56,5 +56,5 @@ def draw_block(axis: Axes, spectrum: pl.DataFrame) -> None:
     axis.set_yticks(range(len(channels)), [str(channel) for channel in channels["channel"]])
     axis.set_ylim(len(channels) - 0.4, -0.6)
     axis.grid(False, axis="y")
-    axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    round_ticks(axis.xaxis, 5)
     axis.set(xlabel="Eigenvalue of $S_k$", ylabel="Output channel k")

@@ -26,7 +26,7 @@ COLUMNS = {"model": TEXT, "panel": TEXT, "copy": WHOLE, "x": REAL, "value": REAL
 PANELS = {
     "position": ("Text", "Position", "Loss (nats)"),
     "induction": ("Repeated random tokens", "Place in the copy", "Loss (nats)"),
-    "retrieval": ("Planted values", "Distance (tokens)", "Among four (%)"),
+    "retrieval": ("Planted values", "Distance (tokens)", "Right among\nfour values (%)"),
     "beyond": ("Beyond the context", "Position (contexts)", "Perplexity"),
 }
 """Title and labels of both axes of every panel."""

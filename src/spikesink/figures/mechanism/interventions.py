@@ -42,6 +42,8 @@ PANELS = (
     ("spike", "Spike (magnitude)"),
 )
 
+ALONE = {"linewidth": 0.6, "linestyle": (0, (1, 2))}
+
 
 def data(models: Models) -> pl.DataFrame:
     """A value per model, intervention and quantity: of every key of a control (mark "one"), and the mean (mark "mean").
@@ -89,17 +91,24 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
         Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=name)
         for name, look in style.items()
     ]
+    small = {"color": "0.6", "marker": "o", "markersize": 2, "linestyle": "none"}
+    marks += [
+        Line2D([], [], **small, label="one head or one key of a control"),
+        Line2D([], [], color="0.3", **ALONE, label="model left alone"),
+        Line2D([], [], **REFERENCE, label="uniform attention"),
+    ]
     legend(figure, marks)
     return figure
 
 
 def draw_marks(axis: Axes, shown: pl.DataFrame, look: Look, place: float) -> None:
     """A mark per intervention, small ones for heads and keys of a control; a line marks the model left alone."""
-    for index, intervention in enumerate(NAMES):
-        rows = shown.filter(pl.col("intervention") == intervention)
-        means = rows.filter(pl.col("mark") == "mean")["value"].to_list()
-        small = rows.filter(pl.col("mark") != "mean")["value"].to_list()
-        axis.scatter(small, [index + place] * len(small), s=4, color=lighter(look.colour), linewidths=0)
-        axis.scatter(means, [index + place] * len(means), s=18, color=look.colour, marker=look.marker, zorder=3)
-        if intervention == "none" and means:
-            axis.axvline(means[0], color=look.colour, linewidth=0.6, linestyle=(0, (1, 2)), zorder=1)
+    rows = {intervention: index + place for index, intervention in enumerate(NAMES)}
+    points = shown.select("value", y=pl.col("intervention").replace_strict(rows))
+    is_mean = shown["mark"] == "mean"
+    small = {"s": 4, "color": lighter(look.colour), "linewidths": 0}
+    mean = {"s": 18, "color": look.colour, "marker": look.marker, "zorder": 3}
+    for kind, marks in ((~is_mean, small), (is_mean, mean)):
+        axis.scatter(*points.filter(kind).to_dict(as_series=False).values(), **marks)
+    for value in shown.filter(is_mean & (shown["intervention"] == "none"))["value"]:
+        axis.axvline(value, color=look.colour, zorder=1, **ALONE)

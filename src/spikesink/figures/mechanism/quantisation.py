@@ -4,12 +4,11 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures.drawing.canvas import legend
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import strip
-from spikesink.figures.drawing.scales import log_scale, spans_a_decade
+from spikesink.figures.drawing.scales import log_scale, round_ticks, spans_a_decade
 from spikesink.figures.drawing.stacked import Models, stacked
 from spikesink.figures.drawing.style import REFERENCE, Look, Style
 
@@ -63,7 +62,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     costs.set_ylim(len(shown) - 0.4, -0.6)
     costs.grid(False, axis="y")
     costs.set_xlabel("Perplexity over that in full precision")
-    costs.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    round_ticks(costs.xaxis, 5)
     if spans_a_decade(relative_cost(data)["cost"]):
         log_scale(costs.xaxis)
     ranges.set_xlabel("Feed-forward block")

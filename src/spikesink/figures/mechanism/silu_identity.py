@@ -48,7 +48,8 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
         part = data.filter((pl.col("model") == name) & (pl.col("block") == block)).sort("output_maximum")
         for group, (rim, _) in RIMS.items():
             members = part.filter(pl.col("group") == group)
-            look = {"norm": colours, "s": 4 if rim == "none" else 16, "edgecolors": rim, "linewidths": 0.7}
+            few = rim != "none" and len(members) <= 100  # rims of more would cover everything
+            look = {"norm": colours, "s": 16 if few else 4, "edgecolors": rim, "linewidths": 0.7 if few else 0.3}
             look |= {"rasterized": len(members) > 500, "zorder": 2 if rim == "none" else 4}
             points = axis.scatter(members["cosine"], members["norm_ratio"], c=members["output_maximum"], **look)
         axis.plot(1, 1, "+", color=BASELINE_COLOUR, markersize=6, zorder=3)

@@ -12,7 +12,7 @@ from spikesink.figures.drawing.bins import middle_of_bin
 from spikesink.figures.drawing.canvas import legend, note, wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.drawing.scales import log_scale, spans_a_decade
+from spikesink.figures.drawing.scales import log_scale, spans_a_decade, with_margin
 from spikesink.figures.drawing.stacked import Models
 from spikesink.figures.drawing.style import COLOURS, REFERENCE, SPIKE, Style
 from spikesink.quantities.perplexity import perplexity
@@ -92,8 +92,9 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
             continue
         draw_positions(above, ours.filter(pl.col("panel") == "position"), looks)
         draw_caches(below, ours.filter(pl.col("panel") == "cache"), looks)
-    for row in (0, 1):
-        label_row([axes[name][row] for name in names if axes[name][row].lines])
+    for row, panel in enumerate(("position", "cache")):
+        evicted = data.filter((pl.col("panel") == panel) & pl.col("start").is_not_null())["perplexity"].drop_nulls()
+        scale_row([axes[name][row] for name in names if axes[name][row].lines], evicted)
     lines = [Line2D([], [], **REFERENCE, label=FULL)]
     for start, look in looks.items():
         label = "window" if start == 0 else f"first {start} + window"
@@ -117,9 +118,6 @@ def draw_positions(axis: Axes, shown: pl.DataFrame, looks: dict[int, dict]) -> N
     cache = evicted["cache"][0]
     axis.axvline(cache, color="0.7", linewidth=0.8)
     axis.set_xlabel(f"Position (cache: {cache} keys)")
-    low, high = evicted["perplexity"].min(), evicted["perplexity"].max()
-    if low is not None:
-        axis.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
 
 
 def draw_caches(axis: Axes, shown: pl.DataFrame, looks: dict[int, dict]) -> None:
@@ -134,13 +132,17 @@ def draw_caches(axis: Axes, shown: pl.DataFrame, looks: dict[int, dict]) -> None
     axis.set_xlabel("Cache (keys)")
 
 
-def label_row(axes: list[Axes]) -> None:
-    """One scale for all panels of a row, logarithmic where it spans more than a decade; the first one says it."""
-    limits = [limit for axis in axes for limit in axis.get_ylim()]
+def scale_row(axes: list[Axes], evicted: pl.Series) -> None:
+    """One scale for all panels of a row, logarithmic where perplexities span more than a decade; the first one says it.
+
+    It shows the perplexities of all caches. Without eviction a model may fail beyond any scale.
+    """
+    log = spans_a_decade(evicted)
     for axis in axes:
-        axis.set_ylim(min(limits), max(limits))
+        if len(evicted):
+            axis.set_ylim(with_margin(evicted.min(), evicted.max(), log))
         first = is_left(axis) or axis is axes[0]
         axis.set_ylabel("Perplexity" if first else "")
         axis.tick_params(labelleft=first)
-        if spans_a_decade(limits):
+        if log:
             log_scale(axis.yaxis)

@@ -3,12 +3,11 @@
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from spikesink.figures.drawing.canvas import wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, TRUTH, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
-from spikesink.figures.drawing.scales import log_scale, share_y
+from spikesink.figures.drawing.scales import log_scale, round_ticks, share_y
 from spikesink.figures.drawing.stacked import Models, stacked
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, SPIKE, Style
 
@@ -41,7 +40,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
         draw_model(axis, probe)
         axis.set_title(f"{wrapped(name, 30)}\n{share(probe)}")
         axis.set_xlabel("Token ids, by magnitude")
-        axis.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 5, 10]))
+        round_ticks(axis.xaxis, 3)
         if is_left(axis):
             axis.set_ylabel("Largest |h| (× threshold)")
     panels = [axis for (axis,) in axes.values()]

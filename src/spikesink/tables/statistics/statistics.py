@@ -91,7 +91,7 @@ def of_quantity(runs: pl.DataFrame, quantity: str) -> list[dict]:
                 "correlation": found.correlation if found else None,
                 "effect_size": effect_size(found) if found else None,
                 "p": p_value(found, 1.0 if log else 0.0) if found else None,
-                "left_out": left_out(runs, variant, seeds, quantity),
+                "left_out": left_out(runs, variant, seeds, quantity) if len(ours) < len(seeds) else "",
             }
         )
     for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
