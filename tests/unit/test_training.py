@@ -269,7 +269,7 @@ BARE_MACHINE = """
 import sys
 from importlib import metadata
 
-MISSING = "snakemake mlflow polars datasets tokenizers transformers pydantic pandas".split()
+MISSING = "snakemake mlflow polars datasets tokenizers transformers pydantic seaborn pandas".split()
 sys.modules.update(dict.fromkeys(MISSING))
 installed = metadata.Distribution.from_name
 

@@ -1,6 +1,6 @@
 """Which figures there are: the modules in the folders ablations and mechanism, with what each reads and its caption.
 
-Both are read from the source as literals. Importing the modules would import matplotlib, which takes 0.9 s
+Both are read from the source as literals. Importing the modules would import matplotlib and seaborn, which takes 1.9 s
 of processor time at every start of Snakemake; reading takes 0.1 s, most of which the digests of the code need anyway.
 """
 

@@ -43,7 +43,7 @@ from spikesink.workflow.jobs import digest
 RESULTS = Path("results")
 FOLDERS = ("runs", "pretrained", "tables", "figures")
 """The folders of a published study: what was copied, and what was drawn from it."""
-SOFTWARE = ("spikesink", "torch", "lightning", "numpy", "scipy", "polars", "matplotlib", "snakemake")
+SOFTWARE = ("spikesink", "torch", "lightning", "numpy", "scipy", "polars", "matplotlib", "seaborn", "snakemake")
 
 
 def published_names() -> list[str]:

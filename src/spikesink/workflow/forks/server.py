@@ -56,7 +56,7 @@ def serve(listener: socket.socket) -> None:
 
 
 LIBRARIES = ("matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf", "scipy.stats", "yaml")
-"""What takes programs longest to import. Not polars, which starts threads."""
+"""What takes programs longest to import. Not polars and not seaborn, which imports pyarrow: both start threads."""
 
 
 def prepare() -> None:
