@@ -7,6 +7,7 @@ geometric means.
 from pathlib import Path
 
 import polars as pl
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -142,8 +143,12 @@ def draw_panel(axis: Axes, panel: Panel, data: pl.DataFrame, rows: dict[str, int
     edges = [lighter(colour) for colour in colours(second)]
     axis.scatter(*points(second), s=16, marker="D", facecolors="none", edgecolors=edges, zorder=2)
     if several:
-        axis.scatter(*points(seeds), s=9, color=colours(seeds), alpha=0.5, linewidths=0, zorder=2.5)
-    axis.grid(not several, axis="y")
+        palette = {name: style[name].colour for name in rows}
+        common = {"order": [*rows], "hue": "variant", "hue_order": [*rows], "palette": palette, "legend": False}
+        marks = seeds.select("variant", "value").to_dict(as_series=False)
+        seaborn.stripplot(
+            marks, x="value", y="variant", **common, ax=axis, orient="y", jitter=False, size=3, alpha=0.5, zorder=2.5
+        )
     mark = {"marker": "|", "s": 80} if several else {"marker": "o", "s": 16}
     axis.scatter(*points(means), color=colours(means), **mark, zorder=4)
     known = means.drop_nulls("low")
