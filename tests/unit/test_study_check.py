@@ -11,10 +11,10 @@ from study_config import ROOT, WORKFLOW, study
 
 from spikesink.data.batches import TokenError
 from spikesink.data.enough import check_packed, held_out, needs, tell_jobs
+from spikesink.runs.identity import run_digest
 from spikesink.study.errors import ConfigError
 from spikesink.study.settings import Measures
 from spikesink.study.strict_yaml import read_yaml
-from spikesink.training.storage.checkpoint import run_digest
 from spikesink.workflow.check import checked_study
 from spikesink.workflow.first import check_command_line
 
