@@ -164,7 +164,7 @@ def pack(sha256: str) -> None:
 
 
 def test_only_what_a_run_resumes_is_its_progress(study):
-    """It has trained with two settings, given up the second, and goes on with the first; with another text it cannot."""
+    """It has given up the second of two settings and goes on with the first; with another text it cannot."""
     run = study.runs[0]
     pack("text")
     progress(run, age=1000, step=70, digest=run_digest(identity(run), "text"))
