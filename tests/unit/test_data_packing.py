@@ -119,6 +119,17 @@ def test_a_single_document_cannot_be_split(source, tmp_path):
         packing.pack(corpus, settings("none"), source[1], tmp_path)
 
 
+def test_the_one_long_document_is_not_held_out_unseen(source, tmp_path):
+    """Of two documents the last is held out: here it is nearly all of the text."""
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "short"}\n{"text": "%s"}\n' % ("long " * 100))
+    corpus = Corpus(kind="files", files=(str(path),))
+    refused = r"500 of 505 bytes of text are held out, with validation_share = 0\.05: the documents of .* too unequal"
+    with pytest.raises(CorpusError, match=refused):
+        packing.pack(corpus, settings("none"), source[1], tmp_path)
+    assert packing.pack(replace(corpus, validation_share=0.9), settings("none"), source[1], tmp_path)
+
+
 def test_a_tokenizer_that_does_not_fit_the_settings_is_refused(source, tmp_path):
     with pytest.raises(TokenizerError, match="vocabulary = 260 is too small"):
         packing.pack(source[0], settings("none", vocabulary=260), source[1], tmp_path)

@@ -304,6 +304,8 @@ def test_a_loaded_model_stays_what_it_is_when_its_file_is_replaced(saved):
     ("changes", "parts"),
     [
         ({"architectures": ["GptOssForCausalLM"]}, ['["GptOssForCausalLM"]', "LlamaForCausalLM, Qwen2ForCausalLM"]),
+        ({"architectures": [["LlamaForCausalLM"]]}, ['architectures = [["LlamaForCausalLM"]]']),
+        ({"layer_types": 2}, ["layer_types = 2 is not a list"]),
         ({"architectures": "absent"}, ["architectures = null", "Qwen3ForCausalLM"]),
         ({"hidden_size": "absent"}, ["hidden_size is missing"]),
         ({"rms_norm_eps": "absent"}, ["rms_norm_eps is missing"]),

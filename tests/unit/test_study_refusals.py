@@ -87,6 +87,7 @@ REFUSED = [
         lr_grid(variants=["nobody"]),
         r"cross.lr.variants: 'nobody' is not a variant of this study: name some of baseline",
     ),
+    ({"cross": {"lr": {"setting": {}}}}, r"cross.lr.setting = {}: unknown key; did you mean 'settings'\?"),
     (lr_grid(settings={}), r"cross.lr.settings = {}: name at least one setting"),
     (
         lr_grid(settings={"training.lr": [1]}),

@@ -54,6 +54,8 @@ def pack(
         for name, split in written.items():
             if not split.tokens:
                 raise CorpusError(f"the {name} split is empty: {corpora.two_documents(corpus)}")
+        check_shares(corpus, {name: split.text_bytes for name, split in written.items()})
+        for name, split in written.items():
             with whole(folder / starts_file(name)) as part:
                 np.save(part, np.frombuffer(split.starts, dtype=np.uint64))
                 split.starts_digest = file_sha256(part)
@@ -78,6 +80,21 @@ def pack(
     with whole(folder / INDEX) as part:
         part.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return index
+
+
+def check_shares(corpus: Corpus, text_bytes: dict[str, int]) -> None:
+    """Raise CorpusError where most of the text is held out, although the settings ask for less than half of it.
+
+    So it is where the one long document of a corpus is the one that must be held out.
+    """
+    held_out, trained_on = (text_bytes.get(name, 0) for name in ("validation", "train"))
+    if corpus.validation_files or corpus.validation_share > 0.5 or not 0 < trained_on < held_out:
+        return
+    raise CorpusError(
+        f"{held_out:,} of {held_out + trained_on:,} bytes of text are held out, with validation_share = "
+        f"{corpus.validation_share}: the documents of {corpora.short_name(corpus)} are too few or too unequal; cut txt "
+        "files with corpus.document_separator, or name corpus.validation_files"
+    )
 
 
 def boundary_entries(side: str, found: Boundary | None) -> dict[str, Any]:

@@ -41,11 +41,18 @@ def corpora(config: Config) -> dict[str, Corpus]:
 
 
 def check_files(config: Config) -> None:
-    """Raises ConfigError where the first job of a new study would miss a file of the text, or a published model.
+    """Raises ConfigError where the results are on a disk that is not there, or the first job of a new study would miss
+    a file of the text, or a published model.
 
     A study that has begun keeps what it made from them: its tables are drawn where the text is not.
     """
     results = Path("results") / config.study
+    for folder in (Path("results"), results):
+        if folder.is_symlink() and not folder.exists():
+            raise ConfigError(
+                f"{folder} is a link to {folder.readlink()}, which is not there: mount its disk, make that folder, or "
+                "remove the link"
+            )
     if (results / "data/corpus.json").exists() or (results / "tables").exists():
         return
     named = of_corpus(config.corpus) + (of_corpus(config.evaluation) if config.evaluation else [])
