@@ -170,6 +170,7 @@ def seconds(text: str) -> float:
 
 
 def arguments() -> argparse.Namespace:
+    """What the command line says. Raises ConfigError where --configfile stands twice."""
     parser = argparse.ArgumentParser(prog="spikesink", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     overlays = argparse.ArgumentParser(add_help=False)
@@ -197,16 +198,17 @@ def arguments() -> argparse.Namespace:
     pack.add_argument("--output", type=Path, help="a .tar, .tar.gz or .tar.xz file; by default <study>.tar.gz")
     unpack = commands.add_parser("unpack", parents=[overlays], help="bring the results of a packed study home")
     unpack.add_argument("results", nargs="+", type=Path, help="the results.tar that the other machine wrote")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.configfile = all_of("--configfile", options.configfile)
+    return options
 
 
 def main() -> int:
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `spikesink runs | head` ends quietly
     sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack a letter of a label, or the sign ×
-    options = arguments()
     try:
-        options.configfile = all_of("--configfile", options.configfile)
+        options = arguments()
         study = checked_study(options.configfile).study
         if options.command == "runs":
             print_runs(study)
