@@ -59,6 +59,11 @@ def check_files(config: Config) -> None:
     if config.tokenizer is not None and config.tokenizer.kind == "file":
         named.append(config.tokenizer.name)
     for name in named:
+        if Path(name).is_dir():
+            raise ConfigError(
+                f"{name[:200]}: is a folder, and corpus, evaluation and tokenizer name files: name those in it, of a "
+                "tokenizer its tokenizer.json"
+            )
         if not Path(name).is_file():
             raise ConfigError(
                 f"{name[:200]}: there is no such file, which corpus, evaluation or tokenizer names: write paths from "
