@@ -22,6 +22,7 @@ from spikesink.study.plan import assumptions, costs, human, same_settings, table
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Plan
 from spikesink.workflow.check import checked_study
+from spikesink.workflow.first import all_of
 from spikesink.workflow.measure_plan import measure_costs, measure_table
 
 NO_RUNS = "This study trains nothing: it measures published models."
@@ -169,10 +170,13 @@ def seconds(text: str) -> float:
 
 
 def arguments() -> argparse.Namespace:
+    """What the command line says. Raises ConfigError where --configfile stands twice."""
     parser = argparse.ArgumentParser(prog="spikesink", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     overlays = argparse.ArgumentParser(add_help=False)
-    overlays.add_argument("--configfile", nargs="*", default=[], help="overlays on config.yaml, as for snakemake")
+    overlays.add_argument(
+        "--configfile", nargs="*", action="append", default=[], help="overlays on config.yaml, as for snakemake"
+    )
     commands.add_parser("runs", parents=[overlays], help="list the runs of the study")
     plan = commands.add_parser("plan", parents=[overlays], help="what the study will cost, before anything runs")
     plan.add_argument("--gpu", help="instead of plan.gpu of the config")
@@ -194,15 +198,17 @@ def arguments() -> argparse.Namespace:
     pack.add_argument("--output", type=Path, help="a .tar, .tar.gz or .tar.xz file; by default <study>.tar.gz")
     unpack = commands.add_parser("unpack", parents=[overlays], help="bring the results of a packed study home")
     unpack.add_argument("results", nargs="+", type=Path, help="the results.tar that the other machine wrote")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.configfile = all_of("--configfile", options.configfile)
+    return options
 
 
 def main() -> int:
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `spikesink runs | head` ends quietly
     sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack a letter of a label, or the sign ×
-    options = arguments()
     try:
+        options = arguments()
         study = checked_study(options.configfile).study
         if options.command == "runs":
             print_runs(study)

@@ -12,6 +12,7 @@ import pytest
 from spikesink.runs import code_digest as module
 from spikesink.runs import module_facts, module_source
 from spikesink.runs.identity import unused_parts
+from spikesink.study.errors import InputError
 from spikesink.study.names import BASELINE
 from spikesink.study.resolve import load
 
@@ -195,7 +196,7 @@ def test_kept_facts_are_those_that_are_read_anew(package, kept):
     (package / "model/gates.py").write_text("half a line (")
     clear()
     assert digest("spikesink.data.packing")
-    with pytest.raises(SyntaxError):
+    with pytest.raises(InputError, match=r"gates\.py, line 1: not valid Python \(.*\): correct that line"):
         module_facts.facts("spikesink.model.gates")
 
 

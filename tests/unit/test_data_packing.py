@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tokenizers
+from tokenizers import models, pre_tokenizers, trainers
 
 from spikesink.data import corpora, packing, tokenizer
 from spikesink.data.batches import TokenError, TokenStream
@@ -117,6 +119,34 @@ def test_a_single_document_cannot_be_split(source, tmp_path):
     corpus = Corpus(kind="files", files=source[0].files, documents=1)
     with pytest.raises(CorpusError, match=r"validation split is empty: .*texts\.jsonl must hold at least 2"):
         packing.pack(corpus, settings("none"), source[1], tmp_path)
+
+
+def test_the_one_long_document_is_not_held_out_unseen(source, tmp_path):
+    """Of two documents the last is held out: here it is nearly all of the text."""
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": "short"}\n{"text": "%s"}\n' % ("long " * 100))
+    corpus = Corpus(kind="files", files=(str(path),))
+    refused = r"500 of 505 bytes of text are held out, with validation_share = 0\.05: the documents of .* too unequal"
+    with pytest.raises(CorpusError, match=refused):
+        packing.pack(corpus, settings("none"), source[1], tmp_path)
+    assert packing.pack(replace(corpus, validation_share=0.9), settings("none"), source[1], tmp_path)
+
+
+@pytest.mark.parametrize("by_bytes", [True, False])
+def test_a_tokenizer_that_leaves_letters_out_is_refused(tmp_path, by_bytes):
+    """A BPE that was trained without the alphabet of bytes: letters that it has not seen would vanish from the text."""
+    learned = tokenizers.Tokenizer(models.BPE())
+    learned.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False) if by_bytes else None
+    learned.train_from_iterator(["some text"], trainers.BpeTrainer(show_progress=False))
+    learned.save(str(tmp_path / "tokenizer.json"))
+    path = tmp_path / "texts.jsonl"
+    corpus, vocabulary = Corpus(kind="files", files=(str(path),)), learned.get_vocab_size()
+    own = Tokenizer(kind="file", name=str(tmp_path / "tokenizer.json"), vocabulary=vocabulary, bos="none")
+    path.write_text('{"text": "some text"}\n{"text": "some more text"}\n')
+    with pytest.raises(TokenizerError, match=r"would leave 'r' out of document 1 of .*texts\.jsonl: .* kind 'trained'"):
+        packing.pack(corpus, own, own.name, tmp_path)
+    path.write_text('{"text": "some text"}\n{"text": "text some"}\n')
+    assert packing.pack(corpus, own, own.name, tmp_path)["splits"]["train"]["tokens"]
 
 
 def test_a_tokenizer_that_does_not_fit_the_settings_is_refused(source, tmp_path):

@@ -151,6 +151,8 @@ NONE = {
         "tokenizer_config.json declares '<s>', which is an ordinary entry of its vocabulary",
     ),
     "no entry": ({"tokenizer_config": {"bos_token": "<S>"}}, "declares '<S>', which is not in its vocabulary"),
+    "an id that is no number": ({"config": {"bos_token_id": False}}, "none of its files declares"),
+    "ids that are no numbers": ({"config": {"bos_token_id": [{}, "0"]}}, "none of its files declares"),
     "ids of ordinary entries": ({"config": {"bos_token_id": 261, "eos_token_id": 262}}, "none of its files declares"),
 }
 
@@ -242,6 +244,14 @@ def test_a_damaged_file_is_named(tmp_path, name):
         tokenizer.load(path)
     (tmp_path / f"{name}.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     with pytest.raises(TokenizerError, match=rf"{name}\.json is a Git LFS pointer.*git lfs pull"):
+        tokenizer.load(path)
+
+
+def test_a_declaration_without_its_text_is_named(tmp_path):
+    path = made(tmp_path, SMOLLM2, tokenizer_config={"bos_token": {"text": "<|im_start|>"}})
+    with pytest.raises(
+        TokenizerError, match=r'tokenizer_config\.json: bos_token = {"text".*} is no token: write its text'
+    ):
         tokenizer.load(path)
 
 

@@ -123,6 +123,16 @@ def test_bytes_that_are_not_utf_8_are_refused_where_they_are_the_text(tmp_path):
     refused(path, "line 1 of", "no text under 'text' but 5")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name, content", [("a.txt", "some text"), ("a.jsonl", '{"text": "read"}\n')])
+def test_utf_16_without_its_mark_is_not_taken_for_utf_8(tmp_path, name, content, encoding):
+    """As text it would be letters with zeros between them."""
+    path = tmp_path / name
+    path.write_bytes(content.encode(encoding))
+    zero = encoding == "utf-16-le"
+    refused(path, f"has a zero byte at byte {zero:d}, which UTF-16 has and UTF-8 has not: convert the file to UTF-8")
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -143,6 +153,12 @@ def test_a_parquet_column_of_categories_of_numbers_is_refused(tmp_path):
     column = pyarrow.array([1, 2]).dictionary_encode()
     pyarrow.parquet.write_table(pyarrow.table({"text": column}), tmp_path / "a.parquet")
     refused(tmp_path / "a.parquet", "holds int64, not text")
+
+
+def test_two_parquet_columns_of_one_name_are_refused(tmp_path):
+    columns = pyarrow.Table.from_arrays([pyarrow.array(["a"]), pyarrow.array(["b"])], names=["text", "text"])
+    pyarrow.parquet.write_table(columns, tmp_path / "a.parquet")
+    refused(tmp_path / "a.parquet", "has several columns 'text': write it again with one of that name")
 
 
 def test_damage_inside_a_parquet_file_is_one_line(tmp_path):

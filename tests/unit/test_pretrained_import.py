@@ -12,16 +12,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import huggingface_hub
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import errors
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from spikesink.measures.loading import check_finite
 from spikesink.model.decoder import Decoder
 from spikesink.pretrained.formats import PretrainedError, from_config
 from spikesink.pretrained.load import checked, load_pretrained
 from spikesink.pretrained.vocabulary import check_vocabulary
+from spikesink.study.errors import InputError
 
 VOCABULARY = 67
 LLAMA3 = {
@@ -304,6 +307,8 @@ def test_a_loaded_model_stays_what_it_is_when_its_file_is_replaced(saved):
     ("changes", "parts"),
     [
         ({"architectures": ["GptOssForCausalLM"]}, ['["GptOssForCausalLM"]', "LlamaForCausalLM, Qwen2ForCausalLM"]),
+        ({"architectures": [["LlamaForCausalLM"]]}, ['architectures = [["LlamaForCausalLM"]]']),
+        ({"layer_types": 2}, ["layer_types = 2 is not a list"]),
         ({"architectures": "absent"}, ["architectures = null", "Qwen3ForCausalLM"]),
         ({"hidden_size": "absent"}, ["hidden_size is missing"]),
         ({"rms_norm_eps": "absent"}, ["rms_norm_eps is missing"]),
@@ -618,3 +623,19 @@ def test_a_cached_hub_model_needs_no_network_and_reading_needs_no_transformers(h
 
 def test_checking_reads_no_weights(hub_models):
     assert all(tensor.is_meta for tensor in checked(hub_models("llama3")[1]).decoder.state_dict().values())
+
+
+@pytest.mark.parametrize("value, is_number", [(float("nan"), False), (3e38, False), (0.0, True)])
+def test_a_model_that_computes_no_numbers_is_not_measured(saved, value, is_number):
+    """Of damaged weights and of an overflow the tables would be full of NaN."""
+    folder = saved("llama")
+    edit_weights(folder, lambda state: state["model.layers.0.mlp.down_proj.weight"].fill_(value))
+    stream = SimpleNamespace(tokens=np.arange(30, dtype=np.uint16))
+    decoder = load_pretrained(folder).decoder
+    if is_number:
+        check_finite(decoder, stream, str(folder))
+        return
+    with pytest.raises(
+        InputError, match=f"^{folder}: the model's logits are no finite numbers, so its weights are dam"
+    ):
+        check_finite(decoder, stream, str(folder))

@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from snakemake.persistence import RECORD_FORMAT_VERSION
 
 from spikesink.workflow.records import FORMATS, exchange_records
+from spikesink.workflow.setup import keep_records
 
 RESULTS = Path("results/tiny")
 OUTPUT = "results/tiny/runs/baseline/seed0/manifest.json"
@@ -49,6 +51,18 @@ def test_a_record_is_kept_beside_the_results_and_comes_back(live, output):
     (live / name(output)).unlink()
     exchange_records(RESULTS)
     assert read(live, output) == {"endtime": 2.0, "rule": "train"}
+
+
+def test_a_disk_that_cannot_be_written_is_one_line(live, capsys):
+    """A study in a folder of another user, or on a full disk, can still be looked at."""
+    write(live, OUTPUT, endtime=2.0)
+    RESULTS.mkdir(parents=True)
+    (RESULTS / "records").write_text("in the way")
+    keep_records(SimpleNamespace(config=SimpleNamespace(study="tiny")))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{RESULTS}/records") and line.endswith(
+        "until then copies of these results may be made anew"
+    )
 
 
 def test_records_of_other_studies_are_left_alone(live):

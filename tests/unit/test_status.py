@@ -15,7 +15,7 @@ import torch
 import yaml
 from tiny_project import OPTIONS, RESULTS, study_in
 
-from spikesink.runs.identity import identity
+from spikesink.runs.identity import identity, run_digest
 from spikesink.runs.status import SILENCE, clock, standings, table
 from spikesink.study.resolve import load
 from spikesink.study.run import Run, Study
@@ -154,6 +154,43 @@ def test_a_finished_run_that_is_trained_again_is_running(study):
     progress(study.runs[0], age=5, step=7, digest="new")
     (one, *_) = standings(study)
     assert (one.status, one.step) == ("running", 7)
+
+
+def pack(sha256: str) -> None:
+    """The index of packed tokens with this sum."""
+    index = RESULTS / "data/tokens/tokens.json"
+    index.parent.mkdir(parents=True, exist_ok=True)
+    index.write_text(json.dumps({"splits": {"train": {"sha256": sha256}}}))
+
+
+def test_only_what_a_run_resumes_is_its_progress(study):
+    """It has given up the second of two settings and goes on with the first; with another text it cannot."""
+    run = study.runs[0]
+    pack("text")
+    progress(run, age=1000, step=70, digest=run_digest(identity(run), "text"))
+    progress(run, age=500, step=30, digest="old")
+    (one, *_) = standings(study)
+    assert (one.status, one.step) == ("interrupted", 70)
+    pack("other")
+    (one, *_) = standings(study)
+    assert (one.status, one.step) == ("waiting", 0)
+    assert one.note == "step 30 was with other settings, code or text, it starts again"
+
+
+def test_a_run_that_trains_with_other_settings_says_so(study):
+    pack("text")
+    progress(study.runs[0], age=5, digest="old")
+    progress(study.runs[1], age=5, digest=run_digest(identity(study.runs[1]), "text"))
+    assert [(one.status, one.note) for one in standings(study)[:2]] == [
+        ("running", "with other settings, code or text than now"),
+        ("running", ""),
+    ]
+
+
+def test_progress_from_the_future_is_not_of_a_run_that_runs(study):
+    """The clock was a day ahead, and has been set back since the run was killed."""
+    progress(study.runs[0], age=-86_400)
+    assert statuses(study)[0] == "interrupted"
 
 
 def test_an_error_of_an_attempt_before_the_last_does_not_hide_a_result(study):

@@ -1,5 +1,6 @@
 """The one check of both commands: names, labels, overlays and ranges that a later job would stumble over."""
 
+import re
 import subprocess
 import sys
 import time
@@ -11,10 +12,10 @@ from study_config import ROOT, WORKFLOW, study
 
 from spikesink.data.batches import TokenError
 from spikesink.data.enough import check_packed, held_out, needs, tell_jobs
+from spikesink.runs.identity import run_digest
 from spikesink.study.errors import ConfigError
 from spikesink.study.settings import Measures
 from spikesink.study.strict_yaml import read_yaml
-from spikesink.training.storage.checkpoint import run_digest
 from spikesink.workflow.check import checked_study
 from spikesink.workflow.first import check_command_line
 
@@ -255,7 +256,45 @@ def test_both_commands_refuse_the_files_that_snakemakes_reader_cannot_read(tmp_p
     assert check_command_line(["--configfile", str(ROOT / "config.yaml"), "--", "report"]) is None
     with pytest.raises(SystemExit, match="--config study: is no key=value"):
         check_command_line(["--config", "study"])
+    with pytest.raises(SystemExit, match="--config: 'study' stands twice: remove one"):
+        check_command_line(["--config", "study=a", "seeds=[0]", "study=b"])
     assert check_command_line(["--config", "seeds=[0,1]", "--configfile", str(ROOT / "config.yaml"), "-n"]) is None
+
+
+@pytest.mark.parametrize("option, words", [("--configfile", ("a.yaml", "b.yaml")), ("--config", ("a1=1", "b1=1"))])
+def test_an_option_that_stands_twice_is_refused(tmp_path, option, words):
+    """Snakemake would forget the words after the first one, and so would the parser of ``spikesink``."""
+    (tmp_path / "config.yaml").write_text("study: mine\nscale: nano\nseeds: [0]\nablations: []\n")
+    refused = rf"{option} stands twice: write all that belongs to it after one, {option} ONE TWO"
+    twice = [option, words[0], option, words[1]]
+    with pytest.raises(SystemExit, match=refused):
+        check_command_line(twice)
+    if option == "--configfile":
+        command = [sys.executable, "-m", "spikesink.cli", "runs", *twice]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, re.match(f"error: {refused}$", ended.stderr) is not None) == (1, True), ended.stderr
+
+
+def test_names_that_differ_in_capitals_alone_are_refused(tmp_path):
+    """On the disk of a Mac both would be one folder, or one table."""
+    wide = {"model": {"layers": 2}}
+    for overlay, names in (
+        ({"variants": {"mine": {"A": wide, "a": {"model": {"layers": 4}}}}}, "variants: 'A' and 'a'"),
+        ({"variants": {"Mine": {"a": wide}, "mine": {"b": wide}}}, "ablations: 'Mine' and 'mine'"),
+        ({"pretrained": {name: {"source": ".", "bos": "none"} for name in "Mm"}}, "pretrained: 'M' and 'm'"),
+    ):
+        assert refusal(tmp_path, overlay).startswith(f"{names} differ in capitals alone")
+    for name in ("Baseline", "Runs", "Train_x", "Variants", "Collect_x"):
+        assert refusal(tmp_path, {"variants": {name: {"a": wide}}}).endswith("name the ablation otherwise"), name
+
+
+def test_a_disk_that_is_not_there_is_named(tmp_path, monkeypatch):
+    """The results would else be made anew elsewhere, or seem to wait for their first run."""
+    monkeypatch.chdir(tmp_path)
+    Path("results").symlink_to("scratch")
+    assert refusal(tmp_path, {}).startswith("results is a link to scratch, which is not there: mount its disk")
+    Path("scratch").mkdir()
+    assert refusal(tmp_path, {}) is None
 
 
 def test_a_config_that_grows_without_bound_is_refused_at_once(tmp_path):
@@ -291,6 +330,7 @@ def test_missing_files_are_refused_for_a_new_study_alone(tmp_path, monkeypatch):
     assert refusal(tmp_path, measured).startswith("c4.jsonl: there is no such file")
     tokenizer = {"tokenizer": {"kind": "file", "name": "tokenizer.json"}}
     assert refusal(tmp_path, tokenizer).startswith("tokenizer.json: there is no such file")
+    assert "its tokenizer.json" in refusal(tmp_path, {"tokenizer": {"kind": "file", "name": "."}})
     (tmp_path / "tokenizer.json").write_text("{}")
     assert refusal(tmp_path, tokenizer) is None, "what may stand beside it need not"
     hub = {"pretrained": {"x": {"source": "owner/name", "bos": "none"}}}

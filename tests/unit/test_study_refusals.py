@@ -14,6 +14,11 @@ REFUSED = [
     ({"model": {"gate": {"knd": "none"}}}, r"model.gate.knd = \"none\": unknown key; did you mean 'kind'\?"),
     ({"studdy": "x"}, r"studdy = \"x\": unknown key; did you mean 'study'\?"),
     ({"training": {"steps": "many"}}, r"training.steps = \"many\": .*valid integer"),
+    ({"training": {"sequence_length": 3}}, r"training: sequence_length = 3 must be at least 4"),
+    (
+        {"pretrained": {"x": {"source": ".", "bos": "none", "context": 1}}},
+        r"pretrained.x: context = 1 must be at least 4",
+    ),
     ({"training": {"steps": 1.5}}, r"training.steps = 1.5: .*integer"),
     ({"model": {"layers": True}}, r"model.layers = true: .*valid integer"),
     ({"training": {"optimiser": {"lr": "fast"}}}, r"training.optimiser.lr = \"fast\": .*valid number"),
@@ -87,6 +92,7 @@ REFUSED = [
         lr_grid(variants=["nobody"]),
         r"cross.lr.variants: 'nobody' is not a variant of this study: name some of baseline",
     ),
+    ({"cross": {"lr": {"setting": {}}}}, r"cross.lr.setting = {}: unknown key; did you mean 'settings'\?"),
     (lr_grid(settings={}), r"cross.lr.settings = {}: name at least one setting"),
     (
         lr_grid(settings={"training.lr": [1]}),

@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 
 from spikesink.training.record import divergence
 from spikesink.training.storage import lock
+from spikesink.training.storage.disk_errors import DiskError, disk_errors
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_a_read_only_folder_is_found_before_the_first_step(token_folder, tmp_pat
     codes, text = train(RUN, token_folder, tmp_path, prelude=partial(other_place, option, disk.path / "study" / "run"))
     assert codes == [1]
     assert re.fullmatch(
-        rf"error: {disk.path}\S* cannot be written \(Read-only file system\): .* make it writable.*\n", text
+        rf"error: {disk.path}\S* cannot be written \(Read-only file system\): use a disk that can be written.*\n", text
     )
 
 
@@ -222,3 +223,9 @@ def test_only_what_is_not_finite_or_far_above_the_first_loss_is_diverged():
     for name in fine:
         for value in (math.nan, math.inf):
             assert "not finite" in divergence(fine | {name: value}, start)
+
+
+def test_a_limit_on_the_size_of_files_is_not_called_a_full_disk(tmp_path):
+    refused = r"\(File too large\): raise the limit on the size of files \(ulimit -f\)"
+    with pytest.raises(DiskError, match=refused), disk_errors(tmp_path):
+        raise OSError(errno.EFBIG, "File too large")

@@ -51,7 +51,10 @@ def parsed(content: bytes, place: str, text_field: str) -> object:
         return shallow(content, place, text_field)
     except json.JSONDecodeError as error:
         decoded(content, place)
-        raise CorpusError(f"{place} is not valid JSON ({error}): repair the file or fetch it again") from None
+        raise CorpusError(
+            f"{place} is not valid JSON ({error}): write one object a line, or in a .json file one array, or fetch the "
+            "file again"
+        ) from None
 
 
 def integer(digits: str) -> int | float:
@@ -73,7 +76,10 @@ def shallow(content: bytes, place: str, text_field: str) -> dict:
 def text_of(record: object, place: str, text_field: str) -> str:
     """The text in a record. Half of a pair of surrogates, which no encoding can hold, becomes U+FFFD."""
     if not isinstance(record, dict):
-        raise CorpusError(f"{place} is not a JSON object with a key {text_field!r}")
+        raise CorpusError(
+            f"{place} is not a JSON object with a key {text_field!r}: write one object a line, or in a .json file one "
+            "array of objects"
+        )
     if text_field not in record:
         keys = ", ".join(list(record)[:20])
         raise CorpusError(f"{place} has no key {text_field!r}: set text_field to one of {keys}")
@@ -86,7 +92,13 @@ def text_of(record: object, place: str, text_field: str) -> str:
 
 
 def decoded(content: bytes, place: str) -> str:
-    """The text of UTF-8 bytes, without a byte-order mark. Raises CorpusError."""
+    """The text of UTF-8 bytes, without a byte-order mark. Raises CorpusError, also for zero bytes, which no text has:
+    UTF-16 of Latin letters, where it lacks its mark, is UTF-8 of these letters with zeros between them.
+    """
+    if (zero := content.find(b"\0")) >= 0:
+        raise CorpusError(
+            f"{place} has a zero byte at byte {zero}, which UTF-16 has and UTF-8 has not: convert the file to UTF-8"
+        )
     try:
         return content.removeprefix(BOM).decode("utf-8")
     except UnicodeDecodeError as error:

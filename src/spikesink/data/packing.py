@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from tokenizers import models, pre_tokenizers
 from tqdm import tqdm
 
 from spikesink.data import corpora, tokenizer
@@ -54,6 +55,8 @@ def pack(
         for name, split in written.items():
             if not split.tokens:
                 raise CorpusError(f"the {name} split is empty: {corpora.two_documents(corpus)}")
+        check_shares(corpus, {name: split.text_bytes for name, split in written.items()})
+        for name, split in written.items():
             with whole(folder / starts_file(name)) as part:
                 np.save(part, np.frombuffer(split.starts, dtype=np.uint64))
                 split.starts_digest = file_sha256(part)
@@ -80,6 +83,21 @@ def pack(
     return index
 
 
+def check_shares(corpus: Corpus, text_bytes: dict[str, int]) -> None:
+    """Raise CorpusError where most of the text is held out, although the settings ask for less than half of it.
+
+    So it is where the one long document of a corpus is the one that must be held out.
+    """
+    held_out, trained_on = (text_bytes.get(name, 0) for name in ("validation", "train"))
+    if corpus.validation_files or corpus.validation_share > 0.5 or not 0 < trained_on < held_out:
+        return
+    raise CorpusError(
+        f"{held_out:,} of {held_out + trained_on:,} bytes of text are held out, with validation_share = "
+        f"{corpus.validation_share}: the documents of {corpora.short_name(corpus)} are too few or too unequal; cut txt "
+        "files with corpus.document_separator, or name corpus.validation_files"
+    )
+
+
 def boundary_entries(side: str, found: Boundary | None) -> dict[str, Any]:
     """What the index says of the BOS or EOS that the stream has: its id, its text, and where it is declared."""
     entries = (None, None, None) if found is None else found
@@ -89,13 +107,15 @@ def boundary_entries(side: str, found: Boundary | None) -> dict[str, Any]:
 def add_documents(splits: dict[str, "Split"], corpus: Corpus, settings: Tokenizer, loaded: tokenizer.Loaded) -> None:
     """Encode the documents of the corpus and add each to its split; those of other splits are skipped."""
     first = not_held_out = 0  # of the documents before the batch
+    known = letters_of(loaded)
     with tqdm(unit=" tokens", unit_scale=True, desc="packing", mininterval=1) as progress:
         for texts, held_out in corpora.split_batches(corpus):
             split_of = ["validation" if is_held_out else "train" for is_held_out in held_out]
             numbers = [number for number, name in enumerate(split_of) if name in splits]
             encoded = encode(loaded, settings, [texts[number] for number in numbers])
             for number, ids in zip(numbers, encoded, strict=True):
-                if ids is None or max(ids, default=0) >= settings.vocabulary:
+                is_too_large = ids is not None and max(ids, default=0) >= settings.vocabulary
+                if ids is None or is_too_large or left_out(loaded, known, texts[number]):
                     before = not_held_out + held_out[:number].count(False)
                     refuse(loaded, settings, texts[number], place(corpus, first + number, held_out[number], before))
                 splits[split_of[number]].add(ids, len(texts[number].encode()))
@@ -125,8 +145,38 @@ def encode(loaded: tokenizer.Loaded, settings: Tokenizer, texts: list[str]) -> l
     return [before + encoding.ids + after for encoding in encodings]
 
 
+def letters_of(loaded: tokenizer.Loaded) -> set[str] | None:
+    """The letters that a tokenizer has tokens for, where it leaves out all others; None for one that leaves out none.
+
+    A BPE does so that has neither a token for unknown letters nor tokens for all bytes.
+    """
+    model = loaded.tokenizer.model
+    if not isinstance(model, models.BPE) or model.unk_token is not None or model.byte_fallback:
+        return None
+    ends = model.continuing_subword_prefix or "", model.end_of_word_suffix or ""
+    letters = {token.removeprefix(ends[0]).removesuffix(ends[1]) for token in loaded.tokenizer.get_vocab()}
+    splitter = loaded.tokenizer.pre_tokenizer
+    is_of_bytes = splitter is not None and b"ByteLevel" in splitter.__getstate__()
+    return None if is_of_bytes and letters.issuperset(pre_tokenizers.ByteLevel.alphabet()) else letters
+
+
+def left_out(loaded: tokenizer.Loaded, letters: set[str] | None, text: str) -> str | None:
+    """The first letter of a text, as the tokenizer prepares it, that is none of ``letters_of`` the tokenizer."""
+    if letters is None:
+        return None
+    prepared, splitter = loaded.tokenizer.normalizer, loaded.tokenizer.pre_tokenizer
+    text = prepared.normalize_str(text) if prepared else text
+    pieces = [piece for piece, _ in splitter.pre_tokenize_str(text)] if splitter else [text]
+    return next((letter for piece in pieces for letter in piece if letter not in letters), None)
+
+
 def refuse(loaded: tokenizer.Loaded, settings: Tokenizer, text: str, place: str) -> None:
     """Raise TokenizerError that says why the text at ``place`` cannot be encoded."""
+    if lost := left_out(loaded, letters_of(loaded), text):
+        raise tokenizer.TokenizerError(
+            f"the tokenizer would leave {lost!r} out of {place}: it has no token for it, none for unknown letters and "
+            "not one for every byte; use a tokenizer that has, or kind 'trained', which reads any text"
+        )
     try:
         largest = max(loaded.tokenizer.encode(text, add_special_tokens=False).ids)
     except Exception as error:

@@ -37,6 +37,8 @@ def check_column(file: str | Path, text_field: str) -> None:
     schema = metadata(file).schema.to_arrow_schema()
     if text_field not in schema.names:
         raise CorpusError(f"{file} has no column {text_field!r}: set text_field to one of {', '.join(schema.names)}")
+    if schema.names.count(text_field) > 1:
+        raise CorpusError(f"{file} has several columns {text_field!r}: write it again with one of that name")
     kind = schema.field(text_field).type
     if not is_text(kind):
         raise CorpusError(f"column {text_field!r} of {file} holds {kind}, not text: set text_field to a text column")

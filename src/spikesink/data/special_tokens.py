@@ -73,7 +73,9 @@ def declarations(side: str, tokenizer: tokenizers.Tokenizer, folder: Path | None
         content = read_beside(folder, name)
         if key in content:
             origin = content.get(DECLARED_IN, {}).get(key, name)
-            token = content[key]["content"] if isinstance(content[key], dict) else content[key]
+            token = content[key]
+            if isinstance(token, dict):
+                token = token.get("content", token)
             if token is not None and not isinstance(token, str):
                 raise TokenizerError(f"{folder / name}: {key} = {json.dumps(token)[:60]} is no token: write its text")
             yield token, origin if token is not None or DECLARED_IN in content else f"{name} says {key}: null"
@@ -85,7 +87,7 @@ def declarations(side: str, tokenizer: tokenizers.Tokenizer, folder: Path | None
         ids = read_beside(folder, name).get(f"{key}_id")
         tokens = {number: token for token, number in special.items()}
         for number in ids if isinstance(ids, list) else [ids]:
-            if number in tokens:
+            if type(number) is int and number in tokens:
                 yield tokens[number], f"{key}_id in {name}"
     if OWN[side] in special:
         yield OWN[side], "its name"
@@ -128,7 +130,7 @@ def read_beside(folder: Path | None, name: str) -> dict[str, Any]:
     if path.is_file() and is_lfs_pointer(path):
         raise TokenizerError(f"{path} {PULL}")
     try:
-        content = json.loads(intact(path, "make the tokenizer again").read_text(encoding="utf-8"))
+        content = json.loads(intact(path, "make the tokenizer again").read_bytes())
         if not isinstance(content, dict):
             raise ValueError("it holds no JSON object")
     except InputError as error:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from spikesink.data.batches import TokenError, TokenStream
@@ -17,6 +18,9 @@ from spikesink.runs.json_file import read_intact_json
 from spikesink.runs.json_kinds import MEASURED_MODEL
 from spikesink.runs.sums import delete_and_run
 from spikesink.study.errors import InputError
+
+BEGINNING = 16
+"""So many tokens show whether a published model computes numbers."""
 
 
 def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str) -> Subject:
@@ -45,6 +49,7 @@ def pretrained_subject(description: Path, tokens: Path, device: str) -> Subject:
     check_room(described, description, device)
     model = load_pretrained(described["folder"], device=device).decoder
     check_vocabulary(model, stream, tokens)
+    check_finite(model, stream, described["folder"])
     tokenizer, snapshots = Path(described["tokenizer"]), RunFolder(description.parent).snapshots
     starts = document_starts(tokens, "validation")
     return Subject(model, described["context"], None, stream, tokenizer, snapshots, starts)
@@ -62,6 +67,18 @@ def check_room(described: dict, description: Path, device: str) -> None:
         raise InputError(
             f"{description}: the weights take {needed / 2**30:.1f} GiB in float32, and {free / 2**30:.1f} GiB are "
             "free: measure this model on a machine, or with a GPU, that has more memory"
+        )
+
+
+def check_finite(model: Decoder, stream: TokenStream, folder: str) -> None:
+    """Raise InputError where the first few tokens of the text already give logits that are no finite numbers."""
+    beginning = torch.from_numpy(stream.tokens[:BEGINNING].astype(np.int64))[None]
+    with torch.no_grad():
+        is_finite = model(beginning.to(model.embedding.weight.device)).isfinite().all()
+    if not is_finite:
+        raise InputError(
+            f"{folder}: the model's logits are no finite numbers, so its weights are damaged or overflow: download the "
+            "checkpoint again, or choose another"
         )
 
 

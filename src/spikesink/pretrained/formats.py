@@ -111,7 +111,7 @@ def from_config(config: Mapping[str, Any]) -> Described:
 
 def supported_architecture(config: Mapping[str, Any]) -> str:
     names = config.get("architectures")
-    if not isinstance(names, list) or len(names) != 1 or names[0] not in ARCHITECTURES:
+    if names not in [[name] for name in ARCHITECTURES]:
         raise ValueError(f"architectures = {json.dumps(names)} is not supported: only {', '.join(ARCHITECTURES)} are")
     model_type = ARCHITECTURES[names[0]].model_type
     if config.get("model_type") not in (None, model_type):  # by which transformers chooses the class
@@ -122,6 +122,8 @@ def supported_architecture(config: Mapping[str, Any]) -> str:
 def window(config: Mapping[str, Any], facts: Architecture, layers: int, rotary: Rope | None) -> Window | None:
     """The sliding windows of the layers; None: there are none. ``rotary``: the angles of these layers."""
     kinds = config.get("layer_types")
+    if not isinstance(kinds, list | None):
+        raise ValueError(f"layer_types = {json.dumps(kinds)} is not a list: use the config.json of the weights")
     if facts.windows != "pattern":
         for kind in kinds or ():
             if kind != "full_attention":

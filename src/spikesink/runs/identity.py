@@ -1,8 +1,13 @@
 """What decides a run's weights, beside its data: its settings and the code that trains it."""
 
+import hashlib
+import json
+
 from spikesink.runs.code_digest import code_digest, module_digests
 from spikesink.study.kinds import EXTRA_KEYS, SOFTMAX
 from spikesink.study.run import Run
+
+AFFECTS_RESULTS = False
 
 TRAINING = "spikesink.training.__main__"
 
@@ -27,6 +32,17 @@ def unused_parts(run: Run) -> frozenset[str]:
 def identity(run: Run) -> dict:
     """The resolved run with the digest of the code that trains it, as run.json holds it."""
     return run.resolved() | {"code": code_digest(TRAINING, without_parts=unused_parts(run))}
+
+
+def run_digest(run: dict, tokens_sha256: str) -> str:
+    """Digest of everything that the weights depend on: settings, code and data, but not the number of devices.
+
+    ``run`` is its ``identity``. The variant's name is in it: two variants with the same settings may train at the same
+    time, each into its folder.
+    """
+    relevant = {key: run.get(key) for key in ("variant", "tokenizer", "model", "training", "seed", "code")}
+    relevant["tokens"] = tokens_sha256
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def training_modules(run: Run) -> dict[str, str]:

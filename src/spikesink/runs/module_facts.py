@@ -38,11 +38,15 @@ class Facts(NamedTuple):
 
 @cache
 def facts(module: str) -> Facts:
-    """What is known of a module. Raises FileNotFoundError for one that this package does not have, and SyntaxError."""
+    """What is known of a module. Raises FileNotFoundError for one that this package does not have, and InputError
+    for one that is no Python."""
     path = source_file(module)
     if path is None:
         raise FileNotFoundError(f"{module} is not a module of this package")
-    return kept_facts().get(module) or read_facts(path.read_bytes())
+    try:
+        return kept_facts().get(module) or read_facts(path.read_bytes())
+    except SyntaxError as error:
+        raise InputError(f"{path}, line {error.lineno}: not valid Python ({error.msg}): correct that line") from error
 
 
 @cache

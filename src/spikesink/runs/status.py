@@ -1,24 +1,27 @@
 """How far every run of a study is, read from files alone: also on a login node, or from a copy of the results."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from spikesink.runs.folder import RunFolder
+from spikesink.runs.identity import identity, run_digest
 from spikesink.runs.json_file import read_json
-from spikesink.runs.json_kinds import MANIFEST, PROGRESS, RUN
+from spikesink.runs.json_kinds import MANIFEST, PROGRESS, RUN, TOKENS
 from spikesink.study.errors import InputError, one_line
 from spikesink.study.run import Run, Study, canonical
 
 SILENCE = timedelta(seconds=90)
-"""A run whose progress is older than this is not running: training writes it every 15 seconds."""
+"""A run whose progress is older than this is not running: training writes it every 15 seconds. One whose progress is
+that far in the future was stopped before the clock was set back."""
 FAILED = re.compile(r"error:|[\w.]*(Error|Exception)(:|$)")
 """Start of the last line in the log of a failed run: our own line on an error, or the end of a traceback."""
 STOPPED = re.compile(r"stopped by SIG\w+")
 """Start of the last line in the log of a run that a signal stopped."""
+OTHER = "other settings, code or text"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,20 +32,23 @@ class Standing:
     variant: str
     seed: int
     status: str
-    """waiting, running, interrupted (it resumes from its checkpoint, unless its settings, code or text have changed
-    since), failed, finished, diverged, or out of date (trained with other settings than the config has now)."""
+    """waiting, running, interrupted (it resumes from its checkpoint), failed, finished, diverged, or out of date
+    (trained with other settings than the config has now)."""
     step: int
     steps: int
     tokens_per_second: float | None = None
     seconds_left: float | None = None
     note: str = ""
-    """For a failed run: the last line of its log and the log's path. For an interrupted run: the log's path."""
+    """For a failed run: the last line of its log and the log's path. For an interrupted run: the log's path. For one
+    that runs, or had begun, with other settings, code or text than now: that this is so."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The last progress that a run has written."""
+    """The last progress that a run has written with some settings, code and text."""
 
+    digest: str
+    """Their digest, which is the name of the folder that the run resumes from."""
     updated: datetime
     step: int
     tokens_per_second: float | None
@@ -52,36 +58,53 @@ class Progress:
 def standings(study: Study, now: datetime | None = None) -> list[Standing]:
     """The standing of every run, in the order of the study's runs."""
     results = Path("results") / study.config.study
-    latest = read_progress(results / "checkpoints")
-    return [standing(run, results, latest.get(name(run)), now or datetime.now(UTC)) for run in study.runs]
+    found, tokens = read_progress(results / "checkpoints"), tokens_sha256(results)
+    return [standing(run, results, found[name(run)], tokens, now or datetime.now(UTC)) for run in study.runs]
 
 
 def name(run: Run) -> str:
     return f"{run.variant}/seed{run.seed}"
 
 
-def read_progress(checkpoints: Path) -> dict[str, Progress]:
-    """The latest progress of every run that has written one, by the run's name; unreadable files are ignored."""
-    latest: dict[str, Progress] = {}
+def read_progress(checkpoints: Path) -> dict[str, list[Progress]]:
+    """All progress of every run, the latest last, by the run's name; unreadable files are ignored."""
+    of_runs: dict[str, list[Progress]] = defaultdict(list)
     for path in checkpoints.glob("*/progress.json"):
         found = if_readable(lambda path=path: read_json(path, "", PROGRESS)) or {}
         try:
             updated = datetime.fromisoformat(found["updated"]).astimezone(UTC)
-            progress = Progress(updated, found["step"], found["tokens_per_second"], found["seconds_left"])
-            if found["run"] not in latest or updated > latest[found["run"]].updated:
-                latest[found["run"]] = progress
+            pace = found["tokens_per_second"], found["seconds_left"]
+            of_runs[found["run"]].append(Progress(path.parent.name, updated, found["step"], *pace))
         except (KeyError, TypeError, ValueError):
             continue
-    return latest
+    for progress in of_runs.values():
+        progress.sort(key=lambda one: one.updated)
+    return of_runs
 
 
-def standing(run: Run, results: Path, progress: Progress | None, now: datetime) -> Standing:
-    """How far a run is, from its progress, its folder and its log, in this order."""
+def tokens_sha256(results: Path) -> str | None:
+    """The sum of the packed tokens to train on; None where they are not here, as in most copies."""
+    index = if_readable(lambda: read_json(results / "data/tokens/tokens.json", "", TOKENS)) or {}
+    return index.get("splits", {}).get("train", {}).get("sha256")
+
+
+def is_of(run: Run, tokens: str | None, progress: Progress) -> bool:
+    """Whether the run as it is now would go on from this progress. Without tokens nobody can tell: taken as true."""
+    return tokens is None or progress.digest == run_digest(identity(run), tokens)
+
+
+def standing(run: Run, results: Path, found: list[Progress], tokens: str | None, now: datetime) -> Standing:
+    """How far a run is, from its progress, its folder and its log, in this order.
+
+    ``tokens`` is the sum of the packed tokens, see ``tokens_sha256``.
+    """
+    progress = found[-1] if found else None
     log = results / "logs" / "train" / f"{run.variant}_seed{run.seed}.log"
     common = {"ablation": run.ablation, "variant": run.variant, "seed": run.seed, "steps": run.training.steps}
-    if progress and now - progress.updated < SILENCE and not has_ended(log, progress):
+    if progress and abs(now - progress.updated) < SILENCE and not has_ended(log, progress):
         pace = {"tokens_per_second": progress.tokens_per_second, "seconds_left": progress.seconds_left}
-        return Standing(**common, **pace, step=progress.step, status="running")
+        note = "" if is_of(run, tokens, progress) else f"with {OTHER} than now"
+        return Standing(**common, **pace, step=progress.step, status="running", note=note)
     folder = RunFolder(run.folder)
     if manifest := if_readable(lambda: read_json(folder.manifest, "", MANIFEST)):
         recorded = if_readable(lambda: read_json(folder.run, "", RUN)) or {}
@@ -93,9 +116,10 @@ def standing(run: Run, results: Path, progress: Progress | None, now: datetime) 
     reached, last = progress.step if progress else 0, last_line(log)
     if FAILED.match(last) and (progress is None or has_ended(log, progress)):
         return Standing(**common, status="failed", step=reached, note=f"{last} ({log})")
-    if progress:
-        return Standing(**common, status="interrupted", step=reached, note=str(log))
-    return Standing(**common, status="waiting", step=0)
+    if resumed := next((one for one in reversed(found) if is_of(run, tokens, one)), None):
+        return Standing(**common, status="interrupted", step=resumed.step, note=str(log))
+    note = f"step {reached:,} was with {OTHER}, it starts again" if progress else ""
+    return Standing(**common, status="waiting", step=0, note=note)
 
 
 def has_ended(log: Path, progress: Progress) -> bool:

@@ -15,6 +15,7 @@ from spikesink.study.from_text import from_text
 from spikesink.study.run import canonical
 from spikesink.study.settings import Measures, Model, Valve
 
+UNKNOWN = "unexpected_keyword_argument"
 FORMER_KEYS = {
     (Measures, "spike_ratio"): "spike_over_median",
     (Model, "value"): "value_valve",
@@ -41,13 +42,15 @@ def adapter(kind: type) -> TypeAdapter:
 
 
 def check(kind: type, value: Any, path: str) -> Any:
-    """Settings of type ``kind`` from plain values. Raises ConfigError that names the first wrong key."""
+    """Settings of type ``kind`` from plain values. Raises ConfigError that names a wrong key, an unknown one first."""
     try:
         # Strict JSON mode: lists may become tuples, but text never becomes a number nor a number a truth value.
         plain = to_json(from_text(kind, value), inf_nan_mode="constants")
         return adapter(kind).validate_json(plain, strict=True)
     except ValidationError as error:
-        raise ConfigError(explain(kind, error.errors()[0], path)) from error
+        # A key that is unknown before one that is missing: it may be the missing one, misspelt.
+        fault = min(error.errors(), key=lambda fault: fault["type"] != UNKNOWN)
+        raise ConfigError(explain(kind, fault, path)) from error
     except PydanticSerializationError as error:
         raise ConfigError(f"{path or 'config'}: {error}") from error
 
@@ -59,7 +62,7 @@ def explain(kind: type, fault: Mapping, path: str) -> str:
     value = canonical(fault["input"])
     value = value if len(value) <= 80 else value[:77] + "..."
     holder = settings_at(kind, fault["loc"][:-1])
-    if fault["type"] == "unexpected_keyword_argument":
+    if fault["type"] == UNKNOWN:
         return f"{key} = {value}: unknown key; {known_name(holder, location[-1])}"
     if fault["type"] == "missing":
         return f"{key}: missing; set it in config.yaml, or in the file of the scale"

@@ -27,8 +27,11 @@ def check_ranges(name: str, patterns: Iterable[str]) -> None:
     """Raise ValueError for names that are empty, and for ranges that run backwards or stand for too many files."""
     files = 0
     for pattern in patterns:
-        if not pattern.strip() or not pattern.isprintable():
+        if not pattern.strip():
             raise ValueError(f"{name} has the entry {pattern!r}: write the path of a file")
+        if not pattern.isprintable():
+            odd = next(letter for letter in pattern if not letter.isprintable())
+            raise ValueError(f"{name} has the entry {pattern!r} with the letter {odd!r}: rename the file without it")
         shown, number = pattern if len(pattern) <= 80 else f"{pattern[:77]}...", 1
         for first, last in RANGE.findall(pattern):
             if max(len(first), len(last)) > 15:

@@ -1,6 +1,7 @@
 """Names in a study, and which of them are taken."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from spikesink.study.errors import ConfigError
@@ -41,14 +42,26 @@ def check_study_name(name: str) -> None:
 def check_ablation(path: str, name: str, workflow: Path) -> None:
     """Raises ConfigError where ``name``, found at ``path``, cannot be an ablation, which becomes a rule too."""
     check_name(path, name)
-    if name == BASELINE:
+    lower = name.lower()  # some disks take names that differ in capitals for one
+    if lower == BASELINE:
         raise ConfigError(f"{path}: the baseline is always there, name the ablation otherwise")
-    if name in rules(workflow) or name.startswith(PREFIXES):
+    if lower in rules(workflow) or lower.startswith(PREFIXES):
         raise ConfigError(f"{path}: the workflow has a rule of that name, name the ablation otherwise")
-    if name in TABLES:
+    if lower in TABLES:
         raise ConfigError(f"{path}: a table of the whole study has that name, name the ablation otherwise")
-    if name.startswith(LOGS):
+    if lower.startswith(LOGS):
         raise ConfigError(f"{path}: a log of another ablation may have that name, name the ablation otherwise")
+
+
+def check_capitals(path: str, names: Iterable[str]) -> None:
+    """Raises ConfigError where two names, found at ``path``, differ in capitals alone: some disks take them for one."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (other := seen.setdefault(name.lower(), name)) != name:
+            raise ConfigError(
+                f"{path}: {other!r} and {name!r} differ in capitals alone, and some disks would keep one folder for "
+                "both: rename one"
+            )
 
 
 def rules(workflow: Path) -> set[str]:

@@ -14,7 +14,7 @@ from spikesink.study.errors import ConfigError
 from spikesink.study.file_ranges import check_ranges
 from spikesink.study.labels import check_distinct, shown_names
 from spikesink.study.measuring import CONTEXTS
-from spikesink.study.names import BASELINE, check_name, check_study_name
+from spikesink.study.names import BASELINE, check_capitals, check_name, check_study_name
 from spikesink.study.overlays import NEEDED, OF_SCALE, overlaid, without_scale
 from spikesink.study.recipe import Recipe
 from spikesink.study.run import Run, Study
@@ -92,6 +92,8 @@ def resolve(config: Mapping, workflow: Path | str = "workflow") -> Study:
             f"{len(recipes):,} variants with {len(checked.seeds):,} seeds are more than {MOST_RUNS:,} runs, which no "
             "workflow can handle: take fewer seeds, or fewer values in grids"
         )
+    check_capitals("variants", recipes)
+    check_capitals("ablations", dict.fromkeys(recipe.ablation for recipe in recipes.values()))
     check_labels(recipes.values())
     check_sizes(checked, recipes.values())
     check_bos(checked.tokenizer, recipes.values())
@@ -156,6 +158,7 @@ def check_study(config: Config) -> None:
         if not 0 <= seed < LARGEST_SEED:
             raise ConfigError(f"seeds = {seeds}: seeds must be 0 or greater and below 2^63")
         seen.add(seed)
+    check_capitals("pretrained", config.pretrained)
     for name in config.pretrained:
         check_name("pretrained", name)
         if name == COMPARED:

@@ -8,10 +8,10 @@ from typing import Any
 from spikesink.data.batches import TokenError, TokenStream, read_index
 from spikesink.data.boundaries import open_with_bos
 from spikesink.runs.folder import RunFolder
+from spikesink.runs.identity import run_digest
 from spikesink.study.micro_batch import micro_batch
 from spikesink.study.settings import Training, build
 from spikesink.training.devices import Devices
-from spikesink.training.storage.checkpoint import run_digest
 
 
 @dataclass(frozen=True, kw_only=True)

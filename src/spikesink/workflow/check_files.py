@@ -41,17 +41,29 @@ def corpora(config: Config) -> dict[str, Corpus]:
 
 
 def check_files(config: Config) -> None:
-    """Raises ConfigError where the first job of a new study would miss a file of the text, or a published model.
+    """Raises ConfigError where the results are on a disk that is not there, or the first job of a new study would miss
+    a file of the text, or a published model.
 
     A study that has begun keeps what it made from them: its tables are drawn where the text is not.
     """
     results = Path("results") / config.study
+    for folder in (Path("results"), results):
+        if folder.is_symlink() and not folder.exists():
+            raise ConfigError(
+                f"{folder} is a link to {folder.readlink()}, which is not there: mount its disk, make that folder, or "
+                "remove the link"
+            )
     if (results / "data/corpus.json").exists() or (results / "tables").exists():
         return
     named = of_corpus(config.corpus) + (of_corpus(config.evaluation) if config.evaluation else [])
     if config.tokenizer is not None and config.tokenizer.kind == "file":
         named.append(config.tokenizer.name)
     for name in named:
+        if Path(name).is_dir():
+            raise ConfigError(
+                f"{name[:200]}: is a folder, and corpus, evaluation and tokenizer name files: name those in it, of a "
+                "tokenizer its tokenizer.json"
+            )
         if not Path(name).is_file():
             raise ConfigError(
                 f"{name[:200]}: there is no such file, which corpus, evaluation or tokenizer names: write paths from "

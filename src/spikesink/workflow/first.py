@@ -23,26 +23,37 @@ def check_command_line(arguments: Sequence[str]) -> None:
     check_writable()
     find_a_cache()
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
-    parser.add_argument("--configfile", "--configfiles", nargs="*", default=[])
-    parser.add_argument("--config", "-C", nargs="*", default=[])
+    parser.add_argument("--configfile", "--configfiles", nargs="*", action="append", default=[])
+    parser.add_argument("--config", "-C", nargs="*", action="append", default=[])
     try:
         options, _ = parser.parse_known_args(arguments)
-        for path in options.configfile:
+        for path in all_of("--configfile", options.configfile):
             if not Path(path).suffix and not Path(path).exists():
                 raise ConfigError(
                     f"{path}: all that stands after --configfile is taken for its files, and this is none: "
                     f"write -- before what is to be made: --configfile FILE -- {path}"
                 )
             read_yaml(path)
-        for value in options.config:
+        names = set()
+        for value in all_of("--config", options.config):
             if not VALUE.fullmatch(value):
                 raise ConfigError(
                     f"--config {value}: is no key=value: write for example study=mine, and -- before what is to be made"
                 )
+            if (name := value.partition("=")[0]) in names:
+                raise ConfigError(f"--config: {name!r} stands twice: remove one")
+            names.add(name)
     except ConfigError as error:
         raise SystemExit(f"config error: {error}") from None
     except argparse.ArgumentError:
         return  # Snakemake says what is wrong with its options
+
+
+def all_of(option: str, given: Sequence[Sequence[str]]) -> Sequence[str]:
+    """The words after an option. Raises ConfigError where it stands twice: Snakemake would forget the first ones."""
+    if len(given) > 1:
+        raise ConfigError(f"{option} stands twice: write all that belongs to it after one, {option} ONE TWO")
+    return given[0] if given else []
 
 
 def check_writable() -> None:

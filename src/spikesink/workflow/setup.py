@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.data.enough import tell_jobs
+from spikesink.runs.command import said
 from spikesink.study.errors import ConfigError
 from spikesink.study.run import Study
 from spikesink.study.settings import TrainingResources
@@ -121,8 +122,14 @@ def stand_ready(workflow: Any) -> None:
 
 
 def keep_records(study: Study) -> None:
-    """Keep Snakemake's records of the study beside its results, and bring back those that are missing here."""
-    exchange_records(f"results/{study.config.study}")
+    """Keep Snakemake's records of the study beside its results, and bring back those that are missing here.
+
+    A disk that cannot be written is said in one line: what is there can still be looked at.
+    """
+    try:
+        exchange_records(f"results/{study.config.study}")
+    except OSError as error:
+        print(f"{said(error)}; until then copies of these results may be made anew", file=sys.stderr)
 
 
 def explain_failure() -> None:

@@ -14,6 +14,9 @@ SPECIFICATION = {"extra": "forbid"}
 LARGEST = 10**15
 """No number of a study is as large."""
 
+SHORTEST = 4
+"""Tokens in a context: of fewer some measures have no position left, once the first ones are cut off."""
+
 
 def positive(settings: Any, *names: str) -> None:
     for name in names:

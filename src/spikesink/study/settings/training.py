@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from spikesink.study.settings.checks import SPECIFICATION, at_most, not_negative, positive
+from spikesink.study.settings.checks import SHORTEST, SPECIFICATION, at_least, at_most, not_negative, positive
 
 AFFECTS_RESULTS = False
 
@@ -126,6 +126,7 @@ class Training:
         positive(self, "steps", "sequence_length", "batch_size", "log_every", "checkpoint_every")
         positive(self, "micro_batch_size", "loss_chunk", "distinct_share")
         not_negative(self, "snapshots")
+        at_least(self, SHORTEST, "sequence_length")
         at_most(self, 99_999_999, "steps")  # files of checkpoints have eight digits
         at_most(self, 10_000_000, "batch_size")
         if self.snapshots > self.steps:

@@ -6,8 +6,6 @@ or data is never resumed. A checkpoint is a folder. It holds what Lightning wrot
 folder of shards) and its checksums. Any number of devices can resume from it.
 """
 
-import hashlib
-import json
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -23,16 +21,6 @@ from spikesink.training.storage.intact import STATE, seal
 from spikesink.training.storage.interruption import Interrupted, end_at_once, install
 
 KEPT = 2
-
-
-def run_digest(run: dict, tokens_sha256: str) -> str:
-    """Digest of everything that the weights depend on: settings, code and data, but not the number of devices.
-
-    The variant's name is in it: two variants with the same settings may train at the same time, each into its folder.
-    """
-    relevant = {key: run.get(key) for key in ("variant", "tokenizer", "model", "training", "seed", "code")}
-    relevant["tokens"] = tokens_sha256
-    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from torch.distributed.checkpoint.api import CheckpointException
 
-from spikesink.runs.disk_faults import number_of
+from spikesink.runs.disk_faults import REMEDIES, number_of
 
 AFFECTS_RESULTS = False
 
@@ -23,18 +23,13 @@ def disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError, CheckpointException) as error:
-        if isinstance(error, RuntimeError) and number_of(error) is None:
+        # Of shards: the exception holds an error for every rank that could not write.
+        cause = next(iter(error.failures.values()))[0] if isinstance(error, CheckpointException) else error
+        number = number_of(cause)
+        if isinstance(error, RuntimeError) and number is None:
             raise
+        reason = os.strerror(number) if number else " ".join(str(cause).split())
+        remedy = REMEDIES.get(number, "free space there or make it writable, then run the same command again")
         raise DiskError(
-            f"{folder} cannot be written ({reason(error)}): free space there or make it writable, then start the run "
-            "again; it resumes from its last checkpoint"
+            f"{folder} cannot be written ({reason}): {remedy}; the run resumes from its last checkpoint"
         ) from error
-
-
-def reason(error: BaseException) -> str:
-    """What the system says, without the paths and tracebacks that libraries put around it."""
-    if isinstance(error, CheckpointException):  # of shards: it holds an error for every rank that could not write
-        error = next(iter(error.failures.values()))[0]
-    text = " ".join(str(error).split())
-    number = number_of(error)
-    return os.strerror(number) if number else text
