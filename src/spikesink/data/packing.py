@@ -17,12 +17,14 @@ import numpy as np
 from tqdm import tqdm
 
 from spikesink.data import corpora, tokenizer
-from spikesink.data.batches import FORMAT, INDEX, file_sha256, index_sum
+from spikesink.data.batches import FORMAT, INDEX
 from spikesink.data.enough import check_packed
 from spikesink.data.errors import CorpusError
 from spikesink.data.kinds.bigram_backcopy import sample_language
 from spikesink.data.special_tokens import Boundary
 from spikesink.runs.atomic import whole
+from spikesink.runs.json_file import with_sum
+from spikesink.runs.sums import file_sum
 from spikesink.study.errors import first_line
 from spikesink.study.settings import Corpus, Tokenizer
 
@@ -56,7 +58,7 @@ def pack(
                 raise CorpusError(f"the {name} split is empty: {corpora.two_documents(corpus)}")
             with whole(folder / starts_file(name)) as part:
                 np.save(part, np.frombuffer(split.starts, dtype=np.uint64))
-                split.starts_digest = file_sha256(part)
+                split.starts_digest = file_sum(part)
     index = {
         "format": FORMAT,
         "dtype": dtype.str,
@@ -65,7 +67,7 @@ def pack(
         "eos": settings.eos,
         **boundary_entries("bos", loaded.bos if settings.bos != "none" else None),
         **boundary_entries("eos", loaded.eos if settings.eos else None),
-        "tokenizer_sha256": file_sha256(tokenizer_path),
+        "tokenizer_sha256": file_sum(tokenizer_path),
         "sources": list(sources),
         "splits": {name: split.entry(name) for name, split in written.items()},
     }
@@ -74,7 +76,7 @@ def pack(
         triggers = counts.triggers(corpus.synthetic_triggers).tolist()
         index["language"] = {"triggers": triggers, "bigrams": counts.bigrams.tolist()}
     check_packed(folder, index)
-    index["sum"] = index_sum(index)
+    index = with_sum(index)
     with whole(folder / INDEX) as part:
         part.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return index
