@@ -13,7 +13,7 @@ from spikesink.study.micro_batch import micro_batch
 from spikesink.study.plan import CONTEXT_GIB, GPUS, costs, size
 from spikesink.study.resolve import read_config, resolve
 from spikesink.study.run import Study
-from spikesink.tables.paper.names import paper_rows
+from spikesink.tables.paper.rows import paper_rows
 from spikesink.workflow.check_files import check_files, check_names
 
 
