@@ -118,8 +118,8 @@ def place(corpus: Corpus, number: int, is_held_out: bool, not_held_out: int) -> 
 
 def encode(loaded: tokenizer.Loaded, settings: Tokenizer, texts: list[str]) -> list[list[int] | None]:
     """The token ids of every text, with the boundary tokens that the settings ask for; None where it has none."""
-    before = [loaded.bos_id] if settings.bos == "document" else []
-    after = [loaded.eos_id] if settings.eos else []
+    before = [loaded.bos.id] if settings.bos == "document" else []
+    after = [loaded.eos.id] if settings.eos else []
     try:
         encodings = loaded.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
     except Exception:  # the library raises nothing more specific, and does not say which text it was
