@@ -179,7 +179,7 @@ def test_a_connection_that_fails_while_a_corpus_is_fetched_is_one_line(monkeypat
     monkeypatch.setattr("huggingface_hub.hf_hub_download", hub_client)
     corpus = Corpus(kind="hub", dataset="some/corpus", revision="0" * 40, files=("a.jsonl",))
     with pytest.raises(CorpusError, match=r"'a\.jsonl' .* cannot be downloaded: 407 Proxy Authentication Required$"):
-        corpora.describe(corpus, download=True)
+        corpora.describe(corpus)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.005, 0.3, 0.5, 0.99])

@@ -50,7 +50,7 @@ def describe_corpus(corpus: Corpus, settings: Tokenizer | None, output: Path) ->
     """
     from spikesink.data import corpora, tokenizer
 
-    description = corpora.describe(corpus, download=True)
+    description = corpora.describe(corpus)
     corpora.check_two_documents(corpus)
     source = tokenizer.source_file(settings, download=True) if settings is not None else None
     if source is not None and source.is_file():
