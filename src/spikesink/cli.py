@@ -203,7 +203,7 @@ def main() -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack a letter of a label, or the sign ×
     options = arguments()
     try:
-        study = checked_study(options.configfile).study
+        study, _ = checked_study(options.configfile)
         if options.command == "runs":
             print_runs(study)
         elif options.command == "plan":

@@ -49,11 +49,11 @@ class Progress:
     seconds_left: float | None
 
 
-def standings(study: Study, now: datetime | None = None) -> list[Standing]:
+def standings(study: Study) -> list[Standing]:
     """The standing of every run, in the order of the study's runs."""
-    results = Path("results") / study.config.study
+    results, now = Path("results") / study.config.study, datetime.now(UTC)
     latest = read_progress(results / "checkpoints")
-    return [standing(run, results, latest.get(name(run)), now or datetime.now(UTC)) for run in study.runs]
+    return [standing(run, results, latest.get(name(run)), now) for run in study.runs]
 
 
 def name(run: Run) -> str:

@@ -5,7 +5,6 @@ What the config alone decides is decided here, before anything starts: also what
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from spikesink.study.errors import ConfigError
 from spikesink.study.glyphs import missing_glyphs
@@ -17,22 +16,15 @@ from spikesink.tables.paper.rows import paper_rows
 from spikesink.workflow.check_files import check_files, check_names
 
 
-class Checked(NamedTuple):
-    """A study, and the config that it was read from."""
-
-    study: Study
-    config: dict
-
-
 def checked_study(
     overlays: Iterable[Path | str] = (),
     base: Path | str = "config.yaml",
     changes: Mapping | None = None,
     workflow: Path | str = "workflow",
-) -> Checked:
-    """The study of ``base`` with overlays on top, and ``changes`` last. Raises ConfigError for one that cannot be run.
+) -> tuple[Study, dict]:
+    """The study of ``base`` with overlays on top, and ``changes`` last; and the config that it was read from.
 
-    ``workflow`` is the folder that has scales/ and ablations/.
+    ``workflow`` is the folder that has scales/ and ablations/. Raises ConfigError for a study that cannot be run.
     """
     config = read_config(overlays, base, changes, workflow)
     study = resolve(config, workflow)
@@ -41,7 +33,7 @@ def checked_study(
     check_shown(study)
     check_names(study.config)
     check_files(study.config)
-    return Checked(study, config)
+    return study, config
 
 
 def check_devices(study: Study) -> None:
