@@ -198,8 +198,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `spikesink runs | head` ends quietly
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `spikesink runs | head` ends quietly
     sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack a letter of a label, or the sign ×
     options = arguments()
     try:

@@ -111,11 +111,6 @@ def published_models(study: Drawn) -> list[str]:
     return [name for name, folder in study.in_depth.items() if folder.startswith(PUBLISHED)]
 
 
-def figure_questions(figure: str) -> tuple[str, ...]:
-    """The questions whose answers a figure of the mechanism shows."""
-    return FIGURES[figure].reads
-
-
 def caption(figure: str) -> str:
     """The caption of an ablation's or the mechanism's figure, for the report. In reStructuredText a bar is escaped."""
     return (FAMILIES | FIGURES)[figure].caption.replace("|", r"\|")
@@ -153,7 +148,7 @@ def table_files(study: Drawn) -> list[str]:
 
 def figure_files(study: Drawn, models: str, figure: str) -> list[str]:
     """What a figure of the mechanism of these models is made from."""
-    return answers(study, study.compared[models].values(), figure_questions(figure))
+    return answers(study, study.compared[models].values(), FIGURES[figure].reads)
 
 
 def ablation_files(study: Drawn, ablation: str) -> list[str]:
@@ -209,7 +204,7 @@ def drawn_files(study: Drawn) -> list[str]:
 
 def shown_questions(study: Drawn) -> list[str]:
     """The questions whose answers are drawn, in the table of the mechanism or in a figure."""
-    in_figures = {question for figure in study.figures for question in figure_questions(figure)}
+    in_figures = {question for figure in study.figures for question in FIGURES[figure].reads}
     return sorted(in_figures.union(table_questions(study)))
 
 
