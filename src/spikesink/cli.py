@@ -32,7 +32,7 @@ def find_runs(study: Study, name: str, models: Sequence[str] = ()) -> list[Run]:
 
     ``models``: names of published models that could have been given instead; the error lists them.
     """
-    found = [run for run in study.runs if name in (run.variant, f"{run.variant}/seed{run.seed}")]
+    found = [run for run in study.runs if name in (run.variant, run.name)]
     if found:
         return found
     variant = name.partition("/")[0]

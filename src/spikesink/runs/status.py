@@ -53,11 +53,7 @@ def standings(study: Study) -> list[Standing]:
     """The standing of every run, in the order of the study's runs."""
     results, now = Path("results") / study.config.study, datetime.now(UTC)
     latest = read_progress(results / "checkpoints")
-    return [standing(run, results, latest.get(name(run)), now) for run in study.runs]
-
-
-def name(run: Run) -> str:
-    return f"{run.variant}/seed{run.seed}"
+    return [standing(run, results, latest.get(run.name), now) for run in study.runs]
 
 
 def read_progress(checkpoints: Path) -> dict[str, Progress]:

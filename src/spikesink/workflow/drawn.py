@@ -73,7 +73,7 @@ def of_study(study: Study) -> Drawn:
         | {name: {name: folder} for name, folder in pretrained.items()},
         places=({COMPARED: [place_of(run, study) for run in first]} if first else {})
         | {name: ["published"] for name in pretrained},
-        in_depth={f"{run.variant}/seed{run.seed}": folder_of(run) for run in deep} | pretrained,
+        in_depth={run.name: folder_of(run) for run in deep} | pretrained,
         figures=tuple(figure for figure in FIGURES if study.runs or figure not in OF_TRAINING),
         questions=questions_of(study),
     )
