@@ -1,6 +1,6 @@
 """What decides a run's weights, beside its data: its settings and the code that trains it."""
 
-from spikesink.runs.code_digest import code_digest, module_digests
+from spikesink.runs.code_digest import code_digest
 from spikesink.study.kinds import EXTRA_KEYS, SOFTMAX
 from spikesink.study.run import Run
 
@@ -27,8 +27,3 @@ def unused_parts(run: Run) -> frozenset[str]:
 def identity(run: Run) -> dict:
     """The resolved run with the digest of the code that trains it, as run.json holds it."""
     return run.resolved() | {"code": code_digest(TRAINING, without_parts=unused_parts(run))}
-
-
-def training_modules(run: Run) -> dict[str, str]:
-    """The digest of every module that trains this run."""
-    return module_digests(TRAINING, without_parts=unused_parts(run))
