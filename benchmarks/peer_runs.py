@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 
 def write_tokens(folder: Path, vocabulary: int, count: int = 400_000) -> None:
     """A packed stream of random tokens, and beside it a tokenizer in which no text is a token."""
-    from spikesink.data.batches import FORMAT, INDEX, index_sum
+    from spikesink.data.batches import FORMAT, INDEX
+    from spikesink.runs.json_file import with_sum
 
     folder.mkdir(parents=True)
     splits = {}
@@ -42,7 +43,7 @@ def write_tokens(folder: Path, vocabulary: int, count: int = 400_000) -> None:
         "splits": splits,
         "tokenizer_sha256": "",
     }
-    (folder / INDEX).write_text(json.dumps(index | {"sum": index_sum(index)}))
+    (folder / INDEX).write_text(json.dumps(with_sum(index)))
     folder.with_name("tokenizer.json").write_text(json.dumps({"model": {"vocab": {}}}))
 
 

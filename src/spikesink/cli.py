@@ -33,7 +33,7 @@ def find_runs(study: Study, name: str, models: Sequence[str] = ()) -> list[Run]:
 
     ``models``: names of published models that could have been given instead; the error lists them.
     """
-    found = [run for run in study.runs if name in (run.variant, f"{run.variant}/seed{run.seed}")]
+    found = [run for run in study.runs if name in (run.variant, run.name)]
     if found:
         return found
     variant = name.partition("/")[0]
@@ -204,12 +204,11 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `spikesink runs | head` ends quietly
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `spikesink runs | head` ends quietly
     sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack a letter of a label, or the sign ×
     try:
         options = arguments()
-        study = checked_study(options.configfile).study
+        study, _ = checked_study(options.configfile)
         if options.command == "runs":
             print_runs(study)
         elif options.command == "plan":

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow_server import serving
 from tracked_study import new_store, write_seeds
 
+from spikesink.tracking.store import default_uri
 from spikesink.tracking.sync import sync
 
 SIZE_INCHES, DPI = (4, 3), 100
@@ -24,7 +25,7 @@ def study(tmp_path_factory) -> Path:
     figure = Figure(SIZE_INCHES, DPI)
     figure.subplots().plot([0, 1])
     figure.savefig(study / "figures" / "norm_ablation.png")
-    sync("tiny", study)
+    sync("tiny", study, default_uri(study.parent))
     return study
 
 

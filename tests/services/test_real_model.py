@@ -16,11 +16,11 @@ import pytest
 import tokenizers
 import torch
 from lm_eval.api.instance import Instance
+from probed_vocabulary import vocabulary_probe
 
 from spikesink.measures.harnessed import harness, published
 from spikesink.measures.probes.spikes import SUN_ET_AL, anatomy, ordinary_medians
 from spikesink.measures.questions.attention import attention_sinks
-from spikesink.measures.questions.vocabulary_probe import vocabulary_probe
 from spikesink.model.decoder import Decoder
 from spikesink.pretrained.description import fetch, summary
 from spikesink.pretrained.formats import PretrainedError

@@ -30,7 +30,7 @@ def outcome_of(content: bytes, folder: Path) -> Outcome:
     base.write_text(BASE)
     overlay.write_bytes(content)
     try:
-        study = checked_study([overlay], base, workflow=WORKFLOW).study
+        study, _ = checked_study([overlay], base, workflow=WORKFLOW)
     except ConfigError as error:
         return Outcome(str(error), fault_of(str(error)))
     except Exception as error:

@@ -151,12 +151,12 @@ def test_log_likelihoods_are_ours(harness, decoder, texts):
     ]
     requests = [Instance("loglikelihood", {}, pair, number) for number, pair in enumerate(pairs)]
     for (before, after), (found, _) in zip(pairs, harness.loglikelihood(requests), strict=True):
-        start = [texts.bos_id, *encode(before)]
-        ids = [texts.bos_id, *encode(before + after)]
+        start = [texts.bos.id, *encode(before)]
+        ids = [texts.bos.id, *encode(before + after)]
         assert ids[: len(start)] == start, "the prompt's tokens are those of the whole"
         assert found == pytest.approx(log_likelihood(decoder, ids, len(start)), abs=1e-4)
     (found,) = harness.loglikelihood_rolling([Instance("loglikelihood_rolling", {}, (TEXT,), 0)])
-    assert found == pytest.approx(log_likelihood(decoder, [texts.bos_id, *encode(TEXT)], 1), abs=1e-4)
+    assert found == pytest.approx(log_likelihood(decoder, [texts.bos.id, *encode(TEXT)], 1), abs=1e-4)
 
 
 def test_answers_of_unequal_prompts_are_those_of_each_alone(harness, decoder, texts):
@@ -165,7 +165,7 @@ def test_answers_of_unequal_prompts_are_those_of_each_alone(harness, decoder, te
     prompts, options = ["A", "To be, or not to be", "In the beginning"], {"until": ["\x00"], "max_gen_toks": 4}
     requests = [Instance("generate_until", {}, (prompt, options), number) for number, prompt in enumerate(prompts)]
     for prompt, found in zip(prompts, harness.generate_until(requests), strict=True):
-        ids = [texts.bos_id, *texts.tokenizer.encode(prompt, add_special_tokens=False).ids]
+        ids = [texts.bos.id, *texts.tokenizer.encode(prompt, add_special_tokens=False).ids]
         for _ in range(4):
             ids.append(int(decoder(torch.tensor([ids]))[0, -1].argmax()))
         assert found == texts.tokenizer.decode(ids[-4:])
@@ -189,7 +189,7 @@ def test_a_run_is_given_the_tasks_of_a_folder(place, decoder, texts, token_folde
     assert asked(monkeypatch, "answer", *words, "--settings", named, "--output", out) == 0
     assert "loglikelihood" in capsys.readouterr().err, "progress is shown"
     rows = {(row["task"], row["metric"]): row for row in pl.read_parquet(out).to_dicts()}
-    encode = lambda text: [texts.bos_id, *texts.tokenizer.encode(text, add_special_tokens=False).ids]  # noqa: E731
+    encode = lambda text: [texts.bos.id, *texts.tokenizer.encode(text, add_special_tokens=False).ids]  # noqa: E731
     right = 0
     for doc in CHOICES:
         start = len(encode(doc["question"]))
@@ -211,7 +211,7 @@ def test_quantised_models_are_asked_the_same(place, decoder, texts, token_folder
     found = {row["setting"]: row["value"] for row in pl.read_parquet(place / "quantised.parquet").to_dicts()}
     assert set(found) == {"full_precision", *every} and len({round(value, 6) for value in found.values()}) == len(found)
     rows = trained_subject(place / "run", token_folder, None, "cpu").rows(3)[:, :-1]
-    ids = [texts.bos_id, *texts.tokenizer.encode(TEXT, add_special_tokens=False).ids]
+    ids = [texts.bos.id, *texts.tokenizer.encode(TEXT, add_special_tokens=False).ids]
     for name, _, changed in settings_of(decoder, rows, 2):
         with changed():
             expected = torch.tensor(-log_likelihood(decoder, ids, 1) / len(TEXT)).exp().item()

@@ -1,15 +1,16 @@
 """Batches are a pure function of (seed, step), and a damaged token file never reaches a model."""
 
-import ast
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fresh_python import loaded_by
 
 from spikesink.data import batches
 from spikesink.data.batches import TokenError, TokenStream, batch
+from spikesink.runs.json_file import sum_of
+from spikesink.runs.sums import file_sum
 from spikesink.study.settings import Optimiser, Schedule, Training
 
 
@@ -22,7 +23,7 @@ def stream_of(count: int, bos: str = "none", bos_id: int | None = None) -> Token
 def folder(tmp_path: Path) -> Path:
     tokens = np.arange(50, dtype="<u2")
     (tmp_path / "train.bin").write_bytes(tokens.tobytes())
-    entry = {"file": "train.bin", "bytes": 100, "tokens": 50, "sha256": batches.file_sha256(tmp_path / "train.bin")}
+    entry = {"file": "train.bin", "bytes": 100, "tokens": 50, "sha256": file_sum(tmp_path / "train.bin")}
     index = {"format": 1, "dtype": "<u2", "vocabulary": 64, "bos": "none", "bos_id": None, "splits": {"train": entry}}
     (tmp_path / "tokens.json").write_text(json.dumps(index))
     return tmp_path
@@ -147,7 +148,7 @@ def test_a_missing_file_is_refused(folder, name):
 def test_an_index_that_says_something_else_than_it_did_is_refused(folder):
     """Its values would be used without a word: another BOS, fewer ids."""
     index = json.loads((folder / "tokens.json").read_text())
-    index["sum"] = batches.index_sum(index)
+    index["sum"] = sum_of(index)
     (folder / "tokens.json").write_text(json.dumps(index))
     assert len(TokenStream.open(folder, "train").tokens) == 50
     (folder / "tokens.json").write_text(json.dumps(index | {"vocabulary": index["vocabulary"] + 1}))
@@ -203,10 +204,8 @@ def test_an_unknown_split_is_refused(folder):
 
 def test_batches_need_numpy_only():
     """Otherwise a bare GPU machine needs datasets and tokenizers to train."""
-    tree = ast.parse(Path(batches.__file__).read_text())
-    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) == {"numpy"}
+    others = ("datasets", "tokenizers", "torch", "polars", "pyarrow", "pydantic", "yaml")
+    assert loaded_by("spikesink.data.batches", ("numpy", *others)) == ["numpy"]
 
 
 def test_training_asks_for_its_distinct_sequences():

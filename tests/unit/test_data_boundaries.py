@@ -9,12 +9,13 @@ import pytest
 from safetensors.torch import save_file
 
 from spikesink.data import tokenizer
-from spikesink.data.batches import TokenError, TokenStream, file_sha256
+from spikesink.data.batches import TokenError, TokenStream
 from spikesink.data.boundaries import open_with_bos, with_bos
 from spikesink.data.drawn_rows import documents_of_targets
 from spikesink.data.packing import pack
 from spikesink.measures.loading import trained_subject
 from spikesink.measures.probes.ordinary_tokens import ordinary_tokens
+from spikesink.runs.sums import file_sum
 from spikesink.study.settings import Corpus, Tokenizer, Training, build
 from spikesink.training.task import stream_of
 
@@ -67,7 +68,7 @@ def test_training_and_measures_see_the_same_bos(tmp_path):
     for split in ("train", "validation"):
         (tmp_path / f"{split}.bin").write_bytes(tokens.tobytes())
         np.save(tmp_path / f"{split}.npy", np.array([0, 30], dtype=np.uint64))
-        digest = file_sha256(tmp_path / f"{split}.bin")
+        digest = file_sum(tmp_path / f"{split}.bin")
         splits[split] = {"file": f"{split}.bin", "bytes": 100, "sha256": digest, "document_starts": f"{split}.npy"}
     index = {"format": 1, "dtype": "<u2", "vocabulary": models.VOCABULARY, "bos": "sequence", "bos_id": BOS}
     (tmp_path / "tokens.json").write_text(json.dumps(index | {"splits": splits}))

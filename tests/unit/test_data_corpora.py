@@ -18,9 +18,10 @@ from spikesink.data import corpora
 from spikesink.data.held_out import is_validation
 from spikesink.data.hub import COMMIT
 from spikesink.data.kinds.files import names
-from spikesink.data.readers import CorpusError, file_format
+from spikesink.data.readers import CorpusError
 from spikesink.runs.described_files import check_unchanged
 from spikesink.study.errors import InputError
+from spikesink.study.file_formats import file_format
 from spikesink.study.settings import Corpus, Tokenizer, build
 
 PRESETS = Path(__file__).parents[2] / "workflow" / "corpora"
@@ -112,7 +113,6 @@ def test_limit_on_documents(tmp_path):
         ("a.txt.zst", zstandard.compress(bytes(range(200)) * 9)[:50], r"a\.txt\.zst is damaged or ends early"),
         ("a.txt.gz", b"not gzip", r"a\.txt\.gz is damaged"),
         ("a.parquet", b"not parquet", r"a\.parquet is not a readable parquet file"),
-        ("a.csv", b"text\na", r"a\.csv has an unknown format: use \.txt"),
     ],
 )
 def test_bad_content_is_named(tmp_path, name, content, message):
@@ -135,7 +135,7 @@ def test_a_range_in_braces_stands_for_as_many_files(tmp_path):
     with pytest.raises(CorpusError, match=r"part-09.txt does not exist"):
         texts(corpus)
     assert names(files("a{0..1}/b{2..3}")) == ["a0/b2", "a0/b3", "a1/b2", "a1/b3"]
-    with pytest.raises(CorpusError, match=r"\{3..1\} of b\{3..1\} runs backwards"):
+    with pytest.raises(ValueError, match=r"\{3..1\} of b\{3..1\} runs backwards"):
         names(files("b{3..1}"))
 
 
@@ -179,7 +179,7 @@ def test_a_connection_that_fails_while_a_corpus_is_fetched_is_one_line(monkeypat
     monkeypatch.setattr("huggingface_hub.hf_hub_download", hub_client)
     corpus = Corpus(kind="hub", dataset="some/corpus", revision="0" * 40, files=("a.jsonl",))
     with pytest.raises(CorpusError, match=r"'a\.jsonl' .* cannot be downloaded: 407 Proxy Authentication Required$"):
-        corpora.describe(corpus, download=True)
+        corpora.describe(corpus)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.005, 0.3, 0.5, 0.99])

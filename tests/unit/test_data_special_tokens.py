@@ -86,7 +86,7 @@ DECLARED = {
 def test_declared_tokens_are_those_of_transformers(tmp_path, name):
     special, files, expected = DECLARED[name]
     loaded = tokenizer.load(made(tmp_path, special, **files))
-    assert (loaded.bos_id, loaded.eos_id) == of_transformers(tmp_path) == expected
+    assert (loaded.bos.id, loaded.eos.id) == of_transformers(tmp_path) == expected
 
 
 ELSEWHERE = {
@@ -168,14 +168,14 @@ def test_a_tokenizer_that_declares_none_is_refused_in_words(tmp_path, name):
         for part in (f"bos = '{bos}'", "declares no BOS", reason, "bos: none", "bos_token", "<|im_start|>"):
             assert part in message
     assert not (tmp_path / "out").exists()
-    assert tokenizer.build(settings(path, bos="none"), [], tmp_path / "out/tokenizer.json").bos_id is None
+    assert tokenizer.build(settings(path, bos="none"), [], tmp_path / "out/tokenizer.json").bos.id is None
 
 
 def test_a_setting_names_one_of_the_special_tokens(tmp_path):
     path = made(tmp_path, SMOLLM2, tokenizer_config={"bos_token": None, "eos_token": "<|im_end|>"})
     named = settings(path, bos_token="<|im_start|>", eos_token="<|endoftext|>", eos=True)
     loaded = tokenizer.build(named, [], tmp_path / "out/tokenizer.json")
-    assert (loaded.bos_id, loaded.eos_id) == (1, 0)
+    assert (loaded.bos.id, loaded.eos.id) == (1, 0)
     for name in ("<s>", "absent"):
         with pytest.raises(TokenizerError, match=f"bos_token = '{name}' is not a special token .* one of <.endoftext"):
             tokenizer.build(settings(path, bos_token=name), [], tmp_path / "out/tokenizer.json")

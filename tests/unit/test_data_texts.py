@@ -220,10 +220,13 @@ def test_a_zstd_file_made_with_a_dictionary_is_not_called_damaged(tmp_path):
     refused(tmp_path / "a.txt.zst", "cannot be decompressed here", "without a dictionary")
 
 
-def test_compressed_parquet_is_refused_by_its_name(tmp_path):
-    path = tmp_path / "a.parquet.gz"
-    path.write_bytes(gzip.compress(parquet(tmp_path / "a.parquet", TEXTS).read_bytes()))
-    refused(path, "decompress it")
+@pytest.mark.parametrize(
+    ("name", "said"), [("a.parquet.gz", "decompress it"), ("a.csv", r"a\.csv has an unknown format: use \.txt")]
+)
+def test_what_no_reader_reads_is_refused_by_its_name(tmp_path, name, said):
+    (tmp_path / name).write_bytes(b"whatever it holds")
+    with pytest.raises(ValueError, match=said):
+        read(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.jsonl.gz", "a.txt.zst", "a.parquet"])

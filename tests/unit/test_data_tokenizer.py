@@ -37,9 +37,9 @@ def existing(path: Path, *, special: tuple[str, ...] = (), **vocabulary: int) ->
 
 def test_training_gives_the_boundary_tokens_and_the_vocabulary_asked_for(tmp_path):
     loaded = tokenizer.build(TRAINED, DOCUMENTS, tmp_path / "deep" / "tokenizer.json")
-    assert (loaded.bos_id, loaded.eos_id, loaded.size) == (0, 1, 300)
+    assert (loaded.bos.id, loaded.eos.id, loaded.size) == (0, 1, 300)
     again = tokenizer.load(tmp_path / "deep" / "tokenizer.json")
-    assert (again.bos_id, again.eos_id, again.size) == (0, 1, 300)
+    assert (again.bos.id, again.eos.id, again.size) == (0, 1, 300)
     written = {path.name for path in (tmp_path / "deep").iterdir() if path.is_file()}
     assert written == {"tokenizer.json", "tokenizer_config.json"}
 
@@ -69,7 +69,7 @@ def test_characters_have_the_ids_of_the_synthetic_corpus(tmp_path):
     settings = Tokenizer(kind="characters", vocabulary=67, bos="document")
     loaded = tokenizer.build(settings, [], tmp_path / "tokenizer.json")
     characters = sample_language().characters
-    assert (loaded.bos_id, loaded.eos_id, loaded.size) == (65, 66, 67)
+    assert (loaded.bos.id, loaded.eos.id, loaded.size) == (65, 66, 67)
     assert loaded.tokenizer.encode(characters, add_special_tokens=False).ids == list(range(65))
     assert loaded.tokenizer.decode(list(range(65))) == characters
 
@@ -80,7 +80,7 @@ def test_a_given_tokenizer_keeps_its_boundaries(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"bos_token_id": 1, "eos_token_id": [7, 2]}))
     settings = Tokenizer(kind="file", name=str(source), vocabulary=3, bos="document", eos=True)
     loaded = tokenizer.build(settings, [], tmp_path / "tokenizer.json")
-    assert (loaded.bos_id, loaded.eos_id, loaded.size) == (1, 2, 3)
+    assert (loaded.bos.id, loaded.eos.id, loaded.size) == (1, 2, 3)
 
 
 def test_a_tokenizer_like_gpt2_has_an_eos_but_no_bos(tmp_path):
@@ -89,7 +89,7 @@ def test_a_tokenizer_like_gpt2_has_an_eos_but_no_bos(tmp_path):
     source = str(given)
     common = {"kind": "file", "name": source, "vocabulary": 50257}
     loaded = tokenizer.build(Tokenizer(**common, bos="none", eos=True), [], tmp_path / "tokenizer.json")
-    assert (loaded.bos_id, loaded.eos_id) == (None, 50256)
+    assert (loaded.bos.id, loaded.eos.id) == (None, 50256)
     with pytest.raises(TokenizerError, match=r"bos = 'sequence': the tokenizer declares no BOS .*: set bos: none"):
         tokenizer.build(Tokenizer(**common, bos="sequence"), [], tmp_path / "refused.json")
     assert not (tmp_path / "refused.json").exists()

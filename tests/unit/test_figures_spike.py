@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from figure_checks import draw_models
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from probed_vocabulary import vocabulary_probe as measure_vocabulary
 
 from spikesink.figures.drawing.canvas import PAGE, wrapped
 from spikesink.figures.mechanism import (
@@ -24,7 +25,6 @@ from spikesink.measures.questions.alignment import silu_identity as measure_silu
 from spikesink.measures.questions.amplifier import amplifier_norms as measure_norms
 from spikesink.measures.questions.amplifier import amplifier_spectrum as measure_spectrum
 from spikesink.measures.questions.lifecycle import lifecycle, spike_channels
-from spikesink.measures.questions.vocabulary_probe import vocabulary_probe as measure_vocabulary
 
 FAMILIES = (spike_lifecycle, vocabulary_probe, silu_identity, amplifier_norms, amplifier_spectrum)
 RULE = {"rule": SpikeRule(ratio=100)}

@@ -27,7 +27,7 @@ def subject(tmp_path, bos: str = "sequence", text: np.ndarray | None = None, **o
     (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": special}))
     text = np.random.default_rng(0).integers(1, 20, 3000) if text is None else text
     stream = TokenStream(text, bos, 1 if bos != "none" else None, models.VOCABULARY)
-    return Subject(models.decoder(**overrides), 16, None, stream, tmp_path / "tokenizer.json", tmp_path)
+    return Subject(models.decoder(**overrides), 16, None, stream, tmp_path / "tokenizer.json", tmp_path, np.zeros(1))
 
 
 def test_ordinary_tokens_occur_in_text_and_are_not_special(tmp_path):

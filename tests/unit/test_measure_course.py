@@ -25,7 +25,7 @@ def test_every_snapshot_is_measured_and_the_model_keeps_its_last_weights(tmp_pat
     tokens = np.random.default_rng(0).integers(0, models.VOCABULARY, 200).astype(np.uint16)
     stream = TokenStream(tokens, "none", None, models.VOCABULARY)
     final, folder = models.decoder(seed=0), tmp_path / "snapshots"
-    subject = Subject(final, 12, None, stream, tmp_path / "tokenizer.json", folder)
+    subject = Subject(final, 12, None, stream, tmp_path / "tokenizer.json", folder, np.zeros(1))
     assert list(answers(subject, SETTINGS)) == [("course", [])]
     folder.mkdir()
     steps = {2: models.decoder(seed=1), 5: models.decoder(seed=2), 9: models.decoder(seed=0)}

@@ -10,7 +10,7 @@ from gradient_plant import harmonic, mixture_gradient, planted, rows_of
 
 from spikesink.measures.groups import GROUPS
 from spikesink.measures.independence import sink_observations
-from spikesink.measures.probes.backward import SITES, backward
+from spikesink.measures.probes.backward import backward
 from spikesink.measures.probes.shares import shares
 from spikesink.measures.probes.sink_mass import attention_on, logit_gap
 from spikesink.measures.questions.dynamics import snapshot_summary
@@ -19,6 +19,7 @@ from spikesink.measures.questions.layers import layers
 from spikesink.measures.questions.reshaping import reshaping
 from spikesink.measures.questions.value_gradients import moments, theorem_bounds, value_gradient_bounds
 
+SITES = ("stream", "branch", "input", "sum", "query", "key", "value", "mixed", "mixture")
 ATTENTION_KINDS = [
     "baseline",
     "grouped_query",

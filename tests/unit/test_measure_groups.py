@@ -88,7 +88,7 @@ def subject_of(tmp_path_factory):
                 snapshots / f"step{step:08d}.safetensors",
             )
         stream = TokenStream(text, bos, 0 if bos == "sequence" else None, models.VOCABULARY)
-        return Subject(model, models.POSITIONS, None, stream, folder / "tokenizer.json", snapshots)
+        return Subject(model, models.POSITIONS, None, stream, folder / "tokenizer.json", snapshots, np.zeros(1))
 
     return make
 

@@ -46,7 +46,7 @@ def test_the_defaults_fit_135_million_parameters_into_24_gib_and_8_billion_onto_
 
 
 def subject() -> Subject:
-    return Subject(decoder(), 16, None, None, None, None)
+    return Subject(decoder(), 16, None, None, None, None, None)
 
 
 def test_what_the_settings_leave_open_is_filled_in_and_what_they_say_stays(monkeypatch):

@@ -5,15 +5,15 @@ import planted_spikes
 import pytest
 import torch
 from planted_spikes import CHANNEL, D_MODEL, amplified, direction
+from probed_vocabulary import first_token_value_output, vocabulary_probe
 from torch import nn
 
 from spikesink.measures.probes import first_token
 from spikesink.measures.probes.amplifier import step_up
-from spikesink.measures.probes.first_token import first_token_value_output, is_linear, value_output_map
+from spikesink.measures.probes.first_token import is_linear, value_output_map
 from spikesink.measures.probes.shares import shares
 from spikesink.measures.probes.spikes import SpikeRule, ordinary_medians
 from spikesink.measures.questions.delimiters import delimiter_probe, self_attention
-from spikesink.measures.questions.vocabulary_probe import vocabulary_probe
 from spikesink.model.attention import CausalAttention
 from spikesink.model.norms import NoNorm
 
@@ -191,7 +191,7 @@ def test_a_planted_value_output_map_is_found(flip, monkeypatch):
         attention.o.weight[:, 5] = 3 * s
     tokens = models.tokens(3, 10) % 20
     tokens[:, 0] = 25
-    rows = first_token_value_output(model, tokens, rule=RULE, vocabulary_batch=7)
+    rows = first_token_value_output(model, tokens, rule=RULE, batch_size=7)
     assert [(row["block"], row["group"], row["ids"]) for row in rows] == [(1, "all", 31), (1, "spike", 1)]
     for row in rows:
         assert (row["step_up_block"], row["channel"]) == (2, CHANNEL)

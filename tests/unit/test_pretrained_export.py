@@ -147,12 +147,12 @@ def test_transformers_gives_the_ids_of_the_data_step(transformers, run_folder, t
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     ours = data_tokenizer.load(tokenizer_json)
     packed = encode(ours, Tokenizer(kind="trained", vocabulary=300, bos=bos), TEXTS)
-    start = [ours.bos_id] if bos == "sequence" else []  # put before every sequence when batches are made
+    start = [ours.bos.id] if bos == "sequence" else []  # put before every sequence when batches are made
     assert [theirs(text)["input_ids"] for text in TEXTS] == [start + ids for ids in packed]
     for ids in packed:
         assert theirs.decode(start + ids, skip_special_tokens=True) == ours.tokenizer.decode(ids)
-    assert theirs.bos_token_id == (None if bos == "none" else ours.bos_id)
-    assert theirs.eos_token_id == ours.eos_id
+    assert theirs.bos_token_id == (None if bos == "none" else ours.bos.id)
+    assert theirs.eos_token_id == ours.eos.id
     assert theirs.model_max_length == CONTEXT and len(theirs) == ours.size
     config = json.loads((tmp_path / "out/config.json").read_text())
     assert (config["bos_token_id"], config["eos_token_id"]) == (theirs.bos_token_id, theirs.eos_token_id)
@@ -161,10 +161,10 @@ def test_transformers_gives_the_ids_of_the_data_step(transformers, run_folder, t
 def test_what_a_published_tokenizer_adds_by_itself_is_not_kept(transformers, run_folder, tokenizer_json, tmp_path):
     ours = data_tokenizer.load(tokenizer_json)
     ours.tokenizer.post_processor = processors.TemplateProcessing(
-        single="<bos> $A <eos>", pair="$A $B", special_tokens=[("<bos>", ours.bos_id), ("<eos>", ours.eos_id)]
+        single="<bos> $A <eos>", pair="$A $B", special_tokens=[("<bos>", ours.bos.id), ("<eos>", ours.eos.id)]
     )
     ours.tokenizer.save(str(tmp_path / "published.json"))
-    for bos, start in (("document", [ours.bos_id]), ("none", [])):
+    for bos, start in (("document", [ours.bos.id]), ("none", [])):
         folder, _ = run_folder(bos=bos)
         export(folder, tmp_path / "published.json", tmp_path / bos)
         theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / bos)

@@ -37,7 +37,7 @@ def check(folder: Path, *overlays: dict | str, base: dict = BASE):
     for path, content in zip(paths, (base, *overlays), strict=True):
         text = content if isinstance(content, str) else yaml.safe_dump(content, allow_unicode=True)
         path.write_text(text, encoding="utf-8")
-    return checked_study(paths[1:], paths[0], workflow=WORKFLOW).study
+    return checked_study(paths[1:], paths[0], workflow=WORKFLOW)[0]
 
 
 HUB = {"kind": "hub", "dataset": "a/b", "revision": "a" * 40, "files": ["x.txt"]}
@@ -308,7 +308,7 @@ def test_a_config_that_grows_without_bound_is_refused_at_once(tmp_path):
 def test_values_of_the_command_line_are_read_as_in_a_file():
     """Snakemake gives texts inside lists and mappings."""
     changes = {"study": "x", "seeds": ["0", "1"], "tracking": {"live": "no"}, "mechanism": {"compare": "null"}}
-    found = checked_study([], ROOT / "config.yaml", changes, WORKFLOW).study.config
+    found = checked_study([], ROOT / "config.yaml", changes, WORKFLOW)[0].config
     assert (found.seeds, found.tracking.live, found.mechanism.compare[0]) == ((0, 1), False, "baseline")
 
 

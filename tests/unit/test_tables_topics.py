@@ -10,14 +10,11 @@ import pytest
 from fake_study import fake_run
 
 from spikesink.quantities import QUANTITIES, Taken, names_of
-from spikesink.quantities.of_abilities import OF_ABILITIES
 from spikesink.study.errors import InputError
 from spikesink.tables.collecting.mechanism import TOPICS, mechanism_table, numbers_of
 from spikesink.tables.collecting.questions import mechanism_questions
 from spikesink.tables.collecting.reductions import REDUCTIONS, take
 from spikesink.tables.topics import abilities
-from spikesink.tables.topics.amplifier import COLUMNS as AMPLIFIER
-from spikesink.tables.topics.plateau import COLUMNS as PLATEAU
 
 NOTHING = pl.DataFrame()
 
@@ -74,7 +71,7 @@ def test_a_model_without_spikes_has_no_step_blocks():
     found = numbers_of(spike_tables(lifecycle=NO_LIFE, spike_channels=NOTHING, delimiter_probe=NOTHING))
     assert (found["step_up_blocks"], found["step_down_blocks"], found["spike_channels"]) == ("", "", "")
     for name in ("step_up_share", "step_down_share", "plateau_output", "self_attention_spike", "self_attention_other"):
-        assert found[name] is None
+        assert found.get(name) is None
 
 
 def amplifier_tables(**changes) -> dict[str, pl.DataFrame]:
@@ -144,7 +141,7 @@ def test_where_nothing_spikes_the_tokens_that_come_closest_stand_for_spike_token
 def test_an_amplifier_needs_swiglu_and_a_linear_map_before_it():
     removed = amplifier_tables()["amplifier_alignment"].filter(pl.col("role") == "step_down")
     for alignment in (NOTHING, removed):
-        assert numbers_of(amplifier_tables(amplifier_alignment=alignment)) == dict.fromkeys(AMPLIFIER)
+        assert numbers_of(amplifier_tables(amplifier_alignment=alignment)) == {}
     for maps in (NOTHING, table("block group cosine_output", (3, "all", 0.3))):
         assert numbers_of(amplifier_tables(first_token_value_output=maps))["first_token_cosine"] is None
 
@@ -188,7 +185,7 @@ def test_the_plateau_behind_the_norm():
 def test_a_plateau_without_an_end_lasts_to_the_final_norm_and_one_without_a_beginning_is_none():
     forever = LIFE.with_columns(pl.col("role").replace("step_down", "plateau"))
     assert numbers_of(plateau_tables(lifecycle=forever))["normalised_share_of_bound"] == 0.7
-    assert numbers_of(plateau_tables(lifecycle=NO_LIFE)) == {"blocks": 6, **dict.fromkeys(PLATEAU)}
+    assert numbers_of(plateau_tables(lifecycle=NO_LIFE)) == {"blocks": 6}
 
 
 def sink_tables() -> dict[str, pl.DataFrame]:
@@ -345,7 +342,7 @@ def test_token_0_by_layer_and_learned_valves():
     fixed = valves.with_columns(theta=pl.lit(None, pl.Float64))
     for without in (NOTHING, fixed):
         found = numbers_of({"layers": layers, "valve_strength": without})
-        assert (found["theta_early"], found["theta_late"]) == (None, None)
+        assert (found.get("theta_early"), found.get("theta_late")) == (None, None)
 
 
 def test_the_course_of_training():
@@ -619,5 +616,4 @@ def test_what_a_model_can_do_in_numbers():
 
 def test_what_a_model_was_not_asked_is_not_said():
     """An ordinary corpus, a context too short for pairs, a table over positions: no number, and no error."""
-    found = abilities.columns(dict.fromkeys(abilities.READS, NOTHING))
-    assert found.keys() == {quantity.name for quantity in OF_ABILITIES} and set(found.values()) == {None}
+    assert abilities.columns(dict.fromkeys(abilities.READS, NOTHING)) == {}

@@ -371,7 +371,7 @@ def test_packing_says_that_standard_tasks_need_the_weights(tmp_path, monkeypatch
     monkeypatch.setattr(pack, "token_sums", lambda study: {})
     monkeypatch.setattr(pack, "token_folders", lambda study: {"train": tmp_path / "data/tokens"})
     monkeypatch.setattr(pack, "is_here", lambda *_: False)
-    monkeypatch.setattr(pack, "sources", lambda package: [])
+    monkeypatch.setattr(pack, "sources", lambda: [])
     with_tasks = resolve(merge(TINY, {"capabilities": {"tasks": ["arc_easy"]}}))
     assert "--weights" in pack.pack(with_tasks, tmp_path / "study.tar")
     assert "--weights" not in pack.pack(resolve(TINY), tmp_path / "study.tar")

@@ -1,13 +1,10 @@
 """What would judge a claim that a study cannot judge: another scale, published models, or variants that it lacks."""
 
 from functools import cache
-from pathlib import Path
-
-import polars as pl
 
 from spikesink.claims.observations import Observations
 from spikesink.claims.vocabulary import PRETRAINED, Claim
-from spikesink.tables.paper import rows
+from spikesink.tables.paper.rows import rows_of, v_scale_rows
 
 
 def needs(claim: Claim, observed: Observations) -> str:
@@ -35,5 +32,5 @@ def analysed(name: str, claim: Claim, observed: Observations) -> bool:
 @cache
 def ablation_of_row() -> dict[str, str]:
     """The ablation in which each row of the papers' tables stands."""
-    table = pl.read_csv(Path(rows.__file__).parent / "paper_rows.csv", glob=False)
-    return dict(table.select("variant", "ablation").iter_rows()) | dict.fromkeys(rows.v_scale_rows(), "v_scale")
+    found = {row["variant"]: row["ablation"] for row in rows_of("paper_rows.csv")}
+    return found | dict.fromkeys(v_scale_rows(), "v_scale")

@@ -15,7 +15,7 @@ from spikesink.runs.folder import FINISHED
 from spikesink.study.errors import InputError
 from spikesink.tables.contracts import IDENTITY, TEXT
 from spikesink.tables.inputs import read_table
-from spikesink.tables.paper.rows import spike_rows, v_scale_rows
+from spikesink.tables.paper.rows import paper_rows
 from spikesink.tables.statistics.statistics import unfinished
 
 RUN_COLUMNS = {"scale": TEXT, **IDENTITY, "stands_for": TEXT, **{name: pl.Float64() for name in names_of("runs")}}
@@ -58,7 +58,7 @@ class Observations:
         for variant, stands_for in self.names.items():
             if (stands_for or variant) == name:
                 return variant
-        return name if name in self.names and name not in PAPER_ROWS else None
+        return name if name in self.names and name not in paper_rows() else None
 
     def values(
         self, name: str, quantity: str, relative_to: str | None = None, minus: str | None = None
@@ -129,9 +129,6 @@ class Observations:
         lacking = [str(seed) for seed in every if not usable(rows.get(seed, {}).get(quantity))]
         kind = "" if name == PRETRAINED else "seeds " if len(lacking) > 1 else "seed "
         return f"{variant}: {kind}{', '.join(lacking)} without {quantity}" if lacking else ""
-
-
-PAPER_ROWS = frozenset(spike_rows() | v_scale_rows())
 
 
 def observe(runs: pl.DataFrame | None, mechanism: pl.DataFrame | None = None) -> Observations:

@@ -3,11 +3,9 @@
 import math
 from functools import cache
 
-import polars as pl
-
 from spikesink.claims.terms import Term, spearman
 from spikesink.claims.vocabulary import Claim
-from spikesink.tables.paper.rows import HERE, spike_rows
+from spikesink.tables.paper.rows import rows_of, spike_rows
 
 COLUMNS = {"perplexity": "paper_perplexity", "sink_ratio": "paper_sink_ratio", "spike": "paper_spike"}
 V_SCALE = {
@@ -38,11 +36,12 @@ def printed(paper: str) -> dict[tuple[str, str], float]:
     if "2603.17771" not in paper:
         return {}
     found = {}
-    for _, scale, model, name, value in pl.read_csv(HERE / "paper_v_scale.csv").iter_rows():
+    for row in rows_of("paper_v_scale.csv"):
+        model, name, value = row["model"], row["quantity"], float(row["value"])
         if name == "validation_loss":
             found[model, "perplexity"] = math.exp(value)
-        elif (scale, name) in V_SCALE:
-            quantity, factor = V_SCALE[scale, name]
+        elif (row["scale"], name) in V_SCALE:
+            quantity, factor = V_SCALE[row["scale"], name]
             found[model, quantity] = factor * value
     return found
 

@@ -11,12 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from spikesink.data.batches import file_sha256
 from spikesink.runs.command import one_line_errors, stay_offline
 from spikesink.runs.described_files import check_unchanged, files_of_model
 from spikesink.runs.json_file import read_intact_json
 from spikesink.runs.json_kinds import CORPUS, MEASURED_MODEL
-from spikesink.runs.sums import delete_and_run, noted
+from spikesink.runs.sums import delete_and_run, file_sum, noted
 from spikesink.study.errors import InputError
 from spikesink.study.settings import Corpus, Tokenizer, build
 from spikesink.study.tokenizer_files import BESIDE
@@ -51,13 +50,13 @@ def describe_corpus(corpus: Corpus, settings: Tokenizer | None, output: Path) ->
     """
     from spikesink.data import corpora, tokenizer
 
-    description = corpora.describe(corpus, download=True)
+    description = corpora.describe(corpus)
     corpora.check_two_documents(corpus)
     source = tokenizer.source_file(settings, download=True) if settings is not None else None
     if source is not None and source.is_file():
-        description["tokenizer"] = {"name": settings.name, "kind": settings.kind, "digest": file_sha256(source)}
+        description["tokenizer"] = {"name": settings.name, "kind": settings.kind, "digest": file_sum(source)}
         beside = [path for name in BESIDE if (path := source.with_name(name)).is_file()]
-        description["tokenizer"]["beside"] = {path.name: file_sha256(path) for path in beside}
+        description["tokenizer"]["beside"] = {path.name: file_sum(path) for path in beside}
     with noted(output) as part:
         part.write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -3,11 +3,10 @@
 There is no loader state: seed and step alone determine the batch. A resumed run therefore sees exactly what an
 uninterrupted one would have seen, and all variants with one seed train on the same tokens in the same order.
 
-Imports numpy and the standard library only, so that training runs on a machine without ``datasets`` or ``tokenizers``.
+Needs numpy and nothing else, so that training runs on a machine without ``datasets`` or ``tokenizers``.
 Shapes: B sequences in a batch, T tokens of context; a row holds T + 1 tokens, T inputs and as many targets.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,9 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
+
+from spikesink.runs.json_file import sum_of
+from spikesink.runs.sums import file_sum
 
 INDEX = "tokens.json"
 FORMAT = 1
@@ -67,7 +69,7 @@ class TokenStream:
         size = path.stat().st_size
         if size != entry["bytes"]:
             raise TokenError(f"{path} has {size} bytes, its index says {entry['bytes']}: {remake(path)}")
-        if verify and file_sha256(path) != entry["sha256"]:
+        if verify and file_sum(path) != entry["sha256"]:
             raise TokenError(f"{path} is damaged, its sha256 differs from the index: {remake(path)}")
         tokens = np.memmap(path, dtype=index["dtype"], mode="r")
         facts = {"bos_id": index.get("bos_id")} | {name: index[name] for name in ("bos", "vocabulary")}
@@ -134,7 +136,7 @@ def read_index(folder: str | Path) -> dict:
         raise TokenError(f"{path} is not a token index of format {FORMAT}: {remake(path)}")
     if missing := [key for key, kind in KEYS.items() if not isinstance(index.get(key), kind)]:
         raise TokenError(f"{path} has no {missing[0]!r}, or something else in its place: {remake(path)}")
-    if index.get("sum") not in (None, index_sum(index)):
+    if index.get("sum") not in (None, sum_of(index)):
         raise TokenError(f"{path} is damaged, it is not what its own sum says: {remake(path)}")
     return index
 
@@ -173,18 +175,6 @@ def remake(path: Path) -> str:
     Asked for alone, it is packed again. Its index then says what it said before, so that no run is trained again.
     """
     return f"delete it if it is there, then run the same snakemake command twice, first with the target {path}"
-
-
-def index_sum(index: dict) -> str:
-    """The SHA-256 of all that an index says, without what it says of its own sum."""
-    rest = {key: value for key, value in index.items() if key != "sum"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file as hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def at_least_one_sequence(stream: TokenStream, sequence_length: int) -> int:

@@ -1,6 +1,6 @@
 """The same packed text with its BOS elsewhere: a corpus is packed once, and a variant may be trained with another BOS.
 
-Imports numpy and the standard library only, as ``spikesink.data.batches`` does. A BOS before every document is put in,
+Needs numpy and nothing else, as ``spikesink.data.batches`` does. A BOS before every document is put in,
 or passed over, as rows are cut: nothing is written, and memory does not grow with the corpus.
 """
 

@@ -33,10 +33,10 @@ def documents(corpus: Corpus) -> datasets.IterableDataset:
     return stream if corpus.documents is None else stream.take(corpus.documents)
 
 
-def split_batches(corpus: Corpus, size: int = 256) -> Iterator[tuple[list[str], list[bool]]]:
-    """All documents in batches of ``size``: their texts, and for each whether it is held out for validation."""
+def split_batches(corpus: Corpus) -> Iterator[tuple[list[str], list[bool]]]:
+    """All documents in batches: their texts, and for each whether it is held out for validation."""
     split = with_split(corpus)
-    while batch := list(islice(split, size)):
+    while batch := list(islice(split, 256)):
         yield [text for text, _ in batch], [is_held_out for _, is_held_out in batch]
 
 
@@ -69,14 +69,14 @@ def texts(corpus: Corpus) -> Iterator[str]:
         first += len(batch["text"])
 
 
-def describe(corpus: Corpus, download: bool = False) -> dict[str, Any]:
+def describe(corpus: Corpus) -> dict[str, Any]:
     """What the corpus consists of, for the rules that depend on its content: its files with size and digest.
 
-    With ``download`` the files of a hub corpus are fetched first. Their digests are the hub's own where the local cache
-    knows them, so that terabytes need not be read again. Raises CorpusError.
+    The files of a hub corpus are fetched first. Their digests are the hub's own where the local cache knows them, so
+    that terabytes need not be read again. Raises CorpusError.
     """
     kind = KINDS[corpus.kind]
-    paths = kind.files(corpus, download)
+    paths = kind.files(corpus, download=True)
     documents(corpus)  # finds what can be found wrong without reading them all
     return {
         "kind": corpus.kind,

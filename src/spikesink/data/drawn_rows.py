@@ -14,10 +14,10 @@ from spikesink.data.batches import (
     at_least_one_sequence,
     entry_of,
     file_of,
-    file_sha256,
     read_index,
     remake,
 )
+from spikesink.runs.sums import file_sum
 from spikesink.study.errors import first_line
 
 DRAW_SEED = 0
@@ -47,7 +47,7 @@ def document_starts(folder: str | Path, split: str) -> np.ndarray:
     entry = entry_of(read_index(folder), folder, split, {"document_starts": str})
     path = file_of(entry["document_starts"], folder)
     try:
-        is_same = entry.get("document_starts_sha256") in (None, file_sha256(path))
+        is_same = entry.get("document_starts_sha256") in (None, file_sum(path))
     except OSError as error:
         raise TokenError(f"{path} cannot be read ({error.strerror}): {remake(path)}") from error
     if not is_same:

@@ -11,14 +11,13 @@ from pathlib import Path
 
 from spikesink.data.batches import TokenError
 from spikesink.study.kinds import GATES
+from spikesink.study.measuring import CONTEXTS
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Measures, Training
 
 AFFECTS_RESULTS = False
 
 VARIABLE = "SPIKESINK_TOKENS_NEEDED"
-CONTEXTS_OF_STREAMING = 4
-"""Streaming is measured on text of so many contexts."""
 
 Need = tuple[int, str]
 """How many tokens are needed at least, and what for."""
@@ -86,6 +85,6 @@ def held_out(measures: Measures, context: int, in_depth: bool, per_position: boo
             (2 * context + 1, f"measures.gradient_sequences, at least 2, with a context of {context:,} tokens")
         )
         if not per_position:
-            length = CONTEXTS_OF_STREAMING * context
-            wanted.append((length + 1, f"streaming over {CONTEXTS_OF_STREAMING} contexts of {context:,} tokens"))
+            length = CONTEXTS * context
+            wanted.append((length + 1, f"streaming over {CONTEXTS} contexts of {context:,} tokens"))
     return max(wanted)

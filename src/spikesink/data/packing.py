@@ -18,12 +18,14 @@ from tokenizers import models, pre_tokenizers
 from tqdm import tqdm
 
 from spikesink.data import corpora, tokenizer
-from spikesink.data.batches import FORMAT, INDEX, file_sha256, index_sum
+from spikesink.data.batches import FORMAT, INDEX
 from spikesink.data.enough import check_packed
 from spikesink.data.errors import CorpusError
 from spikesink.data.kinds.bigram_backcopy import sample_language
 from spikesink.data.special_tokens import Boundary
 from spikesink.runs.atomic import whole
+from spikesink.runs.json_file import with_sum
+from spikesink.runs.sums import file_sum
 from spikesink.study.errors import first_line
 from spikesink.study.settings import Corpus, Tokenizer
 
@@ -59,7 +61,7 @@ def pack(
         for name, split in written.items():
             with whole(folder / starts_file(name)) as part:
                 np.save(part, np.frombuffer(split.starts, dtype=np.uint64))
-                split.starts_digest = file_sha256(part)
+                split.starts_digest = file_sum(part)
     index = {
         "format": FORMAT,
         "dtype": dtype.str,
@@ -68,7 +70,7 @@ def pack(
         "eos": settings.eos,
         **boundary_entries("bos", loaded.bos if settings.bos != "none" else None),
         **boundary_entries("eos", loaded.eos if settings.eos else None),
-        "tokenizer_sha256": file_sha256(tokenizer_path),
+        "tokenizer_sha256": file_sum(tokenizer_path),
         "sources": list(sources),
         "splits": {name: split.entry(name) for name, split in written.items()},
     }
@@ -77,7 +79,7 @@ def pack(
         triggers = counts.triggers(corpus.synthetic_triggers).tolist()
         index["language"] = {"triggers": triggers, "bigrams": counts.bigrams.tolist()}
     check_packed(folder, index)
-    index["sum"] = index_sum(index)
+    index = with_sum(index)
     with whole(folder / INDEX) as part:
         part.write_text(json.dumps(index, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return index
@@ -136,8 +138,8 @@ def place(corpus: Corpus, number: int, is_held_out: bool, not_held_out: int) -> 
 
 def encode(loaded: tokenizer.Loaded, settings: Tokenizer, texts: list[str]) -> list[list[int] | None]:
     """The token ids of every text, with the boundary tokens that the settings ask for; None where it has none."""
-    before = [loaded.bos_id] if settings.bos == "document" else []
-    after = [loaded.eos_id] if settings.eos else []
+    before = [loaded.bos.id] if settings.bos == "document" else []
+    after = [loaded.eos.id] if settings.eos else []
     try:
         encodings = loaded.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
     except Exception:  # the library raises nothing more specific, and does not say which text it was

@@ -14,22 +14,14 @@ from spikesink.data.compression import opened
 from spikesink.data.errors import CorpusError
 from spikesink.data.pieces import pieces
 from spikesink.runs.lfs import PULL, is_lfs_pointer
-from spikesink.study import file_formats
-
-
-def file_format(path: str | Path) -> str:
-    """.txt, .jsonl, .json or .parquet, without the ending of a compression. Raises CorpusError for anything else."""
-    try:
-        return file_formats.file_format(path)
-    except ValueError as error:
-        raise CorpusError(str(error)) from None
+from spikesink.study.file_formats import file_format
 
 
 def read(paths: list[Path], text_field: str, separator: str | None = None) -> datasets.IterableDataset:
     """The documents of ``paths`` in order, as a stream with the single column ``text``.
 
     ``separator`` cuts txt files, see :func:`spikesink.data.pieces.pieces`. Names, and the columns of parquet files, are
-    checked here, content while it is read; both raise CorpusError.
+    checked here, content while it is read; both raise CorpusError, and an unknown format ValueError.
     """
     for path in paths:
         if is_lfs_pointer(path):

@@ -40,16 +40,6 @@ class Loaded:
     size: int
     """Largest token id plus one."""
 
-    @property
-    def bos_id(self) -> int | None:
-        """Id of the BOS token; None if it has none."""
-        return self.bos.id
-
-    @property
-    def eos_id(self) -> int | None:
-        """Id of the EOS token; None if it has none."""
-        return self.eos.id
-
 
 def build(settings: Tokenizer, documents: Iterable[str], path: str | Path) -> Loaded:
     """Write the tokenizer of ``settings`` to ``path``, atomically, and return it. Beside it tokenizer_config.json names

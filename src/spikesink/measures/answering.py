@@ -4,11 +4,9 @@ import argparse
 import sys
 from importlib import import_module
 
-import torch
-
 from spikesink.measures.fitting import fitted, progress, short_of_memory
 from spikesink.measures.groups import GROUPS
-from spikesink.measures.loading import pretrained_subject, trained_subject
+from spikesink.measures.loading import subject_of
 from spikesink.measures.probes.observe import LOGITS_ON_CPU
 from spikesink.measures.probes.once import kept
 from spikesink.measures.table import write_table
@@ -28,11 +26,7 @@ def measure(options: argparse.Namespace) -> None:
             write_table(output / f"{question}.{options.format}", [])
         return
     settings = build(Measures, json_object(options.settings, "--settings", "give the measures section as JSON"))
-    device = "cuda" if options.gpus and torch.cuda.is_available() else "cpu"
-    if options.run:
-        subject = trained_subject(options.run, options.tokens, options.tokenizer, device)
-    else:
-        subject = pretrained_subject(options.pretrained, options.tokens, device)
+    subject = subject_of(options)
     keep_freed_memory(largest=LOGITS_ON_CPU)
     settings = fitted(settings, subject, options.group)
     with short_of_memory(settings, options.group), progress(subject, options.group), kept():

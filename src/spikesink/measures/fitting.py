@@ -47,8 +47,8 @@ def short_of_memory(settings: Measures, group: str) -> Iterator[None]:
     """Out of memory becomes an InputError that names the key to lower."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         lower = f"set measures.batch_size below {settings.batch_size}"
         if settings.batch_size == 1:
@@ -57,10 +57,6 @@ def short_of_memory(settings: Measures, group: str) -> Iterator[None]:
             f"out of memory in the measures of {group}, with batch_size = {settings.batch_size}, chunk = "
             f"{settings.chunk} and loss_chunk = {settings.loss_chunk}: {lower}"
         ) from None
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from spikesink.measures.loading import pretrained_subject, trained_subject
+from spikesink.measures.loading import device_of, subject_of
 from spikesink.measures.questions.quantisation import settings_of
 from spikesink.runs.described_files import check_unchanged, files_of_model
 from spikesink.runs.json_file import read_intact_json
@@ -56,10 +56,6 @@ def published(options: argparse.Namespace, work: Path) -> Asked:
     return Asked(Path(described["folder"]), work / "texts", context, is_ours=False)
 
 
-def device_of(options: argparse.Namespace) -> str:
-    return "cuda" if options.gpus and torch.cuda.is_available() else "cpu"
-
-
 def harness(asked: Asked, options: argparse.Namespace, settings: Capabilities, model: Any = None) -> Any:
     """The model as the harness takes it, in float32; ``model`` instead of the one in the folder, if there is one."""
     from lm_eval.models.huggingface import HFLM
@@ -95,11 +91,7 @@ def in_every_setting(asked: Asked, options: argparse.Namespace, settings: Capabi
 
     All are simulated in floats, as in the measure ``quantisation``, which says what each is. Raises InputError.
     """
-    device = device_of(options)
-    if options.run:
-        subject = trained_subject(options.run, options.tokens, options.tokenizer, device)
-    else:
-        subject = pretrained_subject(options.pretrained, options.tokens, device)
+    subject = subject_of(options)
     rows = subject.rows(settings.calibration_sequences)[:, :-1]
     model = in_transformers(subject.model, asked.context)
     left = set(settings.quantisation)

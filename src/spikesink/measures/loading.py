@@ -1,5 +1,6 @@
 """The subject of a measuring job, loaded from the files that its command line names."""
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,17 @@ from spikesink.study.errors import InputError
 
 BEGINNING = 16
 """So many tokens show whether a published model computes numbers."""
+
+
+def subject_of(options: argparse.Namespace) -> Subject:
+    """The subject of the run or the published model that a command line names. Raises as the two functions below do."""
+    if options.run:
+        return trained_subject(options.run, options.tokens, options.tokenizer, device_of(options))
+    return pretrained_subject(options.pretrained, options.tokens, device_of(options))
+
+
+def device_of(options: argparse.Namespace) -> str:
+    return "cuda" if options.gpus and torch.cuda.is_available() else "cpu"
 
 
 def trained_subject(run: Path, tokens: Path, tokenizer: Path | None, device: str) -> Subject:

@@ -34,8 +34,8 @@ class Subject:
     """tokenizer.json of these tokens."""
     snapshots: Path
     """Folder of the weights at earlier steps; it exists only where a run kept some."""
-    document_starts: np.ndarray | None = None
-    """Where every document of the held-out tokens starts; None: it is all one document."""
+    document_starts: np.ndarray
+    """Where every document of the held-out tokens starts."""
     warmup_steps: int = 0
     """Steps in which the learning rate of a run rose to its peak."""
 
@@ -49,9 +49,8 @@ class Subject:
     def documents(self, sequences: int, length: int | None = None) -> Tensor:
         """The number of the document that every target of ``rows`` is from: [n, T]."""
         length = self.length_of(length)
-        starts = np.zeros(1, np.int64) if self.document_starts is None else self.document_starts
         places = drawn_places(self.stream, length, sequences)
-        return torch.from_numpy(documents_of_targets(self.stream, starts, places, length))
+        return torch.from_numpy(documents_of_targets(self.stream, self.document_starts, places, length))
 
     def length_of(self, length: int | None) -> int:
         """The length of rows that are asked for with ``length``."""

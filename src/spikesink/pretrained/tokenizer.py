@@ -22,8 +22,8 @@ def tokenizer_files(
     loaded = load(tokenizer_json, bos_token)
     check_vocabulary(tokenizer_json, vocabulary)
     tokenizer = loaded.tokenizer
-    bos_id = loaded.bos_id if bos != "none" else None
-    ids = {"bos_token_id": bos_id, "eos_token_id": loaded.eos_id}
+    bos_id = loaded.bos.id if bos != "none" else None
+    ids = {"bos_token_id": bos_id, "eos_token_id": loaded.eos.id}
     tokenizer.post_processor = None
     if bos_id is not None:
         name = tokenizer.id_to_token(bos_id)
@@ -37,7 +37,7 @@ def tokenizer_files(
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,  # a text that spells a special token is text, as it was in training
     }
-    for key, number in (("bos_token", bos_id), ("eos_token", loaded.eos_id)):
+    for key, number in (("bos_token", bos_id), ("eos_token", loaded.eos.id)):
         if number is not None:
             config[key] = tokenizer.id_to_token(number)
     return {TOKENIZER: tokenizer.to_str(pretty=True), "tokenizer_config.json": json.dumps(config, indent=2) + "\n"}, ids

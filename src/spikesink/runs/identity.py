@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from spikesink.runs.code_digest import code_digest, module_digests
+from spikesink.runs.code_digest import code_digest
 from spikesink.study.kinds import EXTRA_KEYS, SOFTMAX
 from spikesink.study.run import Run
 
@@ -43,8 +43,3 @@ def run_digest(run: dict, tokens_sha256: str) -> str:
     relevant = {key: run.get(key) for key in ("variant", "tokenizer", "model", "training", "seed", "code")}
     relevant["tokens"] = tokens_sha256
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def training_modules(run: Run) -> dict[str, str]:
-    """The digest of every module that trains this run."""
-    return module_digests(TRAINING, without_parts=unused_parts(run))

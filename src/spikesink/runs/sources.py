@@ -38,11 +38,8 @@ def of_text(config: Config) -> list[str]:
 
 def of_corpus(corpus: Corpus) -> list[str]:
     """The files of a corpus on this machine, by the names that the config gives them."""
-    if corpus.kind != "files":
-        return []
-    with suppress(ValueError):  # the corpus step says what is wrong with a range
-        return [name for pattern in (*corpus.files, *(corpus.validation_files or ())) for name in expanded(pattern)]
-    return []
+    patterns = (*corpus.files, *(corpus.validation_files or ())) if corpus.kind == "files" else ()
+    return [name for pattern in patterns for name in expanded(pattern)]
 
 
 def of_model(model: Pretrained) -> list[str]:

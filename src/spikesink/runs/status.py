@@ -55,15 +55,11 @@ class Progress:
     seconds_left: float | None
 
 
-def standings(study: Study, now: datetime | None = None) -> list[Standing]:
+def standings(study: Study) -> list[Standing]:
     """The standing of every run, in the order of the study's runs."""
-    results = Path("results") / study.config.study
+    results, now = Path("results") / study.config.study, datetime.now(UTC)
     found, tokens = read_progress(results / "checkpoints"), tokens_sha256(results)
-    return [standing(run, results, found[name(run)], tokens, now or datetime.now(UTC)) for run in study.runs]
-
-
-def name(run: Run) -> str:
-    return f"{run.variant}/seed{run.seed}"
+    return [standing(run, results, found[run.name], tokens, now) for run in study.runs]
 
 
 def read_progress(checkpoints: Path) -> dict[str, list[Progress]]:

@@ -9,7 +9,7 @@ from typing import Any
 from spikesink.runs import sources
 from spikesink.runs.code_digest import module_digests
 from spikesink.runs.folder import TRAIN_AGAIN, RunFolder
-from spikesink.runs.identity import TRAINING, identity, training_modules
+from spikesink.runs.identity import TRAINING, identity, unused_parts
 from spikesink.runs.json_file import read_json
 from spikesink.runs.json_kinds import MANIFEST, PRETRAINED, RUN, TOKENS
 from spikesink.runs.sums import digest_like
@@ -59,7 +59,7 @@ def code_changes(trained: dict[str, str], run: Run) -> list[str]:
     before, now = set(trained.values()), set(every.values())
     changed = [
         f"{module}: {trained.get(module, ABSENT)} -> {digest}"
-        for module, digest in training_modules(run).items()
+        for module, digest in module_digests(TRAINING, without_parts=unused_parts(run)).items()
         if trained.get(module) != digest and digest not in before
     ]
     gone = [

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
 from spikesink.study import sizes
+from spikesink.study.aligned import aligned
 from spikesink.study.errors import ConfigError
 from spikesink.study.memory import memory_bytes
 from spikesink.study.run import Run, Study
@@ -117,7 +118,7 @@ def cost(run: Run, plan: Plan, gpus: int) -> Cost:
     )
 
 
-def csv_text(planned: Sequence[Any], kind: type = Cost) -> str:
+def csv_text(planned: Sequence[Any], kind: type) -> str:
     """A plan as CSV: a row per cost and a column per field of its ``kind``."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(kind)], lineterminator="\n")
@@ -134,18 +135,8 @@ def table(planned: Sequence[Cost]) -> str:
     variants: dict[str, list[Cost]] = {}
     for one in planned:
         variants.setdefault(one.variant, []).append(one)
-    rows = [HEADER, *(row(members) for members in variants.values()), total(planned)]
-    # "does not fit" stands behind the last column and has no heading, so it has no width here.
-    width = [max(len(cells[column]) for cells in rows) for column in range(len(HEADER))]
-    lines = [align(cells, width) for cells in rows]
-    return "\n".join([*lines[:-1], "", lines[-1], "", *notes(planned)])
-
-
-def align(cells: Sequence[str], width: Sequence[int]) -> str:
-    """A line: names left-aligned, numbers right-aligned, then the mark of a run that does not fit."""
-    names = [cell.ljust(size) for cell, size in zip(cells[:2], width[:2], strict=True)]
-    numbers = [cell.rjust(size) for cell, size in zip(cells[2:10], width[2:], strict=True)]
-    return "  ".join([*names, *numbers, *cells[10:]]).rstrip()
+    *lines, last = aligned([HEADER, *(row(members) for members in variants.values()), total(planned)], names=2)
+    return "\n".join([*lines, "", last, "", *notes(planned)])
 
 
 def row(members: Sequence[Cost]) -> tuple[str, ...]:

@@ -25,8 +25,13 @@ class Run:
     training: Training
 
     @property
+    def name(self) -> str:
+        """Its name in the study: <variant>/seed<k>."""
+        return f"{self.variant}/seed{self.seed}"
+
+    @property
     def folder(self) -> str:
-        return f"results/{self.study}/runs/{self.variant}/seed{self.seed}"
+        return f"results/{self.study}/runs/{self.name}"
 
     def resolved(self) -> dict:
         """What run.json holds: all that decides the weights, and the run's place in the study."""

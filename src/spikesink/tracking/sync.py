@@ -16,7 +16,6 @@ from spikesink.runs.sums import NOTES
 from spikesink.study.errors import without_secrets
 from spikesink.tracking.experiment import NOTE, PARENT, Experiment
 from spikesink.tracking.results import EndedRun, ended_runs, tabulated_variants
-from spikesink.tracking.store import default_uri
 from spikesink.tracking.variants import complete_variants
 
 STUDY_FILES = ("tables/**/*", "figures/**/*.pdf", "figures/**/*.png", "figures/**/*.csv", "claims.*", "provenance.*")
@@ -24,20 +23,18 @@ STUDY_FILES = ("tables/**/*", "figures/**/*.pdf", "figures/**/*.png", "figures/*
 Curves = Mapping[str, Mapping[int, float]]
 
 
-def sync(study: str, results: str | Path, uri: str | None = None) -> str:
+def sync(study: str, results: Path, uri: str) -> str:
     """Make the store complete for one study.
 
     Parameters
     ----------
     study : the study's name, which names the MLflow experiment.
     results : the study's folder, ``results/<study>``.
-    uri : the store; None means ``mlflow.db`` beside the study's folder.
+    uri : the store.
 
     Returns one line that says what changed. Raises MlflowException when the store cannot be reached or refuses,
     ValueError when a file of a run is damaged.
     """
-    results = Path(results)
-    uri = uri or default_uri(results.parent)
     runs = ended_runs(results)
     tabulated = tabulated_variants(results, runs)
     experiment = Experiment(uri, study)

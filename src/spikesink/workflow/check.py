@@ -5,7 +5,6 @@ What the config alone decides is decided here, before anything starts: also what
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from spikesink.study.errors import ConfigError
 from spikesink.study.glyphs import missing_glyphs
@@ -13,15 +12,8 @@ from spikesink.study.micro_batch import micro_batch
 from spikesink.study.plan import CONTEXT_GIB, GPUS, costs, size
 from spikesink.study.resolve import read_config, resolve
 from spikesink.study.run import Study
-from spikesink.tables.paper.names import paper_rows
+from spikesink.tables.paper.rows import paper_rows
 from spikesink.workflow.check_files import check_files, check_names
-
-
-class Checked(NamedTuple):
-    """A study, and the config that it was read from."""
-
-    study: Study
-    config: dict
 
 
 def checked_study(
@@ -29,10 +21,10 @@ def checked_study(
     base: Path | str = "config.yaml",
     changes: Mapping | None = None,
     workflow: Path | str = "workflow",
-) -> Checked:
-    """The study of ``base`` with overlays on top, and ``changes`` last. Raises ConfigError for one that cannot be run.
+) -> tuple[Study, dict]:
+    """The study of ``base`` with overlays on top, and ``changes`` last; and the config that it was read from.
 
-    ``workflow`` is the folder that has scales/ and ablations/.
+    ``workflow`` is the folder that has scales/ and ablations/. Raises ConfigError for a study that cannot be run.
     """
     config = read_config(overlays, base, changes, workflow)
     study = resolve(config, workflow)
@@ -41,7 +33,7 @@ def checked_study(
     check_shown(study)
     check_names(study.config)
     check_files(study.config)
-    return Checked(study, config)
+    return study, config
 
 
 def check_devices(study: Study) -> None:

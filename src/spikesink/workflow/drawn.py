@@ -73,7 +73,7 @@ def of_study(study: Study) -> Drawn:
         | {name: {name: folder} for name, folder in pretrained.items()},
         places=({COMPARED: [place_of(run, study) for run in first]} if first else {})
         | {name: ["published"] for name in pretrained},
-        in_depth={f"{run.variant}/seed{run.seed}": folder_of(run) for run in deep} | pretrained,
+        in_depth={run.name: folder_of(run) for run in deep} | pretrained,
         figures=tuple(figure for figure in FIGURES if study.runs or figure not in OF_TRAINING),
         questions=questions_of(study),
     )
@@ -109,11 +109,6 @@ def folder_of(run: Run) -> str:
 def published_models(study: Drawn) -> list[str]:
     """The published models of a study, by name."""
     return [name for name, folder in study.in_depth.items() if folder.startswith(PUBLISHED)]
-
-
-def figure_questions(figure: str) -> tuple[str, ...]:
-    """The questions whose answers a figure of the mechanism shows."""
-    return FIGURES[figure].reads
 
 
 def caption(figure: str) -> str:
@@ -153,7 +148,7 @@ def table_files(study: Drawn) -> list[str]:
 
 def figure_files(study: Drawn, models: str, figure: str) -> list[str]:
     """What a figure of the mechanism of these models is made from."""
-    return answers(study, study.compared[models].values(), figure_questions(figure))
+    return answers(study, study.compared[models].values(), FIGURES[figure].reads)
 
 
 def ablation_files(study: Drawn, ablation: str) -> list[str]:
@@ -209,7 +204,7 @@ def drawn_files(study: Drawn) -> list[str]:
 
 def shown_questions(study: Drawn) -> list[str]:
     """The questions whose answers are drawn, in the table of the mechanism or in a figure."""
-    in_figures = {question for figure in study.figures for question in figure_questions(figure)}
+    in_figures = {question for figure in study.figures for question in FIGURES[figure].reads}
     return sorted(in_figures.union(table_questions(study)))
 
 

@@ -17,6 +17,7 @@ from spikesink.pretrained.formats import read_config
 from spikesink.runs.free_memory import free_memory
 from spikesink.runs.json_file import read_json
 from spikesink.runs.json_kinds import MEASURED_MODEL
+from spikesink.study.aligned import aligned
 from spikesink.study.errors import InputError
 from spikesink.study.measuring import flops, peak_bytes, work
 from spikesink.study.plan import GIB, GPUS, hours, size
@@ -61,10 +62,10 @@ def measure_costs(study: Study, plan: Plan | None = None) -> Iterator[MeasureCos
     """
     config, speed = study.config, matrix_speed()
     free, gpu = min(MOST, SHARE * free_memory()), GPUS[(plan or config.plan).gpu]
-    seeds = Counter(run.variant for run in study.runs)
+    seeds, first_runs = Counter(run.variant for run in study.runs), {run.variant: run for run in reversed(study.runs)}
     subjects = [
         (name, run.model, run.vocabulary, run.training.sequence_length, run.training.snapshots, run.bos)
-        for name, run in dict(by_variant(study)).items()
+        for name, run in first_runs.items()
     ]
     for name, published in config.pretrained.items():
         with suppress(InputError, ValueError):
@@ -88,11 +89,6 @@ def measure_costs(study: Study, plan: Plan | None = None) -> Iterator[MeasureCos
             )
 
 
-def by_variant(study: Study) -> Iterator[tuple]:
-    """The first run of every variant."""
-    return ((run.variant, run) for run in reversed(study.runs))
-
-
 def described_model(description: str, published: Pretrained) -> tuple[Model, int, int]:
     """Settings, vocabulary and context of a published model that is a folder, or has been fetched.
 
@@ -105,14 +101,15 @@ def described_model(description: str, published: Pretrained) -> tuple[Model, int
     return found.settings, found.vocabulary, min(published.context, found.positions)
 
 
-def matrix_speed(width: int = 1024, seconds: float = 0.2) -> float:
-    """Operations per second of one core's time, of a matrix product in float32."""
+def matrix_speed() -> float:
+    """Operations per second of one core's time, of a matrix product in float32, tried out for a fifth of a second."""
     import numpy as np  # late: no other command of this module needs it
 
+    width = 1024
     one = np.ones((width, width), np.float32)
     one @ one
     started, times = process_time(), 0
-    while process_time() - started < seconds:
+    while process_time() - started < 0.2:
         one @ one
         times += 1
     return 2 * width**3 * times / (process_time() - started)
@@ -134,9 +131,8 @@ def measure_table(study: Study, planned: Sequence[MeasureCost], plan: Plan | Non
         if members := [cost for cost in planned if cost.group == group and cost.model not in study.config.pretrained]:
             lines.append(line("all runs", group, members))
     lines.append(line("total", "", planned))
-    widths = [max(len(cells[place]) for cells in lines) for place in range(len(lines[0]))]
-    text = ["  ".join([*map(str.ljust, cells[:2], widths), *map(str.rjust, cells[2:], widths[2:])]) for cells in lines]
-    text += [
+    text = [
+        *aligned(lines, names=2),
         "",
         "CPU minutes are of one core of this machine, of all jobs; memory is the most that one job takes.",
     ]

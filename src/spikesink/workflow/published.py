@@ -37,7 +37,7 @@ from spikesink.study.resolve import resolve
 from spikesink.study.run import Study
 from spikesink.study.strict_yaml import read_yaml
 from spikesink.study.whole import whole_config
-from spikesink.workflow.drawn import Drawn, figure_questions, of_study, shown_questions, sources
+from spikesink.workflow.drawn import Drawn, of_study, shown_questions, sources
 from spikesink.workflow.jobs import digest
 
 RESULTS = Path("results")
@@ -84,7 +84,7 @@ def read_published(name: str) -> Drawn:
                 "manifest names, or publish the study again"
             )
     # A figure that shows more than it did when the study was published is not drawn: that was not measured.
-    drawable = [figure for figure in found.figures if set(figure_questions(figure)) <= set(found.questions)]
+    drawable = [figure for figure in found.figures if set(FIGURES[figure].reads) <= set(found.questions)]
     return replace(found, figures=tuple(drawable))
 
 

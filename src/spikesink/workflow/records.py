@@ -29,17 +29,17 @@ TIME = "time"
 """A file beside the records that states its own time."""
 
 
-def exchange_records(results: str | Path, live: Path = LIVE) -> None:
+def exchange_records(results: str | Path) -> None:
     """Make the records of the outputs under ``results`` (relative to the working directory) the same in both places."""
     results = Path(results)
     kept = results / "records"
-    found = record_files(live)
-    if found and (fault := unknown_layout(f"{live}/{found[0]}")):
+    found = record_files(LIVE)
+    if found and (fault := unknown_layout(f"{LIVE}/{found[0]}")):
         print(f"{fault}, unlike in Snakemake 9.27: {kept} stays as it is, so copies may be made anew", file=sys.stderr)
         return
     there = {name for name in (*found, *record_files(kept)) if belongs(name, f"{results.as_posix()}/")}
     for name in there:
-        here, copy = f"{live}/{name}", f"{kept}/{name}"
+        here, copy = f"{LIVE}/{name}", f"{kept}/{name}"
         one, other = content(here), content(copy)
         if one == other:
             continue

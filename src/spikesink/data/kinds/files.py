@@ -11,15 +11,8 @@ from spikesink.study.settings import Corpus
 
 
 def names(corpus: Corpus) -> list[str]:
-    """``corpus.files``, then ``corpus.validation_files``, with every range written out.
-
-    Raises CorpusError for a range that runs backwards.
-    """
-    patterns = (*corpus.files, *(corpus.validation_files or ()))
-    try:
-        return [name for pattern in patterns for name in expanded(pattern)]
-    except ValueError as error:
-        raise CorpusError(f"corpus.files: {error}") from None
+    """``corpus.files``, then ``corpus.validation_files``, with every range written out."""
+    return [name for pattern in (*corpus.files, *(corpus.validation_files or ())) for name in expanded(pattern)]
 
 
 def files(corpus: Corpus, download: bool = False) -> list[Path]:

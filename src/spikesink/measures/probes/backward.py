@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
 
-SITES = ("stream", "branch", "input", "sum", "query", "key", "value", "mixed", "mixture")
-
 
 class Tap(NamedTuple):
     """A hidden state and the gradient of the loss with respect to it, both [B, T, width] in float32."""

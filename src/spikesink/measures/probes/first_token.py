@@ -9,8 +9,8 @@ from torch import Tensor
 
 from spikesink.measures.probes.amplifier import Direction, step_up
 from spikesink.measures.probes.observe import Observation
-from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, anatomy
-from spikesink.measures.probes.vocabulary import VOCABULARY_BATCH, membership, pass_alone, vocabulary
+from spikesink.measures.probes.spikes import SpikeRule, anatomy
+from spikesink.measures.probes.vocabulary import membership, vocabulary
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Block, Decoder
 from spikesink.model.valves import AttentionValve
@@ -37,46 +37,14 @@ def value_output_map(model: Decoder, block: Block) -> Tensor:
     return (block.body(basis, context) - block.body(torch.zeros_like(basis), context))[:, 0].float().T
 
 
-@torch.no_grad()
-def first_token_value_output(
-    model: Decoder,
-    tokens: Tensor,
-    *,
-    rule: SpikeRule = SUN_ET_AL,
-    batch_size: int = 32,
-    vocabulary_batch: int = VOCABULARY_BATCH,
-    most: int | None = None,
-) -> list[dict]:
-    """One row per attention block before the step-up block and group of tokens at position 0 (2603.05498 Eq 22).
+class FirstToken:
+    """Watches a pass of token ids for what attention gives them before the step-up block (2603.05498 Eq 22).
 
     A token at position 0 attends to itself alone: its output is W_VO h, W_VO = sum over heads of Wv Wo with the
-    pre-norm's gain folded in, and h the normalised input before the gain. s* is the direction of ``channel`` in
-    ``step_up_block``.
-
-    block: 1-based. group: all, for every token id of the vocabulary, or ``most`` of them; spike, for the ids that carry
-        a spike at position 0 of sequences [n, T] (leading without spikes). ids: how many ids the group has.
-    step_up_block, channel: as in ``delimiter_probe``.
-    frobenius, singular1, singular2, singular3: Frobenius norm and largest singular values of W_VO; stable_rank:
-        frobenius^2 / singular1^2.
-    gain: mean over the group of |output| / |h|, output being what the block adds to the stream.
-    concentration: length of the mean unit output; 1 when all outputs point the same way.
-    cosine_output: cosine of the mean output with s*. cosine_singular: magnitude of the cosine of W_VO's first left
-        singular vector with s*. cosine_stream: mean cosine of the stream after the block with s*. The sign of s* makes
-        cosine_stream of the spike group positive in the last of these blocks. None where the step-up block is no SwiGLU
-        branch.
-
-    A norm after the branch is no part of W_VO: it is in gain, concentration, cosine_output and cosine_stream alone.
-
-    A block whose output at position 0 is not linear has no rows: with gates from the input, V-scale or another softmax.
+    pre-norm's gain folded in, and h the normalised input before the gain. s* is the direction of the step-up block's
+    leading channel. Step-up block and spike tokens are those of sequences [n, T]; of the vocabulary all ids pass, or
+    ``most`` of them.
     """
-    found = FirstToken(model, tokens, rule=rule, batch_size=batch_size, most=most)
-    if found.blocks:
-        pass_alone(model, found.ids, (found,), vocabulary_batch, found.blocks[-1])
-    return found.rows()
-
-
-class FirstToken:
-    """Watches a pass of token ids for what ``first_token_value_output`` says of them; arguments as there."""
 
     def __init__(
         self, model: Decoder, tokens: Tensor, *, rule: SpikeRule, batch_size: int, most: int | None = None
@@ -108,7 +76,25 @@ class FirstToken:
             self.totals[state.block, group] += is_member_V[ids_B].cpu().double() @ part
 
     def rows(self) -> list[dict]:
-        """The rows that ``first_token_value_output`` returns."""
+        """One row per attention block before the step-up block and group of tokens at position 0.
+
+        block: 1-based. group: all, for every token id that passed; spike, for the ids that carry a spike at position 0
+            of the sequences (leading without spikes). ids: how many ids the group has.
+        step_up_block, channel: as in ``delimiter_probe``.
+        frobenius, singular1, singular2, singular3: Frobenius norm and largest singular values of W_VO; stable_rank:
+            frobenius^2 / singular1^2.
+        gain: mean over the group of |output| / |h|, output being what the block adds to the stream.
+        concentration: length of the mean unit output; 1 when all outputs point the same way.
+        cosine_output: cosine of the mean output with s*. cosine_singular: magnitude of the cosine of W_VO's first left
+            singular vector with s*. cosine_stream: mean cosine of the stream after the block with s*. The sign of s*
+            makes cosine_stream of the spike group positive in the last of these blocks. None where the step-up block is
+            no SwiGLU branch.
+
+        A norm after the branch is no part of W_VO: it is in gain, concentration, cosine_output and cosine_stream alone.
+
+        A block whose output at position 0 is not linear has no rows: with gates from the input, V-scale or another
+        softmax.
+        """
         if not self.blocks:
             return []
         width, direction = self.model.settings.d_model, self.target.direction

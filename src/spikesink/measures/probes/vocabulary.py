@@ -29,17 +29,13 @@ def membership(ids: Tensor, model: Decoder) -> Tensor:
     return found_V
 
 
-def pass_alone(
-    model: Decoder, ids_V: Tensor, watchers: Sequence[Watch], batch_size: int, last: int | None = None
-) -> None:
-    """Pass every one of the token ids through the model as a sequence, up to block ``last`` (1-based; None: all)."""
+def pass_alone(model: Decoder, ids_V: Tensor, watchers: Sequence[Watch], batch_size: int) -> None:
+    """Pass every one of the token ids through the model as a sequence."""
     for batch in shown(ids_V.to(model.device)[:, None].split(batch_size)):
         before = None
         for state in observe(model, batch):
             for watch in watchers:
                 watch(batch[:, 0], before, state)
-            if state.block == last:
-                break
             before = state.stream_BTD
 
 

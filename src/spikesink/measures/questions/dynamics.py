@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spikesink.measures.independence import averaged, independence, sink_observations
 from spikesink.measures.onsets import onsets, orders
-from spikesink.measures.probes.observe import observe
+from spikesink.measures.probes.observe import block_inputs
 from spikesink.measures.probes.sink_mass import attention_on, logit_gap, uniform_mass
 from spikesink.measures.questions.activations import activations
 from spikesink.measures.questions.gradients import gradient_sink_ratio, gradients
@@ -98,20 +98,15 @@ def snapshot_summary(
     return summary
 
 
+@torch.no_grad()
 def sink_scores(model: Decoder, tokens: Tensor, batch_size: int) -> dict[int, list[tuple[float, float]]]:
     """sink_mass and logit gap of every head, by attention block, means over sequences [n, T]."""
     sums: dict[int, Tensor] = {}
     for batch in tokens.split(batch_size):
-        for seen in observe(model, batch.to(model.device)):
-            if seen.block == 0:
-                context, stream = model.context(seen.stream_BTD.to(model.embedding.weight.dtype)), seen.stream_BTD
-                continue
-            block = model.blocks[seen.block - 1]
+        for number, block, h, context in block_inputs(model, batch.to(model.device)):
             if isinstance(block.body, CausalAttention):
-                with torch.no_grad():
-                    q, k = block.body.queries_keys(block.pre_norm(stream.to(context.embedding_BTD.dtype)), context)
-                    alpha = attention_on(block.body, q, k, 0).mean(dim=-1)
-                    found = torch.stack((alpha, logit_gap(block.body, q, k)), dim=-1)
-                sums[seen.block] = sums.get(seen.block, 0) + found.double().sum(dim=0).cpu()
-            stream = seen.stream_BTD
+                q, k = block.body.queries_keys(block.pre_norm(h), context)
+                alpha = attention_on(block.body, q, k, 0).mean(dim=-1)
+                found = torch.stack((alpha, logit_gap(block.body, q, k)), dim=-1)
+                sums[number] = sums.get(number, 0) + found.double().sum(dim=0).cpu()
     return {block: [tuple(pair) for pair in (total / len(tokens)).tolist()] for block, total in sums.items()}

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from spikesink.measures.probes.first_token import FirstToken
 from spikesink.measures.probes.observe import Observation
-from spikesink.measures.probes.spikes import SUN_ET_AL, SpikeRule, ordinary_medians
+from spikesink.measures.probes.spikes import SpikeRule, ordinary_medians
 from spikesink.measures.probes.vocabulary import VOCABULARY_BATCH, membership, pass_alone, vocabulary
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
@@ -36,34 +36,12 @@ def answers(subject: Subject, settings: Measures) -> Answers:
     yield "first_token_value_output", first.rows()
 
 
-@torch.no_grad()
-def vocabulary_probe(
-    model: Decoder,
-    medians_S: Tensor,
-    *,
-    rule: SpikeRule = SUN_ET_AL,
-    batch_size: int = VOCABULARY_BATCH,
-    most: int | None = None,
-) -> list[dict]:
-    """One row per token id, or for ``most`` ids (2603.05498 Table 2): does it spike at position 0?
+class Largest:
+    """Watches a pass of token ids for the largest |h| at every hidden state, of all ids or of ``most`` of them.
 
     Position 0 attends to itself alone, so the token is all there is to know. Where training puts a BOS at position 0,
-    the probed token stands there instead of it. ``medians_S`` are the median |h| of the ordinary tokens of text at
-    every hidden state (``ordinary_medians``). The probed tokens do not give it: nearly all of them may spike.
-
-    token_id: the token. state: the hidden state in which the token is largest against the threshold, 0 the embedding, i
-        after block i. maximum: the token's largest |h| there; channel: where; threshold: of that state.
-    excess: maximum / threshold; is_spike: excess > 1. The mean of is_spike is the share of spike tokens.
-
-    Keeps 6 bytes per token and hidden state.
+    the probed token stands there instead of it. Keeps 6 bytes per token and hidden state.
     """
-    largest = Largest(model, most)
-    pass_alone(model, largest.ids, (largest,), batch_size)
-    return largest.rows(medians_S, rule)
-
-
-class Largest:
-    """Watches a pass of token ids for the largest |h| of those that ``most`` leaves, at every hidden state."""
 
     def __init__(self, model: Decoder, most: int | None) -> None:
         self.ids = vocabulary(model, most)
@@ -80,7 +58,16 @@ class Largest:
         self.channels[state.block].append(channel.to(torch.int16).cpu())
 
     def rows(self, medians_S: Tensor, rule: SpikeRule) -> list[dict]:
-        """The rows that ``vocabulary_probe`` returns."""
+        """One row per token id (2603.05498 Table 2): does it spike at position 0?
+
+        ``medians_S`` are the median |h| of the ordinary tokens of text at every hidden state (``ordinary_medians``).
+        The probed tokens do not give it: nearly all of them may spike.
+
+        token_id: the token. state: the hidden state in which the token is largest against the threshold, 0 the
+            embedding, i after block i. maximum: the token's largest |h| there; channel: where; threshold: of that
+            state.
+        excess: maximum / threshold; is_spike: excess > 1. The mean of is_spike is the share of spike tokens.
+        """
         largest_SV, channel_SV = (
             torch.stack([torch.cat(own) for own in kept]) for kept in (self.values, self.channels)
         )

@@ -6,11 +6,10 @@ row. ``paper_v_scale.csv``: "Attention Sinks Induce Gradient Sinks" (arXiv 2603.
 0.3B validation losses (nats per token on C4) and sink rates (heads of a layer that are sinks on position 0) are used.
 """
 
+import csv
 import math
 from functools import cache
 from pathlib import Path
-
-import polars as pl
 
 from spikesink.study.errors import InputError
 from spikesink.study.names import BASELINE
@@ -23,32 +22,33 @@ COLUMNS = (
     *(f"paper_baseline_{name}" for name in NUMBERS),
 )
 """``paper_baseline_*`` are of the baseline of the row's own paper: a row means nothing beside another paper's."""
-HERE = Path(__file__).parent
+
+
+@cache
+def rows_of(file: str) -> list[dict[str, str]]:
+    """The rows of one of the two files. Read without polars: a command that a user waits for asks for their names."""
+    with open(Path(__file__).with_name(file), encoding="utf-8", newline="") as content:
+        return list(csv.DictReader(content))
 
 
 @cache
 def spike_rows() -> dict[str, dict]:
     """Rows of 2603.05498 by variant name."""
-    table = pl.read_csv(HERE / "paper_rows.csv", glob=False)
     return {
         row["variant"]: {
             "paper_row": row["variant"],
             "paper_source": f"arXiv 2603.05498 Table {row['table'].removeprefix('T')}",
-            "paper_perplexity": row["perplexity"],
-            "paper_sink_ratio": row["sink_ratio"],
-            "paper_spike": float(row["spike"]),
+            **{f"paper_{name}": float(row[name]) for name in NUMBERS},
         }
-        for row in table.iter_rows(named=True)
+        for row in rows_of("paper_rows.csv")
     }
 
 
 @cache
 def v_scale_rows() -> dict[str, dict]:
     """The 0.3B rows of 2603.17771's rebuttal by model name; the perplexity is exp(validation loss)."""
-    table = pl.read_csv(HERE / "paper_v_scale.csv", glob=False).filter(
-        (pl.col("source") == "rebuttal") & (pl.col("scale") == "0.3b")
-    )
-    values = {(model, quantity): value for _, _, model, quantity, value in table.iter_rows()}
+    rows = [row for row in rows_of("paper_v_scale.csv") if (row["source"], row["scale"]) == ("rebuttal", "0.3b")]
+    values = {(row["model"], row["quantity"]): float(row["value"]) for row in rows}
     return {
         model: {
             "paper_row": model,
@@ -57,8 +57,14 @@ def v_scale_rows() -> dict[str, dict]:
             "paper_sink_ratio": 100 * values[model, "sink_rate_layer_mean"],
             "paper_spike": None,
         }
-        for model in table["model"].unique(maintain_order=True)
+        for model in dict.fromkeys(row["model"] for row in rows)
     }
+
+
+@cache
+def paper_rows() -> dict[str, dict]:
+    """What ``stands_for`` may name: the rows of 2603.05498, then those of 2603.17771's rebuttal at 0.3B."""
+    return spike_rows() | v_scale_rows()
 
 
 def beside(variants: list[tuple[str, str | None]]) -> list[dict]:
@@ -69,12 +75,12 @@ def beside(variants: list[tuple[str, str | None]]) -> list[dict]:
     """
     names = [stands_for or variant for variant, stands_for in variants]
     for (variant, stands_for), name in zip(variants, names, strict=True):
-        if stands_for and name not in spike_rows() | v_scale_rows():
+        if stands_for and name not in paper_rows():
             raise InputError(
                 f"ablations: variant {variant!r} has stands_for {name!r}, which is no row of the papers: use one of "
-                f"{', '.join(spike_rows() | v_scale_rows())}, or null"
+                f"{', '.join(paper_rows())}, or null"
             )
-    others = [name for name in names if name != BASELINE and name in spike_rows() | v_scale_rows()]
+    others = [name for name in names if name != BASELINE and name in paper_rows()]
     only_v_scale = bool(others) and all(name in v_scale_rows() for name in others)
     rows = v_scale_rows() | spike_rows() | (v_scale_rows() if only_v_scale else {})
     return [with_baseline(rows[name]) if name in rows else dict.fromkeys(COLUMNS) for name in names]

@@ -6,6 +6,7 @@ import polars as pl
 
 from spikesink.quantities import QUANTITIES
 from spikesink.runs.folder import FINISHED
+from spikesink.study.aligned import aligned
 from spikesink.tables.contracts import IDENTITY, RUNS
 from spikesink.tables.inputs import read_table
 from spikesink.tables.render.numbers import writer, written
@@ -40,14 +41,7 @@ def summary_of_models(path: Path) -> str:
     lines = [("model", *OF_MODELS.values())]
     for row in models.iter_rows(named=True):
         lines.append((row["model"], *(in_short(row[name], name) for name in OF_MODELS)))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
+    return "\n".join(aligned(lines, names=1))
 
 
 def in_short(value: str | None, name: str) -> str:
@@ -69,14 +63,7 @@ def summary(path: Path) -> str:
         note = "" if row["status"] == FINISHED else row["status"]
         lines.append(("" if row["ablation"] == last else row["ablation"], row["variant"], *cells, note))
         last = row["ablation"]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    text = []
-    for line in lines:
-        cells = [
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=False))
-        ]
-        text.append("  ".join([*cells, *line[len(HEADER) :]]).rstrip())
+    text = aligned(lines, names=2)
     seeds = variants["seeds"].max()
     text.append(
         f"Means over {seeds} seeds, of perplexity and spikes geometric." if seeds > 1 else "One seed per variant."

@@ -1,6 +1,6 @@
 """Columns of mechanism.csv that need more than one number of one table: a module per topic.
 
 A module names in ``READS`` the measures that it needs, and its function ``columns`` takes their tables by question and
-returns values by column; None where a question has no answer for the model. ``spikesink.quantities`` says what every
-column means.
+returns values by column. A column without an answer for the model is None or left out. ``spikesink.quantities`` says
+what every column means.
 """

@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from spikesink.quantities.of_abilities import OF_ABILITIES
 from spikesink.quantities.perplexity import perplexity
 
 READS = ("perplexity", "induction", "retrieval", "beyond_context", "backcopy", "backcopy_heads")
@@ -16,8 +15,8 @@ CONTEXTS = (1, 2, 4)
 
 
 def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
-    """All quantities of abilities; None where a model was not asked, because a test did not fit it or its text."""
-    found: dict[str, Any] = dict.fromkeys(quantity.name for quantity in OF_ABILITIES)
+    """The quantities of abilities that a model was asked: a test may not fit it or its text."""
+    found: dict[str, Any] = {}
     for table, numbers in (
         (tables["perplexity"], by_position),
         (tables["induction"], induction),

@@ -5,34 +5,20 @@ from typing import Any
 import polars as pl
 
 READS = ("amplifier_alignment", "amplifier_spectrum", "amplifier_norms", "silu_identity", "first_token_value_output")
-COLUMNS = (
-    "eigenvalue",
-    "second",
-    "cosine_spike",
-    "cosine_other",
-    "quadratic_error_spike",
-    "rank_one_error_spike",
-    "eigenvalue_ratio_ordinary",
-    "amplifier_norm_over_median",
-    "silu_cosine_spike",
-    "silu_cosine_other",
-    "silu_norm_ratio_spike",
-    "first_token_cosine",
-)
 ALIGNED = ("eigenvalue", "second", "cosine", "error_quadratic", "error_rank_one")
 
 
 def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """The first step-up block and its leading channel; without a spike, those that come closest.
 
-    The leading channel k is the one to which the block adds most. All are None in a model without SwiGLU, and where
-    SwiGLU only removes the spike.
+    The leading channel k is the one to which the block adds most. A model without SwiGLU has no columns, nor has one
+    whose SwiGLU only removes the spike.
     """
     alignment, silu = tables["amplifier_alignment"], tables["silu_identity"]
     if not alignment.is_empty():
         alignment = alignment.filter(pl.col("role") != "step_down")
     if alignment.is_empty():
-        return dict.fromkeys(COLUMNS)
+        return {}
     block, channel, spike = alignment.select("block", "channel", "group").row(0)
     own = alignment.filter((pl.col("block") == block) & (pl.col("channel") == channel)).select("group", *ALIGNED)
     groups = {row["group"]: row for row in own.iter_rows(named=True)}
@@ -41,21 +27,20 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     nothing: tuple[None, None] = (None, None)
     norms = tables["amplifier_norms"]
     own_norm = norms.filter((pl.col("block") == block) & (pl.col("channel") == channel))["norm"].item()
-    values = (
-        groups[spike]["eigenvalue"],
-        groups[spike]["second"],
-        groups[spike]["cosine"],
-        groups.get("other", {}).get("cosine"),
-        groups[spike]["error_quadratic"],
-        groups[spike]["error_rank_one"],
-        ordinary_ratio(tables["amplifier_spectrum"], block),
-        own_norm / norms["norm"].median(),
-        silu_of[spike][0],
-        silu_of.get("other", nothing)[0],
-        silu_of[spike][1],
-        first_token_cosine(tables["first_token_value_output"]),
-    )
-    return dict(zip(COLUMNS, values, strict=True))
+    return {
+        "eigenvalue": groups[spike]["eigenvalue"],
+        "second": groups[spike]["second"],
+        "cosine_spike": groups[spike]["cosine"],
+        "cosine_other": groups.get("other", {}).get("cosine"),
+        "quadratic_error_spike": groups[spike]["error_quadratic"],
+        "rank_one_error_spike": groups[spike]["error_rank_one"],
+        "eigenvalue_ratio_ordinary": ordinary_ratio(tables["amplifier_spectrum"], block),
+        "amplifier_norm_over_median": own_norm / norms["norm"].median(),
+        "silu_cosine_spike": silu_of[spike][0],
+        "silu_cosine_other": silu_of.get("other", nothing)[0],
+        "silu_norm_ratio_spike": silu_of[spike][1],
+        "first_token_cosine": first_token_cosine(tables["first_token_value_output"]),
+    }
 
 
 def ordinary_ratio(spectrum: pl.DataFrame, block: int) -> float | None:

@@ -34,12 +34,13 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
 
 
 def streaming(table: pl.DataFrame) -> dict[str, Any]:
-    names = {0: "streaming_window", 1: "streaming_with_one"}
-    found = dict.fromkeys((*names.values(), "streaming_with_first"))
     if table.is_empty():
-        return found
+        return {}
     smallest = table.filter(pl.col("cache") == table["cache"].min())
     sums = smallest.group_by("start").agg(pl.col("nll_nats", "tokens").sum())
     perplexities = {start: perplexity(nll, tokens) for start, nll, tokens in sums.iter_rows()}
-    found |= {name: perplexities.get(start) for start, name in names.items()}
-    return found | {"streaming_with_first": perplexities[max(perplexities)]}
+    return {
+        "streaming_window": perplexities.get(0),
+        "streaming_with_one": perplexities.get(1),
+        "streaming_with_first": perplexities[max(perplexities)],
+    }

@@ -10,7 +10,7 @@ READS = ("layers", "valve_strength")
 def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """Token 0's norm and its values' against those of early tokens, and V-scale's theta over the depth of the model.
 
-    theta is None without learned valves.
+    Without learned valves there is no theta.
     """
     table = tables["layers"]
     return {
@@ -22,7 +22,7 @@ def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
 
 def thetas(valves: pl.DataFrame) -> dict[str, float | None]:
     if "theta" not in valves.columns:
-        return {"theta_early": None, "theta_late": None}
+        return {}
     valves = valves.filter(pl.col("path") == "value")
     places = valves["layer"].unique().sort()
     third = max(1, len(places) // 3)

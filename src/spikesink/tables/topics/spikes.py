@@ -10,7 +10,7 @@ READS = ("lifecycle", "spike_channels", "delimiter_probe")
 def columns(tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
     """The spike's life, from the roles of the blocks in ``lifecycle``.
 
-    Without a spike the lists are empty, and what is said of step blocks is None.
+    Without a spike the lists are empty, and nothing is said of step blocks.
     """
     lifecycle = tables["lifecycle"]
     found: dict[str, Any] = {}
@@ -40,7 +40,7 @@ def as_text(values: pl.Series) -> str:
 def self_attention(probe: pl.DataFrame) -> dict[str, float | None]:
     names = {True: "self_attention_spike", False: "self_attention_other"}
     if "self_attention" not in probe.columns:  # the step-up block has no attention before it
-        return dict.fromkeys(names.values())
+        return {}
     last = probe.filter(pl.col("block") == probe["block"].max())
     weighted = (pl.col("self_attention") * pl.col("occurrences")).sum() / pl.col("occurrences").sum()
     means = dict(last.group_by("spikes").agg(weighted).iter_rows())

@@ -13,9 +13,8 @@ once per start. Single-device checkpoints of millions of parameters take millise
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from spikesink.data.batches import file_sha256
 from spikesink.runs.folder import RunFolder, snapshots
-from spikesink.runs.sums import known_sum
+from spikesink.runs.sums import file_sum, known_sum
 from spikesink.training.storage.only_weights import check_only_weights
 
 AFFECTS_RESULTS = False
@@ -30,10 +29,10 @@ def seal(folder: Path, path: Path) -> None:
     """Write the list of checksums into ``folder``, the unfinished checkpoint that will be renamed to ``path``."""
     files = files_of(folder)
     with ThreadPoolExecutor(READERS) as readers:
-        sums = readers.map(file_sha256, (folder / file for file in files))
+        sums = readers.map(file_sum, (folder / file for file in files))
     lines = [label(path), *(f"{digest}  {file}" for digest, file in zip(sums, files, strict=True))]
     kept = RunFolder(path.parent).snapshots
-    lines += [f"{known_sum(file)[0] or file_sha256(file)}  {beside(file)}" for file in snapshots(kept).values()]
+    lines += [f"{known_sum(file)[0] or file_sum(file)}  {beside(file)}" for file in snapshots(kept).values()]
     (folder / SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -50,7 +49,7 @@ def damage(folder: Path) -> str | None:
     if difference := sums.keys() ^ {*files_of(folder), *before}:
         return f"{min(difference)} is missing, or missing in {SUMS}"
     with ThreadPoolExecutor(READERS) as readers:
-        found = dict(zip(sums, readers.map(file_sha256, (folder / file for file in sums)), strict=True))
+        found = dict(zip(sums, readers.map(file_sum, (folder / file for file in sums)), strict=True))
     if changed := [file for file in sums if found[file] != sums[file]]:
         return f"{changed[0]} is not what was written"
     try:

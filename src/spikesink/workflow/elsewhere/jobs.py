@@ -30,7 +30,7 @@ def jobs(study: Study) -> list[dict]:
 def job(run: Run, study: Study, is_deep: bool) -> dict:
     groups = [name for name, group in GROUPS.items() if is_deep or set(group.questions) & set(ALWAYS)]
     return {
-        "name": f"{run.variant}/seed{run.seed}",
+        "name": run.name,
         "folder": run.folder,
         "run": json.loads(canonical(identity(run))),
         "groups": {

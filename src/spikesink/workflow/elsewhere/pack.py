@@ -44,14 +44,14 @@ def pack(study: Study, target: Path) -> str:
         "tokens": tokens,
         "folders": {name: str(folder) for name, folder in token_folders(study).items()},
         "git": git_state(),
-        "sources": sources_sum(PACKAGE),
+        "sources": sources_sum(),
         "jobs": left,
     }
     root = Path(study.config.study)
     with whole(target) as part, tarfile.open(part, SUFFIXES[target.suffix]) as archive:
         archive.add(START, str(root / "run.py"))
         add_content(archive, root / "jobs.json", json.dumps(content).encode())
-        for path in sources(PACKAGE):
+        for path in sources():
             archive.add(path, str(root / "src/spikesink" / path.relative_to(PACKAGE)))
         for path in data_files(study):
             archive.add(path, str(root / path))

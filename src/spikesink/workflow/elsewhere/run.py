@@ -62,7 +62,7 @@ def main(folder: Path) -> int:
     options = arguments()
     os.chdir(folder)
     packed = read_json(Path("jobs.json"), AGAIN)
-    if sources_sum(PACKAGE) != packed["sources"]:
+    if sources_sum() != packed["sources"]:
         raise InputError(f"{PACKAGE}: is not the code that was packed, its sum differs: {AGAIN}")
     # Text is UTF-8 in every job, as under Snakemake; nobody here listens to the live mirror.
     os.environ["PYTHONUTF8"] = "1"

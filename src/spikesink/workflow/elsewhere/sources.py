@@ -3,17 +3,18 @@
 import hashlib
 from pathlib import Path
 
+from spikesink.runs.checkout import PACKAGE
 from spikesink.runs.sums import file_sum
 
 
-def sources(package: Path) -> list[Path]:
+def sources() -> list[Path]:
     """The package's modules, sorted."""
-    return sorted(package.rglob("*.py"))
+    return sorted(PACKAGE.rglob("*.py"))
 
 
-def sources_sum(package: Path) -> str:
+def sources_sum() -> str:
     """One SHA-256 of the names and contents of all modules."""
     total = hashlib.sha256()
-    for path in sources(package):
-        total.update(f"{path.relative_to(package).as_posix()} {file_sum(path)}\n".encode())
+    for path in sources():
+        total.update(f"{path.relative_to(PACKAGE).as_posix()} {file_sum(path)}\n".encode())
     return total.hexdigest()

@@ -48,7 +48,7 @@ def unpack(study: Study, archives: Sequence[Path]) -> Arrivals:
     """
     tokens, arrivals = token_sums(study), Arrivals()
     expected = {job["name"]: job for job in jobs(study)}
-    runs = {f"{run.variant}/seed{run.seed}": run for run in study.runs}
+    runs = {run.name: run for run in study.runs}
     for path in archives:
         with opened(path) as archive:
             archive.getmembers()
