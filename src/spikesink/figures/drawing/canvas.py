@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from spikesink.study.glyphs import fonts
@@ -27,7 +28,9 @@ def inches(width: str, natural: float) -> float:
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of this size in inches in the project's style; its parts make room for each other."""
     use_style_sheet()
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)  # without it Matplotlib measures every text with a canvas of its own
+    return figure
 
 
 def use_style_sheet() -> None:
