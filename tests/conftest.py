@@ -1,13 +1,26 @@
 """How the tests are shared out to the processes of `make test`, in the order of the files, the longest first."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-LONG = {f"test_{name}" for name in ("training_distributed", "training_kills", "training", "tracking_variants")}
+LONG = {
+    *(f"test_training{of}" for of in ("", "_distributed", "_faults", "_kills")),
+    *("test_tracking_load", "test_tracking_variants", "test_why"),
+}
 """Unit tests that would come late by their names, so that one process would wait for the other at the end."""
+
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: garbage is looked for among what tests make, and less often."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -179,25 +179,30 @@ def test_bfloat16_trains_with_float32_weights(unbroken, token_folder, tmp_path, 
     assert json.loads((run / "manifest.json").read_text())["precision"] == "bfloat16"
 
 
+def of_layers(layers: int, **training) -> dict:
+    """A run of another depth. Muon on shards takes long for each matrix, and one layer has those of every kind."""
+    return changed(**training) | {"model": RUN["model"] | {"layers": layers}}
+
+
 @pytest.mark.parametrize(
-    "optimiser, tolerance",
+    "optimiser, layers, tolerance",
     [
-        ({"kind": "sgd", "lr": 2.0, "weight_decay": 0.001}, 1e-4),
-        ({"kind": "rmsprop", "lr": 0.005, "weight_decay": 0.1}, 1e-3),
-        ({"kind": "muon", "lr": 0.01, "momentum": 0.95, "weight_decay": 0.1}, 0.05),  # it iterates in bfloat16
+        ({"kind": "sgd", "lr": 2.0, "weight_decay": 0.001}, 2, 1e-4),
+        ({"kind": "rmsprop", "lr": 0.005, "weight_decay": 0.1}, 2, 1e-3),
+        ({"kind": "muon", "lr": 0.01, "momentum": 0.95, "weight_decay": 0.1}, 1, 0.05),  # it iterates in bfloat16
     ],
 )
-def test_an_optimiser_on_shards_is_that_on_one_device(token_folder, tmp_path, optimiser, tolerance):
+def test_an_optimiser_on_shards_is_that_on_one_device(token_folder, tmp_path, optimiser, layers, tolerance):
     """Shards take another implementation than whole weights; with weight decay and momentum they must agree."""
-    one = finished(changed(optimiser=optimiser), token_folder, tmp_path / "one")
-    two = finished(changed(optimiser=optimiser, strategy="fsdp"), token_folder, tmp_path / "two", 2)
+    one = finished(of_layers(layers, optimiser=optimiser), token_folder, tmp_path / "one")
+    two = finished(of_layers(layers, optimiser=optimiser, strategy="fsdp"), token_folder, tmp_path / "two", 2)
     assert difference(two, one) < tolerance
     assert metrics(one)[-1]["loss"] < metrics(one)[0]["loss"] - 0.2
 
 
 def test_muon_on_shards_resumes_where_it_stopped(token_folder, tmp_path):
     """Its state is that of two optimisers; lost, or given to the wrong parameters, it would change the curve."""
-    run = changed(optimiser={"kind": "muon", "lr": 0.01, "momentum": 0.95}, strategy="fsdp")
+    run = of_layers(1, optimiser={"kind": "muon", "lr": 0.01, "momentum": 0.95}, strategy="fsdp")
     whole = finished(run, token_folder, tmp_path / "whole")
     codes, _ = train(run, token_folder, tmp_path, 1, partial(signal_at_step, 9, signal.SIGTERM, 0))
     assert codes == [128 + signal.SIGTERM]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import polars
 import pytest
-from tiny_study import ROOT, copy_folder, copy_project, run_snakemake, torch_server
+from tiny_study import ROOT, copy_folder, copy_project, job_server, run_snakemake
 
 PAGE = (ROOT / "docs/extending.md").read_text()
 PROMISED = {"a norm": 3, "a softmax": 3, "a measure with a column and a figure": 4, "a corpus": 3, "an ablation": 1} | {
@@ -89,7 +89,7 @@ def run(project: Path, *words: str) -> str:
 
 def started(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": str(project / "src"), "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
-    _, python = torch_server()
+    _, python = job_server()
     return subprocess.run([python, *words], cwd=project, capture_output=True, text=True, timeout=300, env=environment)
 
 

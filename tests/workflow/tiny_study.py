@@ -95,9 +95,9 @@ def server() -> subprocess.Popen:
 
 
 @cache
-def torch_server() -> tuple[subprocess.Popen, str]:
-    """The process that jobs are forked from which use PyTorch, and the program ``python`` that asks it for them."""
-    command = [sys.executable, str(Path(__file__).with_name("torch_server.py"))]
+def job_server() -> tuple[subprocess.Popen, str]:
+    """The process that jobs are forked from which use PyTorch or draw, and the program ``python`` that asks it."""
+    command = [sys.executable, str(Path(__file__).with_name("job_server.py"))]
     # Text is UTF-8 as in Snakemake's jobs; a process of several threads may not be forked.
     environment = os.environ | {"PYTHONUTF8": "1"} | dict.fromkeys(THREADS, "1")
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -115,7 +115,7 @@ def run_snakemake(project: Path, *options: str, first: Path | None = None) -> su
             "folder": str(project),
             "environment": dict(os.environ),
             "files": [output.name, errors.name],
-            "python": torch_server()[1],
+            "python": job_server()[1],
             "first": first and str(first),
         }
         server().stdin.write(json.dumps(request) + "\n")
