@@ -34,8 +34,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def lay_out(figure: Figure) -> None:
-    """Give all parts of a figure their places. To draw it for that takes half as long again."""
-    figure.get_layout_engine().execute(figure)
+    """Give all parts of a figure their places, if it has a layout. To draw it for that takes half as long again."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
 
 
 def use_style_sheet() -> None:
