@@ -30,7 +30,7 @@ def disk(tmp_path_factory):
 
 def figure(stem: Path) -> None:
     drawn, axes = plt.subplots(figsize=(2, 2))
-    axes.imshow(TABLE["value"].to_numpy().reshape(150, 200))
+    axes.imshow(TABLE["value"].to_numpy().reshape(150, 200), interpolation="nearest")
     try:
         save(drawn, TABLE, str(stem))
     finally:
