@@ -11,3 +11,5 @@ if "IPython" not in sys.modules:
     # Programs draw into files. Jupyter names its own display for all that is started from a cell, and matplotlib, which
     # torchmetrics imports too, ends where that is not installed.
     os.environ["MPLBACKEND"] = "agg"
+# Several threads add up in whatever order they end: the last digits of tables would change from one time to the next.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")

@@ -1,5 +1,6 @@
 """The list of all runs, the long table and the closing summary."""
 
+import os
 import subprocess
 import sys
 
@@ -106,6 +107,22 @@ def test_a_missing_file_is_one_line_and_status_1(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+SUMS = """
+from spikesink.tables.topics.consequences import streaming
+import polars
+loss = polars.Series(range(7168)).hash(1).cast(float) / 2**60
+table = polars.DataFrame({"nll_nats": loss}).with_columns(cache=8, tokens=100, start=polars.Series(range(7168)) % 3)
+print(len({str(streaming(table)) for _ in range(100)}))
+"""
+
+
+def test_a_sum_has_the_same_digits_every_time():
+    """Threads would add up in whatever order they end, and a table that is made again would be another file."""
+    environment = {name: value for name, value in os.environ.items() if name != "POLARS_MAX_THREADS"}
+    result = subprocess.run([sys.executable, "-c", SUMS], capture_output=True, text=True, check=True, env=environment)
+    assert result.stdout == "1\n"
 
 
 def test_the_tables_import_neither_pandas_nor_torch():
