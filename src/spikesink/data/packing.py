@@ -163,7 +163,7 @@ def letters_of(loaded: tokenizer.Loaded) -> set[str] | None:
 
 
 def left_out(loaded: tokenizer.Loaded, letters: set[str] | None, text: str) -> str | None:
-    """The first letter of a text, as the tokenizer prepares it, that is none of ``letters_of`` the tokenizer."""
+    """The first letter of a text that the tokenizer would leave out, given ``letters_of`` it; None: no letter."""
     if letters is None:
         return None
     prepared, splitter = loaded.tokenizer.normalizer, loaded.tokenizer.pre_tokenizer

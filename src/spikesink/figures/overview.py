@@ -124,11 +124,12 @@ def draw_marks(axis: Axes, name: str, drawn: list[Mark], style: Style) -> list[t
     set_scales(axis, QUANTITIES[name].bounds, drawn)
     arrows = draw_changes(axis, drawn, style)
     faint = {"alpha": 0.3} if len(drawn) > MOST_NAMES else {}  # many cover the marks
-    for draw_lines, name in ((axis.hlines, "x_interval"), (axis.vlines, "y_interval")):
-        known = [mark for mark in drawn if getattr(mark, name)]
-        lines = [(mark.y if name[0] == "x" else mark.x, *getattr(mark, name)) for mark in known]
-        colours = [style[mark.variant].colour for mark in known]
-        draw_lines(*np.reshape(lines, (-1, 3)).T, color=colours, **INTERVAL | faint)
+    across = [(mark.y, *mark.x_interval, style[mark.variant].colour) for mark in drawn if mark.x_interval]
+    upward = [(mark.x, *mark.y_interval, style[mark.variant].colour) for mark in drawn if mark.y_interval]
+    for draw_lines, intervals in ((axis.hlines, across), (axis.vlines, upward)):
+        if intervals:
+            places, lows, highs, colours = zip(*intervals, strict=True)
+            draw_lines(places, lows, highs, color=colours, **INTERVAL | faint)
     for mark in drawn:
         look = style[mark.variant]
         axis.plot(mark.x, mark.y, look.marker, color=look.colour, label=mark.variant, clip_on=False, zorder=3)

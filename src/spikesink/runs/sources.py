@@ -15,7 +15,7 @@ from pathlib import Path
 
 from spikesink.runs.atomic import whole
 from spikesink.runs.sums import file_sum
-from spikesink.study.file_ranges import expanded
+from spikesink.study.file_ranges import expanded, file_names
 from spikesink.study.settings import Config, Corpus, Pretrained
 from spikesink.study.tokenizer_files import BESIDE
 
@@ -38,8 +38,7 @@ def of_text(config: Config) -> list[str]:
 
 def of_corpus(corpus: Corpus) -> list[str]:
     """The files of a corpus on this machine, by the names that the config gives them."""
-    patterns = (*corpus.files, *(corpus.validation_files or ())) if corpus.kind == "files" else ()
-    return [name for pattern in patterns for name in expanded(pattern)]
+    return file_names(corpus) if corpus.kind == "files" else []
 
 
 def of_model(model: Pretrained) -> list[str]:

@@ -45,7 +45,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Progress:
-    """The last progress that a run has written with some settings, code and text."""
+    """The last progress that a run wrote while its settings, code and text were the same."""
 
     digest: str
     """Their digest, which is the name of the folder that the run resumes from."""

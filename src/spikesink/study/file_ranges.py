@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from spikesink.study.settings import Corpus
+
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_FILES = 100_000
 
@@ -23,14 +25,18 @@ def expanded(pattern: str) -> list[str]:
     return [name for number in numbers for name in expanded(f"{before}{number:0{len(first)}}{after}")]
 
 
+def file_names(corpus: Corpus) -> list[str]:
+    """``corpus.files``, then ``corpus.validation_files``, with every range written out."""
+    return [name for pattern in (*corpus.files, *(corpus.validation_files or ())) for name in expanded(pattern)]
+
+
 def check_ranges(name: str, patterns: Iterable[str]) -> None:
     """Raise ValueError for names that are empty, and for ranges that run backwards or stand for too many files."""
     files = 0
     for pattern in patterns:
         if not pattern.strip():
             raise ValueError(f"{name} has the entry {pattern!r}: write the path of a file")
-        if not pattern.isprintable():
-            odd = next(letter for letter in pattern if not letter.isprintable())
+        if odd := next((letter for letter in pattern if not letter.isprintable()), None):
             raise ValueError(f"{name} has the entry {pattern!r} with the letter {odd!r}: rename the file without it")
         shown, number = pattern if len(pattern) <= 80 else f"{pattern[:77]}...", 1
         for first, last in RANGE.findall(pattern):

@@ -6,13 +6,10 @@ import datasets
 
 from spikesink.data import readers
 from spikesink.data.errors import CorpusError
-from spikesink.study.file_ranges import expanded
+from spikesink.study.file_ranges import file_names as names
 from spikesink.study.settings import Corpus
 
-
-def names(corpus: Corpus) -> list[str]:
-    """``corpus.files``, then ``corpus.validation_files``, with every range written out."""
-    return [name for pattern in (*corpus.files, *(corpus.validation_files or ())) for name in expanded(pattern)]
+__all__ = ["documents", "files", "names"]
 
 
 def files(corpus: Corpus, download: bool = False) -> list[Path]:

@@ -80,12 +80,12 @@ def with_margin(low: float, high: float, log: bool = False) -> tuple[float, floa
 
 
 def round_ticks(axis: XAxis | YAxis, most: int, whole: bool = False) -> None:
-    """Put at most about this many ticks at round numbers."""
+    """Put ticks at round numbers, about ``most`` of them, or at whole numbers only."""
     axis.set_major_locator(MaxNLocator(nbins=most, steps=STEPS, integer=whole))
 
 
 def whole_ticks(axis: XAxis | YAxis, most: int = 6) -> None:
-    """The same at whole numbers."""
+    """Put ticks at whole, round numbers, about ``most`` of them."""
     round_ticks(axis, most, whole=True)
 
 

@@ -109,6 +109,6 @@ def draw_marks(axis: Axes, shown: pl.DataFrame, look: Look, place: float) -> Non
     small = {"s": 4, "color": lighter(look.colour), "linewidths": 0}
     mean = {"s": 18, "color": look.colour, "marker": look.marker, "zorder": 3}
     for kind, marks in ((~is_mean, small), (is_mean, mean)):
-        axis.scatter(*points.filter(kind).to_dict(as_series=False).values(), **marks)
+        axis.scatter(*points.filter(kind), **marks)
     for value in shown.filter(is_mean & (shown["intervention"] == "none"))["value"]:
         axis.axvline(value, color=look.colour, zorder=1, **ALONE)

@@ -133,7 +133,7 @@ def draw_caches(axis: Axes, shown: pl.DataFrame, looks: dict[int, dict]) -> None
 
 
 def scale_row(axes: list[Axes], evicted: pl.Series) -> None:
-    """One scale for all panels of a row, logarithmic where perplexities span more than a decade; the first one says it.
+    """One scale for all panels of a row, logarithmic where perplexities span a decade; only the first has numbers.
 
     It shows the perplexities of all caches. Without eviction a model may fail beyond any scale.
     """

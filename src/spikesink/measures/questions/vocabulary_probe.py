@@ -37,7 +37,7 @@ def answers(subject: Subject, settings: Measures) -> Answers:
 
 
 class Largest:
-    """Watches a pass of token ids for the largest |h| at every hidden state, of all ids or of ``most`` of them.
+    """While token ids pass the model, keeps the largest |h| of each at every hidden state: of all, or of ``most``.
 
     Position 0 attends to itself alone, so the token is all there is to know. Where training puts a BOS at position 0,
     the probed token stands there instead of it. Keeps 6 bytes per token and hidden state.
