@@ -106,7 +106,7 @@ def test_the_figure_says_how_many_seeds_a_mark_is_the_mean_of():
     assert "means of 3 seeds" in " ".join(text.get_text() for text in several.legends[0].get_texts())
     assert "Every mark is one run of one seed" in one.axes[0].get_title(loc="left")
     assert "one run" not in several.axes[0].get_title(loc="left")
-    ablations = ["baseline", "norm", "ffn"]
+    ablations = ["baseline", "norm", "FFN"]
     assert [text.get_text() for text in one.legends[0].get_texts()] == ablations
 
 

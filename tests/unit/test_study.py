@@ -6,6 +6,7 @@ import pytest
 import yaml
 from study_config import BASE, ROOT, WORKFLOW, lr_grid, runs, study
 
+from spikesink.study.names import shown_name
 from spikesink.study.resolve import load, read_config, resolve
 from spikesink.study.run import Study, canonical
 from spikesink.study.strict_yaml import merge
@@ -152,3 +153,10 @@ def test_equal_settings_have_equal_text_whatever_the_order():
     shuffled = {key: BASE[key] for key in reversed(BASE)}
     for one, other in zip(study().runs, resolve(shuffled, WORKFLOW).runs, strict=True):
         assert canonical(one.resolved()) == canonical(other.resolved())
+
+
+def test_names_are_shown_as_the_papers_write_them():
+    """Only whole parts of a name: a variant called boss or v_scaled is no BOS and no V-scale."""
+    shown = {"bos": "BOS", "ffn_wide": "FFN wide", "v_scale_gated": "V-scale gated", "norm_controls": "norm controls"}
+    assert {name: shown_name(name) for name in shown} == shown
+    assert [shown_name(name) for name in ("boss", "v_scaled", "my_bos2")] == ["boss", "v scaled", "my BOS2"]

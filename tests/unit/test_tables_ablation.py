@@ -68,7 +68,7 @@ def test_every_row_stands_beside_the_baseline_of_its_own_paper(study_root, monke
     assert own == {"baseline": 46.0, "sandwich": 46.0, "v_scale": 61.7}
     assert rows["v_scale"]["paper_baseline_perplexity"] == pytest.approx(18.48, abs=0.01)
     text = written_tables(study_root, monkeypatch, {"norm": {"sandwich": {}, "v_scale": {}}}, "norm")["md"].read_text()
-    row = next(line for line in text.splitlines() if line.startswith("| v scale |"))
+    row = next(line for line in text.splitlines() if line.startswith("| V-scale |"))
     assert row.endswith("| v_scale | 18.30 (of 18.48) | 50.2 (of 61.7) | – |")
     assert "- (of ...): the baseline of that row's own paper" in text
 

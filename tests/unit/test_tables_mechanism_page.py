@@ -27,7 +27,7 @@ def test_a_column_per_variant_names_seeds_that_diverged():
     )
     page = mechanism_page(models)
     headings = re.findall(r'<th class="gt_col_heading[^>]*>(.*?)</th>', page)
-    assert headings == ["quantity", "baseline", "v scale (1 of 2 diverged)", "Qwen", "unit", "meaning", "source"]
+    assert headings == ["quantity", "baseline", "V-scale (1 of 2 diverged)", "Qwen", "unit", "meaning", "source"]
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr[^>]*>(.*?)</tr>", page, re.S)]
     cells = {row[0]: row[1:] for row in rows if len(row) == 7}
     assert cells["eigenvalue"][:3] == ["0.600 [0.500, 0.700]", "0.100", "3.00"]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from spikesink.study.errors import ConfigError
+from spikesink.study.names import shown_name
 from spikesink.study.settings import Model, Training
 
 LONGEST = 100
@@ -49,7 +50,7 @@ def check_label(label: str, path: str) -> None:
 def shown_names(variants: Sequence[tuple[str, str | None]]) -> list[str]:
     """What figures that compare variants call each, given by name and label: its label, where no other has the same."""
     labels = [label for _, label in variants]
-    return [label if label and labels.count(label) == 1 else name.replace("_", " ") for name, label in variants]
+    return [label if label and labels.count(label) == 1 else shown_name(name) for name, label in variants]
 
 
 def check_distinct(path: str, variants: Iterable[tuple[str, str]]) -> None:

@@ -21,6 +21,15 @@ LOGS = ("collect_",)
 IN_RESULTS = re.compile(r"published|mlflow.*|mlartifacts.*|mlruns.*", re.I)
 """What lies in results/ beside the studies: published studies and the files of MLflow."""
 
+SPELLED = {"bos": "BOS", "ffn": "FFN", "v_scale": "V-scale"}
+"""Parts of names that figures and tables write as the papers do."""
+AS_PARTS = re.compile(rf"(?<![a-z])(?:{'|'.join(SPELLED)})(?![a-z])")
+
+
+def shown_name(name: str) -> str:
+    """What figures and tables call an ablation, or a variant that has no label: its name with spaces."""
+    return AS_PARTS.sub(lambda part: SPELLED[part[0]], name).replace("_", " ")
+
 
 def check_name(path: str, name: str) -> None:
     """Raises ConfigError where ``name``, found at ``path``, cannot be the name of a folder."""

@@ -14,7 +14,7 @@ from spikesink.study.errors import ConfigError
 from spikesink.study.file_ranges import check_ranges
 from spikesink.study.labels import check_distinct, shown_names
 from spikesink.study.measuring import CONTEXTS
-from spikesink.study.names import BASELINE, check_capitals, check_name, check_study_name
+from spikesink.study.names import BASELINE, check_capitals, check_name, check_study_name, shown_name
 from spikesink.study.overlays import NEEDED, OF_SCALE, overlaid, without_scale
 from spikesink.study.recipe import Recipe
 from spikesink.study.run import Run, Study
@@ -253,7 +253,7 @@ def check_labels(recipes: Collection[Recipe]) -> None:
     """Raises ConfigError where figures of an ablation would show two variants, or one and the baseline, by one name."""
     for ablation in dict.fromkeys(recipe.ablation for recipe in recipes):
         drawn = [recipe for recipe in recipes if recipe.ablation in (BASELINE, ablation)]
-        names = [(recipe.variant, recipe.label or recipe.variant.replace("_", " ")) for recipe in drawn]
+        names = [(recipe.variant, recipe.label or shown_name(recipe.variant)) for recipe in drawn]
         check_distinct(f"ablation {ablation}", names)
 
 

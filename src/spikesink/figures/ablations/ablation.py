@@ -30,7 +30,7 @@ from spikesink.figures.drawing.seeds import named_variants
 from spikesink.figures.drawing.style import REFERENCE, Style, lighter
 from spikesink.figures.drawing.sweeps import changes_heads_only, draw_sweeps
 from spikesink.runs.folder import FINISHED
-from spikesink.study.names import BASELINE
+from spikesink.study.names import BASELINE, shown_name
 from spikesink.tables.parts import read_runs
 from spikesink.tables.statistics.statistics import statistics
 
@@ -99,7 +99,7 @@ def draw_rows(data: pl.DataFrame, style: Style, width: str) -> Figure:
     variants = data.filter(pl.col("mark") == "seed").unique("variant", maintain_order=True)
     panels = panels_of(data)
     figure, _ = draw_panels(panels, variants, data, style, width, room=0.4)
-    title(figure, f"Ablation: {data['ablation'][0].replace('_', ' ')}")
+    title(figure, f"Ablation: {shown_name(data['ablation'][0])}")
     legend(figure, metrics_legend(panels, data))
     return figure
 

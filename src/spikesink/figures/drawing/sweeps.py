@@ -26,7 +26,7 @@ from spikesink.figures.drawing.metrics import (
 )
 from spikesink.figures.drawing.style import REFERENCE, Style, lighter
 from spikesink.runs.folder import FINISHED
-from spikesink.study.names import BASELINE
+from spikesink.study.names import BASELINE, shown_name
 
 WIDTH, HEADS, HEAD_DIM, OTHER = "width", "heads", "head_dim", "other"
 MARKERS = ("s", "^", "v", "P", "X", "<", ">", "p", "h", "*")
@@ -97,7 +97,7 @@ def draw_sweeps(data: pl.DataFrame, style: Style, width: str) -> Figure:
         axis.set_ylabel(panel.label)
     failed = variants.filter(pl.col("outcome") != FINISHED)
     missing = "; ".join(f"{label} {outcome}" for label, outcome in failed.select("label", "outcome").iter_rows())
-    title(figure, f"Ablation: {data['ablation'][0].replace('_', ' ')}" + (f" ({missing})" if missing else ""))
+    title(figure, f"Ablation: {shown_name(data['ablation'][0])}" + (f" ({missing})" if missing else ""))
     handles = [
         Line2D([], [], color="0.55", marker=one.marker, linestyle=one.dash if one.joined else "none", label=one.name)
         for one in found
