@@ -26,6 +26,7 @@ def findings():
     ("claim", "needed"),
     [
         ("backcopy_copies", "scale bigram_backcopy"),
+        ("bos_residual_peak", "scale bigram_backcopy"),  # token0_over_early is measured here, on English text
         ("pretrained_step_up", "published models"),
         ("lr_raises_sinks", "ablations optimisation"),
         ("dim_raises_sinks", "ablations head_dim"),

@@ -303,9 +303,9 @@ def test_every_variant_beyond_the_papers_has_a_claim():
             assert variant.get("stands_for", name) in spoken_of, f"{path.name}: {name}"
 
 
-def test_every_row_of_the_papers_tables_has_claims_for_sinks_and_spike():
+def test_every_row_of_the_papers_tables_has_claims_for_sinks_spike_and_perplexity():
     claims = read_claims([ROOT / "workflow/claims"])
-    for quantity in ("sink_ratio", "spike"):
+    for quantity in ("sink_ratio", "spike", "perplexity"):
         spoken_of = {row for claim in claims if claim.quantity == quantity for row in claim.of}
         assert {row for row in spike_rows() if row != "baseline"} <= spoken_of
 
@@ -334,6 +334,20 @@ def test_the_papers_own_numbers_fulfil_every_claim_about_a_row():
         assert finding.verdict == "reproduced", finding
         shares = [float(share) for share in re.findall(r"(-?\d+) %", finding.effect)]
         assert all(share == 100 for share in shares), "the paper's effect is all of the paper's effect"
+
+
+@pytest.mark.parametrize(("ours", "share"), [(33.55, "100 %"), (22.84, "0 %"), (22.84**2 / 33.55, "-100 %")])
+def test_a_cost_that_is_not_there_is_no_part_of_the_papers(ours, share):
+    """Static INT8 takes the paper's perplexity from 22.84 to 33.55, by 47 %; without a cost the quotient is still 1."""
+    from planted_runs import planted_runs
+
+    from spikesink.claims.observations import observe
+    from spikesink.claims.verdict import judge
+
+    claims = {claim.name: claim for claim in read_claims([ROOT / "workflow/claims"])}
+    runs = planted_runs({"baseline": [ours]}, "int8_static_per_tensor")
+    runs = runs.with_columns(int8_full_precision=pl.lit(22.84))
+    assert judge(claims["int8_static_hurts"], observe(runs)).effect == share
 
 
 @pytest.mark.parametrize("scales", [["7b"], ["nano_full"], ["nano"]])

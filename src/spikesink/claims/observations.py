@@ -83,6 +83,10 @@ class Observations:
         """The seeds of the study."""
         return sorted({seed for runs in self.status.values() for seed in runs})
 
+    def is_of(self, scale: str | None) -> bool:
+        """Whether a claim about this scale is about the study; None is any scale."""
+        return scale is None or scale in self.scale.split(", ")
+
     def knows(self, quantity: str) -> bool:
         """Whether any run or model has a value of the quantity; a study of an older instrument lacks some."""
         rows = [row for table in (self.runs, self.mechanism) for models in table.values() for row in models.values()]

@@ -83,12 +83,14 @@ def of_variant(claim: Claim, variant: str) -> float | None:
 def effect_share(claim: Claim, term: Term, paper: float | None) -> float | None:
     """Our effect as a share of the paper's: 1 for the same, negative for the opposite; None where the paper has none.
 
-    The effect of a ratio is its logarithm, or 1 less the ratio where ours may be 0; of a value it is the value.
+    The effect of a ratio is its logarithm, or 1 less the ratio where ours may be 0. A value that is a quotient of two
+    magnitudes, such as what quantisation does to the perplexity, is a ratio; of another value the effect is the value.
     """
     ours = term.statistic.value
     if ours is None or paper is None:
         return None
-    if claim.compare in ("value", "correlation"):
+    is_quotient = claim.relative_to is not None and term.statistic.log
+    if claim.compare in ("value", "correlation") and not is_quotient:
         return ours / paper if paper else None
     if claim.compare == "difference" or term.step == "difference":
         unit = 0.01 if bounded_by_one(claim) else 1.0

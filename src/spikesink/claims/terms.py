@@ -50,6 +50,8 @@ class NotRun(Exception):
 
 def terms(claim: Claim, observed: Observations) -> list[Term]:
     """The statistics of a claim: of its quantity, then of the coprimary ones that were measured. Raises NotRun."""
+    if not observed.is_of(claim.scale):
+        raise NotRun(f"said of the scale {claim.scale} alone")
     if claim.tier == "check":
         counts = [term.within for term in over_seeds(claim, observed)]
         values = by_itself(claim, observed)

@@ -18,7 +18,7 @@ A claim says of one quantity
     presumes      another claim or several, without which this one says nothing: sinks cannot stay where there are
                   none, and what may be negative has a ratio only to what is positive
     coprimary     further quantities, which must meet the same bounds: of a spike also how far it stands out
-    scale         the scale whose text or size the claim is about; studies of others say that it needs that scale
+    scale         the scale whose text or size the claim is about; studies of others do not judge it
     tier          one of TIERS; the file's ``tier`` unless said otherwise
     paper_value   the claim's statistic in the paper; for rows of the papers' tables it is computed
     paper_bound   the bounds that the paper itself states; every other bound is ours, and the claim says so
