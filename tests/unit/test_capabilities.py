@@ -19,13 +19,14 @@ from safetensors.torch import save_file
 
 from spikesink.data import tokenizer as data_tokenizer
 from spikesink.measures import capabilities, standard_tasks
+from spikesink.measures.accuracies import ACCURACIES
 from spikesink.measures.harnessed import exported
 from spikesink.measures.harnessed import harness as harnessed
 from spikesink.measures.loading import trained_subject
 from spikesink.measures.questions.quantisation import settings_of
 from spikesink.model.decoder import Decoder
 from spikesink.model.initial import initialise
-from spikesink.quantities.of_capabilities import ACCURACIES, EVERY_CAPABILITY
+from spikesink.quantities.of_capabilities import EVERY_CAPABILITY
 from spikesink.study.settings import Capabilities
 from spikesink.tables.collecting.reductions import take
 from spikesink.tables.contracts import without_unasked

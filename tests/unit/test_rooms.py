@@ -6,7 +6,6 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "src" / "spikesink"
 ORDER = (
     "study",
-    "quantities",
     "runs",
     "tracking",
     "data",
@@ -14,6 +13,7 @@ ORDER = (
     "training",
     "pretrained",
     "measures",
+    "quantities",  # above measures: an edit of a label or a meaning makes no measure stale
     "tables",
     "claims",
     "figures",

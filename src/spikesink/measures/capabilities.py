@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from spikesink.measures.accuracies import ACCURACIES, FULL_PRECISION, MEAN_ACCURACY
 from spikesink.measures.harnessed import exported, harness, in_every_setting, published
 from spikesink.measures.standard_tasks import check_installed, described_tasks, loaded, manager
 from spikesink.measures.table import write_table
-from spikesink.quantities.of_capabilities import ACCURACIES, FULL_PRECISION, MEAN_ACCURACY
 from spikesink.runs.command import number_from, one_line_errors, stay_offline
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import json_object

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from spikesink import __version__
+from spikesink.model.perplexity import perplexity
 from spikesink.pretrained.own_format import ARCHITECTURE
-from spikesink.quantities.perplexity import perplexity
 from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import read_json
 from spikesink.runs.json_kinds import CORPUS

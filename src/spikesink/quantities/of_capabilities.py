@@ -4,11 +4,8 @@ The tasks are those of its Tables 3 and 4 and of its needles, by the names of lm
 study names are in measures/capabilities.parquet of every model.
 """
 
+from spikesink.measures.accuracies import ACCURACIES, FULL_PRECISION, MEAN_ACCURACY
 from spikesink.quantities.quantity import BOTH, CAPABILITIES, Quantity, Taken, column
-
-FULL_PRECISION = "full_precision"
-MEAN_ACCURACY = "mean_accuracy"
-"""The task whose value is the mean of ``ACCURACIES``, where a model was given all of them."""
 
 PERPLEXITIES = {
     "wikitext": ("wikitext", "word_perplexity", "WikiText", "perplexity per word of WikiText"),
@@ -20,20 +17,6 @@ PERPLEXITIES = {
     ),
 }
 """By column: task, metric, label and meaning."""
-
-ACCURACIES = {
-    "lambada": ("lambada_openai", "acc", "LAMBADA"),
-    "arc_challenge": ("arc_challenge", "acc_norm", "ARC-C"),
-    "arc_easy": ("arc_easy", "acc_norm", "ARC-E"),
-    "boolq": ("boolq", "acc", "BoolQ"),
-    "copa": ("copa", "acc", "COPA"),
-    "hellaswag": ("hellaswag", "acc_norm", "HellaSwag"),
-    "openbookqa": ("openbookqa", "acc_norm", "OBQA"),
-    "piqa": ("piqa", "acc_norm", "PIQA"),
-    "sciq": ("sciq", "acc", "SciQ"),
-    "winogrande": ("winogrande", "acc", "WinoGrande"),
-}
-"""By column: task, metric and label. acc_norm takes the log-likelihood of an answer over its characters."""
 
 NEEDLES = {
     "niah_single_2": ("niah_single_2", "2048", "single needle 2"),

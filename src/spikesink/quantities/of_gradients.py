@@ -108,7 +108,8 @@ OF_GRADIENTS = (
     *columns(
         unit="1",
         source=f"{PAPER} Prop 1",
-        mass_gradient_correlation="rank correlation over heads of attention on token 0 and the gradient of its value",
+        mass_gradient_correlation="rank correlation over a layer's heads of attention on token 0 and the gradient of "
+        "its value, mean over layers",
     ),
     *SLOPES,
     *RESHAPED,

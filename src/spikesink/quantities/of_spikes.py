@@ -97,8 +97,8 @@ OF_SPIKES = (
     *columns(
         unit="1",
         source=f"{PAPER} Eq 22",
-        first_token_cosine="mean cosine with s* of what the last attention block before adds to spike tokens at "
-        "position 0; none where no such token spikes",
+        first_token_cosine="cosine with s* of the mean of what the last attention block before adds to spike tokens "
+        "at position 0; none where no such token spikes",
     ),
     *columns(
         unit="1",

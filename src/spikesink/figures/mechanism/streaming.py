@@ -15,7 +15,7 @@ from spikesink.figures.drawing.grid import grid, is_left
 from spikesink.figures.drawing.scales import log_scale, spans_a_decade, with_margin
 from spikesink.figures.drawing.stacked import Models
 from spikesink.figures.drawing.style import COLOURS, REFERENCE, SPIKE, Style
-from spikesink.quantities.perplexity import perplexity
+from spikesink.model.perplexity import perplexity
 
 QUESTIONS = ("streaming",)
 CAPTION = (

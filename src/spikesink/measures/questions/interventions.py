@@ -16,7 +16,7 @@ from spikesink.measures.questions.gradients import gradient_sink_ratio, gradient
 from spikesink.measures.questions.perplexity import mean_nll
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.decoder import Decoder
-from spikesink.quantities.perplexity import perplexity
+from spikesink.model.perplexity import perplexity
 from spikesink.study.settings import Measures
 
 GROUP = "consequences"

@@ -14,7 +14,7 @@ from spikesink.measures.questions.perplexity import mean_nll
 from spikesink.measures.subject import Answers, Subject
 from spikesink.model.attention import CausalAttention
 from spikesink.model.decoder import Decoder
-from spikesink.quantities.perplexity import perplexity
+from spikesink.model.perplexity import perplexity
 from spikesink.study.settings import Measures
 
 GROUP = "forward"

@@ -4,7 +4,7 @@ import math
 
 import polars as pl
 
-from spikesink.quantities.perplexity import perplexity
+from spikesink.model.perplexity import perplexity
 
 
 def perplexity_of(positions: pl.DataFrame, window: tuple[int, int] | None = None) -> float | None:

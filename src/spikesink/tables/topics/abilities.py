@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from spikesink.quantities.perplexity import perplexity
+from spikesink.model.perplexity import perplexity
 
 READS = ("perplexity", "induction", "retrieval", "beyond_context", "backcopy", "backcopy_heads")
 CONTEXTS = (1, 2, 4)

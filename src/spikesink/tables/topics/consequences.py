@@ -4,8 +4,8 @@ from typing import Any
 
 import polars as pl
 
+from spikesink.model.perplexity import perplexity
 from spikesink.quantities.of_consequences import EDITED
-from spikesink.quantities.perplexity import perplexity
 from spikesink.tables.inputs import with_absent
 
 READS = ("streaming", "interventions")
