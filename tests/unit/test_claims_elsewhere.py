@@ -6,7 +6,9 @@ import pytest
 
 from spikesink.claims.observations import read_observations
 from spikesink.claims.reading import read_claims
-from spikesink.claims.verdict import NOT_MEASURED, NOT_RUN, judge_all
+from spikesink.claims.verdict import NOT_MEASURED, NOT_RUN, REPRODUCED, judge_all
+from spikesink.study.resolve import load
+from spikesink.workflow.drawn import of_study
 
 ROOT = Path(__file__).parents[2]
 TABLES = ROOT / "results/published/nano/tables"
@@ -49,3 +51,16 @@ def test_no_claim_is_left_out_without_a_word(findings):
     """A reader of "not run" would not know whether to wait, to add a variant, or to take another scale."""
     silent = [name for name, row in findings.items() if row.verdict == NOT_RUN and not row.needs]
     assert silent == [] and any(row.verdict == NOT_MEASURED for row in findings.values())
+
+
+def test_no_claim_is_judged_by_a_control():
+    """Gemma without its BOS has no spike. That is no word against a claim about models as they were trained."""
+    mechanism = ROOT / "results/published/real_models/tables/mechanism.csv"
+    controls = of_study(load([ROOT / "workflow/scales/real_models.yaml"], ROOT / "config.yaml")).controls
+    assert controls == ("SmolLM2-135M-Instruct_BOS", "Gemma-3-270M_no_BOS")
+    claims = read_claims([ROOT / "workflow/claims"])
+    judged = judge_all(claims, read_observations(None, mechanism, controls))
+    with_controls = judge_all(claims, read_observations(None, mechanism))
+    assert {row.model for row in with_controls} - {row.model for row in judged} == set(controls)
+    step_up = {row.model: row.verdict for row in judged if row.claim == "pretrained_step_up"}
+    assert step_up == dict.fromkeys(("", "SmolLM2-135M-Instruct", "Gemma-3-270M"), REPRODUCED)

@@ -44,9 +44,11 @@ rule judge_claims:
         runs=lambda wildcards, input: ["--runs", input.runs[0]] if input.runs else [],
         parts=lambda wildcards, input: [str(Path(heads).parent) for heads in input.heads],
         study=lambda wildcards: drawn_of(wildcards.study).study,
+        controls=lambda wildcards: drawn_of(wildcards.study).controls,
         stem=lambda wildcards, output: stem(output),
     message:
         "judge the papers' claims"
     shell:
         "{params.command:q} --claims {input.claims:q} {params.runs:q} --mechanism {input.mechanism:q}"
-        " --parts {params.parts:q} --study {params.study:q} --output {params.stem:q} 2>&1 | tee {log:q}"
+        " --controls {params.controls:q} --parts {params.parts:q} --study {params.study:q} --output {params.stem:q}"
+        " 2>&1 | tee {log:q}"

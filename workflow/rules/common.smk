@@ -134,6 +134,14 @@ def evaluation_corpus_file(wildcards):
     return f"results/{wildcards.study}/data/{name}.json"
 
 
+# For pretrained.smk.
+def model_settings(name):
+    """A published model's settings, as one canonical JSON text. Whether it is a control matters to claims alone."""
+    settings = asdict(PRETRAINED[name])
+    del settings["control"]
+    return canonical(settings)
+
+
 # For train.smk.
 def resolved_run(wildcards):
     """The run as one canonical JSON text: its settings and the digest of the code that trains it."""

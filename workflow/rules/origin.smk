@@ -65,7 +65,7 @@ def model_origin(place):
     if kind == "runs":
         return origin(run_text(name, seed[0].removeprefix("seed")), text_origin())
     files = source_sums(tuple(sources.of_model(PRETRAINED[name])))
-    return origin(canonical(asdict(PRETRAINED[name])), files, pretrained_job.code, evaluation_origin(), tokens_job.code)
+    return origin(model_settings(name), files, pretrained_job.code, evaluation_origin(), tokens_job.code)
 
 
 @cache

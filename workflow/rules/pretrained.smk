@@ -23,7 +23,7 @@ rule pretrained_model:
         job.environment
     params:
         **job.params,
-        model=lambda wildcards: canonical(asdict(PRETRAINED[wildcards.model])),
+        model=lambda wildcards: model_settings(wildcards.model),
         origin=lambda wildcards: model_origin(f"pretrained/{wildcards.model}"),
         source=lambda wildcards: PRETRAINED[wildcards.model].source,
         revision=lambda wildcards: PRETRAINED[wildcards.model].revision or "",

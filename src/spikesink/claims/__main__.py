@@ -25,11 +25,12 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=Path, help="runs.csv of the study, if anything was trained")
     parser.add_argument("--mechanism", type=Path, help="mechanism.csv of the study, if there is one")
+    parser.add_argument("--controls", nargs="*", default=[], help="published models that no claim is judged by")
     parser.add_argument("--parts", type=Path, nargs="*", default=[], help="folders of the study's collected ablations")
     parser.add_argument("--study", required=True, help="name of the study, for the page's title")
     parser.add_argument("--output", required=True, help="path of the results without .csv, .md, .html")
     options = parser.parse_args()
-    observed = read_observations(options.runs, options.mechanism)
+    observed = read_observations(options.runs, options.mechanism, options.controls)
     claims = read_claims(options.claims, observed.names)
     findings = judge_all(claims, observed)
     heads = read_heads(options.parts) if options.parts else None

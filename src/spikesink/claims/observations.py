@@ -1,7 +1,7 @@
 """A study's numbers as claims ask for them: by the paper's row or the variant's name, quantity and seed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,9 +162,11 @@ def by_model(mechanism: pl.DataFrame | None) -> Rows:
     return found
 
 
-def read_observations(runs: Path | None, mechanism: Path | None) -> Observations:
-    """From runs.csv and mechanism.csv. Raises InputError."""
+def read_observations(runs: Path | None, mechanism: Path | None, controls: Sequence[str] = ()) -> Observations:
+    """From runs.csv and mechanism.csv, without the published models that are controls. Raises InputError."""
     analysed = read_mechanism(mechanism) if mechanism is not None else None
+    if analysed is not None:
+        analysed = analysed.filter(~pl.col("model").is_in(controls))
     trained = read_table(runs, RUN_COLUMNS, "tabulate the runs again", required=IDENTITY) if runs else None
     return observe(trained, analysed)
 

@@ -54,6 +54,8 @@ class Drawn:
     """Figures of the mechanism."""
     questions: tuple[str, ...]
     """Questions that are answered about the models in depth; of a published study, those that are drawn."""
+    controls: tuple[str, ...]
+    """Published models that no claim is judged by."""
 
 
 def of_study(study: Study) -> Drawn:
@@ -76,6 +78,7 @@ def of_study(study: Study) -> Drawn:
         in_depth={run.name: folder_of(run) for run in deep} | pretrained,
         figures=tuple(figure for figure in FIGURES if study.runs or figure not in OF_TRAINING),
         questions=questions_of(study),
+        controls=tuple(name for name, model in config.pretrained.items() if model.control),
     )
 
 

@@ -39,6 +39,9 @@ class Pretrained:
     declares none is refused."""
     context: int = 2048
     """Length in tokens of the sequences that it is measured on (2603.17771: 2048)."""
+    control: bool = False
+    """Whether it is a control, such as a model without the BOS that it was trained with. A control is measured and
+    drawn like the others, but no claim about published models is judged by it."""
 
     def __post_init__(self) -> None:
         positive(self, "context")
