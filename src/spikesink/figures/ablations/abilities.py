@@ -6,10 +6,10 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spikesink.figures.ablations.ablation import draw_panels
 from spikesink.figures.drawing.canvas import legend, note_alone, title
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.metrics import Panel, metrics_legend
+from spikesink.figures.drawing.rows import draw_panels
 from spikesink.figures.drawing.seeds import named_variants
 from spikesink.figures.drawing.style import Style
 from spikesink.tables.parts import read_runs
