@@ -68,16 +68,16 @@ def captions(figures: Mapping[str, Any]) -> str:
 
 def figures_of_ablations() -> str:
     """The figures that every ablation has."""
-    from spikesink.figures.catalogue import FAMILIES
+    from spikesink.figures.catalogue import ABLATION_FIGURES
 
-    return captions(FAMILIES)
+    return captions(ABLATION_FIGURES)
 
 
 def figures_of_mechanism() -> str:
     """The figures of models that were analysed in depth."""
-    from spikesink.figures.catalogue import FIGURES
+    from spikesink.figures.catalogue import MECHANISM_FIGURES
 
-    return captions(FIGURES)
+    return captions(MECHANISM_FIGURES)
 
 
 def questions() -> str:

@@ -105,9 +105,12 @@ def rests_on(runs):
 def in_depth():
     """The answers about the models that are analysed in depth, those too that no figure and no table shows."""
     here = drawn_of(NAME)
-    questions = [question for question in here.questions if question not in drawn.ALWAYS]
-    models = [f"{drawn.PUBLISHED}{model}" for model in PRETRAINED]  # of runs, rests_on asks for the others
-    return [*drawn.answers(here, here.in_depth.values(), questions), *drawn.answers(here, models, drawn.ALWAYS)]
+    questions = [question for question in here.questions if question not in drawn.QUESTIONS_OF_ALL]
+    models = [drawn.model_folder(model) for model in PRETRAINED]  # of runs, rests_on asks for the others
+    return [
+        *drawn.answers(here, here.in_depth.values(), questions),
+        *drawn.answers(here, models, drawn.QUESTIONS_OF_ALL),
+    ]
 
 
 # For data.smk. Settings are functions of the wildcards although they do not depend on them: braces in

@@ -150,7 +150,7 @@ def published_models_origin(study):
     """The table of a study's published models."""
     if study != NAME:
         return published_origin(study)
-    return origin(*(model_origin(f"pretrained/{model}") for model in PRETRAINED), published_models_job.code)
+    return origin(*(model_origin(drawn.model_folder(model)) for model in PRETRAINED), published_models_job.code)
 
 
 @cache

@@ -10,7 +10,7 @@ from spikesink.runs.identity import identity
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run, Study, canonical
-from spikesink.workflow.drawn import ALWAYS, folder_of, of_study
+from spikesink.workflow.drawn import GROUPS_OF_ALL, folder_of, of_study
 from spikesink.workflow.measuring import group_code, group_settings
 
 
@@ -28,7 +28,7 @@ def jobs(study: Study) -> list[dict]:
 
 
 def job(run: Run, study: Study, is_deep: bool) -> dict:
-    groups = [name for name, group in GROUPS.items() if is_deep or set(group.questions) & set(ALWAYS)]
+    groups = [name for name in GROUPS if is_deep or name in GROUPS_OF_ALL]
     return {
         "name": run.name,
         "folder": run.folder,
