@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from spikesink.study.errors import ConfigError
 
@@ -20,6 +21,11 @@ LOGS = ("collect_",)
 """How the names of logs begin that lie beside the log of an ablation's table."""
 IN_RESULTS = re.compile(r"published|mlflow.*|mlartifacts.*|mlruns.*", re.I)
 """What lies in results/ beside the studies: published studies and the files of MLflow."""
+
+
+def is_name(value: Any) -> bool:
+    """Whether a value can be the name of a folder or a file."""
+    return isinstance(value, str) and bool(NAME.fullmatch(value)) and len(value) <= LONGEST
 
 
 def check_name(path: str, name: str) -> None:

@@ -20,6 +20,7 @@ from spikesink.study.recipe import Recipe
 from spikesink.study.run import Run, Study
 from spikesink.study.secrets import refuse_secrets
 from spikesink.study.settings import Config, Corpus, Measures, Pretrained, Tokenizer
+from spikesink.study.shared import SCALES, shared_file, shared_names
 from spikesink.study.sizes import parameters
 from spikesink.study.strict_yaml import merge, read_yaml, shortened
 
@@ -130,7 +131,7 @@ def with_scale(config: Mapping, workflow: Path) -> dict:
     if not isinstance(name, str):
         return dict(config)  # its check says what is wrong
     check_name("scale", name)
-    path = workflow / "scales" / f"{name}.yaml"
+    path = shared_file(workflow, SCALES, name)
     if path.exists():
         scale = read_yaml(path, as_text=True)
         # The models that a config names are all that it wants; a published study would get others added to it.
@@ -138,7 +139,7 @@ def with_scale(config: Mapping, workflow: Path) -> dict:
         return merge({key: scale[key] for key in taken}, config)
     missing = [key for key in (("corpus",) if config.get("pretrained") else NEEDED) if key not in config]
     if missing:
-        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "(none)"
+        known = ", ".join(shared_names(workflow, SCALES)) or "(none)"
         raise ConfigError(
             f"scale = {name!r}: there is no {path}, and the config has no {', '.join(missing)}: use one of {known}"
         )
