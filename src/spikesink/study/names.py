@@ -8,6 +8,8 @@ from typing import Any
 from spikesink.study.errors import ConfigError
 
 BASELINE = "baseline"
+COMPARED = "compared"
+"""The name of the figures that show the compared variants side by side."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 LONGEST = 120

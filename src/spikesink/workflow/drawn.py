@@ -14,8 +14,7 @@ from spikesink.quantities import CAPABILITIES
 from spikesink.runs.folder import RunFolder
 from spikesink.study.errors import ConfigError
 from spikesink.study.labels import shown_names
-from spikesink.study.names import BASELINE
-from spikesink.study.resolve import COMPARED
+from spikesink.study.names import BASELINE, COMPARED
 from spikesink.study.run import Run, Study
 from spikesink.tables.collecting.questions import mechanism_questions
 
