@@ -136,9 +136,9 @@ def print_differences(what: str, lines: list[str], done: str) -> None:
 
 def pack_study(study: Study, overlays: Sequence[str], output: Path) -> None:
     """Pack the tokens, where that has not been done, and write the archive for another machine."""
+    from spikesink.workflow.elsewhere.call_snakemake import snakemake
     from spikesink.workflow.elsewhere.jobs import token_folders
     from spikesink.workflow.elsewhere.pack import check_can_be_packed, pack
-    from spikesink.workflow.elsewhere.touching import snakemake
 
     check_can_be_packed(study, output)
     indices = dict.fromkeys(f"{folder}/tokens.json" for folder in token_folders(study).values())
@@ -148,7 +148,7 @@ def pack_study(study: Study, overlays: Sequence[str], output: Path) -> None:
 
 def unpack_results(study: Study, overlays: Sequence[str], archives: Sequence[Path]) -> int:
     """Take what has come home, and say what was refused and what is left."""
-    from spikesink.workflow.elsewhere.touching import tell_snakemake
+    from spikesink.workflow.elsewhere.call_snakemake import tell_snakemake
     from spikesink.workflow.elsewhere.unpack import arrived, unpack
 
     found = unpack(study, archives)

@@ -19,7 +19,7 @@ from spikesink.study.run import canonical
 from spikesink.workflow import drawn, published
 from spikesink.workflow.jobs import Job
 from spikesink.workflow.measure_plan import measure_costs
-from spikesink.workflow.measuring import group_code, group_settings
+from spikesink.workflow.group_identity import group_code, group_settings
 from spikesink.workflow.setup import tracking_uri
 
 NAME = STUDY.config.study

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spikesink.data.batches import TokenError
 from spikesink.study.kinds import GATES
-from spikesink.study.measuring import CONTEXTS
+from spikesink.study.measure_cost import CONTEXTS
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Measures, Training
 

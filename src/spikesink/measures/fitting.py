@@ -12,7 +12,7 @@ from spikesink.measures.probes.observe import positions_together
 from spikesink.measures.subject import Subject
 from spikesink.runs.free_memory import free_memory
 from spikesink.study.errors import InputError
-from spikesink.study.measuring import MAPS, length_of, rows_together, sequences_together
+from spikesink.study.measure_cost import MAPS, length_of, rows_together, sequences_together
 from spikesink.study.settings import Measures
 
 SHARE_OF_CPU, SHARE_OF_GPU = 0.4, 0.8

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from spikesink.study.errors import ConfigError
 from spikesink.study.file_ranges import check_ranges
 from spikesink.study.labels import check_distinct
-from spikesink.study.measuring import CONTEXTS
+from spikesink.study.measure_cost import CONTEXTS
 from spikesink.study.names import BASELINE, COMPARED, check_capitals, check_name, check_study_name
 from spikesink.study.recipe import Recipe
 from spikesink.study.settings import Config, Corpus, Measures, Pretrained, Tokenizer
@@ -37,9 +37,8 @@ def check_study(config: Config) -> None:
         if name == COMPARED:
             raise ConfigError(f"pretrained.{name}: figures of the compared variants have that name, choose another")
         check_gguf(f"pretrained.{name}.source", config.pretrained[name])
-    check_files_of("corpus", config.corpus)
-    if config.evaluation is not None:
-        check_files_of("evaluation", config.evaluation)
+    for name, corpus in config.corpora.items():
+        check_files_of(name, corpus)
 
 
 def check_gguf(path: str, model: Pretrained) -> None:
@@ -70,9 +69,8 @@ def check_trained(config: Config) -> None:
     for key in ("tokenizer", "model", "training"):
         if getattr(config, key) is None:
             raise ConfigError(f"{key}: missing; set it in config.yaml, or in the file of the scale")
-    check_text("corpus", config.corpus, config.tokenizer)
-    if config.evaluation is not None:
-        check_text("evaluation", config.evaluation, config.tokenizer)
+    for name, corpus in config.corpora.items():
+        check_text(name, corpus, config.tokenizer)
     if config.tokenizer.kind == "characters" and config.tokenizer.vocabulary != 67:
         raise ConfigError(
             f"tokenizer.vocabulary = {config.tokenizer.vocabulary}: the synthetic corpus has 67 symbols, set it to 67"

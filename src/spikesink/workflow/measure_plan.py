@@ -19,7 +19,7 @@ from spikesink.runs.json_file import read_json
 from spikesink.runs.json_kinds import MEASURED_MODEL
 from spikesink.study.aligned import aligned
 from spikesink.study.errors import InputError
-from spikesink.study.measuring import flops, peak_bytes, work
+from spikesink.study.measure_cost import flops, peak_bytes, work
 from spikesink.study.plan import GIB, GPUS, hours, size
 from spikesink.study.plan import flops as written_flops
 from spikesink.study.run import Study

@@ -11,7 +11,7 @@ from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run, Study, canonical
 from spikesink.workflow.drawn import GROUPS_OF_ALL, folder_of, of_study
-from spikesink.workflow.measuring import group_code, group_settings
+from spikesink.workflow.group_identity import group_code, group_settings
 
 
 def jobs(study: Study) -> list[dict]:

@@ -11,7 +11,7 @@ from spikesink.runs.checkout import PACKAGE, git_state
 from spikesink.study.errors import ConfigError
 from spikesink.study.run import Study
 from spikesink.workflow.elsewhere.jobs import is_here, jobs, token_folders, token_sums
-from spikesink.workflow.elsewhere.sources import sources, sources_sum
+from spikesink.workflow.elsewhere.package import modules, modules_sum
 
 SUFFIXES = {".tar": "w:", ".gz": "w:gz", ".xz": "w:xz"}
 START = Path(__file__).with_name("start.py")
@@ -44,14 +44,14 @@ def pack(study: Study, target: Path) -> str:
         "tokens": tokens,
         "folders": {name: str(folder) for name, folder in token_folders(study).items()},
         "git": git_state(),
-        "sources": sources_sum(),
+        "sources": modules_sum(),
         "jobs": left,
     }
     root = Path(study.config.study)
     with whole(target) as part, tarfile.open(part, SUFFIXES[target.suffix]) as archive:
         archive.add(START, str(root / "run.py"))
         add_content(archive, root / "jobs.json", json.dumps(content).encode())
-        for path in sources():
+        for path in modules():
             archive.add(path, str(root / "src/spikesink" / path.relative_to(PACKAGE)))
         for path in data_files(study):
             archive.add(path, str(root / path))

@@ -19,8 +19,8 @@ from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 from spikesink.workflow.elsewhere.document import FINISHED, document_path, is_finished
+from spikesink.workflow.elsewhere.package import modules_sum
 from spikesink.workflow.elsewhere.pool import Pool
-from spikesink.workflow.elsewhere.sources import sources_sum
 
 NEEDED = ("torch", "lightning", "numpy", "safetensors", "yaml")
 OPTIONAL = ("sklearn", "tqdm")
@@ -62,7 +62,7 @@ def main(folder: Path) -> int:
     options = arguments()
     os.chdir(folder)
     packed = read_json(Path("jobs.json"), AGAIN)
-    if sources_sum() != packed["sources"]:
+    if modules_sum() != packed["sources"]:
         raise InputError(f"{PACKAGE}: is not the code that was packed, its sum differs: {AGAIN}")
     # Text is UTF-8 in every job, as under Snakemake; nobody here listens to the live mirror.
     os.environ["PYTHONUTF8"] = "1"
