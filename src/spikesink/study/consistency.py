@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from spikesink.study.errors import ConfigError
 from spikesink.study.file_ranges import check_ranges
-from spikesink.study.labels import check_distinct
+from spikesink.study.labels import called, check_distinct
 from spikesink.study.measure_cost import CONTEXTS
 from spikesink.study.names import BASELINE, COMPARED, check_capitals, check_name, check_study_name
 from spikesink.study.recipe import Recipe
@@ -104,7 +104,7 @@ def check_labels(recipes: Collection[Recipe]) -> None:
     """Raises ConfigError where figures of an ablation would show two variants, or one and the baseline, by one name."""
     for ablation in dict.fromkeys(recipe.ablation for recipe in recipes):
         drawn = [recipe for recipe in recipes if recipe.ablation in (BASELINE, ablation)]
-        names = [(recipe.variant, recipe.label or recipe.variant.replace("_", " ")) for recipe in drawn]
+        names = [(recipe.variant, called(recipe.variant, recipe.label)) for recipe in drawn]
         check_distinct(f"ablation {ablation}", names)
 
 

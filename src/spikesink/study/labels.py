@@ -46,10 +46,20 @@ def check_label(label: str, path: str) -> None:
         raise ConfigError(f"{path} = {label!r} is markup to the browser that shows the report: put a space after <")
 
 
+def called(name: str, label: str | None) -> str:
+    """What figures and tables call a variant: its label, or else its name in words."""
+    return label or in_words(name)
+
+
+def in_words(name: str) -> str:
+    """A name as people read it: "weight decay" for weight_decay."""
+    return name.replace("_", " ")
+
+
 def shown_names(variants: Sequence[tuple[str, str | None]]) -> list[str]:
     """What figures that compare variants call each, given by name and label: its label, where no other has the same."""
     labels = [label for _, label in variants]
-    return [label if label and labels.count(label) == 1 else name.replace("_", " ") for name, label in variants]
+    return [called(name, label if labels.count(label) == 1 else None) for name, label in variants]
 
 
 def check_distinct(path: str, variants: Iterable[tuple[str, str]]) -> None:

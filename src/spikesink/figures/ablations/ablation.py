@@ -13,7 +13,7 @@ from spikesink.figures.drawing.canvas import legend, title
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.metrics import PANELS, SECONDS, metrics_legend, panels_of
 from spikesink.figures.drawing.rows import draw_panels
-from spikesink.figures.drawing.seeds import named_variants
+from spikesink.figures.drawing.seeds import ablation_of, named_variants
 from spikesink.figures.drawing.style import Style
 from spikesink.figures.drawing.sweeps import changes_heads_only, draw_sweeps
 from spikesink.tables.parts import read_runs
@@ -84,6 +84,6 @@ def draw_rows(data: pl.DataFrame, style: Style, width: str) -> Figure:
     variants = data.filter(pl.col("mark") == "seed").unique("variant", maintain_order=True)
     panels = panels_of(data)
     figure, _ = draw_panels(panels, variants, data, style, width, room=0.4)
-    title(figure, f"Ablation: {data['ablation'][0].replace('_', ' ')}")
+    title(figure, f"Ablation: {ablation_of(data)}")
     legend(figure, metrics_legend(panels, data))
     return figure
