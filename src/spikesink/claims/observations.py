@@ -159,7 +159,7 @@ def by_model(mechanism: pl.DataFrame | None) -> Rows:
 
 
 def read_observations(runs: Path | None, mechanism: Path | None) -> Observations:
-    """From runs.csv and mechanism.csv. Raises InputError."""
+    """The observations in runs.csv and mechanism.csv. Raises InputError."""
     analysed = read_mechanism(mechanism) if mechanism is not None else None
     trained = read_table(runs, RUN_COLUMNS, "tabulate the runs again", required=IDENTITY) if runs else None
     return observe(trained, analysed)

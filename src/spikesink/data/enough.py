@@ -43,7 +43,7 @@ def check_packed(folder: Path, index: Mapping) -> None:
 
 
 def needs(study: Study) -> dict[str, dict[str, Need]]:
-    """By folder of tokens and by split, what the runs of a study and the models that it measures need."""
+    """What the runs of a study and the models that it measures need, by folder of tokens and by split."""
     measures, place = study.config.measures, f"results/{study.config.study}"
     found = {}
     if study.runs:

@@ -22,7 +22,7 @@ MOST_ON_CPU = 3 * 2**30
 MOST_OF_A_MAP_ON_CPU = 2**25
 """Bytes. The C library maps more anew each time, and to clear it takes the system as long as a measure takes."""
 PAUSE_SECONDS = 10
-"""So often a job says how far it is."""
+"""Between two lines on how far a job is."""
 
 
 def fitted(settings: Measures, subject: Subject, group: str) -> Measures:
