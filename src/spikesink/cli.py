@@ -137,11 +137,10 @@ def print_differences(what: str, lines: list[str], done: str) -> None:
 def pack_study(study: Study, overlays: Sequence[str], output: Path) -> None:
     """Pack the tokens, where that has not been done, and write the archive for another machine."""
     from spikesink.workflow.elsewhere.call_snakemake import snakemake
-    from spikesink.workflow.elsewhere.jobs import token_folders
     from spikesink.workflow.elsewhere.pack import check_can_be_packed, pack
 
     check_can_be_packed(study, output)
-    indices = dict.fromkeys(f"{folder}/tokens.json" for folder in token_folders(study).values())
+    indices = dict.fromkeys(f"{folder}/tokens.json" for folder in study.token_folders.values())
     snakemake([*indices, "--quiet", "all"], overlays, quiet=False)
     print(pack(study, output))
 

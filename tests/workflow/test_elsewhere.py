@@ -369,9 +369,8 @@ def test_runs_that_a_full_disk_keeps_out_are_named_and_the_others_are_known(tmp_
 
 def test_packing_says_that_standard_tasks_need_the_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(pack, "token_sums", lambda study: {})
-    monkeypatch.setattr(pack, "token_folders", lambda study: {"train": tmp_path / "data/tokens"})
     monkeypatch.setattr(pack, "is_here", lambda *_: False)
-    monkeypatch.setattr(pack, "sources", lambda: [])
+    monkeypatch.setattr(pack, "modules", lambda: [])
     with_tasks = resolve(merge(TINY, {"capabilities": {"tasks": ["arc_easy"]}}))
     assert "--weights" in pack.pack(with_tasks, tmp_path / "study.tar")
     assert "--weights" not in pack.pack(resolve(TINY), tmp_path / "study.tar")

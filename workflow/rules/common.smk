@@ -165,10 +165,8 @@ def subject_tokens(wildcards):
 
     The study's are those of the corpus for evaluation, where the config names one.
     """
-    place = f"{wildcards.subject}/tokens"
-    if is_run(wildcards):
-        place = "data/evaluation" if STUDY.config.evaluation else "data/tokens"
-    return f"results/{wildcards.study}/{place}/tokens.json"
+    own = f"results/{wildcards.study}/{wildcards.subject}/tokens"
+    return f"{STUDY.token_folders['measure'] if is_run(wildcards) else own}/tokens.json"
 
 
 def subject_tokenizer(wildcards):

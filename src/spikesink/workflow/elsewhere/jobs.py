@@ -1,7 +1,6 @@
 """The runs of a study as jobs for another machine: plain values that say what the rules would have run."""
 
 import json
-from pathlib import Path
 
 from spikesink.data.batches import TokenError, read_index
 from spikesink.measures.groups import GROUPS
@@ -40,16 +39,10 @@ def job(run: Run, study: Study, is_deep: bool) -> dict:
     }
 
 
-def token_folders(study: Study) -> dict[str, Path]:
-    """The folders of the packed tokens: what runs are trained on, and what they are measured on."""
-    data = Path("results") / study.config.study / "data"
-    return {"train": data / "tokens", "measure": data / ("evaluation" if study.config.evaluation else "tokens")}
-
-
 def token_sums(study: Study) -> dict[str, str]:
     """The sums of the tokens that runs are trained and measured on. Raises InputError where they are not packed."""
     try:
-        folders = token_folders(study)
+        folders = study.token_folders
         return {
             "train": read_index(folders["train"])["splits"]["train"]["sha256"],
             "measure": read_index(folders["measure"])["splits"]["validation"]["sha256"],
