@@ -35,10 +35,10 @@ def main() -> None:
     mixed, spreads = (effects(heads), components(heads)) if heads is not None else ([], None)
     scale = f"scale {observed.scale}" if options.runs else "of published models alone"
     title = f"Claims of the papers in study {options.study}, {scale}"
-    page = blocks_of(findings, mixed, spreads)
+    blocks = blocks_of(findings, mixed, spreads)
     write_table(pl.DataFrame(findings, schema=Finding._fields, orient="row"), f"{options.output}.csv")
-    write_text(markdown(title, page), f"{options.output}.md")
-    write_text(html(title, page), f"{options.output}.html")
+    write_text(markdown(title, blocks), f"{options.output}.md")
+    write_text(html(title, blocks), f"{options.output}.html")
     print(counts(findings))
 
 
