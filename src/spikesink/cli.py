@@ -22,7 +22,7 @@ from spikesink.study.plan import assumptions, costs, human, same_settings, table
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Plan
 from spikesink.workflow.check import checked_study
-from spikesink.workflow.first import all_of
+from spikesink.workflow.command_line import all_of
 from spikesink.workflow.measure_plan import measure_costs, measure_table
 
 NO_RUNS = "This study trains nothing: it measures published models."
