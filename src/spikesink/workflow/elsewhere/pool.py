@@ -11,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from spikesink.runs.command import stay_offline
+from spikesink.runs.status import clock
 from spikesink.workflow.elsewhere.document import log_path
 
 PATIENCE = 120.0
@@ -135,10 +136,6 @@ class Pool:
 def end(workers: list[Worker], kill: bool) -> None:
     for worker in workers:
         (worker.process.kill if kill else worker.process.terminate)()
-
-
-def clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def work(pipe: Connection, packed: dict[str, Any], gpu: str | None, threads: int) -> None:
