@@ -169,7 +169,7 @@ def test_a_worker_that_dies_takes_one_run_with_it(capsys):
     process = SimpleNamespace(join=lambda *_: None, kill=lambda: None, exitcode=-9)
     assert not pool.hear(Worker(process, ours, {"name": "large/seed0"}, None))
     assert "FAILED large/seed0: its process ended with status -9" in capsys.readouterr().out
-    assert pool.failed == ["large/seed0"] and pool.status(1, 3) == 1
+    assert pool.failed == ["large/seed0"] and pool.status() == 1
 
 
 def test_a_new_worker_takes_the_gpu_that_a_dead_one_has_left(monkeypatch):
