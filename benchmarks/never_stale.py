@@ -33,7 +33,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests/workflow")]
 
 from tiny_study import TINY, copy_project  # noqa: E402
 
-from spikesink.figures.catalogue import FIGURES  # noqa: E402
+from spikesink.figures.catalogue import MECHANISM_FIGURES  # noqa: E402
 from spikesink.measures.groups import GROUPS  # noqa: E402
 from spikesink.quantities import CAPABILITIES  # noqa: E402
 from spikesink.study.strict_yaml import merge  # noqa: E402
@@ -109,10 +109,10 @@ class Project:
         known = {
             "groups": {name: group.questions for name, group in GROUPS.items()},
             "modules": modules,
-            "always": drawn.ALWAYS,
+            "always": drawn.QUESTIONS_OF_ALL,
             "parts": drawn.PARTS,
             "table": [question for question in mechanism_questions() if question != CAPABILITIES],
-            "figures": {name: FIGURES[name].reads for name in KEPT_FIGURES},
+            "figures": {name: MECHANISM_FIGURES[name].reads for name in KEPT_FIGURES},
         }
         (self.tools / "known.json").write_text(json.dumps(known))
         base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -9,8 +9,8 @@ GROUPS = {
     "matrix products": ("gemm", "nvjet", "cutlass", "xmma", "cublas", "splitk"),
     "copies and fills": ("memcpy", "memset", "fill", "copy"),
 }
-OTHER = "other"
 """Parts of kernels' names; the first group that fits counts."""
+OTHER = "other"
 
 
 def kernels(prepared: Prepared, steps: int = 3) -> dict:

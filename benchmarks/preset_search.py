@@ -10,7 +10,7 @@ from statistics import fmean, geometric_mean
 
 import polars as pl
 
-from spikesink.tables.statistics.intervals import mean_interval
+from spikesink.tables.statistics.intervals import mean_of
 
 RUNS = Path(__file__).parents[1] / "results/preset_search/tables/runs.csv"
 WANTED, LEAST = (35.0, 65.0), 25.0
@@ -21,7 +21,7 @@ HEADINGS = ("setting", "seeds", "seconds", "perplexity", "sink ratio % [95 %]", 
 def found(name: str, runs: pl.DataFrame) -> dict:
     """What a setting's runs show. ``spike`` is the geometric mean of relative spike and outlier ratio, ``fits`` whether
     its sinks are those wanted."""
-    sinks = mean_interval(runs["sink_ratio"].to_list())
+    sinks = mean_of(runs["sink_ratio"].to_list()).estimate()
     spikes = [runs[column].to_list() for column in ("spike_over_median", "spike_over_elsewhere")]
     return {
         "name": name,

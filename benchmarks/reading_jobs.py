@@ -133,7 +133,8 @@ def jobs_of_tables(study: Study, place: Path) -> list[Job]:
     about = drawn.of_study(study)
     ablation = study.ablations[0]
     runs = [run.folder for run in study.runs if run.ablation in ("baseline", ablation)]
-    answers = [path for run in runs for question in drawn.ALWAYS for path in below(f"{run}/measures", f"{question}.*")]
+    asked = [f"{question}.*" for question in drawn.QUESTIONS_OF_ALL]
+    answers = [path for run in runs for pattern in asked for path in below(f"{run}/measures", pattern)]
     records = [path for run in runs for name in ("run.json", "manifest.json") for path in below(run, name)]
     curves = [path for run in runs for path in below(run, "metrics.csv")]
     deep = [path for file in drawn.table_files(about) for path in noted(file)]

@@ -44,19 +44,6 @@ def ablations() -> str:
     return table(("ablation", "about", "variants"), rows)
 
 
-def literals(path: Path) -> dict[str, object]:
-    """The names that a module assigns literals to at its top, and its docstring under ``__doc__``."""
-    tree = ast.parse(path.read_text())
-    found: dict[str, object] = {"__doc__": ast.get_docstring(tree) or ""}
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            try:
-                found[statement.targets[0].id] = ast.literal_eval(statement.value)
-            except ValueError:
-                continue
-    return found
-
-
 def captions(figures: Mapping[str, Any]) -> str:
     """What each figure of the catalogue reads, and its caption."""
     parts = []
@@ -68,25 +55,27 @@ def captions(figures: Mapping[str, Any]) -> str:
 
 def figures_of_ablations() -> str:
     """The figures that every ablation has."""
-    from spikesink.figures.catalogue import FAMILIES
+    from spikesink.figures.catalogue import ABLATION_FIGURES
 
-    return captions(FAMILIES)
+    return captions(ABLATION_FIGURES)
 
 
 def figures_of_mechanism() -> str:
     """The figures of models that were analysed in depth."""
-    from spikesink.figures.catalogue import FIGURES
+    from spikesink.figures.catalogue import MECHANISM_FIGURES
 
-    return captions(FIGURES)
+    return captions(MECHANISM_FIGURES)
 
 
 def questions() -> str:
     """The modules that measure: the question each answers, and the tables that hold the answers."""
+    from spikesink.runs.module_facts import literal
+
     rows = []
     for path in sorted((ROOT / "src/spikesink/measures/questions").glob("[!_]*.py")):
-        found = literals(path)
-        tables = ", ".join(f"`{name}`" for name in found.get("QUESTIONS", ()))
-        rows.append((f"`{path.stem}`", str(found["__doc__"]).split("\n\n")[0], tables))
+        asked = literal(f"spikesink.measures.questions.{path.stem}", "QUESTIONS") or ()
+        about = ast.get_docstring(ast.parse(path.read_text()))
+        rows.append((f"`{path.stem}`", about.split("\n\n")[0], ", ".join(f"`{name}`" for name in asked)))
     return table(("module", "question", "tables in `measures/`"), rows)
 
 

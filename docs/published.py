@@ -152,6 +152,8 @@ def verdicts() -> str:
 
 def first_seed() -> str:
     """Verdicts on all claims by all seeds, and by the first seed alone, which is one run of each variant."""
+    from spikesink.claims.verdict import VERDICTS
+
     with tempfile.TemporaryDirectory() as folder:
         lowest = min((row["seed"] for row in rows_of("tables/runs.csv")), key=int)
         for name, column, first in (("runs", "seed", lowest), ("mechanism", "model", f"/seed{lowest}")):
@@ -166,11 +168,10 @@ def first_seed() -> str:
         with Path(folder, "claims.csv").open(newline="") as file:
             alone = Counter(row["verdict"] for row in csv.DictReader(file) if counted(row))
     every = Counter(row["verdict"] for row in rows_of("claims.csv") if counted(row))
-    names = ("reproduced", "not reproduced", "undecidable", "not run", "not measured")
     seeds = len({row["seed"] for row in rows_of("tables/runs.csv")})
-    rows = [(f"all {seeds} seeds", *(str(every[name]) for name in names))]
-    rows += [("the first seed alone", *(str(alone[name]) for name in names))]
-    return table(("judged by", *names), rows, names)
+    rows = [(f"all {seeds} seeds", *(str(every[name]) for name in VERDICTS))]
+    rows += [("the first seed alone", *(str(alone[name]) for name in VERDICTS))]
+    return table(("judged by", *VERDICTS), rows, VERDICTS)
 
 
 def counted(row: dict[str, str]) -> bool:

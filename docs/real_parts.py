@@ -1,9 +1,8 @@
 """The generated parts about the published study of real models: its numbers, and its verdicts on the papers' claims."""
 
-import csv
-from pathlib import Path
+from published import ROOT, rows_of, table
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "results/published/real_models"
+MODELS = ROOT / "results/published/real_models"
 SHOWN = (
     *("perplexity", "spike", "spike_channel", "spike_position", "spike_over_median"),
     *("blocks", "step_up_blocks", "step_up_share", "step_down_blocks", "step_down_share", "plateau_output"),
@@ -16,28 +15,19 @@ SHOWN = (
 """Columns of mechanism.csv that the page shows, of those that the study has."""
 
 
-def rows_of(name: str) -> list[dict[str, str]]:
-    with (PUBLISHED / name).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def line(cells: list[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
 def numbers() -> str:
     """What was measured: a row per quantity, a column per model."""
     from spikesink.quantities import QUANTITIES
 
-    models = rows_of("tables/mechanism.csv")
-    head = ["column", "meaning", *(model["model"] for model in models)]
-    lines = [line(head), line(["---", "---", *["---:"] * len(models)])]
+    models = rows_of("tables/mechanism.csv", MODELS)
+    names = [model["model"] for model in models]
+    rows = []
     for name in SHOWN:
         quantity = QUANTITIES[name]
         values = [model.get(name) or None for model in models]
         cells = [value if is_text(value, quantity.format) else shown(value, quantity.format) for value in values]
-        lines.append(line([f"`{name}`", quantity.meaning, *cells]))
-    return "\n".join(lines)
+        rows.append([f"`{name}`", quantity.meaning, *cells])
+    return table(("column", "meaning", *names), rows, right=names)
 
 
 def is_text(value: str | None, form: str) -> bool:
@@ -54,28 +44,27 @@ def shown(value: str | None, form: str) -> str:
 
 def described() -> str:
     """What the models are, and from which files."""
-    models = rows_of("published_models.csv")
+    models = rows_of("published_models.csv", MODELS)
     facts = ("architecture", "parameters", "stored_as", "dequantised", "bos", "context", "source", "packages", "sha256")
-    lines = [line(["", *(model["model"] for model in models)]), line(["---", *["---"] * len(models)])]
-    lines += [line([fact.replace("_", " "), *(model[fact] or "–" for model in models)]) for fact in facts]
-    return "\n".join(lines)
+    rows = [[fact.replace("_", " "), *(model[fact] or "–" for model in models)] for fact in facts]
+    return table(("", *(model["model"] for model in models)), rows)
 
 
 def verdicts() -> str:
     """The claims about published models, with a verdict for each model by name."""
-    rows = [row for row in rows_of("claims.csv") if row["model"]]
+    rows = [row for row in rows_of("claims.csv", MODELS) if row["model"]]
     models = list(dict.fromkeys(row["model"] for row in rows))
     found: dict[str, dict[str, dict[str, str]]] = {}
     for row in rows:
         found.setdefault(row["claim"], {})[row["model"]] = row
-    lines = [line(["claim", "source", *models]), line(["---", "---", *["---"] * len(models)])]
+    lines = []
     for by_model in found.values():
         one = next(iter(by_model.values()))
         cells = [
             f"{by_model[name]['verdict']}: {by_model[name]['observed']}" if name in by_model else "–" for name in models
         ]
-        lines.append(line([one["statement"].removeprefix("Published models: "), one["source"], *cells]))
-    return "\n".join(lines)
+        lines.append([one["statement"].removeprefix("Published models: "), one["source"], *cells])
+    return table(("claim", "source", *models), lines)
 
 
 PARTS = {"real-models": described, "numbers-of-real-models": numbers, "verdicts-on-real-models": verdicts}

@@ -22,7 +22,7 @@ from spikesink.study.plan import assumptions, costs, human, same_settings, table
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Plan
 from spikesink.workflow.check import checked_study
-from spikesink.workflow.first import all_of
+from spikesink.workflow.command_line import all_of
 from spikesink.workflow.measure_plan import measure_costs, measure_table
 
 NO_RUNS = "This study trains nothing: it measures published models."
@@ -136,19 +136,18 @@ def print_differences(what: str, lines: list[str], done: str) -> None:
 
 def pack_study(study: Study, overlays: Sequence[str], output: Path) -> None:
     """Pack the tokens, where that has not been done, and write the archive for another machine."""
-    from spikesink.workflow.elsewhere.jobs import token_folders
+    from spikesink.workflow.elsewhere.call_snakemake import snakemake
     from spikesink.workflow.elsewhere.pack import check_can_be_packed, pack
-    from spikesink.workflow.elsewhere.touching import snakemake
 
     check_can_be_packed(study, output)
-    indices = dict.fromkeys(f"{folder}/tokens.json" for folder in token_folders(study).values())
+    indices = dict.fromkeys(f"{folder}/tokens.json" for folder in study.token_folders.values())
     snakemake([*indices, "--quiet", "all"], overlays, quiet=False)
     print(pack(study, output))
 
 
 def unpack_results(study: Study, overlays: Sequence[str], archives: Sequence[Path]) -> int:
     """Take what has come home, and say what was refused and what is left."""
-    from spikesink.workflow.elsewhere.touching import tell_snakemake
+    from spikesink.workflow.elsewhere.call_snakemake import tell_snakemake
     from spikesink.workflow.elsewhere.unpack import arrived, unpack
 
     found = unpack(study, archives)

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from playwright.sync_api import expect
 from polars.testing import assert_frame_equal
 
-from spikesink.figures.catalogue import FAMILIES
+from spikesink.figures.catalogue import ABLATION_FIGURES
 from spikesink.workflow.published import damaged
 
 ROOT = Path(__file__).parents[2]
@@ -113,7 +113,7 @@ def test_every_figure_and_table_opens_and_has_its_caption(report, clone):
     # A figure that has come to show more than was measured when the study was published is left out.
     drawn = {path.stem for path in (clone / PLACE / "figures/mechanism").glob("*.png")}
     assert drawn <= {f"compared_{figure}" for figure in manifest["figures"]}
-    assert len(opened) == 3 + (1 + len(FAMILIES)) * len(ablations) + 1 + len(drawn) + 2
+    assert len(opened) == 3 + (1 + len(ABLATION_FIGURES)) * len(ablations) + 1 + len(drawn) + 2
     assert len(set(sources.values())) == len(sources)
     assert [name for name, size in opened.items() if size < 300] == []
     assert [name for name, text in captions.items() if len(text) < 100] == []

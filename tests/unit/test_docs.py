@@ -14,7 +14,7 @@ import yaml
 from mlflow_server import MANY_CONNECTIONS
 
 from spikesink import cli
-from spikesink.figures.catalogue import FAMILIES, FIGURES
+from spikesink.figures.catalogue import ABLATION_FIGURES, MECHANISM_FIGURES
 from spikesink.study.resolve import load, read_config, resolve
 from spikesink.study.settings import Measures
 from spikesink.tables.contracts import RUNS
@@ -116,14 +116,14 @@ def test_every_column_of_runs_has_a_meaning():
 
 def test_captions_name_the_settings_that_their_numbers_depend_on():
     """A caption that says "three channels" or "every token id" is false of a study with other settings."""
-    named = {name: set(re.findall(r"measures\.(\w+)", figure.caption)) for name, figure in FIGURES.items()}
+    named = {name: set(re.findall(r"measures\.(\w+)", figure.caption)) for name, figure in MECHANISM_FIGURES.items()}
     assert named["vocabulary_probe"] == {"vocabulary_tokens"} and named["normalisation"] == {"spike_channels"}
     assert not set().union(*named.values()) - set(Measures.__dataclass_fields__)
 
 
 def test_the_report_names_every_figure_of_an_ablation():
     text = (ROOT / "workflow/report/workflow.rst").read_text()
-    assert not [name for name in FAMILIES if f"``{name}``" not in text]
+    assert not [name for name in ABLATION_FIGURES if f"``{name}``" not in text]
 
 
 @every_page

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fresh_python import loaded_by
 
-from spikesink.figures.catalogue import FIGURES
+from spikesink.figures.catalogue import MECHANISM_FIGURES
 from spikesink.study.errors import InputError
 from spikesink.study.resolve import resolve
 from spikesink.study.strict_yaml import merge, read_yaml
@@ -79,10 +79,10 @@ def test_a_published_study_shows_what_its_manifest_names(publish):
     """A figure that is added to the project later needs measures that the folder does not have."""
     publish(["a"])
     found, live = read_published("published/nano"), of_study(study())
-    assert (found.name, found.figures, found.questions) == ("published/nano", ("streaming",), ("streaming",))
+    assert (found.name, found.mechanism_figures, found.questions) == ("published/nano", ("streaming",), ("streaming",))
     assert (found.study, found.ablations, found.in_depth) == (live.study, live.ablations, live.in_depth)
     assert (found.compared, found.places) == (live.compared, live.places)
-    assert len(live.figures) == len(FIGURES)
+    assert len(live.mechanism_figures) == len(MECHANISM_FIGURES)
 
 
 def test_the_manifest_does_not_repeat_the_config(publish):
@@ -116,7 +116,7 @@ def test_a_figure_that_cannot_be_drawn_is_named(publish):
 def test_a_figure_that_shows_more_than_was_measured_is_left_out(publish):
     """Else a figure that reads a further question would make every study unreadable that was published before."""
     publish(["a"], figures=["streaming", "interventions"])
-    assert read_published("published/nano").figures == ("streaming",)
+    assert read_published("published/nano").mechanism_figures == ("streaming",)
 
 
 def test_publishing_again_without_the_old_manifest_leaves_no_older_run(publish):

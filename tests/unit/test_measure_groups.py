@@ -15,7 +15,7 @@ import pytest
 from safetensors.torch import save_file
 
 from spikesink.data.batches import TokenStream
-from spikesink.figures.catalogue import FIGURES
+from spikesink.figures.catalogue import MECHANISM_FIGURES
 from spikesink.figures.compared import data_of, draw
 from spikesink.figures.drawing.style import style_of_variants
 from spikesink.measures import groups
@@ -182,7 +182,7 @@ def test_a_positional_gate_is_measured_where_it_has_a_table(subject_of):
         answers(group, subject, replace(SETTINGS, sink_tokens=2 * models.POSITIONS))
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", MECHANISM_FIGURES)
 def test_a_figure_reads_questions_that_are_asked(name):
     """The workflow could not plan a figure of a question that no group answers; the report shows the caption."""
     figure = import_module(f"spikesink.figures.mechanism.{name}")
@@ -196,13 +196,13 @@ def test_a_figure_reads_questions_that_are_asked(name):
 def test_every_figure_draws_every_variant(measured, variant):
     """A table that a variant leaves empty, or a column that holds nulls, would stop the study at its last step."""
     folder, _ = measured(variant)
-    for name in FIGURES:
+    for name in MECHANISM_FIGURES:
         picture = draw(name, data_of(name, {variant: folder}), style_of_variants([variant]))
         if variant == "v_scale":  # what could go wrong only where text and ticks find their places
             picture.draw_without_rendering()
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", MECHANISM_FIGURES)
 def test_a_run_that_diverged_is_named_and_hides_no_other(measured, tmp_path, name):
     """It is a result like any other, with empty tables: a figure that read one would stop all that stand in it."""
     folder, _ = measured("baseline")

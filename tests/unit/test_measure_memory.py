@@ -18,7 +18,7 @@ from spikesink.measures.questions.sink_and_spike_tokens import sink_and_spike_to
 from spikesink.measures.subject import Subject
 from spikesink.runs.free_memory import of_group, of_machine
 from spikesink.study.errors import InputError
-from spikesink.study.measuring import MOST_SEQUENCES, sequence_bytes, sequences_together
+from spikesink.study.measure_cost import MOST_SEQUENCES, sequence_bytes, sequences_together
 from spikesink.study.settings import Attention, FeedForward, Measures, Model
 
 GIB = 2**30

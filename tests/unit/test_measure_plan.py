@@ -5,7 +5,7 @@ import json
 import pytest
 from study_config import study
 
-from spikesink.study.measuring import Work, flops, work
+from spikesink.study.measure_cost import Work, flops, work
 from spikesink.study.settings import Attention, FeedForward, Measures, Model, Plan
 from spikesink.workflow import measure_plan
 from spikesink.workflow.measure_plan import measure_costs, measure_table

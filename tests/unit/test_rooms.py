@@ -1,9 +1,11 @@
 """The package's rooms: who may import whom, what may lie loose, how large a file and a list of parameters may be."""
 
 import ast
+import re
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[2] / "src" / "spikesink"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "spikesink"
 ORDER = (
     "study",
     "runs",
@@ -91,3 +93,32 @@ def test_a_function_takes_few_parameters():
                 count = len([argument for argument in given if argument.arg not in ("self", "cls")])
                 many += [f"{dotted(path)}.{node.name} takes {count}"] if count > MOST_PARAMETERS else []
     assert not many
+
+
+def test_what_others_import_from_the_package_is_there():
+    """Else a benchmark that nobody has started for a while, or a rule, fails at its first line."""
+    absent = []
+    for path in [*ROOT.glob("benchmarks/*.py"), *ROOT.glob("docs/*.py"), *ROOT.glob("workflow/rules/*.smk")]:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".smk":  # no Python as a whole
+            text = "\n".join(re.findall(r"^from spikesink.*", text, re.M))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "spikesink":
+                known = names_in(node.module)
+                absent += [f"{path.name}: {name.name}" for name in node.names if name.name not in known]
+    assert not absent
+
+
+def names_in(module: str) -> set[str]:
+    """What can be imported from a module, or from a package: its own names, and a package's modules."""
+    place = PACKAGE.joinpath(*module.split(".")[1:])
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    found = {path.stem for path in place.glob("*")}
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+    return found

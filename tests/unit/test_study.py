@@ -6,7 +6,7 @@ import pytest
 import yaml
 from study_config import BASE, ROOT, WORKFLOW, lr_grid, runs, study
 
-from spikesink.study.names import shown_name
+from spikesink.study.labels import in_words
 from spikesink.study.resolve import load, read_config, resolve
 from spikesink.study.run import Study, canonical
 from spikesink.study.strict_yaml import merge
@@ -158,5 +158,5 @@ def test_equal_settings_have_equal_text_whatever_the_order():
 def test_names_are_shown_as_the_papers_write_them():
     """Only whole parts of a name: a variant called boss or v_scaled is no BOS and no V-scale."""
     shown = {"bos": "BOS", "ffn_wide": "FFN wide", "v_scale_gated": "V-scale gated", "norm_controls": "norm controls"}
-    assert {name: shown_name(name) for name in shown} == shown
-    assert [shown_name(name) for name in ("boss", "v_scaled", "my_bos2")] == ["boss", "v scaled", "my BOS2"]
+    assert {name: in_words(name) for name in shown} == shown
+    assert [in_words(name) for name in ("boss", "v_scaled", "my_bos2")] == ["boss", "v scaled", "my BOS2"]

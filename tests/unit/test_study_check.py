@@ -17,7 +17,7 @@ from spikesink.study.errors import ConfigError
 from spikesink.study.settings import Measures
 from spikesink.study.strict_yaml import read_yaml
 from spikesink.workflow.check import checked_study
-from spikesink.workflow.first import check_command_line
+from spikesink.workflow.command_line import check_command_line
 
 BASE = {"study": "mine", "scale": "nano", "ablations": ["norm"]}
 

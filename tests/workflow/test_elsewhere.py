@@ -169,7 +169,7 @@ def test_a_worker_that_dies_takes_one_run_with_it(capsys):
     process = SimpleNamespace(join=lambda *_: None, kill=lambda: None, exitcode=-9)
     assert not pool.hear(Worker(process, ours, {"name": "large/seed0"}, None))
     assert "FAILED large/seed0: its process ended with status -9" in capsys.readouterr().out
-    assert pool.failed == ["large/seed0"] and pool.status(1, 3) == 1
+    assert pool.failed == ["large/seed0"] and pool.status() == 1
 
 
 def test_a_new_worker_takes_the_gpu_that_a_dead_one_has_left(monkeypatch):
@@ -369,9 +369,8 @@ def test_runs_that_a_full_disk_keeps_out_are_named_and_the_others_are_known(tmp_
 
 def test_packing_says_that_standard_tasks_need_the_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(pack, "token_sums", lambda study: {})
-    monkeypatch.setattr(pack, "token_folders", lambda study: {"train": tmp_path / "data/tokens"})
     monkeypatch.setattr(pack, "is_here", lambda *_: False)
-    monkeypatch.setattr(pack, "sources", lambda: [])
+    monkeypatch.setattr(pack, "modules", lambda: [])
     with_tasks = resolve(merge(TINY, {"capabilities": {"tasks": ["arc_easy"]}}))
     assert "--weights" in pack.pack(with_tasks, tmp_path / "study.tar")
     assert "--weights" not in pack.pack(resolve(TINY), tmp_path / "study.tar")

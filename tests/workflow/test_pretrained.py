@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tiny_study import configure, copy_folder, copy_project, jobs, snakemake
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
-from spikesink.figures.catalogue import FIGURES
+from spikesink.figures.catalogue import MECHANISM_FIGURES
 from spikesink.measures.groups import GROUPS
 from spikesink.workflow import drawn
 
@@ -29,7 +29,7 @@ ABSENT |= {*GROUPS["dynamics"].questions}
 """Questions without an answer: a random model that reads English and was not trained here has no course of training, no
 valves, no spikes and no synthetic text."""
 OF_GEOMETRY = ("normalisation", "sink_geometry", "attention_distance")
-DRAWN = [figure for figure, of in FIGURES.items() if ABSENT & set(of.reads) or figure in OF_GEOMETRY]
+DRAWN = [figure for figure, of in MECHANISM_FIGURES.items() if ABSENT & set(of.reads) or figure in OF_GEOMETRY]
 """The other figures are drawn in test_workflow.py, by the same rules."""
 PICTURES = [f"results/tiny/figures/mechanism/tiny_llama_{figure}.png" for figure in DRAWN]
 
@@ -177,7 +177,7 @@ def test_a_bare_snakemake_asks_for_all_that_says_something_of_the_models(measure
     said = snakemake(measured[0], "--dry-run")
     asked = next(line for line in said.splitlines() if line.strip().startswith("input: ") and "tracking.txt" in line)
     asked = set(asked.strip().removeprefix("input: ").split(", "))
-    answers = {f"{FOLDER}/{model}/measures/{name}.parquet" for model in MODELS for name in drawn.ALWAYS}
+    answers = {f"{FOLDER}/{model}/measures/{name}.parquet" for model in MODELS for name in drawn.QUESTIONS_OF_ALL}
     assert {"results/tiny/published_models.csv", *answers} <= asked
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from tiny_study import OPTIONS, run_snakemake
 
-from spikesink.figures.catalogue import FIGURES
+from spikesink.figures.catalogue import MECHANISM_FIGURES
 from spikesink.workflow.published import damaged
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_the_report_is_made_and_speaks_of_the_published_study(clone):
 
 def test_the_manifest_says_of_what_and_with_what_it_was_made(published):
     manifest = json.loads((published / "manifest.json").read_text())
-    assert manifest["figures"] == list(FIGURES)
+    assert manifest["figures"] == list(MECHANISM_FIGURES)
     assert {"lifecycle", "gradients", "streaming"} < set(manifest["questions"])
     study = yaml.safe_load((published / "study.yaml").read_text())
     assert study["study"] == "tiny"

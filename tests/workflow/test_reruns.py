@@ -11,9 +11,8 @@ import pytest
 import yaml
 from tiny_study import TINY, configure, jobs, restore, snakemake
 
-from spikesink.figures.catalogue import FIGURES
+from spikesink.figures.catalogue import MECHANISM_FIGURES
 from spikesink.measures.groups import GROUPS
-from spikesink.runs.module_facts import constant
 
 VARIANTS = {"baseline": "baseline", "conditional_head": "gating", "v_scale": "v_scale"}
 ABLATIONS = ("gating", "v_scale")
@@ -37,7 +36,7 @@ def drawing(*ablations: str) -> set[str]:
     return drawn | tables | {"table of all runs", OVERVIEW, CLAIMS}
 
 
-MECHANISM = {f"figure {figure} of compared" for figure in FIGURES} | {"table of the mechanism"}
+MECHANISM = {f"figure {figure} of compared" for figure in MECHANISM_FIGURES} | {"table of the mechanism"}
 EVERY_RUN = set().union(*map(training, VARIANTS)) | drawing(*ABLATIONS) | MECHANISM
 
 
@@ -59,9 +58,7 @@ def edit(path: Path, old: str = "", new: str = "\nEDITED = True\n") -> None:
 def reading(group: str) -> set[str]:
     """The figures of the mechanism that show an answer of this group of questions."""
     answers = set(GROUPS[group].questions)
-    read = {
-        figure for figure in FIGURES if answers & set(constant(f"spikesink.figures.mechanism.{figure}", "QUESTIONS"))
-    }
+    read = {name for name, figure in MECHANISM_FIGURES.items() if answers & set(figure.reads)}
     assert read
     return {f"figure {figure} of compared" for figure in read}
 

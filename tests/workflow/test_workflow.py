@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_study import ROOT, arguments, configure, copy_project, jobs, run_snakemake, snakemake
 
-from spikesink.figures.catalogue import FIGURES
+from spikesink.figures.catalogue import MECHANISM_FIGURES
 from spikesink.study.plan import Cost, costs
 from spikesink.study.resolve import load
 
@@ -35,8 +35,8 @@ def test_the_study_leaves_the_promised_files(finished):
         for family in ("abilities", "ablation", "lifecycle", "sink_map", "training"):
             assert (results / f"figures/{ablation}_{family}.png").read_bytes().startswith(b"\x89PNG")
             assert (results / f"figures/{ablation}_{family}.pdf").read_bytes().startswith(b"%PDF")
-    pictures = {(results / f"figures/mechanism/compared_{figure}.png").read_bytes() for figure in FIGURES}
-    assert len(pictures) == len(FIGURES) and all(picture.startswith(b"\x89PNG") for picture in pictures)
+    pictures = {(results / f"figures/mechanism/compared_{figure}.png").read_bytes() for figure in MECHANISM_FIGURES}
+    assert len(pictures) == len(MECHANISM_FIGURES) and all(picture.startswith(b"\x89PNG") for picture in pictures)
     assert (results / "figures/overview.png").read_bytes().startswith(b"\x89PNG")
     assert (results / "figures/overview.pdf").read_bytes().startswith(b"%PDF")
     with open(results / "claims.csv") as file:

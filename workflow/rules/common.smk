@@ -19,7 +19,7 @@ from spikesink.study.run import canonical
 from spikesink.workflow import drawn, published
 from spikesink.workflow.jobs import Job
 from spikesink.workflow.measure_plan import measure_costs
-from spikesink.workflow.measuring import group_code, group_settings
+from spikesink.workflow.group_identity import group_code, group_settings
 from spikesink.workflow.setup import tracking_uri
 
 NAME = STUDY.config.study
@@ -105,9 +105,12 @@ def rests_on(runs):
 def in_depth():
     """The answers about the models that are analysed in depth, those too that no figure and no table shows."""
     here = drawn_of(NAME)
-    questions = [question for question in here.questions if question not in drawn.ALWAYS]
-    models = [f"{drawn.PUBLISHED}{model}" for model in PRETRAINED]  # of runs, rests_on asks for the others
-    return [*drawn.answers(here, here.in_depth.values(), questions), *drawn.answers(here, models, drawn.ALWAYS)]
+    questions = [question for question in here.questions if question not in drawn.QUESTIONS_OF_ALL]
+    models = [drawn.model_folder(model) for model in PRETRAINED]  # of runs, rests_on asks for the others
+    return [
+        *drawn.answers(here, here.in_depth.values(), questions),
+        *drawn.answers(here, models, drawn.QUESTIONS_OF_ALL),
+    ]
 
 
 # For data.smk. Settings are functions of the wildcards although they do not depend on them: braces in
@@ -170,10 +173,8 @@ def subject_tokens(wildcards):
 
     The study's are those of the corpus for evaluation, where the config names one.
     """
-    place = f"{wildcards.subject}/tokens"
-    if is_run(wildcards):
-        place = "data/evaluation" if STUDY.config.evaluation else "data/tokens"
-    return f"results/{wildcards.study}/{place}/tokens.json"
+    own = f"results/{wildcards.study}/{wildcards.subject}/tokens"
+    return f"{STUDY.token_folders['measure'] if is_run(wildcards) else own}/tokens.json"
 
 
 def subject_tokenizer(wildcards):

@@ -1,5 +1,4 @@
 # Corpus, tokenizer and packed tokens: one token stream, shared by every run of the study.
-EMBEDDED = Path(workflow.basedir) / "src/spikesink/data/embedded/english.parquet"
 
 
 # The rules of a study's data that may need a network. They run where Snakemake runs: on a cluster, the login node.

@@ -43,7 +43,7 @@ rule figure_overview:
 
 
 # One rule per kind of figure that every ablation has: figure_ablation, figure_abilities and so on.
-for family in drawn.FAMILIES:
+for family in drawn.ABLATION_FIGURES:
     job = Job(
         "spikesink.figures.ablations",
         RESOURCES.draw,

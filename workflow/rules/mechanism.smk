@@ -36,7 +36,7 @@ rule table_mechanism:
 
 # One rule per figure of the mechanism: figure_spike_lifecycle, figure_gradient_sinks, ... {models} is the name of the models
 # that a figure shows: compared, or one published model.
-for figure in drawn.FIGURES:
+for figure in drawn.MECHANISM_FIGURES:
     job = Job(
         "spikesink.figures.mechanism",
         RESOURCES.draw,

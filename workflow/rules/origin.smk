@@ -3,6 +3,9 @@
 # from them before would seem up to date. So a job that reads what others have made has the parameter origin,
 # the digest of all that its inputs are made from. The record of an old file then says that it is old, whatever has failed,
 # was killed or was changed back in between.
+EMBEDDED = Path(workflow.basedir) / "src/spikesink/data/embedded/english.parquet"
+
+
 @cache
 def origin(*parts):
     """The digest of texts; each is a parameter of a job, or the origin of another file."""
@@ -150,7 +153,7 @@ def published_models_origin(study):
     """The table of a study's published models."""
     if study != NAME:
         return published_origin(study)
-    return origin(*(model_origin(f"pretrained/{model}") for model in PRETRAINED), published_models_job.code)
+    return origin(*(model_origin(drawn.model_folder(model)) for model in PRETRAINED), published_models_job.code)
 
 
 @cache

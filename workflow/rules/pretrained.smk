@@ -24,7 +24,7 @@ rule pretrained_model:
     params:
         **job.params,
         model=lambda wildcards: model_settings(wildcards.model),
-        origin=lambda wildcards: model_origin(f"pretrained/{wildcards.model}"),
+        origin=lambda wildcards: model_origin(drawn.model_folder(wildcards.model)),
         source=lambda wildcards: PRETRAINED[wildcards.model].source,
         revision=lambda wildcards: PRETRAINED[wildcards.model].revision or "",
         context=lambda wildcards: PRETRAINED[wildcards.model].context,
@@ -61,7 +61,7 @@ rule pretrained_tokens:
         **job.resources,
     params:
         **job.params,
-        origin=lambda wildcards: model_origin(f"pretrained/{wildcards.model}"),
+        origin=lambda wildcards: model_origin(drawn.model_folder(wildcards.model)),
         settings=evaluation_settings,
         folder=lambda wildcards, output: folder(output),
     message:

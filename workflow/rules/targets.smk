@@ -28,7 +28,7 @@ rule pretrained:
     input:
         drawn.answers(
             drawn_of(NAME),
-            [f"pretrained/{model}" for model in PRETRAINED],
+            map(drawn.model_folder, PRETRAINED),
             drawn_of(NAME).questions,
         ),
 

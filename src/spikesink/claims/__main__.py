@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -34,24 +33,14 @@ def main() -> None:
     claims = read_claims(options.claims, observed.names)
     findings = judge_all(claims, observed)
     heads = read_heads(options.parts) if options.parts else None
-    mixed, spreads = (effects(heads), spreads_of(components(heads))) if heads is not None else ([], "")
+    mixed, spreads = (effects(heads), components(heads)) if heads is not None else ([], None)
     scale = f"scale {observed.scale}" if options.runs else "of published models alone"
     title = f"Claims of the papers in study {options.study}, {scale}"
-    page = blocks_of(findings, mixed, spreads)
+    blocks = blocks_of(findings, mixed, spreads)
     write_table(pl.DataFrame(findings, schema=Finding._fields, orient="row"), f"{options.output}.csv")
-    write_text(markdown(title, page), f"{options.output}.md")
-    write_text(html(title, page), f"{options.output}.html")
+    write_text(markdown(title, blocks), f"{options.output}.md")
+    write_text(html(title, blocks), f"{options.output}.html")
     print(counts(findings))
-
-
-def spreads_of(found: Mapping[str, float] | None) -> str:
-    """A sentence on how far the baseline's logits differ between seeds, layers and heads."""
-    if found is None:
-        return ""
-    return (
-        f" In the baseline the standard deviation is {found['seeds']:.2f} between seeds, {found['layers']:.2f} between "
-        f"layers and {found['heads']:.2f} between heads."
-    )
 
 
 if __name__ == "__main__":

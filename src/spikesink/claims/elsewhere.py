@@ -8,7 +8,7 @@ from spikesink.tables.paper.rows import rows_of, v_scale_rows
 
 
 def needs(claim: Claim, observed: Observations) -> str:
-    """In a few words, for a claim that was not run or not measured; empty where the study has all that it needs."""
+    """What a claim that was not run or not measured would need, in a few words; empty where the study has it all."""
     if not observed.is_of(claim.scale):
         return f"scale {claim.scale}"
     if PRETRAINED in claim.variants and not observed.mechanism.get(PRETRAINED):

@@ -7,6 +7,7 @@ from spikesink.claims.decision import NOT_REPRODUCED, REPRODUCED, UNDECIDABLE
 from spikesink.claims.page import Block
 from spikesink.claims.verdict import NOT_MEASURED, NOT_RUN
 from spikesink.tables.render.markdown_text import escaped
+from spikesink.tables.render.page import page
 
 COLOURS = {
     REPRODUCED: "#1b7837",
@@ -18,11 +19,9 @@ COLOURS = {
     "fails": "#b2182b",
 }
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; width: 100%; margin-bottom: 1.5em; }
-th, td { text-align: left; vertical-align: top; padding: .3em .6em; border-bottom: 1px solid #ddd; }
+table { width: 100%; }
+th, td { padding: .3em .6em; }
 td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-th { border-bottom: 2px solid #888; }
 .claims, .primary, .models, .checks { table-layout: fixed; }
 .claims th, .primary th, .models th, .checks th { box-sizing: border-box; }
 .claims th:nth-child(1), .primary th:nth-child(1) { width: 24%; }
@@ -39,9 +38,9 @@ summary { font-size: 1.4em; font-weight: bold; margin: .8em 0; cursor: pointer; 
 """
 
 
-def markdown(title: str, page: Sequence[Block]) -> str:
+def markdown(title: str, blocks: Sequence[Block]) -> str:
     """The page as Markdown; folded parts open where the reader's program knows <details>."""
-    return "\n\n".join([f"# {escaped(title)}", *(markdown_block(block) for block in page)]) + "\n"
+    return "\n\n".join([f"# {escaped(title)}", *map(markdown_block, blocks)]) + "\n"
 
 
 def markdown_block(block: Block) -> str:
@@ -68,13 +67,9 @@ def markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
 
 
-def html(title: str, page: Sequence[Block]) -> str:
+def html(title: str, blocks: Sequence[Block]) -> str:
     """The same page as HTML, with its style inside."""
-    head = (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{STYLE}</style></head>\n<body>\n<h1>{escape(title)}</h1>"
-    )
-    return "\n".join([head, *(html_block(block) for block in page), "</body>", "</html>"]) + "\n"
+    return page(title, STYLE, map(html_block, blocks))
 
 
 def html_block(block: Block) -> str:

@@ -163,7 +163,7 @@ def by_model(mechanism: pl.DataFrame | None) -> Rows:
 
 
 def read_observations(runs: Path | None, mechanism: Path | None, controls: Sequence[str] = ()) -> Observations:
-    """From runs.csv and mechanism.csv, without the published models that are controls. Raises InputError."""
+    """The observations in runs.csv and mechanism.csv, without published models that are controls. Raises InputError."""
     analysed = read_mechanism(mechanism) if mechanism is not None else None
     if analysed is not None:
         analysed = analysed.filter(~pl.col("model").is_in(controls))

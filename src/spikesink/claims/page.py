@@ -4,7 +4,7 @@ First the counts with and without corrections, then the primary claims, the chec
 secondary claims by paper, published models, and, folded, the exploratory claims and the checks of the instrument.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from spikesink.claims.decision import ALPHA, NOT_REPRODUCED, REPRODUCED, UNDECIDABLE
@@ -47,8 +47,10 @@ class Block(NamedTuple):
     rows: Sequence[Sequence[str]] = ()
 
 
-def blocks_of(findings: Sequence[Finding], mixed: Sequence[Effect] = (), spreads: str = "") -> list[Block]:
-    """All blocks below the page's title."""
+def blocks_of(
+    findings: Sequence[Finding], mixed: Sequence[Effect] = (), spreads: Mapping[str, float] | None = None
+) -> list[Block]:
+    """All blocks below the page's title; ``mixed`` and ``spreads`` are what ``spikesink.claims.mixed_model`` finds."""
     by_tier = {tier: [row for row in findings if row.tier == tier and not row.model] for tier in TIERS}
     page = [
         Block("table", "tally", TALLY, tally(findings)),
@@ -131,7 +133,7 @@ def section(title: str, findings: Sequence[Finding]) -> list[Block]:
     return page
 
 
-def check_of_sinks(mixed: Sequence[Effect], spreads: str) -> list[Block]:
+def check_of_sinks(mixed: Sequence[Effect], spreads: Mapping[str, float] | None) -> list[Block]:
     """The section on the mixed model."""
     rows = []
     for effect in mixed:
@@ -141,8 +143,13 @@ def check_of_sinks(mixed: Sequence[Effect], spreads: str) -> list[Block]:
     text = (
         "A mixed model of each head's logit sink mass, with random effects of seeds, of layers in seeds and of heads "
         "in layers, checks the claims about the sink ratio. It has no threshold. In this balanced design it equals a "
-        f"test of the seeds' means.{spreads}"
+        "test of the seeds' means."
     )
+    if spreads is not None:
+        text += (
+            f" In the baseline the standard deviation is {spreads['seeds']:.2f} between seeds, "
+            f"{spreads['layers']:.2f} between layers and {spreads['heads']:.2f} between heads."
+        )
     return [
         Block("heading", "Check of the claims about sinks"),
         Block("paragraph", text),

@@ -48,16 +48,15 @@ def printed(paper: str) -> dict[tuple[str, str], float]:
 
 def paper_value(claim: Claim, term: Term) -> float | None:
     """What the paper's own numbers give for a term of the claim; None where the paper prints no such number."""
-    if term.text.split()[0] in claim.coprimary:
+    if term.coprimary:
         return None
-    before, _, name = term.text.rpartition(" to ")
     if claim.paper_value is not None:
         return claim.paper_value
     if claim.compare == "correlation":
         return correlation_in_paper(claim)
     if claim.compare == "seeds":
         return None
-    values = [of_variant(claim, variant) for variant in (name, before or claim.reference)]
+    values = [of_variant(claim, variant) for variant in (term.about, term.before or claim.reference)]
     if claim.compare == "value":
         return values[0]
     if None in values:

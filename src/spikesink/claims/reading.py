@@ -2,8 +2,8 @@
 
 A file is a mapping: ``claims:`` holds papers, a paper holds places in it (a table, an equation), and a place holds
 claims by name. ``spikesink.claims.vocabulary`` says what a claim is made of. ``tier:`` is the tier of all claims in the
-file that name none. ``variants:`` lists the names of variants
-beyond the papers' rows, so that claims may speak of them in studies that lack them.
+file that name none. ``variants:`` lists the names of variants beyond the papers' rows, so that claims may speak of them
+in studies that lack them.
 """
 
 import difflib

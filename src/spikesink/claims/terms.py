@@ -22,13 +22,14 @@ FEWEST = 4
 class Term(NamedTuple):
     """One statistic of a claim: what it is about, the statistic, the region, and the seeds in it.
 
-    ``step`` says how a step from one variant to another is expressed: as a factor or as a difference. ``keeps`` says
-    that the test is one of equivalence. ``means`` are the two means of a ratio that is not on the logarithmic scale.
-    ``within`` counts the seeds whose own value lies in the region, where the seeds are counted. ``alone`` says that
-    the statistic is of one run and can be of no other: its value decides.
+    ``about`` is a variant, a published model, or a number of variants. A step leads to it from the variant ``before``;
+    ``step`` says how that is expressed: as a factor or as a difference. ``coprimary`` is the quantity, where it is not
+    the claim's own. ``keeps`` says that the test is one of equivalence. ``means`` are the two means of a ratio that is
+    not on the logarithmic scale. ``within`` counts the seeds whose own value lies in the region, where the seeds are
+    counted. ``alone`` says that the statistic is of one run and can be of no other: its value decides.
     """
 
-    text: str
+    about: str
     statistic: Statistic
     region: Region
     seeds: tuple[Seed, ...]
@@ -37,6 +38,14 @@ class Term(NamedTuple):
     means: tuple[float, float] | None = None
     within: int | None = None
     alone: bool = False
+    before: str = ""
+    coprimary: str = ""
+
+    @property
+    def text(self) -> str:
+        """What it is about, for a reader."""
+        about = f"{self.before} to {self.about}" if self.before else self.about
+        return f"{self.coprimary} {about}" if self.coprimary else about
 
 
 class NotRun(Exception):
@@ -61,7 +70,7 @@ def terms(claim: Claim, observed: Observations) -> list[Term]:
         if observed.knows(other):
             extra = replace(claim, quantity=other, coprimary=())
             more = BY_COMPARISON[claim.compare](extra, observed)
-            found = [*found, *(term._replace(text=f"{other} {term.text}") for term in more)]
+            found = [*found, *(term._replace(coprimary=other) for term in more)]
     return [by_count(term._replace(alone=no_other(term, observed))) for term in found]
 
 
@@ -229,7 +238,7 @@ def steps(claim: Claim, observed: Observations, pairs: list[tuple[str, str]], up
         log = on_log_scale(claim, ours.values(), base.values())
         statistic = change_of(ours, base, log=log, bounds=None if log else limits(claim))
         region, step = step_region(claim.tolerance, log, upwards), "factor" if log else "difference"
-        found.append(Term(f"{other} to {name}", statistic, region, seeds_of(ours, base), step))
+        found.append(Term(name, statistic, region, seeds_of(ours, base), step, before=other))
     return found
 
 

@@ -19,9 +19,7 @@ def in_short(found: Sequence[Term], coprimary: Sequence[str] = ()) -> str:
     if not found:
         return "–"
     if len(found) == 1 + len(coprimary):
-        return "; ".join(
-            [with_interval(found[0]), *(f"{term.text.split()[0]} {with_interval(term)}" for term in found[1:])]
-        )
+        return "; ".join([with_interval(found[0]), *(f"{term.coprimary} {with_interval(term)}" for term in found[1:])])
     term = hardest(found)
     return f"{with_interval(term)}: {term.text}, the weakest of {len(found)}"
 
@@ -62,7 +60,7 @@ def expected(claim: Claim) -> str:
 def listed(found: Sequence[Term], texts: Sequence[str]) -> str:
     """Texts of the statistics, each with its name where there are several; empty ones are left out."""
     given = [text for text in texts if text]
-    if len(found) == 1 or (len(given) == 1 and len({term.text.split()[-1] for term in found}) == 1):
+    if len(found) == 1 or (len(given) == 1 and len({term.about for term in found}) == 1):
         return given[0] if given else ""
     return "; ".join(f"{term.text} {text}" for term, text in zip(found, texts, strict=True) if text)
 

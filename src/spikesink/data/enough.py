@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spikesink.data.batches import TokenError
 from spikesink.study.kinds import GATES
-from spikesink.study.measuring import CONTEXTS
+from spikesink.study.measure_cost import CONTEXTS
 from spikesink.study.run import Run, Study
 from spikesink.study.settings import Measures, Training
 
@@ -43,15 +43,15 @@ def check_packed(folder: Path, index: Mapping) -> None:
 
 
 def needs(study: Study) -> dict[str, dict[str, Need]]:
-    """By folder of tokens and by split, what the runs of a study and the models that it measures need."""
-    measures, place = study.config.measures, f"results/{study.config.study}"
+    """What the runs of a study and the models that it measures need, by folder of tokens and by split."""
+    measures, folders = study.config.measures, study.token_folders
     found = {}
     if study.runs:
-        found[f"{place}/data/tokens"] = {"train": max(trained_on(run.training) for run in study.runs)}
-        measured = f"{place}/data/evaluation" if study.config.evaluation else f"{place}/data/tokens"
-        found.setdefault(measured, {})["validation"] = max(need_of(run, study) for run in study.runs)
+        found[f"{folders['train']}"] = {"train": max(trained_on(run.training) for run in study.runs)}
+        found.setdefault(f"{folders['measure']}", {})["validation"] = max(need_of(run, study) for run in study.runs)
     for name, model in study.config.pretrained.items():
-        found[f"{place}/pretrained/{name}/tokens"] = {"validation": held_out(measures, model.context, True, False)}
+        place = f"results/{study.config.study}/pretrained/{name}/tokens"
+        found[place] = {"validation": held_out(measures, model.context, True, False)}
     return found
 
 

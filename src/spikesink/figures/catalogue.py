@@ -34,7 +34,7 @@ def listed(folder: str, reads: str) -> dict[str, Listed]:
     }
 
 
-FAMILIES = listed("ablations", "PARTS")
+ABLATION_FIGURES = listed("ablations", "PARTS")
 """The figures of every ablation."""
-FIGURES = listed("mechanism", "QUESTIONS")
+MECHANISM_FIGURES = listed("mechanism", "QUESTIONS")
 """The figures of models that are analysed in depth."""

@@ -17,7 +17,8 @@ from spikesink.figures.drawing.metrics import ON_BOUNDS, is_on_bounds
 from spikesink.figures.drawing.scales import log_scale
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Look, Style, lighter
 from spikesink.quantities import QUANTITIES
-from spikesink.study.names import BASELINE, shown_name
+from spikesink.study.labels import in_words
+from spikesink.study.names import BASELINE
 from spikesink.tables.contracts import RUNS
 from spikesink.tables.statistics.statistics import by_seed, statistics
 
@@ -213,7 +214,7 @@ def interval_boxes(axis: Axes, drawn: Iterable[Mark]) -> list[Sequence[float]]:
 def handles(ablations: Mapping[str, Look], seeds: int, on_bounds: str) -> list[Line2D]:
     """The legend: the look of every ablation and, of several seeds, what marks and intervals are."""
     found = [
-        Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=shown_name(ablation))
+        Line2D([], [], color=look.colour, marker=look.marker, linestyle="none", label=in_words(ablation))
         for ablation, look in ablations.items()
     ]
     if seeds > 1:

@@ -12,7 +12,7 @@ from spikesink.measures.probes.observe import positions_together
 from spikesink.measures.subject import Subject
 from spikesink.runs.free_memory import free_memory
 from spikesink.study.errors import InputError
-from spikesink.study.measuring import MAPS, length_of, rows_together, sequences_together
+from spikesink.study.measure_cost import MAPS, length_of, rows_together, sequences_together
 from spikesink.study.settings import Measures
 
 SHARE_OF_CPU, SHARE_OF_GPU = 0.4, 0.8
@@ -22,7 +22,7 @@ MOST_ON_CPU = 3 * 2**30
 MOST_OF_A_MAP_ON_CPU = 2**25
 """Bytes. The C library maps more anew each time, and to clear it takes the system as long as a measure takes."""
 PAUSE_SECONDS = 10
-"""So often a job says how far it is."""
+"""Between two lines on how far a job is."""
 
 
 def fitted(settings: Measures, subject: Subject, group: str) -> Measures:

@@ -20,7 +20,7 @@ from spikesink.study.settings import Capabilities
 
 @dataclass(frozen=True)
 class Asked:
-    """Where the files of a model are that is given tasks."""
+    """A model that is given tasks, as files."""
 
     folder: Path
     """The model, as transformers loads it."""

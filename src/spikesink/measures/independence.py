@@ -121,7 +121,7 @@ def by_block_and_step(table: list[dict]) -> tuple[np.ndarray, dict[str, np.ndarr
 
 
 def without_trend(values_BS: np.ndarray, terms_SK: np.ndarray) -> np.ndarray:
-    """What least squares on the terms, block by block, leaves of the values; exactly 0 where that is rounding."""
+    """The residuals of the values, fitted to the terms by least squares in every block; 0 where they are rounding."""
     rest = values_BS - (terms_SK @ np.linalg.lstsq(terms_SK, values_BS.T, rcond=None)[0]).T
     rounding = 1e-6 * np.abs(values_BS).max(initial=1)  # measured in float32
     return np.where(np.abs(rest).max(axis=1, initial=0, keepdims=True) <= rounding, 0.0, rest)

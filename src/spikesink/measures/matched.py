@@ -117,7 +117,7 @@ def mean_squares(model: Decoder, tokens: Tensor, block: int, batch_size: int) ->
 
 @torch.no_grad()
 def key_masses(model: Decoder, tokens: Tensor, batch_size: int, chunk: int) -> dict[CausalAttention, Tensor]:
-    """By attention block: the attention on every key [T], mean over sequences, heads and queries, its own left out."""
+    """Attention on every key [T] by attention block, mean over sequences, heads and queries, a key's own left out."""
     sums: dict[CausalAttention, Tensor] = {}
     count = tokens.shape[1]
     for batch in tokens.split(batch_size):

@@ -20,10 +20,10 @@ class Context(NamedTuple):
     embedding_BTD: Tensor
     """The raw, un-normed input embedding."""
     rotary: Rotary
-    """Of attention that sees all positions before."""
+    """Tables for attention that sees all positions before."""
     window_rotary: Rotary
-    """Of attention with a sliding window."""
+    """Tables for attention with a sliding window."""
     first: int = 0
     """Position of the first token: how many came in forward passes before."""
     cache: Cache | None = None
-    """What those left; None: there were none, and nothing is kept."""
+    """Their keys and values; None: there were none, and nothing is kept."""

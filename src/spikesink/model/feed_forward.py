@@ -18,7 +18,7 @@ class GatedLinearUnit(nn.Module):
         self.down = nn.Linear(width, d_model, bias=False)
 
     def activation(self, gate: Tensor) -> Tensor:
-        """Of every entry."""
+        """The activation function of every entry."""
         raise NotImplementedError
 
     def forward(self, x_BTD: Tensor, context: Context) -> Tensor:
@@ -26,14 +26,14 @@ class GatedLinearUnit(nn.Module):
 
 
 class SwiGLU(GatedLinearUnit):
-    """With SiLU."""
+    """A gated linear unit with SiLU."""
 
     def activation(self, gate: Tensor) -> Tensor:
         return F.silu(gate)
 
 
 class GeGLU(GatedLinearUnit):
-    """With GELU in the approximation by tanh, as in Gemma."""
+    """A gated linear unit with GELU in the approximation by tanh, as in Gemma."""
 
     def activation(self, gate: Tensor) -> Tensor:
         return F.gelu(gate, approximate="tanh")

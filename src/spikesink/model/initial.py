@@ -33,7 +33,7 @@ def initial_value(settings: Model, seed: int, name: str, shape: torch.Size) -> T
 
 
 def standard_deviation(settings: Model, name: str) -> float:
-    """Of the values that the parameter ``name``, which is no norm's, starts from; 0: all start from 0."""
+    """Standard deviation of the initial values of the parameter ``name``, which is no norm's; 0: all start from 0."""
     initialisation = settings.initialisation
     if name.endswith((".bias", ".theta", ".extra_key.logit")):
         return 0.0

@@ -19,7 +19,8 @@ class Rotary(NamedTuple):
 def rotary_tables(
     positions: int, shape: Attention, device: torch.device, *, windowed: bool = False, first: int = 0
 ) -> Rotary:
-    """For so many positions from ``first``. ``windowed``: for layers with a sliding window, which may have own angles.
+    """The tables of so many positions from ``first`` on. ``windowed``: of layers with a sliding window, which may have
+    angles of their own.
 
     R is ``shape.rotary_channels``, the head dimension unless the settings rotate a part of it.
     """

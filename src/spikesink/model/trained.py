@@ -34,7 +34,7 @@ def load_run(folder: Path, device: str) -> tuple[Decoder, Training]:
 
 
 def load_snapshots(folder: Path, model: Decoder, first: float = 0) -> Iterator[tuple[int, Decoder]]:
-    """For every snapshot in ``folder`` from step ``first`` on: its step, and ``model`` with the weights of that step.
+    """Yield the step of every snapshot in ``folder`` from step ``first`` on, and ``model`` with its weights.
 
     It is the same model each time. Yields nothing where the run kept no snapshots. Raises InputError.
     """

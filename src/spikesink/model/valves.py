@@ -42,7 +42,7 @@ class AttentionValve(nn.Module):
         return (v * (r / (r + c))).to(v_BKTH.dtype)
 
     def mean_eigenvalue(self, v_BKTH: Tensor) -> Tensor:
-        """Of the map's Jacobian, the mean over a head's channels and a sequence's tokens [B, K, 1, 1], in float32."""
+        """The mean eigenvalue of the map's Jacobian [B, K, 1, 1] over channels and tokens, in float32."""
         c, width = self.initial_c, v_BKTH.shape[-1]
         r = v_BKTH.float().square().sum(dim=-1, keepdim=True)
         across, along = r / (r + c), (r.square() + 3 * c * r) / (r + c).square()

@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 
 
 def stored_together(names: Mapping[str, Shape], architecture: Architecture) -> dict[str, list[str]]:
-    """By the name in the checkpoint: our tensors, one or, where several are stored as one, those in their order."""
+    """Our tensors by their name in the checkpoint: several, in their order, where it stores them as one."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(hub_name(name, architecture), []).append(name)

@@ -30,7 +30,7 @@ class Rope(NamedTuple):
 
 
 def ropes(config: Mapping[str, Any], facts: Architecture) -> tuple[Rope, Rope | None]:
-    """Of layers that see all positions, and of those with a window where these have their own.
+    """The frequencies of layers that see all positions, and of those with a window where these have their own.
 
     From rope_theta and rope_scaling (transformers 4) or rope_parameters (5). Raises ValueError.
     """
@@ -62,7 +62,7 @@ def ropes(config: Mapping[str, Any], facts: Architecture) -> tuple[Rope, Rope | 
 
 
 def one_rope(rope: Mapping[str, Any], key: str, outside: Mapping[str, Any], facts: Architecture) -> Rope:
-    """From an object of config.json with the path ``key``; ``outside``: what stands outside it, for what it lacks."""
+    """The frequencies that an object of config.json with the path ``key`` asks for; ``outside`` has what it lacks."""
     kind = rope.get("rope_type") or rope.get("type") or "default"
     if kind not in ("default", "llama3"):
         raise unsupported(f"{key}.rope_type", kind, '"default" and "llama3"')

@@ -167,5 +167,6 @@ def line(one: Standing, width: int) -> str:
 
 
 def clock(seconds: float) -> str:
+    """A time as 5:07, or from an hour on as 1:05:07."""
     hours, rest = divmod(int(seconds), 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"

@@ -80,9 +80,8 @@ def source_changes(manifest: dict, config: Config) -> list[str]:
 def model_differences(name: str, config: Config) -> list[str]:
     """One line per setting or file of a published model that has changed since it was described, the old value first.
 
-    The files of a hub model cannot change at a pinned commit: of these none is named. Nor is one of several parts of a
-    GGUF file. Raises InputError when nothing
-    describes the model yet.
+    Files of a hub model are not compared: at a pinned commit they cannot change. Nor are the parts of a GGUF file that
+    comes in several. Raises InputError when nothing describes the model yet.
     """
     path = Path("results") / config.study / "pretrained" / name / "pretrained.json"
     if not path.exists():

@@ -9,6 +9,7 @@ from spikesink.study.labels import with_numbers
 from spikesink.study.names import BASELINE, check_ablation, check_name
 from spikesink.study.recipe import Recipe, changed
 from spikesink.study.settings import Config, Model, Training, Variant
+from spikesink.study.shared import ABLATIONS, read_shared, shared_file, shared_names
 from spikesink.study.strict_yaml import merge, read_yaml
 
 
@@ -28,7 +29,11 @@ def ablations(config: Config, own: Mapping, baseline: Recipe, workflow: Path, is
         for name, plain in merge(shared, added).items():
             if plain is None:
                 continue
-            path = f"variants.{ablation}.{name}" if name in added else f"{library(workflow, ablation)}: {name}"
+            path = (
+                f"variants.{ablation}.{name}"
+                if name in added
+                else f"{shared_file(workflow, ABLATIONS, ablation)}: {name}"
+            )
             try:
                 yield recipe(baseline, ablation, name, check(Variant, plain, path), path)
             except ConfigError as error:
@@ -48,14 +53,14 @@ def check_added(
     ``shared`` are the variants of workflow/ablations that the study lists. In a whole config no variant is half there.
     """
     path = f"variants.{ablation}"
-    file = library(workflow, ablation)
-    unlisted = read_yaml(file, as_text=True) if file.exists() and not is_whole else {}
+    unlisted = {} if is_whole else read_shared(workflow, ABLATIONS, ablation)
     for name, plain in added.items():
         check_name(f"{path}.{name}", name)
         if plain is None and name not in shared:
             known = f"{ablation} has {', '.join(shared)}" if shared else f"the study lists none of {ablation}"
             raise ConfigError(f"{path}.{name} = null removes nothing: {known}; correct the name or leave the key out")
         if name in unlisted and name not in shared and is_half(baseline, plain, unlisted[name]):
+            file = shared_file(workflow, ABLATIONS, ablation)
             raise ConfigError(
                 f"{path}.{name} adds to the variant of {file}, which the study does not list: list "
                 f"{ablation}/{name} in ablations, or choose another name"
@@ -116,15 +121,11 @@ def listed_variants(config: Config, workflow: Path) -> dict[str, dict]:
 def shared_variants(ablation: str, workflow: Path) -> dict:
     """The variants of workflow/ablations/<ablation>.yaml, plain."""
     check_ablation(f"ablations.{ablation[:100]}", ablation, workflow)
-    path = library(workflow, ablation)
+    path = shared_file(workflow, ABLATIONS, ablation)
     if not path.exists():
-        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        known = shared_names(workflow, ABLATIONS)
         raise ConfigError(
             f"ablations: {ablation!r} is unknown: there is no {path}; use some of {', '.join(known)}, or write "
             "variants of your own under variants:"
         )
     return read_yaml(path, as_text=True)
-
-
-def library(workflow: Path, ablation: str) -> Path:
-    return workflow / "ablations" / f"{ablation}.yaml"

@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 
 from spikesink.study.errors import ConfigError
 from spikesink.study.from_text import from_text
-from spikesink.study.labels import check_label
-from spikesink.study.names import check_ablation, check_name, shown_name
+from spikesink.study.labels import called, check_label, in_words
+from spikesink.study.names import check_ablation, check_name
 from spikesink.study.recipe import Recipe, changed
 from spikesink.study.settings import Grid, Model, Training
 
@@ -54,8 +54,8 @@ def crossed(ablation: str, grid: Grid, base: Recipe) -> Iterator[Recipe]:
         if (model, training) in trained:
             raise ConfigError(f"{path} is the same as {trained[model, training]}: remove one of the two values")
         trained[model, training] = name
-        shown = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in names.items())
-        label = f"{base.label or shown_name(base.variant)}, {shown}"
+        shown = ", ".join(f"{in_words(key)} {value}" for key, value in names.items())
+        label = f"{called(base.variant, base.label)}, {shown}"
         check_label(label, f"{path}.label")
         yield Recipe(ablation=ablation, variant=name, label=label, stands_for=None, model=model, training=training)
 

@@ -4,13 +4,15 @@ import re
 from collections.abc import Iterable, Sequence
 
 from spikesink.study.errors import ConfigError
-from spikesink.study.names import shown_name
 from spikesink.study.settings import Model, Training
 
 LONGEST = 100
 MARKUP = re.compile(r"<[A-Za-z/!?]")
 """Snakemake writes labels into a script of its report as they are."""
 BRACES = re.compile(r"\{([^{}]*)\}")
+SPELLED = {"bos": "BOS", "ffn": "FFN", "v_scale": "V-scale"}
+"""Parts of names that figures and tables write as the papers do."""
+AS_PARTS = re.compile(rf"(?<![a-z])(?:{'|'.join(SPELLED)})(?![a-z])")
 
 
 def with_numbers(label: str, model: Model, training: Training, path: str) -> str:
@@ -47,10 +49,20 @@ def check_label(label: str, path: str) -> None:
         raise ConfigError(f"{path} = {label!r} is markup to the browser that shows the report: put a space after <")
 
 
+def called(name: str, label: str | None) -> str:
+    """What figures and tables call a variant: its label, or else its name in words."""
+    return label or in_words(name)
+
+
+def in_words(name: str) -> str:
+    """A name as people read it: "weight decay" for weight_decay, "V-scale" for v_scale."""
+    return AS_PARTS.sub(lambda part: SPELLED[part[0]], name).replace("_", " ")
+
+
 def shown_names(variants: Sequence[tuple[str, str | None]]) -> list[str]:
     """What figures that compare variants call each, given by name and label: its label, where no other has the same."""
     labels = [label for _, label in variants]
-    return [label if label and labels.count(label) == 1 else shown_name(name) for name, label in variants]
+    return [called(name, label if labels.count(label) == 1 else None) for name, label in variants]
 
 
 def check_distinct(path: str, variants: Iterable[tuple[str, str]]) -> None:

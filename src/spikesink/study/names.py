@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from spikesink.study.errors import ConfigError
 
 BASELINE = "baseline"
+COMPARED = "compared"
+"""The name of the figures that show the compared variants side by side."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 LONGEST = 120
@@ -21,14 +24,10 @@ LOGS = ("collect_",)
 IN_RESULTS = re.compile(r"published|mlflow.*|mlartifacts.*|mlruns.*", re.I)
 """What lies in results/ beside the studies: published studies and the files of MLflow."""
 
-SPELLED = {"bos": "BOS", "ffn": "FFN", "v_scale": "V-scale"}
-"""Parts of names that figures and tables write as the papers do."""
-AS_PARTS = re.compile(rf"(?<![a-z])(?:{'|'.join(SPELLED)})(?![a-z])")
 
-
-def shown_name(name: str) -> str:
-    """What figures and tables call an ablation, or a variant that has no label: its name with spaces."""
-    return AS_PARTS.sub(lambda part: SPELLED[part[0]], name).replace("_", " ")
+def is_name(value: Any) -> bool:
+    """Whether a value can be the name of a folder or a file."""
+    return isinstance(value, str) and bool(NAME.fullmatch(value)) and len(value) <= LONGEST
 
 
 def check_name(path: str, name: str) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from spikesink.study.errors import ConfigError
-from spikesink.study.names import LONGEST, NAME
-from spikesink.study.strict_yaml import merge, read_yaml
+from spikesink.study.shared import ABLATIONS, SCALES, read_shared
+from spikesink.study.strict_yaml import merge
 
 OF_SCALE = ("corpus", "evaluation", "tokenizer", "model", "training", "pretrained", "measures", "resources")
 """Sections that a study takes from the file of its scale."""
@@ -19,8 +19,7 @@ def without_scale(content: dict[str, Any], workflow: Path) -> dict[str, Any]:
 
     They are put beneath the config anyway. So the file of a scale gives way to another scale that a later file names.
     """
-    scale = scale_file(content.get("scale"), workflow)
-    sections = read_yaml(scale, as_text=True) if scale and scale.exists() else {}
+    sections = read_shared(workflow, SCALES, content.get("scale"))
     return {
         key: value
         for key, value in content.items()
@@ -44,7 +43,7 @@ def overlaid(base: Mapping, overlay: Mapping, workflow: Path, name: str) -> dict
     drop(merged, base, overlay, "variants", f"{name}: variants")
     for ablation in mapping(overlay.get("variants")):
         inside = [mapping(config.get("variants")) for config in (merged, base, overlay)]
-        drop(*inside, ablation, f"{name}: variants.{ablation}", keep=shared_names(ablation, workflow))
+        drop(*inside, ablation, f"{name}: variants.{ablation}", keep=read_shared(workflow, ABLATIONS, ablation))
         if inside[0].get(ablation) == {} != inside[2][ablation]:
             del merged["variants"][ablation]
     return merged
@@ -67,20 +66,6 @@ def drop(
         merged[section] = {key: value for key, value in merged[section].items() if key not in gone}
 
 
-def shared_names(ablation: str, workflow: Path) -> dict[str, Any]:
-    """The variants of workflow/ablations/<ablation>.yaml; none where there is no such file."""
-    file = workflow / "ablations" / f"{ablation}.yaml"
-    return (
-        read_yaml(file, as_text=True) if NAME.fullmatch(ablation) and len(ablation) <= LONGEST and file.exists() else {}
-    )
-
-
 def mapping(value: Any) -> Mapping:
     """The value where it is a mapping, else an empty one: its check says what is wrong."""
     return value if isinstance(value, Mapping) else {}
-
-
-def scale_file(scale: Any, workflow: Path) -> Path | None:
-    """The file of a scale; None where its name cannot be that of a file."""
-    is_name = isinstance(scale, str) and NAME.fullmatch(scale) and len(scale) <= LONGEST
-    return workflow / "scales" / f"{scale}.yaml" if is_name else None

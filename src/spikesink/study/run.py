@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from spikesink.study.names import BASELINE
@@ -58,6 +59,12 @@ class Study:
     def ablations(self) -> tuple[str, ...]:
         """Names of the ablations in config order, the baseline not among them."""
         return tuple(dict.fromkeys(run.ablation for run in self.runs if run.ablation != BASELINE))
+
+    @property
+    def token_folders(self) -> dict[str, Path]:
+        """The folders of the packed tokens that runs learn from, "train", and that they score, "measure"."""
+        data = Path("results") / self.config.study / "data"
+        return {"train": data / "tokens", "measure": data / ("evaluation" if self.config.evaluation else "tokens")}
 
     def of(self, ablation: str) -> tuple[Run, ...]:
         return tuple(run for run in self.runs if run.ablation == ablation)

@@ -1,7 +1,7 @@
 """MLflow tracking: a live mirror while runs train, an idempotent sync afterwards.
 
 A run's folder is the record; the store is a view of it that can be lost and rebuilt. Nothing here imports mlflow until
-a store is opened, and ``sync`` is not imported here, so that editing it leaves the training step's code unchanged.
+a store is opened.
 """
 
 from spikesink.tracking.mirror import Mirror

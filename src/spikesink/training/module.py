@@ -94,7 +94,7 @@ class LanguageModel(L.LightningModule):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype_of_matrices == torch.bfloat16)
 
     def without_communication(self) -> AbstractContextManager:
-        """With ddp: each copy of the model adds up its own gradients; they are reduced at the step's last micro-batch.
+        """While this holds, a copy of the model (ddp) keeps its gradients; the step's last micro-batch reduces them.
 
         With fsdp gradients are reduced after every micro-batch, because whole gradients would need memory again.
         """

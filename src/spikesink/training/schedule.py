@@ -10,8 +10,8 @@ def learning_rate_share(schedule: Schedule, step: int, steps: int) -> float:
 
     min(warm-up, min_lr_ratio + (1 - min_lr_ratio) (1 + cos(pi p)) / 2), where p is the share done of the steps after
     the warm-up. The quadratic warm-up is 1 - (1 - step / warmup_steps)^2, so the first step has learning rate 0
-    (2603.05498, released training code). The linear warm-up is (step + 1) / warmup_steps,
-    so the first step moves the weights and step warmup_steps - 1 has the peak.
+    (2603.05498, released training code). The linear warm-up is (step + 1) / warmup_steps, so the first step moves the
+    weights and step warmup_steps - 1 has the peak.
     """
     warmup = 1.0
     if step < schedule.warmup_steps:

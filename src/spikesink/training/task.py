@@ -68,7 +68,7 @@ class Task:
 
     @property
     def precision(self) -> str:
-        """Of matrix products: bfloat16 or float32."""
+        """The precision of matrix products: bfloat16 or float32."""
         if self.training.precision == "auto":
             return "bfloat16" if self.devices.accelerator == "gpu" else "float32"
         return self.training.precision

@@ -6,13 +6,13 @@ from spikesink.runs.sources import of_corpus, of_model
 from spikesink.study.errors import ConfigError
 from spikesink.study.file_formats import file_format
 from spikesink.study.hub_names import check_commit, check_file, check_id
-from spikesink.study.settings import Config, Corpus, Pretrained
+from spikesink.study.settings import Config, Pretrained
 
 
 def check_names(config: Config) -> None:
     """Raises ConfigError for an id, a commit or a file that the hub cannot have, and for text of an unknown format."""
     try:
-        for path, corpus in corpora(config).items():
+        for path, corpus in config.corpora.items():
             if corpus.kind == "hub":
                 check_id(f"{path}.dataset", corpus.dataset)
                 check_commit(f"{path}.revision", corpus.revision)
@@ -35,11 +35,6 @@ def check_names(config: Config) -> None:
         raise ConfigError(str(error)) from error
 
 
-def corpora(config: Config) -> dict[str, Corpus]:
-    """The texts of a study by the key that describes each."""
-    return {"corpus": config.corpus} | ({"evaluation": config.evaluation} if config.evaluation else {})
-
-
 def check_files(config: Config) -> None:
     """Raises ConfigError where the results are on a disk that is not there, or the first job of a new study would miss
     a file of the text, or a published model.
@@ -55,7 +50,7 @@ def check_files(config: Config) -> None:
             )
     if (results / "data/corpus.json").exists() or (results / "tables").exists():
         return
-    named = of_corpus(config.corpus) + (of_corpus(config.evaluation) if config.evaluation else [])
+    named = [name for corpus in config.corpora.values() for name in of_corpus(corpus)]
     if config.tokenizer is not None and config.tokenizer.kind == "file":
         named.append(config.tokenizer.name)
     for name in named:

@@ -49,7 +49,7 @@ def growing(first: int, largest: int | None) -> Callable:
 
 
 def processes(stage: GPUResources) -> int:
-    """On each machine: one per GPU, or one on the CPU."""
+    """How many processes a job has on each machine: one per GPU, or one on the CPU."""
     return max(1, stage.gpus_per_node)
 
 

@@ -8,25 +8,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikesink.figures.catalogue import FAMILIES, FIGURES
+from spikesink.figures.catalogue import ABLATION_FIGURES, MECHANISM_FIGURES
 from spikesink.measures.groups import GROUPS
 from spikesink.quantities import CAPABILITIES
 from spikesink.runs.folder import RunFolder
 from spikesink.study.errors import ConfigError
 from spikesink.study.labels import shown_names
-from spikesink.study.names import BASELINE
-from spikesink.study.resolve import COMPARED
+from spikesink.study.names import BASELINE, COMPARED
 from spikesink.study.run import Run, Study
 from spikesink.tables.collecting.questions import mechanism_questions
 
 PARTS = ("runs", "states", "heads", "curves")
 """The files of an ablation's parts, which its tables and figures are made from."""
-OF_ALL = ("forward",)
+GROUPS_OF_ALL = ("forward",)
 """The groups of questions that every run is asked; the others are asked only of models that are analysed in depth."""
-ALWAYS = tuple(question for group in OF_ALL for question in GROUPS[group].questions)
+QUESTIONS_OF_ALL = tuple(question for group in GROUPS_OF_ALL for question in GROUPS[group].questions)
 """The questions of these groups."""
-PUBLISHED = "pretrained/"
-"""How the folder of a published model begins, relative to the study's."""
 OF_TRAINING = ("dynamics", "valve_strength")
 """Figures that say nothing of a model that was not trained here."""
 TABLE_FORMATS = ("html", "csv", "parquet", "md", "tex")
@@ -50,8 +47,7 @@ class Drawn:
     baseline, "published" for a pretrained model."""
     in_depth: dict[str, str]
     """Rows of the table of the mechanism: name and folder of each model."""
-    figures: tuple[str, ...]
-    """Figures of the mechanism."""
+    mechanism_figures: tuple[str, ...]
     questions: tuple[str, ...]
     """Questions that are answered about the models in depth; of a published study, those that are drawn."""
     controls: tuple[str, ...]
@@ -64,7 +60,7 @@ def of_study(study: Study) -> Drawn:
     compared = [run for run in study.runs if run.variant in config.mechanism.compare]
     first = [run for run in compared if run.seed == config.seeds[0]]
     names = shown_names([(run.variant, run.label) for run in first])
-    pretrained = {name: f"pretrained/{name}" for name in config.pretrained}
+    pretrained = {name: model_folder(name) for name in config.pretrained}
     deep = study.runs if config.mechanism.variants == "all" else compared
     return Drawn(
         name=config.study,
@@ -76,7 +72,7 @@ def of_study(study: Study) -> Drawn:
         places=({COMPARED: [place_of(run, study) for run in first]} if first else {})
         | {name: ["published"] for name in pretrained},
         in_depth={run.name: folder_of(run) for run in deep} | pretrained,
-        figures=tuple(figure for figure in FIGURES if study.runs or figure not in OF_TRAINING),
+        mechanism_figures=tuple(figure for figure in MECHANISM_FIGURES if study.runs or figure not in OF_TRAINING),
         questions=questions_of(study),
         controls=tuple(name for name, model in config.pretrained.items() if model.control),
     )
@@ -95,7 +91,7 @@ def questions_in(group: str) -> tuple[str, ...]:
 
 def groups_of_all(study: Study) -> tuple[str, ...]:
     """The groups of questions that every run is asked: the capabilities are one where the config names tasks."""
-    return (*OF_ALL, CAPABILITIES) if study.config.capabilities.tasks else OF_ALL
+    return (*GROUPS_OF_ALL, CAPABILITIES) if study.config.capabilities.tasks else GROUPS_OF_ALL
 
 
 def place_of(run: Run, study: Study) -> int:
@@ -109,14 +105,19 @@ def folder_of(run: Run) -> str:
     return run.folder.removeprefix(f"results/{run.study}/")
 
 
+def model_folder(name: str) -> str:
+    """The folder of a published model, relative to its study's."""
+    return f"pretrained/{name}"
+
+
 def published_models(study: Drawn) -> list[str]:
     """The published models of a study, by name."""
-    return [name for name, folder in study.in_depth.items() if folder.startswith(PUBLISHED)]
+    return [name for name, folder in study.in_depth.items() if folder == model_folder(name)]
 
 
 def caption(figure: str) -> str:
     """The caption of an ablation's or the mechanism's figure, for the report. In reStructuredText a bar is escaped."""
-    return (FAMILIES | FIGURES)[figure].caption.replace("|", r"\|")
+    return (ABLATION_FIGURES | MECHANISM_FIGURES)[figure].caption.replace("|", r"\|")
 
 
 def parts(study: Drawn) -> list[str]:
@@ -139,7 +140,7 @@ def capabilities(study: Study) -> list[str]:
     """What every run and published model answered to the tasks. Raises ConfigError where the config names none."""
     if not study.config.capabilities.tasks:
         raise ConfigError("capabilities.tasks is empty: name tasks of lm-evaluation-harness, for example [wikitext]")
-    folders = [*map(folder_of, study.runs), *(f"{PUBLISHED}{name}" for name in study.config.pretrained)]
+    folders = [*map(folder_of, study.runs), *map(model_folder, study.config.pretrained)]
     return answers(of_study(study), folders, [CAPABILITIES])
 
 
@@ -151,12 +152,12 @@ def table_files(study: Drawn) -> list[str]:
 
 def figure_files(study: Drawn, models: str, figure: str) -> list[str]:
     """What a figure of the mechanism of these models is made from."""
-    return answers(study, study.compared[models].values(), FIGURES[figure].reads)
+    return answers(study, study.compared[models].values(), MECHANISM_FIGURES[figure].reads)
 
 
 def ablation_files(study: Drawn, ablation: str) -> list[str]:
     """The tables and figures of one ablation."""
-    figures = [f"{ablation}_{family}" for family in FAMILIES]
+    figures = [f"{ablation}_{family}" for family in ABLATION_FIGURES]
     return [
         *(f"results/{study.name}/tables/{ablation}.{suffix}" for suffix in TABLE_FORMATS),
         *(f"results/{study.name}/figures/{figure}.{suffix}" for figure in figures for suffix in FIGURE_FORMATS),
@@ -179,13 +180,13 @@ def figures(study: Drawn) -> list[str]:
     """The figures that are drawn from tables."""
     if not study.has_runs:
         return []
-    names = ["overview", *(f"{ablation}_{family}" for ablation in study.ablations for family in FAMILIES)]
+    names = ["overview", *(f"{ablation}_{family}" for ablation in study.ablations for family in ABLATION_FIGURES)]
     return [f"results/{study.name}/figures/{name}.{suffix}" for name in names for suffix in FIGURE_FORMATS]
 
 
 def mechanism(study: Drawn) -> list[str]:
     """The table and the figures that are drawn from the measures of the models in depth."""
-    names = [f"{models}_{figure}" for models in study.compared for figure in study.figures]
+    names = [f"{models}_{figure}" for models in study.compared for figure in study.mechanism_figures]
     return [
         *(f"results/{study.name}/tables/mechanism.{suffix}" for suffix in ("csv", "html")),
         *(f"results/{study.name}/figures/mechanism/{name}.{suffix}" for name in names for suffix in FIGURE_FORMATS),
@@ -207,7 +208,7 @@ def drawn_files(study: Drawn) -> list[str]:
 
 def shown_questions(study: Drawn) -> list[str]:
     """The questions whose answers are drawn, in the table of the mechanism or in a figure."""
-    in_figures = {question for figure in study.figures for question in FIGURES[figure].reads}
+    in_figures = {question for figure in study.mechanism_figures for question in MECHANISM_FIGURES[figure].reads}
     return sorted(in_figures.union(table_questions(study)))
 
 

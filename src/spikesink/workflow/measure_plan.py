@@ -19,12 +19,12 @@ from spikesink.runs.json_file import read_json
 from spikesink.runs.json_kinds import MEASURED_MODEL
 from spikesink.study.aligned import aligned
 from spikesink.study.errors import InputError
-from spikesink.study.measuring import flops, peak_bytes, work
+from spikesink.study.measure_cost import flops, peak_bytes, work
 from spikesink.study.plan import GIB, GPUS, hours, size
 from spikesink.study.plan import flops as written_flops
 from spikesink.study.run import Study
 from spikesink.study.settings import Model, Plan, Pretrained
-from spikesink.workflow.drawn import ALWAYS
+from spikesink.workflow.drawn import GROUPS_OF_ALL, model_folder
 
 SHARE_OF_PEAK = 0.3
 """Of a GPU's float32 throughput."""
@@ -69,12 +69,12 @@ def measure_costs(study: Study, plan: Plan | None = None) -> Iterator[MeasureCos
     ]
     for name, published in config.pretrained.items():
         with suppress(InputError, ValueError):
-            described = described_model(f"results/{config.study}/pretrained/{name}/pretrained.json", published)
+            described = described_model(f"results/{config.study}/{model_folder(name)}/pretrained.json", published)
             subjects.append((name, *described, 0, published.bos))
     for name, model, words, context, snapshots, bos in subjects:
         deep = name in config.pretrained or config.mechanism.variants == "all" or name in config.mechanism.compare
         for group in GROUPS:
-            if not deep and not set(GROUPS[group].questions) <= set(ALWAYS):
+            if not deep and group not in GROUPS_OF_ALL:
                 continue
             asked = work(group, config.measures, context, words, snapshots, bos=bos)
             operations = flops(model, asked, context, words)

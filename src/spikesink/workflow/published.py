@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from spikesink.figures.catalogue import FIGURES
+from spikesink.figures.catalogue import MECHANISM_FIGURES
 from spikesink.measures.groups import GROUPS
 from spikesink.runs import sums
 from spikesink.runs.atomic import delete, whole
@@ -76,16 +76,16 @@ def read_published(name: str) -> Drawn:
     manifest = read_manifest(folder)
     sums.intact(folder / "study.yaml", FROM_GIT)
     study = of_study(resolve(read_yaml(folder / "study.yaml", as_text=True)))
-    found = replace(study, name=name, figures=tuple(manifest["figures"]), questions=tuple(manifest["questions"]))
-    for figure in found.figures:
-        if figure not in FIGURES:
+    figures, questions = manifest["figures"], tuple(manifest["questions"])
+    for figure in figures:
+        if figure not in MECHANISM_FIGURES:
             raise InputError(
                 f"{folder}/manifest.json: this checkout has no figure {figure!r}: check out the commit that the "
                 "manifest names, or publish the study again"
             )
     # A figure that shows more than it did when the study was published is not drawn: that was not measured.
-    drawable = [figure for figure in found.figures if set(FIGURES[figure].reads) <= set(found.questions)]
-    return replace(found, figures=tuple(drawable))
+    drawable = [figure for figure in figures if set(MECHANISM_FIGURES[figure].reads) <= set(questions)]
+    return replace(study, name=name, mechanism_figures=tuple(drawable), questions=questions)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def publish(finished: Study, target: Path) -> str:
     """Publish a finished study in ``target``; returns a line that says so. Raises InputError."""
     study = of_study(finished)
     facts = {
-        "figures": list(study.figures),
+        "figures": list(study.mechanism_figures),
         "questions": shown_questions(study),
         "code": {
             "training": code_digest("spikesink.training.__main__"),

@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from spikesink.figures.catalogue import FAMILIES
+from spikesink.figures.catalogue import ABLATION_FIGURES
 from spikesink.figures.command import add_common
 from spikesink.figures.drawing.files import save
 from spikesink.figures.drawing.finite import draw_finite
@@ -18,7 +18,7 @@ from spikesink.tables.parts import read_runs, variant_names
 @one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m spikesink.figures.ablations", description=__doc__)
-    parser.add_argument("figure", choices=FAMILIES)
+    parser.add_argument("figure", choices=ABLATION_FIGURES)
     parser.add_argument("--parts", type=Path, required=True, help="folder written by tables.collect")
     parser.add_argument("--ablation", required=True, help="name of the ablation")
     add_common(parser)

@@ -6,13 +6,12 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from spikesink.figures.ablations.ablation import draw_panels
 from spikesink.figures.drawing.canvas import legend, note_alone, title
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.metrics import Panel, metrics_legend
-from spikesink.figures.drawing.seeds import named_variants
+from spikesink.figures.drawing.rows import draw_panels
+from spikesink.figures.drawing.seeds import ablation_of, named_variants
 from spikesink.figures.drawing.style import Style
-from spikesink.study.names import shown_name
 from spikesink.tables.parts import read_runs
 from spikesink.tables.statistics.statistics import statistics
 
@@ -78,7 +77,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     present = set(data["quantity"])
     panels = [Panel(name) for name in SHOWN if name in present]
     if not panels:
-        return note_alone(f"What the variants of {shown_name(data['ablation'][0])} can do was not measured", width)
+        return note_alone(f"What the variants of {ablation_of(data)} can do was not measured", width)
     variants = data.unique("variant", maintain_order=True)
     figure, axes = draw_panels(panels, variants, data, style, width, room=0.45)
     for panel, axis in zip(panels, axes, strict=True):
@@ -86,7 +85,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
             axis.axvline(CHANCE[panel.quantity], **CHANCE_LINE)
             low, high = axis.get_xlim()
             axis.set_xlim(min(low, CHANCE[panel.quantity] - 1), max(high, CHANCE[panel.quantity] + 1))
-    title(figure, f"Abilities: {shown_name(data['ablation'][0])}")
+    title(figure, f"Abilities: {ablation_of(data)}")
     handles = metrics_legend(panels, data)
     if present & CHANCE.keys():
         handles.append(Line2D([], [], **CHANCE_LINE, label="chance"))

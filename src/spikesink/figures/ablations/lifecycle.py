@@ -13,9 +13,9 @@ from spikesink.figures.drawing.canvas import legend, note, title, wrapped
 from spikesink.figures.drawing.channels import ROWS, channel_legend, draw_channels, finish_rows
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid
-from spikesink.figures.drawing.seeds import meaning_of_band, named_variants, with_band
+from spikesink.figures.drawing.seeds import ablation_of, meaning_of_band, named_variants, with_band
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Style
-from spikesink.study.names import BASELINE, shown_name
+from spikesink.study.names import BASELINE
 from spikesink.tables.parts import read_part, read_runs
 
 CAPTION = (
@@ -78,7 +78,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     finish_rows(list(axes.values()), shown)
     seeds = data["seeds"].max() or 0
     of_seeds = f"geometric means of {seeds} seeds" if seeds > 1 else "one seed"
-    title(figure, f"Channel magnitudes over the blocks: {shown_name(data['ablation'][0])} ({of_seeds})")
+    title(figure, f"Channel magnitudes over the blocks: {ablation_of(data)} ({of_seeds})")
     legend(figure, handles(seeds))
     return figure
 

@@ -12,9 +12,8 @@ from spikesink.figures.drawing.canvas import legend, note, title, wrapped
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import grid, is_left
 from spikesink.figures.drawing.scales import ticks_of_cells
-from spikesink.figures.drawing.seeds import named_variants
+from spikesink.figures.drawing.seeds import ablation_of, named_variants
 from spikesink.figures.drawing.style import Style
-from spikesink.study.names import shown_name
 from spikesink.tables.parts import read_part, read_runs
 
 CAPTION = (
@@ -86,7 +85,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
         bar.ax.axhline(epsilon, color="white", linewidth=1)
     seeds = data["seeds"].max() or 0
     of_seeds = f"means of {seeds} seeds" if seeds > 1 else "one seed"
-    title(figure, f"Attention sinks by head: {shown_name(data['ablation'][0])} ({of_seeds})")
+    title(figure, f"Attention sinks by head: {ablation_of(data)} ({of_seeds})")
     legend(figure, handles(heads, epsilon))
     return figure
 

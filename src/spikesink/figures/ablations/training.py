@@ -15,10 +15,10 @@ from spikesink.figures.drawing.ends import label_ends
 from spikesink.figures.drawing.files import REAL, TEXT, WHOLE
 from spikesink.figures.drawing.grid import strip
 from spikesink.figures.drawing.scales import log_scale, round_ticks
-from spikesink.figures.drawing.seeds import meaning_of_band, named_variants, with_band
+from spikesink.figures.drawing.seeds import ablation_of, meaning_of_band, named_variants, with_band
 from spikesink.figures.drawing.style import BASELINE_COLOUR, REFERENCE, Style, lighter, line
 from spikesink.runs.folder import FINISHED
-from spikesink.study.names import BASELINE, shown_name
+from spikesink.study.names import BASELINE
 from spikesink.tables.parts import read_part, read_runs
 
 CAPTION = (
@@ -127,7 +127,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
     for axis in (loss, gradient, difference):
         axis.set_xlabel("Tokens (millions)")
         round_ticks(axis.xaxis, 5)
-    title(figure, f"Training: {shown_name(data['ablation'][0])}")
+    title(figure, f"Training: {ablation_of(data)}")
     named = label_ends(difference, {labels[name]: (y, style[name].colour) for name, y in ends.items()})
     unnamed = {name: label for name, label in labels.items() if not named or name not in ends}
     failed = (data["outcome"] != FINISHED).any()

@@ -152,7 +152,7 @@ def leader_of(here: np.ndarray, places: tuple[np.ndarray, np.ndarray], choice: i
 
 
 def nearest(boxes: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """Of every box the point that is nearest to a point."""
+    """The point of every box that is nearest to a point."""
     return np.clip(point, boxes[:, :2], boxes[:, 2:])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from spikesink.study.labels import in_words
 from spikesink.tables.statistics.average import means_over_seeds
 from spikesink.tables.statistics.intervals import Bounds, mean_of
 
@@ -19,6 +20,11 @@ def named_variants(runs: pl.DataFrame, ablation: str) -> pl.DataFrame:
     return means_over_seeds(runs).select(
         pl.lit(ablation).alias("ablation"), "variant", "label", pl.col("status").alias("outcome")
     )
+
+
+def ablation_of(data: pl.DataFrame) -> str:
+    """The ablation of a figure's data, in words."""
+    return in_words(data["ablation"][0])
 
 
 def with_band(

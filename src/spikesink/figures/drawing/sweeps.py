@@ -24,9 +24,10 @@ from spikesink.figures.drawing.metrics import (
     panels_of,
     set_limits,
 )
+from spikesink.figures.drawing.seeds import ablation_of
 from spikesink.figures.drawing.style import REFERENCE, Style, lighter
 from spikesink.runs.folder import FINISHED
-from spikesink.study.names import BASELINE, shown_name
+from spikesink.study.names import BASELINE
 
 WIDTH, HEADS, HEAD_DIM, OTHER = "width", "heads", "head_dim", "other"
 MARKERS = ("s", "^", "v", "P", "X", "<", ">", "p", "h", "*")
@@ -97,7 +98,7 @@ def draw_sweeps(data: pl.DataFrame, style: Style, width: str) -> Figure:
         axis.set_ylabel(panel.label)
     failed = variants.filter(pl.col("outcome") != FINISHED)
     missing = "; ".join(f"{label} {outcome}" for label, outcome in failed.select("label", "outcome").iter_rows())
-    title(figure, f"Ablation: {shown_name(data['ablation'][0])}" + (f" ({missing})" if missing else ""))
+    title(figure, f"Ablation: {ablation_of(data)}" + (f" ({missing})" if missing else ""))
     handles = [
         Line2D([], [], color="0.55", marker=one.marker, linestyle=one.dash if one.joined else "none", label=one.name)
         for one in found

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from spikesink.figures.catalogue import FIGURES
+from spikesink.figures.catalogue import MECHANISM_FIGURES
 from spikesink.figures.command import add_common
 from spikesink.figures.compared import data_of, draw
 from spikesink.figures.drawing.files import save
@@ -15,7 +15,7 @@ from spikesink.tables.inputs import labelled
 @one_line_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m spikesink.figures.mechanism", description=__doc__)
-    parser.add_argument("figure", choices=FIGURES)
+    parser.add_argument("figure", choices=MECHANISM_FIGURES)
     parser.add_argument("--models", nargs="+", required=True, metavar="LABEL=FOLDER", help="folders with measures/")
     parser.add_argument(
         "--places",

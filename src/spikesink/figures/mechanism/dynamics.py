@@ -101,7 +101,7 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
 
 
 def layer_colours(layers: list[int]) -> dict[int, str]:
-    """From dark to light with depth; the lightest end of the map is too pale for lines."""
+    """Colours from dark to light with depth; the lightest end of the map is too pale for lines."""
     colours = matplotlib.colormaps["viridis"]
     return {layer: to_hex(colours(0.85 * index / max(1, len(layers) - 1))) for index, layer in enumerate(layers)}
 

@@ -52,7 +52,7 @@ def data(models: Models) -> pl.DataFrame:
 
 
 def by_position(table: pl.DataFrame) -> pl.DataFrame:
-    """In bins of positions, with the smallest cache and without eviction."""
+    """Perplexity in bins of positions, with the smallest cache and without eviction."""
     cache = evicting(table)["cache"].min()
     whole = table.filter(pl.col("cache") > pl.col("position").max()).with_columns(start=pl.when(False).then("start"))
     rows = pl.concat([whole, table.filter(pl.col("cache") == cache)], how="vertical_relaxed")
@@ -61,7 +61,7 @@ def by_position(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def by_cache(table: pl.DataFrame) -> pl.DataFrame:
-    """Over the positions after every cache's first eviction."""
+    """Perplexity by cache, over the positions after every cache's first eviction."""
     small = evicting(table)
     late = small.filter(pl.col("position") >= small["cache"].max())
     return perplexities(late, "start", "cache").sort("start", "cache").with_columns(position=None)

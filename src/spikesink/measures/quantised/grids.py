@@ -40,7 +40,7 @@ class Int4(NamedTuple):
 
     @classmethod
     def of(cls, weight_OG: Tensor) -> Self:
-        """From the smallest to the largest weight of each row, 0 included."""
+        """The grid of each row from its smallest to its largest weight, 0 included."""
         low = weight_OG.amin(dim=1, keepdim=True).clamp(max=0)
         high = weight_OG.amax(dim=1, keepdim=True).clamp(min=0)
         step = ((high - low) / INT4_LEVELS).clamp(min=torch.finfo(weight_OG.dtype).tiny)

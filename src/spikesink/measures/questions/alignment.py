@@ -173,7 +173,7 @@ def amplifier_alignment(
 def approximations(
     block: Block, h_ND: Tensor, amplifier: Amplifier, channels: list[int], directions: list[Direction]
 ) -> Tensor:
-    """Of normalised inputs, by token and channel [4, N, C]: cosine with s*, output, quadratic form, rank-one part."""
+    """Cosine with s*, output, quadratic form and rank-one part of normalised inputs, by token and channel [4, N, C]."""
     gate, up, down_CF = h_ND @ amplifier.gate_FD.T, h_ND @ amplifier.up_FD.T, amplifier.down_DF[channels]
     output, quadratic = (block.body.activation(gate) * up) @ down_CF.T, (gate * up) @ down_CF.T
     cosine = torch.stack([direction.cosine(h_ND) for direction in directions], dim=1)

@@ -57,7 +57,7 @@ def sums_over_keys(weights_BNCJ: Tensor, local: int) -> Tensor:
 
 
 def sums_of_key(weights_BNC: Tensor, distance_C: Tensor, local: int) -> Tensor:
-    """The same of a single key, at these distances from the queries."""
+    """The same sums of a single key, at these distances from the queries."""
     each = weights_BNC * distance_C, weights_BNC * (distance_C < local), torch.special.entr(weights_BNC)
     return torch.stack((weights_BNC, *each))
 

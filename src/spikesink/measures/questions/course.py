@@ -24,7 +24,7 @@ READS = ("sink_epsilon", "sink_tokens", "sequences", "batch_size", "chunk")
 EARLIEST = 8
 """Snapshots of the first eighth of the steps are left out: no variant is as bad in the end."""
 FEWER = 2
-"""Of measures.sequences half are taken, because every run has many snapshots."""
+"""measures.sequences are divided by this, because every run has many snapshots."""
 
 
 def answers(subject: Subject, settings: Measures) -> Answers:

@@ -24,7 +24,7 @@ READS = ("gradient_sequences", "batch_size", "loss_chunk")
 
 
 def answers(subject: Subject, settings: Measures) -> Answers:
-    """From one pass over the run's snapshots; the tables are empty where it kept none."""
+    """All tables, from one pass over the run's snapshots; they are empty where it kept none."""
     rows = subject.rows(settings.gradient_sequences)
     options = subject.loss_options(settings)
     summaries, observations = [], []

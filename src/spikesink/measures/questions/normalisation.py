@@ -41,7 +41,7 @@ def norm_inputs(model: Decoder, tokens_BT: Tensor) -> Iterator[tuple[int, str, A
 
 
 def sums(x_PD: Tensor, top: int) -> dict[str, Tensor]:
-    """Over tokens: their number and largest entry, the sums of energy shares, participation ratios, unit vectors."""
+    """Number and largest entry of the tokens; sums of their energy shares, participation ratios and unit vectors."""
     square = x_PD.double().square()
     energy = square.sum(dim=-1).clamp(min=TINY)
     unit = x_PD.double() / energy.sqrt()[:, None]

@@ -186,3 +186,8 @@ class Config:
     """What jobs may use."""
     plan: Plan = Plan()
     """What the cost estimate of ``spikesink plan`` assumes."""
+
+    @property
+    def corpora(self) -> dict[str, Corpus]:
+        """The texts of the study by the key that describes each."""
+        return {"corpus": self.corpus} | ({"evaluation": self.evaluation} if self.evaluation else {})

@@ -19,7 +19,8 @@ from spikesink.quantities import BOTH, CAPABILITIES, QUANTITIES
 from spikesink.runs.folder import FINISHED, RunFolder
 from spikesink.runs.sums import intact
 from spikesink.study.errors import InputError
-from spikesink.study.names import BASELINE, shown_name
+from spikesink.study.labels import called
+from spikesink.study.names import BASELINE
 from spikesink.study.run import canonical
 from spikesink.tables.collecting.equal_loss import with_equal_loss
 from spikesink.tables.collecting.measured import over_documents, perplexity_of, sinks, spike
@@ -116,7 +117,7 @@ def described(run: dict[str, Any], manifest: dict[str, Any], names: Mapping[str,
     first, last = run["loss_window"] or (None, None)
     return {
         **{key: run[key] for key in ("ablation", "variant", "seed")},
-        "label": names.get("label") or shown_name(run["variant"]),
+        "label": called(run["variant"], names.get("label")),
         "status": manifest.get("status", "unknown"),
         "stands_for": names.get("stands_for"),
         **{key: run[key] for key in ("study", "scale", "heads", "head_dim", "sequence_length", "bos")},

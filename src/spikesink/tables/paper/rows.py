@@ -67,6 +67,11 @@ def paper_rows() -> dict[str, dict]:
     return spike_rows() | v_scale_rows()
 
 
+def paper_of(source: str | None) -> str | None:
+    """The paper of a source: "2603.05498" of "arXiv 2603.05498 Table 3"."""
+    return source.split()[1] if source else None
+
+
 def beside(variants: list[tuple[str, str | None]]) -> list[dict]:
     """The papers' row of every (variant, stands_for) with its own paper's baseline, all None where there is none.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 from spikesink.runs.folder import FINISHED
+from spikesink.tables.paper.rows import paper_of
 from spikesink.tables.render.numbers import as_published, decimals
 
 NONE: frozenset[int] = frozenset()
@@ -29,7 +30,7 @@ def best_perplexity(variants: pl.DataFrame) -> frozenset[int]:
 
 def best_paper_perplexity(variants: pl.DataFrame) -> frozenset[int]:
     """The rows of ``comparison.compare``'s table that stand beside the paper's lowest perplexity."""
-    papers = {source.split(" ")[1] for source in variants["paper_source"].drop_nulls()}
+    papers = set(map(paper_of, variants["paper_source"].drop_nulls()))
     if len(papers) > 1 or not same_positions(variants):
         return NONE
     return lowest(variants["paper_perplexity"].to_list(), as_published)

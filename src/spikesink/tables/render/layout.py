@@ -8,6 +8,7 @@ import polars as pl
 from spikesink.quantities import QUANTITIES
 from spikesink.runs.folder import FINISHED
 from spikesink.study.names import BASELINE
+from spikesink.tables.paper.rows import paper_of
 from spikesink.tables.render.best import NONE, best_paper_perplexity, best_perplexity
 from spikesink.tables.render.numbers import ABSENT, as_published, bracketed, writer, written
 
@@ -114,11 +115,6 @@ def elsewhere(rows: list[dict]) -> list[bool]:
     return [paper_of(row["paper_source"]) not in (None, paper_of(shown)) for row in rows]
 
 
-def paper_of(source: str | None) -> str | None:
-    """The paper of a source: "2603.05498" of "arXiv 2603.05498 Table 3"."""
-    return source.split()[1] if source else None
-
-
 def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     """Scale, seeds and definitions, one sentence or two each."""
     seeds = variants["seeds"].max()
@@ -161,18 +157,25 @@ def notes(variants: pl.DataFrame, runs: pl.DataFrame) -> list[str]:
     absent = [f"{row['label']} {row['left_out']}" for row in variants.iter_rows(named=True) if row["left_out"]]
     if absent:
         lines.append(f"Left out of means: {'; '.join(absent)}.")
+    return lines + paper_notes(variants)
+
+
+def paper_notes(variants: pl.DataFrame) -> list[str]:
+    """Where the papers' values are from and how they were measured; nothing where no paper has a row."""
     sources = variants["paper_source"].drop_nulls().unique(maintain_order=True).to_list()
-    if sources:
-        named = ", ".join(sources[:1] + [source.removeprefix("arXiv 2603.05498 ") for source in sources[1:]])
-        lines.append(
-            f"Paper: {named}; one run per row. "
-            "Its scale, corpus and tokenizer differ from ours: compare directions, not values."
-        )
+    if not sources:
+        return []
+    named = ", ".join(sources[:1] + [source.removeprefix("arXiv 2603.05498 ") for source in sources[1:]])
+    lines = [
+        f"Paper: {named}; one run per row. "
+        "Its scale, corpus and tokenizer differ from ours: compare directions, not values."
+    ]
     if any(elsewhere(variants.to_dicts())):
         lines.append("(of ...): the baseline of that row's own paper, where it is not the one in the first row.")
-    if any("2603.05498" in source for source in sources):
+    papers = set(map(paper_of, sources))
+    if "2603.05498" in papers:
         lines.append("arXiv 2603.05498 trains 7B models on DCLM and scores C4.")
-    if any("2603.17771" in source for source in sources):
+    if "2603.17771" in papers:
         lines.append(
             "arXiv 2603.17771 trains on C4 and reports a validation loss in nats per token, shown as exp(loss), and a "
             "sink rate of position 0 alone, here its mean over layers; it reports no spike of this definition."

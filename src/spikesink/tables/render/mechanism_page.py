@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from spikesink.quantities import QUANTITIES, names_of
-from spikesink.study.names import shown_name
+from spikesink.study.labels import in_words
 from spikesink.tables.render.html import html
 from spikesink.tables.render.layout import Column
 from spikesink.tables.render.numbers import ABSENT, bracketed, writer
@@ -38,7 +38,7 @@ def mechanism_page(models: pl.DataFrame) -> str:
 def heading(variant: str, rows: pl.DataFrame) -> str:
     """The variant, and how many of its seeds diverged."""
     diverged = len(rows) - rows["measured"].sum()
-    return f"{shown_name(variant)}{f' ({diverged} of {len(rows)} diverged)' if diverged else ''}"
+    return f"{in_words(variant)}{f' ({diverged} of {len(rows)} diverged)' if diverged else ''}"
 
 
 def median_and_range(values: list[Any], form: str) -> str:

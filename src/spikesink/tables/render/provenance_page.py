@@ -11,12 +11,10 @@ from spikesink.runs.json_file import json_object
 from spikesink.runs.why import changes, show
 from spikesink.study.names import BASELINE
 from spikesink.tables.contracts import SOFTWARE
+from spikesink.tables.render.page import page
 
 STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; margin-bottom: 1.5em; }
-th, td { text-align: left; vertical-align: top; padding: .25em .8em .25em 0; border-bottom: 1px solid #ddd; }
-th { border-bottom: 2px solid #888; }
+th, td { padding: .25em .8em .25em 0; }
 code, pre { font-size: 12.5px; }
 pre { white-space: pre-wrap; max-width: 48em; margin: .3em 0; }
 summary { cursor: pointer; }
@@ -42,14 +40,13 @@ SHARED = {
 def provenance_page(runs: pl.DataFrame, study: str) -> str:
     """HTML that loads nothing, from the table of ``spikesink.tables.collecting.provenance``."""
     scale, seeds = ", ".join(runs["scale"].drop_nulls().unique()), ", ".join(map(str, sorted(set(runs["seed"]))))
-    title = escape(f"Provenance of study {study}")
     statuses = runs["status"].value_counts(sort=True).iter_rows()
     counts = escape(", ".join(f"{count} {status}" for status, count in statuses))
     hours = (runs["wall_seconds"].sum() or 0) / 3600
-    return "\n".join(
+    return page(
+        f"Provenance of study {study}",
+        STYLE,
         [
-            f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title>',
-            f"<style>{STYLE}</style></head>\n<body>\n<h1>{title}</h1>",
             f"<p>Scale {escape(scale)}, seeds {seeds}: {len(runs)} runs, {counts}; {hours:.1f} hours of training, "
             f"begun {known(runs['started'].min())}, ended {known(runs['finished'].max())}.</p>",
             f"<p>{TRACE}</p>",
@@ -60,8 +57,8 @@ def provenance_page(runs: pl.DataFrame, study: str) -> str:
                 "th", ("variant", "seed", "status", "digest", "code", "commit", "minutes", "differs from the baseline")
             ),
             *run_rows(runs),
-            "</table>\n</body>\n</html>\n",
-        ]
+            "</table>",
+        ],
     )
 
 

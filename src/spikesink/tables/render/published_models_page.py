@@ -4,7 +4,7 @@ import polars as pl
 
 from spikesink.tables.render.html import html
 from spikesink.tables.render.layout import Column
-from spikesink.tables.render.numbers import ABSENT, written
+from spikesink.tables.render.numbers import written
 
 FACTS = {
     "architecture": "architecture",
@@ -42,4 +42,4 @@ def cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return ABSENT if value is None else written(value, str)
+    return written(value, str)

@@ -1,7 +1,6 @@
 """The runs of a study as jobs for another machine: plain values that say what the rules would have run."""
 
 import json
-from pathlib import Path
 
 from spikesink.data.batches import TokenError, read_index
 from spikesink.measures.groups import GROUPS
@@ -10,8 +9,8 @@ from spikesink.runs.identity import identity
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 from spikesink.study.run import Run, Study, canonical
-from spikesink.workflow.drawn import ALWAYS, folder_of, of_study
-from spikesink.workflow.measuring import group_code, group_settings
+from spikesink.workflow.drawn import GROUPS_OF_ALL, folder_of, of_study
+from spikesink.workflow.group_identity import group_code, group_settings
 
 
 def jobs(study: Study) -> list[dict]:
@@ -28,7 +27,7 @@ def jobs(study: Study) -> list[dict]:
 
 
 def job(run: Run, study: Study, is_deep: bool) -> dict:
-    groups = [name for name, group in GROUPS.items() if is_deep or set(group.questions) & set(ALWAYS)]
+    groups = [name for name in GROUPS if is_deep or name in GROUPS_OF_ALL]
     return {
         "name": run.name,
         "folder": run.folder,
@@ -40,16 +39,10 @@ def job(run: Run, study: Study, is_deep: bool) -> dict:
     }
 
 
-def token_folders(study: Study) -> dict[str, Path]:
-    """The folders of the packed tokens: what runs are trained on, and what they are measured on."""
-    data = Path("results") / study.config.study / "data"
-    return {"train": data / "tokens", "measure": data / ("evaluation" if study.config.evaluation else "tokens")}
-
-
 def token_sums(study: Study) -> dict[str, str]:
     """The sums of the tokens that runs are trained and measured on. Raises InputError where they are not packed."""
     try:
-        folders = token_folders(study)
+        folders = study.token_folders
         return {
             "train": read_index(folders["train"])["splits"]["train"]["sha256"],
             "measure": read_index(folders["measure"])["splits"]["validation"]["sha256"],

@@ -10,8 +10,8 @@ from spikesink.runs.atomic import whole
 from spikesink.runs.checkout import PACKAGE, git_state
 from spikesink.study.errors import ConfigError
 from spikesink.study.run import Study
-from spikesink.workflow.elsewhere.jobs import is_here, jobs, token_folders, token_sums
-from spikesink.workflow.elsewhere.sources import sources, sources_sum
+from spikesink.workflow.elsewhere.jobs import is_here, jobs, token_sums
+from spikesink.workflow.elsewhere.package import modules, modules_sum
 
 SUFFIXES = {".tar": "w:", ".gz": "w:gz", ".xz": "w:xz"}
 START = Path(__file__).with_name("start.py")
@@ -42,16 +42,16 @@ def pack(study: Study, target: Path) -> str:
     content = {
         "study": study.config.study,
         "tokens": tokens,
-        "folders": {name: str(folder) for name, folder in token_folders(study).items()},
+        "folders": {name: str(folder) for name, folder in study.token_folders.items()},
         "git": git_state(),
-        "sources": sources_sum(),
+        "sources": modules_sum(),
         "jobs": left,
     }
     root = Path(study.config.study)
     with whole(target) as part, tarfile.open(part, SUFFIXES[target.suffix]) as archive:
         archive.add(START, str(root / "run.py"))
         add_content(archive, root / "jobs.json", json.dumps(content).encode())
-        for path in sources():
+        for path in modules():
             archive.add(path, str(root / "src/spikesink" / path.relative_to(PACKAGE)))
         for path in data_files(study):
             archive.add(path, str(root / path))
@@ -64,7 +64,7 @@ def pack(study: Study, target: Path) -> str:
 
 def data_files(study: Study) -> Iterable[Path]:
     """The packed tokens and the tokenizer, with the notes of their sums."""
-    folders = dict.fromkeys(token_folders(study).values())
+    folders = dict.fromkeys(study.token_folders.values())
     found = [path for folder in folders for path in sorted(folder.rglob("*"))]
     data = next(iter(folders)).parent
     found += [path for name in ("tokenizer*.json", ".sums/tokenizer*.json") for path in sorted(data.glob(name))]

@@ -11,8 +11,11 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from spikesink.runs.command import stay_offline
+from spikesink.runs.status import clock
 from spikesink.workflow.elsewhere.document import log_path
 
+FAILED, UNFINISHED = 1, 3
+"""Exit status when a run has failed, and when only time or a signal has kept runs from being finished."""
 PATIENCE = 120.0
 """Seconds that a worker has to write its checkpoint after it was asked to stop."""
 REMIND = 5.0
@@ -122,23 +125,19 @@ class Pool:
             self.stopped.append(name)
             print(f"stopped {name} after {took:.0f} s{note}", flush=True)
 
-    def status(self, failed: int, unfinished: int) -> int:
-        """The exit status; prints which jobs have failed and how many are left."""
+    def status(self) -> int:
+        """The exit status of the program; prints which jobs have failed and how many are left."""
         left = len(self.waiting) + len(self.stopped)
         if left:
             print(f"{left} runs are left: start this again to go on", flush=True)
         if self.failed:
             print(f"{len(self.failed)} runs failed: {', '.join(self.failed)}", flush=True)
-        return failed if self.failed else unfinished if left else 0
+        return FAILED if self.failed else UNFINISHED if left else 0
 
 
 def end(workers: list[Worker], kill: bool) -> None:
     for worker in workers:
         (worker.process.kill if kill else worker.process.terminate)()
-
-
-def clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 def work(pipe: Connection, packed: dict[str, Any], gpu: str | None, threads: int) -> None:

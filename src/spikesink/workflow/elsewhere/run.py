@@ -19,15 +19,13 @@ from spikesink.runs.folder import RunFolder
 from spikesink.runs.json_file import read_json
 from spikesink.study.errors import InputError
 from spikesink.workflow.elsewhere.document import FINISHED, document_path, is_finished
+from spikesink.workflow.elsewhere.package import modules_sum
 from spikesink.workflow.elsewhere.pool import Pool
-from spikesink.workflow.elsewhere.sources import sources_sum
 
 NEEDED = ("torch", "lightning", "numpy", "safetensors", "yaml")
 OPTIONAL = ("sklearn", "tqdm")
 """Packages that only some questions about models in depth need."""
 AGAIN = "unpack the archive again, into an empty folder"
-FAILED, UNFINISHED = 1, 3
-"""Exit status when a run has failed, and when only time or a signal has kept runs from being finished."""
 
 
 def arguments() -> argparse.Namespace:
@@ -62,16 +60,12 @@ def main(folder: Path) -> int:
     options = arguments()
     os.chdir(folder)
     packed = read_json(Path("jobs.json"), AGAIN)
-    if sources_sum() != packed["sources"]:
+    if modules_sum() != packed["sources"]:
         raise InputError(f"{PACKAGE}: is not the code that was packed, its sum differs: {AGAIN}")
+    check_packages()
     # Text is UTF-8 in every job, as under Snakemake; nobody here listens to the live mirror.
     os.environ["PYTHONUTF8"] = "1"
     os.environ.pop("SPIKESINK_TRACKING_URI", None)
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise InputError(f"{', '.join(missing)}: not installed for {sys.executable}: install with its pip")
-    for name in OPTIONAL:
-        if find_spec(name) is None:
-            print(f"{name} is not installed: questions that need it will fail", flush=True)
     gpus = visible_gpus()[: options.gpus]
     if options.gpus and len(gpus) < options.gpus:
         raise InputError(f"--gpus {options.gpus}: this machine shows {len(gpus)}: lower it, or leave it out")
@@ -89,7 +83,16 @@ def main(folder: Path) -> int:
     pool = Pool(packed | {"measure_on": options.measure_on}, left, gpus=gpus, threads=threads)
     pool.run(workers, started + 60 * options.limit_minutes if options.limit_minutes else None)
     print(write_results(packed, options.weights), flush=True)
-    return pool.status(FAILED, UNFINISHED)
+    return pool.status()
+
+
+def check_packages() -> None:
+    """Raises InputError where a package is missing; prints a line for one that only some questions need."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise InputError(f"{', '.join(missing)}: not installed for {sys.executable}: install with its pip")
+    for name in OPTIONAL:
+        if find_spec(name) is None:
+            print(f"{name} is not installed: questions that need it will fail", flush=True)
 
 
 def visible_gpus() -> list[str]:

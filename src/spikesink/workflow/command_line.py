@@ -1,8 +1,7 @@
-"""What comes before Snakemake reads anything: its command line is checked, and a folder for its cache is found.
+"""Snakemake's command line, checked before Snakemake reads anything: files after --configfile, values after --config.
 
-Of the command line these are the files after --configfile and the values after --config.
-
-profiles/default calls it. Snakemake would answer a faulty one with a traceback, before it reads the Snakefile.
+profiles/default calls ``check_command_line``. Snakemake would answer a faulty one with a traceback, before it reads the
+Snakefile. Here it is also seen to that the folder can be written, and that libraries have a cache.
 """
 
 import argparse
@@ -19,7 +18,7 @@ VALUE = re.compile(r"[A-Za-z_][\w-]*\w=.*", re.S)
 
 
 def check_command_line(arguments: Sequence[str]) -> None:
-    """End the program with one line where a file cannot be read, or a value has no name."""
+    """End the program with one line where a file cannot be read, a value has no name, or the folder is another's."""
     check_writable()
     find_a_cache()
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
