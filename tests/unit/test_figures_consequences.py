@@ -148,6 +148,13 @@ def test_the_distances_have_two_marks_per_head_inside_the_panel(two):
         assert all(low <= mass <= high for one in two.values() for mass in one["attention_distance"]["sink_mass"])
 
 
+def test_uniform_attention_is_inside_the_panel_where_all_heads_look_closer(two):
+    """Otherwise the legend names a line that nobody sees."""
+    heads = two["baseline"]["attention_distance"].with_columns(pl.col("distance", "distance_without_sink") / 10)
+    figure = draw_models(attention_distance, {"baseline": {"attention_distance": heads}})
+    assert figure.axes[0].get_ylim()[1] > 20 / 4
+
+
 def test_the_geometry_has_every_point_and_every_head_inside_the_panel(two):
     figure = draw_models(sink_geometry, two)
     for column, model in enumerate(two.values()):

@@ -3,9 +3,11 @@
 import json
 
 import pytest
-from study_config import study
+from study_config import SCALES, study
 
 from spikesink.study.measure_cost import Work, flops, work
+from spikesink.study.plan import GPUS
+from spikesink.study.resolve import load
 from spikesink.study.settings import Attention, FeedForward, Measures, Model, Plan
 from spikesink.workflow import measure_plan
 from spikesink.workflow.measure_plan import measure_costs, measure_table
@@ -76,3 +78,13 @@ def test_another_gpu_than_the_configs_is_planned_with_its_own_speed(monkeypatch)
         assert cost.gpu_hours == pytest.approx(one.gpu_hours * 67 / 15.7), "both in float32"
     heading = measure_table(found, other, Plan(gpu="V100")).splitlines()[0]
     assert "V100-hours" in heading and "H100" not in heading
+
+
+@pytest.mark.parametrize("path", SCALES, ids=lambda path: path.stem)
+def test_a_batch_that_a_scale_fixes_for_its_measures_fits_into_the_gpu_of_its_plan(path, monkeypatch):
+    """Otherwise the study ends out of memory after weeks of training; without a number each job takes what fits."""
+    monkeypatch.setattr(measure_plan, "matrix_speed", lambda: 1e9)
+    found = load([path])
+    if found.config.measures.batch_size is not None:
+        largest = max(measure_costs(found), key=lambda cost: cost.memory_gib)
+        assert largest.memory_gib < GPUS[found.config.plan.gpu].memory_gib, largest

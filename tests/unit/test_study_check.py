@@ -331,6 +331,7 @@ def test_missing_files_are_refused_for_a_new_study_alone(tmp_path, monkeypatch):
     tokenizer = {"tokenizer": {"kind": "file", "name": "tokenizer.json"}}
     assert refusal(tmp_path, tokenizer).startswith("tokenizer.json: there is no such file")
     assert "its tokenizer.json" in refusal(tmp_path, {"tokenizer": {"kind": "file", "name": "."}})
+    assert refusal(tmp_path, {"corpus": {"kind": "files", "files": ["."]}}).startswith(".: is a folder, and corpus")
     (tmp_path / "tokenizer.json").write_text("{}")
     assert refusal(tmp_path, tokenizer) is None, "what may stand beside it need not"
     hub = {"pretrained": {"x": {"source": "owner/name", "bos": "none"}}}

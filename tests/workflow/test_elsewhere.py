@@ -141,6 +141,8 @@ def test_an_archive_that_is_cut_off_keeps_all_archives_out(back, away, tmp_path)
     output = spikesink(back, "unpack", str(whole), str(cut), expect=1)
     assert output.startswith(f"error: {cut}: no archive of results") and output.count("\n") == 1
     assert (back / RUNS / "baseline/seed0/manifest.json").read_bytes() == manifest
+    packed = spikesink(back, "unpack", str(whole), "study.tar", expect=1)
+    assert packed == "error: study.tar: has no finished run: name the results.tar that run.py wrote\n"
     twice = spikesink(back, "unpack", str(whole), str(whole))
     assert "2 runs came home" in twice and "the weights of 2 stayed" in twice, "each is counted once"
 

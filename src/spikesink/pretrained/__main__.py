@@ -25,7 +25,8 @@ def main() -> None:
         from spikesink.pretrained.export import export  # late: checking needs neither tokenizers nor the hub
 
         export(options.run, options.tokenizer, options.output, options.max_shard_size)
-        print(f"{options.output}: AutoModelForCausalLM.from_pretrained loads it", file=sys.stderr)
+        allowed = ", with trust_remote_code=True" if list(options.output.glob("*.py")) else ""
+        print(f"{options.output}: AutoModelForCausalLM.from_pretrained loads it{allowed}", file=sys.stderr)
 
 
 def model_of(options: argparse.Namespace) -> Pretrained:

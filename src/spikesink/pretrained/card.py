@@ -66,6 +66,7 @@ def how_to_load(architecture: str) -> list[str]:
         "",
         "```python",
         'AutoModelForCausalLM.from_pretrained("this folder", trust_remote_code=True)',
+        'AutoTokenizer.from_pretrained("this folder", trust_remote_code=True)',
         "```",
         "",
         "It generates with a key-value cache. Pad prompts on the left and give the attention_mask.",

@@ -17,6 +17,8 @@ def check_names(config: Config) -> None:
                 check_id(f"{path}.dataset", corpus.dataset)
                 check_commit(f"{path}.revision", corpus.revision)
             for name in (*corpus.files, *(corpus.validation_files or ())):
+                if corpus.kind == "files":
+                    refuse_folder(name)
                 file_format(name)
                 if corpus.kind == "hub":
                     check_file(f"{path}.files", name)
@@ -54,18 +56,23 @@ def check_files(config: Config) -> None:
     if config.tokenizer is not None and config.tokenizer.kind == "file":
         named.append(config.tokenizer.name)
     for name in named:
-        if Path(name).is_dir():
-            raise ConfigError(
-                f"{name[:200]}: is a folder, and corpus, evaluation and tokenizer name files: name those in it, of a "
-                "tokenizer its tokenizer.json"
-            )
+        refuse_folder(name)
         if not Path(name).is_file():
             raise ConfigError(
                 f"{name[:200]}: there is no such file, which corpus, evaluation or tokenizer names: write paths from "
-                "the folder that snakemake runs in"
+                "the folder that snakemake runs in; only a range, part-{0..9}.txt, stands for several files"
             )
     for name, model in config.pretrained.items():
         check_source(name, model)
+
+
+def refuse_folder(name: str) -> None:
+    """Raises ConfigError for a folder in the place of a file."""
+    if Path(name).is_dir():
+        raise ConfigError(
+            f"{name[:200]}: is a folder, and corpus, evaluation and tokenizer name files: name those in it, of a "
+            "tokenizer its tokenizer.json; a saved dataset becomes a file by its to_parquet"
+        )
 
 
 def check_source(name: str, model: Pretrained) -> None:

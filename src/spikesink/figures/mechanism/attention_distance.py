@@ -49,7 +49,8 @@ def draw(data: pl.DataFrame, style: Style, width: str = "auto") -> Figure:
             axis.set_ylabel("Attention distance (tokens)")
     # Room for half a mark at the far ends.
     panels[0].set_xlim(0, 1.06 * data["sink_mass"].max())
-    panels[0].set_ylim(0, 1.08 * max(data["distance"].max(), data["distance_without_sink"].max() or 0))
+    farthest = data.select(pl.max_horizontal(pl.col("distance", "distance_without_sink", "uniform").max())).item()
+    panels[0].set_ylim(0, 1.08 * farthest)
     legend(figure, handles())
     return figure
 

@@ -20,7 +20,7 @@ class Measures:
     sink_tokens: int = 64
     """Length T of the sequences on which sinks are measured, for every model."""
     sequences: int = 100
-    """Held-out sequences for sinks and activations."""
+    """Held-out sequences for sinks and activations; as many as there are, where the held-out text has fewer."""
     perplexity_tokens: int = 65_536
     """The perplexity is of at most this many held-out tokens, in chunks of each run's context (paper: 4,194,304)."""
     ability_sequences: int = 64
@@ -49,7 +49,7 @@ class Measures:
     """Tokens that may be spike tokens at later positions. Those that the tokenizer lacks are skipped."""
     gradient_sequences: int = 512
     """Held-out sequences, as long as the run's context, whose gradients are summed (2603.17771: a training batch,
-    512)."""
+    512); as many as there are, where the held-out text has fewer."""
     consequence_tokens: int = 65_536
     """Quantisation, streaming and interventions each use at most this many held-out tokens, in each of their
     settings."""

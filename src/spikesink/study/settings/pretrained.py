@@ -38,7 +38,8 @@ class Pretrained:
     """The special token that is the BOS. null: the one that the model's files declare; with bos: sequence, a model that
     declares none is refused."""
     context: int = 2048
-    """Length in tokens of the sequences that it is measured on (2603.17771: 2048)."""
+    """Length in tokens of the sequences that it is measured on (2603.17771: 2048), cut to the longest that the model
+    was made for."""
     control: bool = False
     """Whether it is a control, such as a model without the BOS that it was trained with. A control is measured and
     drawn like the others, but no claim about published models is judged by it."""

@@ -44,14 +44,15 @@ class Arrivals:
 def unpack(study: Study, archives: Sequence[Path]) -> Arrivals:
     """Put the runs of the archives into their folders, all but those of other settings, code or text.
 
-    Raises InputError for a file that is no archive, before anything is put anywhere.
+    Raises InputError for a file that is no archive of results, before anything is put anywhere.
     """
     tokens, arrivals = token_sums(study), Arrivals()
     expected = {job["name"]: job for job in jobs(study)}
     runs = {run.name: run for run in study.runs}
     for path in archives:
         with opened(path) as archive:
-            archive.getmembers()
+            if not any(documents(archive)):
+                raise InputError(f"{path}: has no finished run: name the results.tar that run.py wrote")
     for path in archives:
         with opened(path) as archive:
             for name, content in documents(archive):
@@ -140,7 +141,9 @@ def arrived(study: Study, found: Arrivals) -> str:
     """Lines that say what has come home, what was refused and which runs are left."""
     tokens = token_sums(study)
     left = [job["name"] for job in jobs(study) if not is_here(job, tokens)]
-    lines = [f"{len(found.placed)} runs came home, {len(found.here)} were here already"]
+    lines = [f"{len(found.placed)} runs came home"]
+    if found.here:
+        lines.append(f"{len(found.here)} were trained here, and stay as they are")
     if without_weights := list(found.placed.values()).count(False):
         lines.append(f"the weights of {without_weights} stayed on the other machine, as their manifests say")
     lines += [f"refused {name}: {why}" for name, why in found.refused.items()]
