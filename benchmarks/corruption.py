@@ -15,7 +15,6 @@ import argparse
 import importlib
 import os
 import random
-import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
@@ -29,6 +28,7 @@ os.environ |= {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PA
 
 from reading_jobs import Job, jobs_of  # noqa: E402
 from study_to_damage import STUDY, make  # noqa: E402
+from tiny_study import run_snakemake  # noqa: E402
 
 from spikesink.study.resolve import load  # noqa: E402
 
@@ -110,8 +110,7 @@ def outcome_of(code: int, printed: str, path: Path) -> str | None:
 
 def would_be_made(path: Path) -> bool:
     """Whether `snakemake tables`, which has nothing to do for the whole study, makes a file that is gone."""
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "tables", "--configfile", f"{STUDY}.yaml"]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = run_snakemake(Path.cwd(), "--dry-run", "tables", "--configfile", f"{STUDY}.yaml")
     return result.returncode == 0 and "Nothing to be done" not in result.stdout + result.stderr
 
 

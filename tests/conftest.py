@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-LONG = {
+TRAINING = {
     *(f"test_training{of}" for of in ("", "_distributed", "_faults", "_kills")),
-    *("test_tracking_load", "test_tracking_variants", "test_why"),
+    *("test_loopback", "test_positive_control", "test_pretrained_export"),
 }
+"""Unit tests whose runs are forked from a process that has imported PyTorch, which takes seconds (see ranks.py)."""
+LONG = TRAINING | {"test_tracking_load", "test_tracking_variants", "test_why"}
 """Unit tests that would come late by their names, so that one process would wait for the other at the end."""
 
 gc.disable()
@@ -25,7 +27,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file stays together, for its fixtures; so do all tests of the finished study, and all of the one SLURM."""
+    """A file stays together, for its fixtures; so do all tests of the finished study, of training, and of SLURM."""
     items.sort(key=lambda item: item.path.parent.name == "unit" and item.path.stem not in LONG)
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group_of(item.path, set(getattr(item, "fixturenames", ())))))
@@ -35,6 +37,8 @@ def group_of(path: Path, fixtures: set[str]) -> str:
     """The group of a test: those of one group run in one process, one after the other."""
     if {"finished", "checkout"} & fixtures:
         return "finished study"
+    if path.stem in TRAINING:
+        return "training"
     # A machine has one SLURM. What needs none goes to the other process.
     return "SLURM" if "daemons" in fixtures else path.stem
 

@@ -1,12 +1,13 @@
 """Unit tests share helpers as plain modules beside them."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from spikesink.data.__main__ import main
 
 sys.path.insert(0, str(Path(__file__).parent))
 torch.set_num_threads(1)
@@ -26,19 +27,14 @@ def token_folder(tmp_path_factory) -> Path:
         "corpus": {"kind": "embedded", "documents": 30, "validation_share": 0.2},
         "tokenizer": {"kind": "trained", "vocabulary": 300, "bos": "sequence"},
     }
-    steps = {
-        "corpus": ["--output", folder / "corpus.json"],
-        "tokenizer": ["--corpus", folder / "corpus.json", "--output", folder / "tokenizer.json"],
-        "tokens": [
-            "--corpus",
-            folder / "corpus.json",
-            "--tokenizer",
-            folder / "tokenizer.json",
-            "--output",
-            folder / "tokens",
-        ],
-    }
-    for step, options in steps.items():
-        command = [sys.executable, "-m", "spikesink.data", step, "--settings", json.dumps(settings), *map(str, options)]
-        subprocess.run(command, check=True, timeout=120)
+    told, corpus, tokenizer = ["--settings", json.dumps(settings)], folder / "corpus.json", folder / "tokenizer.json"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("HF_HUB_OFFLINE", "1"), ("USE_TORCH", "0")):  # as the step sets them for its process
+            patch.setenv(name, value)
+        for step, *options in (
+            ("corpus", "--output", corpus),
+            ("tokenizer", "--corpus", corpus, "--output", tokenizer),
+            ("tokens", "--corpus", corpus, "--tokenizer", tokenizer, "--output", folder / "tokens"),
+        ):
+            assert main([step, *told, *map(str, options)]) == 0
     return folder / "tokens"

@@ -47,7 +47,7 @@ RUN = {
     },
 }
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["spikesink.training.__main__", "torch._dynamo"])
+PROCESSES.set_forkserver_preload(["spikesink.training.__main__", "torch._dynamo", "torch._inductor.pattern_matcher"])
 
 
 def changed(**training) -> dict:

@@ -2,11 +2,14 @@
 
 import importlib
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -303,10 +306,17 @@ def module_takes(module: str, words: list[str]) -> bool:
 
 @cache
 def help_of(*command: str) -> str:
-    words = [sys.executable, *command, "--help"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, f"{shlex.join(words)}: {done.stderr}"
-    return done.stdout
+    """What a script or a module says of itself; a module in this process, which has imported what takes it long."""
+    if command[0] != "-m":
+        words = [sys.executable, *command, "--help"]
+        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as said:
+        patch.setattr(sys, "argv", [*command[1:], "--help"])
+        try:
+            runpy.run_module(command[1], run_name="__main__")
+        except SystemExit as end:
+            assert not end.code, shlex.join(command)
+    return said.getvalue()
 
 
 def options_in(words: list[str]) -> set[str]:
