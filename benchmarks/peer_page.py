@@ -9,13 +9,14 @@ def page(record: dict) -> str:
     device = machine.get("gpu") or machine.get("processor")
     lines = [f"# Speed against peers: {device}", "", "Written by `benchmarks/peers.py`.", ""]
     lines += table(["", ""], [[key, value] for key, value in machine.items()])
+    # What the shares of the other sections are of.
     top = (record["sections"].get("ceiling", {}).get("found") or {}).get("ceiling")
     for name, section in record["sections"].items():
         lines += [f"## {TITLES[name]}", ""]
         if "failed" in section:
             lines += [f"Failed after {section['seconds']} s: `{first_line(section['failed'])}`", ""]
         else:
-            lines += BODIES[name](section["found"], top)
+            lines += BODIES[name](section["found"] | {"top": top})
     return "\n".join(lines)
 
 
@@ -45,16 +46,16 @@ def failures(found: dict) -> list[str]:
     return [f"* {name}: `{first_line(error)}`" for name, error in found.get("failed", {}).items()] + [""]
 
 
-def ceiling(found: dict, top: float | None) -> list[str]:
+def ceiling(found: dict) -> list[str]:
     return table(["rows x depth x columns", "TFLOP/s"], [[name, value] for name, value in found["tflops"].items()])
 
 
-def entries(found: dict, top: float | None) -> list[str]:
+def entries(found: dict) -> list[str]:
     head = ["step", "tokens/s", "TFLOP/s", "share of the ceiling", "ms", "peak GPU MB", "seconds to the second step"]
     rows = []
     for name, one in found["entries"].items():
         tflops = one["tokens_per_second"] * one["flops_per_token"] / 1e12
-        share = f"{tflops / top:.1%}" if top else None
+        share = f"{tflops / found['top']:.1%}" if found["top"] else None
         milliseconds = 1000 * statistics.median(one["seconds"])
         rows.append(
             [name, one["tokens_per_second"], tflops, share, milliseconds, one.get("peak_gpu_mb"), one["first_seconds"]]
@@ -67,8 +68,8 @@ def ratios(found: dict, what: str) -> list[str]:
     return table(["step", what, "smallest", "largest"], rows)
 
 
-def scales(found: dict, top: float | None) -> list[str]:
-    lines = entries(found, top) + ratios(found, "times the tokens/s of transformers") + failures(found)
+def scales(found: dict) -> list[str]:
+    lines = entries(found) + ratios(found, "times the tokens/s of transformers") + failures(found)
     for name, one in (found.get("profile") or {}).items():
         if one:
             lines += [f"Kernels of {name}, milliseconds a step:", ""]
@@ -77,7 +78,7 @@ def scales(found: dict, top: float | None) -> list[str]:
     return lines
 
 
-def checks(found: dict, top: float | None) -> list[str]:
+def checks(found: dict) -> list[str]:
     lines = []
     if rows := found.get("against_cpu"):
         right = sum(row["right"] for row in rows)
@@ -90,17 +91,17 @@ def checks(found: dict, top: float | None) -> list[str]:
     return lines + table(["", ""], [[key, value] for key, value in simple.items()])
 
 
-def variants(found: dict, top: float | None) -> list[str]:
-    return ratios(found, "times the baseline's tokens/s") + entries(found, top) + failures(found)
+def variants(found: dict) -> list[str]:
+    return ratios(found, "times the baseline's tokens/s") + entries(found) + failures(found)
 
 
-def nano(found: dict, top: float | None) -> list[str]:
+def nano(found: dict) -> list[str]:
     rows = [[name, 1 / statistics.median(one["seconds"])] for name, one in found["entries"].items()]
     together = [[one["processes"], one["steps_per_second"]] for one in found["together"]]
     return table(["step", "steps/s"], rows) + table(["processes at once", "steps/s, all"], together) + failures(found)
 
 
-def runs(found: dict, top: float | None) -> list[str]:
+def runs(found: dict) -> list[str]:
     rows = []
     for key, title in (("pairs", f"{found['steps']} steps"), ("first_step", "1 step")):
         for own, loop in found[key]:

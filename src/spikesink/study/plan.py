@@ -141,7 +141,14 @@ def table(planned: Sequence[Cost]) -> str:
 
 def row(members: Sequence[Cost]) -> tuple[str, ...]:
     one = members[0]
-    cells = (one.ablation, one.variant, human(one.parameters), str(len(members)), human(one.tokens), flops(one.flops))
+    cells = (
+        one.ablation,
+        one.variant,
+        human(one.parameters),
+        str(len(members)),
+        human(one.tokens),
+        operations(one.flops),
+    )
     cells += (hours(one.gpu_hours), size(one.memory_gib), size(one.disk_gib), size(one.checkpoint_gib))
     return cells if one.fits else (*cells, "does not fit")
 
@@ -154,7 +161,7 @@ def total(planned: Sequence[Cost]) -> tuple[str, ...]:
         "",
         str(len(planned)),
         human(tokens),
-        flops(work),
+        operations(work),
         hours(sum(one.gpu_hours for one in planned)),
     )
     return (*cells, "", size(sum(one.disk_gib for one in planned)), "")
@@ -220,7 +227,8 @@ def three(number: float) -> str:
     return f"{number:.0f}" if number >= 99.95 else f"{number:.3g}"
 
 
-def flops(number: float) -> str:
+def operations(number: float) -> str:
+    """FLOPs, for example 3.1e18."""
     return f"{number:.1e}".replace("e+", "e")
 
 

@@ -20,8 +20,7 @@ from spikesink.runs.json_kinds import MEASURED_MODEL
 from spikesink.study.aligned import aligned
 from spikesink.study.errors import InputError
 from spikesink.study.measure_cost import flops, peak_bytes, work
-from spikesink.study.plan import GIB, GPUS, hours, size
-from spikesink.study.plan import flops as written_flops
+from spikesink.study.plan import GIB, GPUS, hours, operations, size
 from spikesink.study.run import Study
 from spikesink.study.settings import Model, Plan, Pretrained
 from spikesink.workflow.drawn import GROUPS_OF_ALL, model_folder
@@ -77,14 +76,14 @@ def measure_costs(study: Study, plan: Plan | None = None) -> Iterator[MeasureCos
             if not deep and group not in GROUPS_OF_ALL:
                 continue
             asked = work(group, config.measures, context, words, snapshots, bos=bos)
-            operations = flops(model, asked, context, words)
+            counted = flops(model, asked, context, words)
             yield MeasureCost(
                 model=name,
                 group=group,
                 jobs=seeds.get(name, 1),
-                flops=operations,
-                cpu_minutes=(START + ALSO.get(group, 0) + operations / (CPU_SHARE * speed)) / 60,
-                gpu_hours=operations / (1e12 * gpu.float32 * SHARE_OF_PEAK) / 3600,
+                flops=counted,
+                cpu_minutes=(START + ALSO.get(group, 0) + counted / (CPU_SHARE * speed)) / 60,
+                gpu_hours=counted / (1e12 * gpu.float32 * SHARE_OF_PEAK) / 3600,
                 memory_gib=peak_bytes(model, group, config.measures, context, words, free) / GIB,
             )
 
@@ -147,4 +146,4 @@ def line(model: str, group: str, members: Sequence[MeasureCost]) -> tuple[str, .
     minutes = sum(cost.jobs * cost.cpu_minutes for cost in members)
     numbers = sum(cost.jobs * cost.flops for cost in members), sum(cost.jobs * cost.gpu_hours for cost in members)
     memory = size(max((cost.memory_gib for cost in members), default=0))
-    return (model, group, str(jobs), written_flops(numbers[0]), f"{minutes:,.1f}", hours(numbers[1]), memory)
+    return (model, group, str(jobs), operations(numbers[0]), f"{minutes:,.1f}", hours(numbers[1]), memory)
