@@ -88,7 +88,8 @@ def model_differences(name: str, config: Config) -> list[str]:
     if not path.exists():
         raise InputError(f"{path} does not exist: this model has not been measured yet")
     described, model = read_json(path, "fetch the model again", PRETRAINED), config.pretrained[name]
-    now = asdict(model) | {"context": min(model.context, described.get("positions") or model.context)}
+    now = json.loads(json.dumps(asdict(model)))
+    now["context"] = min(model.context, described.get("positions") or model.context)
     if model.sha256 is None:
         del now["sha256"]  # the description holds that of the file that was found
     before = {key: described[key] for key in now if key in described}
