@@ -7,6 +7,7 @@ import pytest
 from study_config import study
 
 from spikesink.runs import sources
+from spikesink.study.settings import Pretrained
 
 
 @pytest.fixture
@@ -53,6 +54,33 @@ def test_a_file_that_is_gone_or_cannot_be_read_is_no_error_here(text):
         "c.txt": sources.ABSENT,
         ".": sources.UNREADABLE,
     }
+
+
+def test_files_of_a_folder_that_is_gone_count_as_they_were_last_seen(text):
+    """Otherwise all of a study is made again because the disk of its text was not there at one start."""
+    folder = text.with_name("texts")
+    folder.mkdir()
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(f"the text {name}")
+    names = ("texts/a.txt", "texts/b.txt")
+    before = sums(*names)
+    folder.rename(text.with_name("away"))
+    assert sums(*names) == before
+    text.with_name("away").rename(folder)
+    (folder / "b.txt").unlink()
+    assert sums(*names) == before | {"texts/b.txt": sources.ABSENT}, "what is beside it is here, so it was deleted"
+
+
+def test_a_model_whose_folder_is_gone_has_the_files_that_it_had(text):
+    folder = text.with_name("model")
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    model = Pretrained(source="model", bos="none")
+    before = sums(*sources.of_model(model, "results/x"))
+    (folder / "config.json").unlink()
+    folder.rmdir()
+    assert list(before) == ["model/config.json"] and sums(*sources.of_model(model, "results/x")) == before
+    assert sources.of_model(Pretrained(source="other", bos="none"), "results/x") == []
 
 
 BESIDE = ["tokenizer_config.json", "special_tokens_map.json", "config.json", "generation_config.json"]

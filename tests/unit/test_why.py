@@ -261,7 +261,7 @@ def test_a_file_or_setting_of_a_published_model_that_changed_is_named(tmp_path, 
     with pytest.raises(InputError, match="has not been measured yet"):
         model_differences("other", config)
     files = {path.name: identity_of_file(path) for path in folder.iterdir()}
-    written = {"source": "model", "revision": None, "bos": "none", "bos_token": None, "context": 2048}
+    written = {"source": "model", "revision": None, "packages": [], "bos": "none", "bos_token": None, "context": 2048}
     described.parent.mkdir(parents=True)
     described.write_text(json.dumps(written | {"positions": 2048, "files": files}))
     assert model_differences("other", config) == []

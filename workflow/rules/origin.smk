@@ -67,7 +67,7 @@ def model_origin(place):
     kind, name, *seed = place.split("/")
     if kind == "runs":
         return origin(run_text(name, seed[0].removeprefix("seed")), text_origin())
-    files = source_sums(tuple(sources.of_model(PRETRAINED[name])))
+    files = source_sums(tuple(sources.of_model(PRETRAINED[name], f"results/{NAME}")))
     return origin(model_settings(name), files, pretrained_job.code, evaluation_origin(), tokens_job.code)
 
 

@@ -5,6 +5,9 @@ every start of Snakemake. A large one is read once: its sum is kept beside the r
 the file, and it is read again when that has changed. The time of the last change, which no program can set, belongs to
 it, so that an edit which puts the old time back is seen too.
 
+Where a folder has none of its files, its disk is not there, or the results were copied without it. Then the files count
+as they were when they were last seen: nothing is made again for want of them, and a job that reads them says so.
+
 What is at a pinned commit of the hub cannot change and is not listed here.
 """
 
@@ -21,6 +24,7 @@ from spikesink.study.tokenizer_files import BESIDE
 
 AFFECTS_RESULTS = False
 
+CACHE = "sources.json"
 SMALL = 1_000_000
 """A file of at most so many bytes is read at every start."""
 ABSENT = "absent"
@@ -41,23 +45,30 @@ def of_corpus(corpus: Corpus) -> list[str]:
     return file_names(corpus) if corpus.kind == "files" else []
 
 
-def of_model(model: Pretrained) -> list[str]:
-    """The files of a published model that is on this machine; none for one of the hub or of a package index."""
+def of_model(model: Pretrained, results: str | Path) -> list[str]:
+    """The files of a published model that is on this machine; none for one of the hub or of a package index.
+
+    Of a folder that is gone, those that it had.
+    """
     if model.is_gguf:
         return [] if model.packages else expanded(model.source)
-    return sorted(str(path) for path in Path(model.source).glob("*") if path.is_file())
+    folder = Path(model.source)
+    if not folder.is_dir():
+        return sorted(name for name in remembered(results) if Path(name).parent == folder)
+    return sorted(str(path) for path in folder.glob("*") if path.is_file())
 
 
 def sums(names: Iterable[str], results: str | Path) -> dict[str, str]:
-    """The SHA-256 of every file, ``absent`` or ``cannot be read``. Sums of large files are kept in ``results``."""
-    cache = Path(results) / "sources.json"
-    known = remembered(cache)
+    """The SHA-256 of every file, ``absent`` or ``cannot be read``. Sums are kept in ``results``."""
+    known = remembered(results)
     found = {name: sum_of(Path(name), known) for name in names}
-    large = {name: [state, digest] for name, (state, digest) in found.items() if state}
-    if not large.items() <= known.items():
-        with suppress(OSError), whole(cache) as part:  # where it cannot be kept it is read again
-            part.write_text(json.dumps(known | large, indent=1) + "\n", encoding="utf-8")
-    return {name: digest for name, (_, digest) in found.items()}
+    here = {Path(name).parent for name, (_, digest) in found.items() if digest != ABSENT}
+    seen = {name: list(one) for name, one in found.items() if one[1] not in (ABSENT, UNREADABLE)}
+    if not seen.items() <= known.items():
+        with suppress(OSError), whole(Path(results) / CACHE) as part:  # where it cannot be kept it is read again
+            part.write_text(json.dumps(known | seen, indent=1) + "\n", encoding="utf-8")
+    last = {name: tuple(one) for name, one in known.items() if Path(name).parent not in here}
+    return {name: last.get(name, one)[1] for name, one in found.items()}
 
 
 def sum_of(path: Path, known: dict[str, list]) -> tuple[list[int], str]:
@@ -74,10 +85,10 @@ def sum_of(path: Path, known: dict[str, list]) -> tuple[list[int], str]:
         return [], UNREADABLE
 
 
-def remembered(cache: Path) -> dict[str, list]:
-    """The sums that were kept; none where the file is missing or is not what ``sums`` writes."""
+def remembered(results: str | Path) -> dict[str, list]:
+    """What ``sums`` kept; nothing where the file is missing or is not what it writes."""
     try:
-        kept = json.loads(cache.read_bytes())
+        kept = json.loads((Path(results) / CACHE).read_bytes())
         return {name: [list(state), str(digest)] for name, (state, digest) in kept.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

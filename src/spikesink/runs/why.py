@@ -87,7 +87,8 @@ def model_differences(name: str, config: Config) -> list[str]:
     if not path.exists():
         raise InputError(f"{path} does not exist: this model has not been measured yet")
     described, model = read_json(path, "fetch the model again", PRETRAINED), config.pretrained[name]
-    now = asdict(model) | {"context": min(model.context, described.get("positions") or model.context)}
+    now = json.loads(json.dumps(asdict(model)))
+    now["context"] = min(model.context, described.get("positions") or model.context)
     if model.sha256 is None:
         del now["sha256"]  # the description holds that of the file that was found
     before = {key: described[key] for key in now if key in described}
@@ -97,15 +98,15 @@ def model_differences(name: str, config: Config) -> list[str]:
 
 def model_file_changes(described: dict, model: Pretrained, results: Path) -> list[str]:
     """One line per file of a published model on this machine that has changed since it was described."""
-    now = {Path(file).name: digest for file, digest in sources.sums(sources.of_model(model), results).items()}
+    if not Path(model.source).exists():  # on no disk here, of the hub, of a package, or in several parts
+        return []
+    now = {Path(file).name: digest for file, digest in sources.sums(sources.of_model(model, results), results).items()}
     before = {file: known["digest"] for file, known in (described.get("files") or {}).items()}
     if model.is_gguf:  # the files are those of its conversion; one in parts has one sum for all of them
         before = dict.fromkeys(now, described.get("sha256") or ABSENT)
     for name in now.keys() & before.keys():
         if len(before[name]) == 40:  # a small file of the hub's cache is described by git's SHA-1
             now[name] = digest_like(Path(model.source, name), before[name])
-    if not now or (model.is_gguf and len(now) > 1):
-        return []
     return [f"file {file}: {old[:16]} -> {new[:16]}" for file, old, new in changes(before, now)]
 
 

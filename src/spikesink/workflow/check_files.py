@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from spikesink.runs.sources import of_corpus, of_model
+from spikesink.runs.sources import of_corpus
 from spikesink.study.errors import ConfigError
 from spikesink.study.file_formats import file_format
+from spikesink.study.file_ranges import expanded
 from spikesink.study.hub_names import check_commit, check_file, check_id
 from spikesink.study.settings import Config, Pretrained
 
@@ -78,7 +79,7 @@ def refuse_folder(name: str) -> None:
 def check_source(name: str, model: Pretrained) -> None:
     """Raises ConfigError where a published model is not here, and nothing says where to fetch it from."""
     if model.is_gguf:
-        for file in [] if model.packages else of_model(model):
+        for file in [] if model.packages else expanded(model.source):
             if not Path(file).is_file():
                 raise ConfigError(
                     f"pretrained.{name}.source = {file[:200]!r}: there is no such file: write its path from the folder "
