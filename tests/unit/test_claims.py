@@ -386,8 +386,12 @@ def test_quantities_of_the_mechanism_and_quotients_of_them():
     ]
     lost = judge(claim(quantity="onset_spike", compare="value", of="baseline", above=1), observed)
     assert (lost.verdict, lost.remark) == (BLANK, "no run has onset_spike: not measured, or never present")
-    shallow = judge(claim(quantity="cosine_spike", compare="value", of="dyt", above=1), observed)
-    assert shallow.verdict == BLANK
+    asked = {"quantity": "cosine_spike", "compare": "value", "above": 1}
+    assert judge(claim(**asked, of="v_scale"), observed).verdict == BLANK
+    missing = judge(claim(**asked, of="dyt"), observed)
+    assert (missing.verdict, missing.remark) == (ABSENT, "not in this study: dyt"), "measuring would not judge it"
+    trained = observe(planted_runs({"baseline": [1.0]}))
+    assert judge(claim(**asked, of="pretrained"), trained).remark == "no published model is measured"
 
 
 def test_a_difference_of_quantities_may_pass_zero():

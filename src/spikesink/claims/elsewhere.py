@@ -11,7 +11,7 @@ def needs(claim: Claim, observed: Observations) -> str:
     """What a claim that was not run or not measured would need, in a few words; empty where the study has it all."""
     if not observed.is_of(claim.scale):
         return f"scale {claim.scale}"
-    if PRETRAINED in claim.variants and not observed.mechanism.get(PRETRAINED):
+    if PRETRAINED in claim.variants and not observed.has(PRETRAINED):
         return "published models"
     lacking = [name for name in claim.variants if name != PRETRAINED and observed.variant(name) is None]
     if not lacking:

@@ -60,6 +60,10 @@ class Observations:
                 return variant
         return name if name in self.names and name not in paper_rows() else None
 
+    def has(self, name: str) -> bool:
+        """Whether the study has the variant that a claim means, or published models."""
+        return self.variant(name) is not None and (name != PRETRAINED or PRETRAINED in self.mechanism)
+
     def values(
         self, name: str, quantity: str, relative_to: str | None = None, minus: str | None = None
     ) -> dict[Seed, float]:

@@ -101,12 +101,9 @@ def values(claim: Claim, observed: Observations, name: str) -> dict[Seed, float]
 
 def present(claim: Claim, observed: Observations, names: Sequence[str]) -> list[str]:
     """The variants of a list that have values, if they are as many as the claim needs."""
-    unknown = [
-        name
-        for name in (claim.quantity, claim.relative_to, claim.minus, claim.against)
-        if name and not observed.knows(name)
-    ]
-    if unknown:
+    asked = [name for name in (claim.quantity, claim.relative_to, claim.minus, claim.against) if name]
+    unknown = [name for name in asked if not observed.knows(name)]
+    if unknown and any(observed.has(name) for name in names):
         raise NotRun(f"no run has {', '.join(unknown)}: not measured, or never present", measured=False)
     found = [name for name in names if values(claim, observed, name)]
     if len(found) < (claim.needs or len(names)):
