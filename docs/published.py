@@ -187,7 +187,7 @@ def presuming() -> str:
     spread = [float(row["sink_ratio"]) for row in rows_of("tables/runs.csv") if row["variant"] == "baseline"]
     return (
         f"The baseline's sink ratio is {min(spread):.0f} to {max(spread):.0f} % over the seeds. That more than a "
-        f"quarter of its heads are sinks is {verdict}. For want of that alone {len(open_ones) or 'no'} claims are open."
+        f"quarter of its heads are sinks is {verdict}. Claims that are open because they presume it: {len(open_ones)}."
     )
 
 
