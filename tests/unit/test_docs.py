@@ -312,6 +312,8 @@ def help_of(*command: str) -> str:
         return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as said:
         patch.setattr(sys, "argv", [*command[1:], "--help"])
+        for name in (command[1], f"{command[1]}.__main__"):  # runpy warns of a module that is there already
+            patch.delitem(sys.modules, name, raising=False)
         try:
             runpy.run_module(command[1], run_name="__main__")
         except SystemExit as end:

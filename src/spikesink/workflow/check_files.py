@@ -1,5 +1,6 @@
 """Whether the first jobs can find the files of a study's text, and what it takes from the hub."""
 
+import os
 from pathlib import Path
 
 from spikesink.runs.sources import of_corpus
@@ -58,7 +59,7 @@ def check_files(config: Config) -> None:
         named.append(config.tokenizer.name)
     for name in named:
         refuse_folder(name)
-        if not Path(name).is_file():
+        if not os.path.isfile(name):
             raise ConfigError(
                 f"{name[:200]}: there is no such file, which corpus, evaluation or tokenizer names: write paths from "
                 "the folder that snakemake runs in; only a range, part-{0..9}.txt, stands for several files"
@@ -69,7 +70,7 @@ def check_files(config: Config) -> None:
 
 def refuse_folder(name: str) -> None:
     """Raises ConfigError for a folder in the place of a file."""
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # unlike Path's, it takes a name that is too long
         raise ConfigError(
             f"{name[:200]}: is a folder, and corpus, evaluation and tokenizer name files: name those in it, of a "
             "tokenizer its tokenizer.json; a saved dataset becomes a file by its to_parquet"
