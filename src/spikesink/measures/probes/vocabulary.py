@@ -29,6 +29,7 @@ def membership(ids: Tensor, model: Decoder) -> Tensor:
     return found_V
 
 
+@torch.no_grad()  # a watcher's running total would hold the graph of the whole pass
 def pass_alone(model: Decoder, ids_V: Tensor, watchers: Sequence[Watch], batch_size: int) -> None:
     """Pass every one of the token ids through the model as a sequence."""
     for batch in shown(ids_V.to(model.device)[:, None].split(batch_size)):
