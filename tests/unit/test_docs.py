@@ -6,6 +6,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from functools import cache
@@ -310,10 +311,9 @@ def help_of(*command: str) -> str:
     if command[0] != "-m":
         words = [sys.executable, *command, "--help"]
         return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as said:
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as said, warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # runpy's, where the module is imported already
         patch.setattr(sys, "argv", [*command[1:], "--help"])
-        for name in (command[1], f"{command[1]}.__main__"):  # runpy warns of a module that is there already
-            patch.delitem(sys.modules, name, raising=False)
         try:
             runpy.run_module(command[1], run_name="__main__")
         except SystemExit as end:
